@@ -1,0 +1,12 @@
+"""ebmx: energy-based models in JAX.
+
+A model is a function from one example to one energy, and `p(x) = exp(-E(x)) / Z`.
+"""
+
+from . import energies as energies
+from . import samplers as samplers
+from .energies import energy as energy
+from .energies import log_density_unnormalised as log_density_unnormalised
+from .energies import score as score
+from .samplers import run as run
+from .samplers import sample as sample

@@ -1,0 +1,23 @@
+"""Names for the arrays that travel through the library."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+X: TypeAlias = Float[Array, "*shape"]
+"""One example. Images are `(height, width, channel)`."""
+
+XBatch: TypeAlias = Float[Array, "batch *shape"]
+"""A batch of examples, or the positions of a batch of chains."""
+
+Scalar: TypeAlias = Float[Array, ""]
+Vector: TypeAlias = Float[Array, "batch"]
+Flag: TypeAlias = Bool[Array, ""]
+Count: TypeAlias = Int[Array, ""]
+Key: TypeAlias = PRNGKeyArray
+
+EnergyFn: TypeAlias = Callable[[Any], Any]
+"""An energy: an `AbstractEnergy`, or any callable from one example to one number."""
+
+Number: TypeAlias = float | int | Float[Array, ""] | Int[Array, ""]

@@ -1,0 +1,71 @@
+"""From an energy in training to a fixed function, and the one place where norm state moves."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from .. import _checks
+from .._types import EnergyFn, Scalar, X
+from ._base import AbstractEnergy, AbstractStatefulEnergy
+
+
+class Frozen(AbstractEnergy):
+    """A stateful energy with its state bound: a fixed function of one example."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energy: AbstractStatefulEnergy
+    state: eqx.nn.State
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return self.energy(x, self.state)[0]
+
+
+def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
+    """Bind `state` and put all layers into inference mode, so that the energy is a fixed `E(x)`.
+
+    Samplers and losses see only frozen energies: a score of one example must not depend on its
+    neighbours in the batch.
+
+    **Arguments:**
+
+    - `energy`: an energy or a plain callable, or an `AbstractStatefulEnergy`.
+    - `state`: the state of a stateful energy, `None` for any other.
+
+    **Returns:**
+
+    A callable from one example to one energy.
+
+    **Raises:**
+
+    `ValueError` if a stateful energy comes without a state, or a state without such an energy.
+    """
+    stateful = isinstance(energy, AbstractStatefulEnergy)
+    if stateful != (state is not None):
+        fix = "make both with `energy, state = eqx.nn.make_with_state(Energy)(...)`"
+        _checks.invalid("state", type(state).__name__, f"{type(energy).__name__}: {fix}")
+    inference = eqx.nn.inference_mode(energy)
+    if stateful and state is not None:
+        return Frozen(energy.shape, inference, state)
+    return inference
+
+
+def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.State | None:
+    """Move the state of the norm layers by one training batch: running statistics, power iteration.
+
+    **Arguments:**
+
+    - `energy`: any energy.
+    - `state`: the state of a stateful energy, `None` for any other.
+    - `x`: a batch of data, `(batch, *shape)`.
+
+    **Returns:**
+
+    The state after the batch; `None` if there is none.
+    """
+    if state is None:
+        return None
+    training = eqx.nn.inference_mode(energy, value=False)
+    apply = jax.vmap(training, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
+    return jax.lax.stop_gradient(apply(x, state)[1])

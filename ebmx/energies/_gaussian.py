@@ -1,0 +1,88 @@
+"""The Gaussian, for which everything is known."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from .. import _checks
+from .._types import Key, Scalar, X
+from ._base import AbstractAnalyticEnergy
+
+
+class Gaussian(AbstractAnalyticEnergy):
+    """`E(x) = ½ (x - μ)ᵀ Σ⁻¹ (x - μ)`, so `log Z = ½ log det(2πΣ)`.
+
+    `mean` and `covariance` are the moments; `variance` is the diagonal of the covariance.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    mean: X
+    whiten: jax.Array  # W with Σ⁻¹ = WᵀW: one number for each coordinate, or lower triangular
+
+    def __init__(self, mean: ArrayLike, covariance: ArrayLike = 1.0):
+        """**Arguments:**
+
+        - `mean`: the mean, an array of the shape of one example.
+        - `covariance`: one variance for all coordinates; an array of the shape of `mean`, a
+            variance each; or a matrix `(d, d)` over the flattened coordinates.
+
+        **Raises:**
+
+        `ValueError` if the covariance is of another shape or not positive definite.
+        """
+        self.mean = jnp.asarray(mean, dtype=jnp.result_type(float))
+        self.shape = self.mean.shape
+        covariance = jnp.asarray(covariance, self.mean.dtype)
+        self.whiten = _whiten(covariance, self.shape)
+        if _checks.is_concrete(covariance) and not bool(jnp.all(jnp.isfinite(self.whiten))):
+            _checks.invalid("covariance", covariance, "give a positive definite covariance")
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return 0.5 * jnp.sum(_apply(self.whiten, x - self.mean) ** 2)
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        noise = jax.random.normal(key, self.shape, self.mean.dtype)
+        if self.whiten.shape == self.shape:
+            return self.mean + noise / self.whiten
+        z = jax.scipy.linalg.solve_triangular(self.whiten, noise.reshape(-1), lower=True)
+        return self.mean + z.reshape(self.shape)
+
+    @property
+    def covariance(self) -> jax.Array:
+        """The covariance of the flattened coordinates, `(d, d)`."""
+        if self.whiten.shape == self.shape:
+            return jnp.diag(self.variance.reshape(-1))
+        inverse = jnp.linalg.inv(self.whiten)
+        return inverse @ inverse.T
+
+    @property
+    def variance(self) -> X:
+        """The variance of each coordinate, of the shape of one example."""
+        if self.whiten.shape == self.shape:
+            return 1 / self.whiten**2
+        return jnp.diag(self.covariance).reshape(self.shape)
+
+    @property
+    def log_z(self) -> Scalar:
+        """`log ∫ exp(-E(x)) dx`, in nats."""
+        diagonal = self.whiten if self.whiten.shape == self.shape else jnp.diag(self.whiten)
+        return 0.5 * self.mean.size * math.log(2 * math.pi) - jnp.sum(jnp.log(diagonal))
+
+
+def _whiten(covariance: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    size = math.prod(shape)
+    if covariance.shape in ((), shape):
+        return jnp.broadcast_to(covariance, shape) ** -0.5
+    if covariance.shape == (size, size):
+        return jnp.linalg.inv(jnp.linalg.cholesky(covariance))
+    fix = f"give a scalar, an array {shape} of variances, or a matrix {(size, size)}"
+    _checks.invalid("covariance.shape", covariance.shape, fix)
+
+
+def _apply(whiten: jax.Array, x: jax.Array) -> jax.Array:
+    return whiten * x if whiten.shape == x.shape else whiten @ x.reshape(-1)
