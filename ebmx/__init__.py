@@ -5,8 +5,10 @@ A model is a function from one example to one energy, and `p(x) = exp(-E(x)) / Z
 
 from . import energies as energies
 from . import samplers as samplers
+from . import training as training
 from .energies import energy as energy
 from .energies import log_density_unnormalised as log_density_unnormalised
 from .energies import score as score
 from .samplers import run as run
 from .samplers import sample as sample
+from .training import fit as fit

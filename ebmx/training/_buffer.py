@@ -1,0 +1,94 @@
+"""The replay buffer: where persistent chains rest between updates."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .. import _checks
+from .._checks import checked
+from .._types import Key
+
+
+class ReplayBuffer(eqx.Module):
+    """An immutable store of chain positions, and of how often each was moved since its start.
+
+    It holds positions and never what a sampler remembers of them, since that belongs to the
+    energy of an earlier update.
+    """
+
+    # Written by `write`, whole slots at a time.
+    positions: Float[Array, "capacity *shape"]
+    ages: Int[Array, "capacity"]
+
+    @property
+    def capacity(self) -> int:
+        """How many chains it holds."""
+        return self.positions.shape[0]
+
+    @checked
+    def draw(
+        self, num: int, *, key: Key
+    ) -> tuple[Float[Array, "{num} *shape"], Int[Array, "{num}"]]:
+        """Draw `num` different slots; every slot is as likely as any other.
+
+        The slots form a ring, turned by a random angle and cut into `num` arcs of equal length;
+        one slot is drawn from each arc. So the cost does not grow with the capacity, and two slots
+        are never the same. Neighbours on the ring are drawn together less often than strangers.
+
+        **Arguments:**
+
+        - `num`: how many, at most the capacity.
+        - `key`: a key.
+
+        **Returns:**
+
+        The positions `(num, *shape)` and their slots `(num,)`.
+
+        **Raises:**
+
+        `ValueError` if `num` is above the capacity.
+        """
+        _checks.at_least("num", num, 1)
+        fix = f"draw at most the {self.capacity} chains of the buffer, or give it a larger capacity"
+        _checks.require(num <= self.capacity, "num", num, fix)
+        index = _one_of_each_arc(num, self.capacity, key)
+        return self.positions.at[index].get(mode="promise_in_bounds"), index
+
+    @checked
+    def write(
+        self,
+        index: Int[Array, "num"],
+        x: Float[Array, "num *shape"],
+        ages: Int[Array, "num"] | None = None,
+    ) -> "ReplayBuffer":
+        """Put positions into slots; the others stay as they are.
+
+        **Arguments:**
+
+        - `index`: the slots, all different, as `draw` returns them.
+        - `x`: the positions.
+        - `ages`: the new ages of the chains; one more than before if not given.
+
+        **Returns:**
+
+        The buffer after it.
+        """
+        if x.shape[1:] != self.positions.shape[1:]:
+            fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
+            _checks.invalid("x.shape", x.shape, fix)
+        ages = self.ages[index] + 1 if ages is None else ages
+        set_ = dict(unique_indices=True, mode="promise_in_bounds")
+        positions = self.positions.at[index].set(x.astype(self.positions.dtype), **set_)
+        return ReplayBuffer(positions, self.ages.at[index].set(ages, **set_))
+
+
+def _one_of_each_arc(num: int, capacity: int, key: Key) -> jax.Array:
+    edges = np.arange(num + 1) * capacity // num
+    low, width = edges[:-1].astype(np.int32), np.diff(edges).astype(np.int32)
+    u = jax.random.uniform(key, (num + 1,))
+    # u < 1, but u · width may round up to width in float32
+    place = low + jnp.minimum(jnp.floor(u[:num] * width).astype(jnp.int32), width - 1)
+    turned = place + jnp.minimum(jnp.floor(u[num] * capacity).astype(jnp.int32), capacity - 1)
+    return jnp.where(turned >= capacity, turned - capacity, turned)

@@ -1,0 +1,46 @@
+"""Training states on disk."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+
+
+def save(path: str | Path, state: Any) -> None:
+    """Write the arrays of a state to a file: all of it, or nothing.
+
+    **Arguments:**
+
+    - `path`: the file; an older one of that name is replaced once the new one is complete.
+    - `state`: any pytree, such as a `TrainState`.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    eqx.tree_serialise_leaves(partial, state)
+    os.replace(partial, path)
+
+
+def load(path: str | Path, like: Any) -> Any:
+    """Read what `save` has written.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `like`: a state of the same structure, such as `trainer.init(energy, key=key)` makes.
+
+    **Returns:**
+
+    A state with the arrays of the file.
+
+    **Raises:**
+
+    `ValueError` if the file is damaged, or of a state with another structure.
+    """
+    try:
+        return eqx.tree_deserialise_leaves(path, like)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        fix = "it is damaged, or of another config: give the config it was saved with"
+        raise ValueError(f"path={path}: not a checkpoint of this state; {fix}") from error

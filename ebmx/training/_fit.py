@@ -1,0 +1,134 @@
+"""The loop that trains."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _checks
+from .._types import Key
+from ..energies import shape_of
+from ._progress import AbstractProgress, default_progress
+from ._trainer import Trainer, TrainState
+
+History = dict[str, np.ndarray]
+Callback = Callable[[int, TrainState, dict[str, float]], bool | None]
+
+_COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
+
+
+def fit(
+    trainer: Trainer,
+    state: TrainState,
+    batches: Iterable[Any],
+    *,
+    num_steps: int,
+    key: Key,
+    log_every: int = 50,
+    callbacks: Sequence[Callback] = (),
+    progress: AbstractProgress | None = None,
+) -> tuple[TrainState, History]:
+    """Train for `num_steps` updates.
+
+    There is one compiled step for the whole training; the host waits for it only once in a log
+    interval. `state` stays valid: a copy of it is donated.
+
+    **Arguments:**
+
+    - `trainer`: how to train.
+    - `state`: from `trainer.init`, or from an earlier `fit`.
+    - `batches`: batches of data `(batch, *shape)`, all of one shape, such as
+        `ebmx.data.batches(x, 128, key=key)`. Training ends when they do.
+    - `num_steps`: how many updates at most.
+    - `key`: one key. A step depends on it and on the number of the step alone, so a training in
+        two parts is the same as in one.
+    - `log_every`: how many updates there are between two looks at the metrics.
+    - `callbacks`: functions of `(step, state, metrics)`, called after each log interval with the
+        means of the metrics over it (sums of `restarts` and `dead_chains`). The state is donated to
+        the next update: copy what is to be kept. Returning `True` ends the training.
+    - `progress`: a meter; a tqdm bar on a terminal if not given, `NoProgress()` for none.
+
+    **Returns:**
+
+    The new state, and the metrics of all updates, an array `(num_steps,)` for each name.
+
+    **Raises:**
+
+    `ValueError` if the first batch is empty, of another shape or dtype, or not finite. In later
+    batches, a non-finite value makes the update be skipped and counted.
+    """
+    _checks.at_least("num_steps", num_steps, 1)
+    _checks.at_least("log_every", log_every, 1)
+    iterator = _checked_batches(iter(batches), shape_of(state.energy))
+    state = _own(state)
+    meter = default_progress() if progress is None else progress
+    history: list[np.ndarray] = []
+    names: list[str] = []
+    meter.start(num_steps)
+    try:
+        for count in _intervals(num_steps, log_every):
+            pending = []
+            for batch in itertools.islice(iterator, count):
+                state, names, packed = _step(trainer, state, batch, key)
+                pending.append(packed)
+            if not pending:
+                break
+            history += jax.device_get(pending)
+            metrics = _summary(names, history[-len(pending) :])
+            meter.update(len(pending), metrics)
+            step = int(jax.device_get(state.step))
+            if any([callback(step, state, metrics) for callback in callbacks]):
+                break
+    finally:
+        meter.close()
+    return state, _columns(names, history)
+
+
+def _step(trainer: Trainer, state: TrainState, batch: Any, key: Key) -> tuple:
+    names, state, packed = _jitted_step((trainer, batch, key), state)
+    return state, names.value, packed
+
+
+class _Names(eqx.Module):
+    value: tuple[str, ...] = eqx.field(static=True)
+
+
+@eqx.filter_jit(donate="all-except-first")
+def _jitted_step(inputs: tuple, state: TrainState) -> tuple[_Names, TrainState, jax.Array]:
+    trainer, batch, key = inputs
+    state, metrics = trainer.step(state, batch, key=key)
+    values = [jnp.asarray(v, jnp.result_type(float)) for v in metrics.values()]
+    return _Names(tuple(metrics)), state, jnp.stack(values)
+
+
+def _checked_batches(iterator, shape):
+    for number, batch in enumerate(iterator):
+        if number == 0:
+            _checks.batch(batch, "batches[0]", shape)
+            _checks.finite(jax.device_get(batch), "batches[0]")
+        yield jax.device_put(batch)
+
+
+def _own(state: TrainState) -> TrainState:
+    """A copy whose arrays are nobody else's, and no two of them the same, so it can be donated."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf) if eqx.is_array(leaf) else leaf, state)
+
+
+def _intervals(num_steps: int, log_every: int) -> Iterable[int]:
+    full, rest = divmod(num_steps, log_every)
+    return [log_every] * full + [rest] * (rest > 0)
+
+
+def _summary(names: Sequence[str], rows: Sequence[np.ndarray]) -> dict[str, float]:
+    columns = _columns(names, rows)
+    metrics = {n: float(c.sum() if n in _COUNTS else c.mean()) for n, c in columns.items()}
+    return metrics | {"skipped": float(columns["skipped"][-1])}
+
+
+def _columns(names: Sequence[str], rows: Sequence[np.ndarray]) -> History:
+    table = np.stack(rows) if rows else np.zeros((0, len(names)))
+    return {name: table[:, i] for i, name in enumerate(names)}

@@ -1,0 +1,98 @@
+"""What negatives are: where the second batch of a training step comes from."""
+
+import abc
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool
+
+from .. import _checks
+from .._types import EnergyFn, Key, Scalar, XBatch
+from ..samplers import AbstractSampler, Langevin, StepInfo, displacement_budget, run
+from ._noise import AbstractNoise
+
+State = TypeVar("State")
+
+
+class NegativesInfo(eqx.Module):
+    """What a step of the negatives reports."""
+
+    chains: StepInfo
+    """The summary of the chains' steps, `(batch,)`, as `run` returns it."""
+    restarted: Bool[Array, "batch"]
+    """Which chains were started from noise."""
+    dead: Bool[Array, "batch"]
+    """Which chains left the finite numbers and were replaced by noise."""
+    saturated: Scalar
+    """The share of values at the sampler's bounds; 0 if it has none."""
+
+
+class AbstractNegatives(eqx.Module, Generic[State]):
+    """A source of negatives: hyper-parameters, `init` and a pure `step`."""
+
+    @abc.abstractmethod
+    def init(self, shape: tuple[int, ...], *, key: Key) -> State:
+        """The state before the first step, for examples of this shape."""
+
+    @abc.abstractmethod
+    def step(
+        self, energy: EnergyFn, x: XBatch, state: State, *, key: Key
+    ) -> tuple[XBatch, State, NegativesInfo]:
+        """As many negatives as there are positives in `x`, with no gradient through them."""
+
+
+def check_chain(sampler: AbstractSampler, num_steps: int) -> None:
+    """Check the chain of any negatives at construction."""
+    fix = "give a sampler, such as ebmx.samplers.Langevin(step_size=0.1)"
+    _checks.require(isinstance(sampler, AbstractSampler), "sampler", sampler, fix)
+    _checks.at_least("num_steps", num_steps, 1)
+
+
+def check_displacement(sampler: AbstractSampler, num_steps: int, width: Scalar) -> None:
+    """Check that chains which start from noise can reach data that is `width` wide."""
+    budget = displacement_budget(sampler, num_steps)
+    if _checks.is_concrete(width) and budget < float(width) * (1 - 1e-6):
+        fix = (
+            f"num_steps · (step_size / 2) · grad_clip = {budget:.3g} cannot cross the range of the "
+            f"noise, {float(width):.3g}: raise num_steps, step_size or grad_clip"
+        )
+        _checks.invalid("num_steps", num_steps, fix)
+
+
+def draw_noise(noise: AbstractNoise, like: XBatch, key: Key) -> XBatch:
+    """One example of noise for each in the batch."""
+    keys = jax.random.split(key, like.shape[0])
+    draw = jax.vmap(lambda k: noise.sample(like.shape[1:], key=k))
+    return draw(keys).astype(like.dtype)
+
+
+def move(
+    energy: EnergyFn,
+    sampler: AbstractSampler,
+    num_steps: int,
+    start: XBatch,
+    noise: XBatch,
+    restarted: jax.Array,
+    key: Key,
+) -> tuple[XBatch, NegativesInfo]:
+    """Move chains and put `noise` in the place of those that leave the finite numbers."""
+    x, chains = run(energy, sampler, start, num_steps=num_steps, key=key)
+    axes = tuple(range(1, x.ndim))
+    dead = ~jnp.all(jnp.isfinite(x), axes)
+    x = where_chain(dead, noise, x)
+    info = NegativesInfo(chains, restarted, dead, _saturated(sampler, x))
+    return jax.lax.stop_gradient(x), info
+
+
+def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
+    """`x` for the chains where the condition holds, `y` for the others."""
+    return jnp.where(condition.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
+
+
+def _saturated(sampler: AbstractSampler, x: XBatch) -> Scalar:
+    if not isinstance(sampler, Langevin) or sampler.bounds is None:
+        return jnp.zeros((), x.dtype)
+    low, high = sampler.bounds
+    return jnp.mean((x <= low) | (x >= high), dtype=x.dtype)

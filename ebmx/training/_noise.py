@@ -1,0 +1,61 @@
+"""Where chains start that do not start from data."""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import Key, Scalar, X
+
+
+class AbstractNoise(eqx.Module):
+    """A distribution over examples of any shape, with independent coordinates."""
+
+    @abc.abstractmethod
+    def sample(self, shape: tuple[int, ...], *, key: Key) -> X:
+        """One example of this shape."""
+
+    @abc.abstractmethod
+    def log_density(self, x: X) -> Scalar:
+        """The log density of one example, in nats."""
+
+
+class UniformNoise(AbstractNoise):
+    """Each coordinate uniform on `[low, high)`."""
+
+    low: Scalar = eqx.field(converter=jnp.asarray, default=-1.0)
+    high: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+
+    def __check_init__(self):
+        _checks.positive("high - low", self.high - self.low, "give low < high")
+
+    def sample(self, shape: tuple[int, ...], *, key: Key) -> X:
+        """One example of this shape."""
+        return jax.random.uniform(key, shape, minval=self.low, maxval=self.high)
+
+    def log_density(self, x: X) -> Scalar:
+        """The log density of one example, in nats; `-inf` outside the box."""
+        inside = jnp.all((x >= self.low) & (x <= self.high))
+        return jnp.where(inside, -x.size * jnp.log(self.high - self.low), -jnp.inf)
+
+
+class GaussianNoise(AbstractNoise):
+    """Each coordinate normal with this mean and standard deviation."""
+
+    mean: Scalar = eqx.field(converter=jnp.asarray, default=0.0)
+    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+
+    def __check_init__(self):
+        _checks.positive("scale", self.scale)
+
+    def sample(self, shape: tuple[int, ...], *, key: Key) -> X:
+        """One example of this shape."""
+        return self.mean + self.scale * jax.random.normal(key, shape)
+
+    def log_density(self, x: X) -> Scalar:
+        """The log density of one example, in nats."""
+        z = (x - self.mean) / self.scale
+        return -jnp.sum(0.5 * z**2 + jnp.log(self.scale) + 0.5 * math.log(2 * math.pi))

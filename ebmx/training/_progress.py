@@ -1,0 +1,69 @@
+"""What a person at a terminal sees of a training."""
+
+import abc
+import sys
+
+
+class AbstractProgress(abc.ABC):
+    """A meter that `fit` moves."""
+
+    @abc.abstractmethod
+    def start(self, num_steps: int) -> None:
+        """Before the first update."""
+
+    @abc.abstractmethod
+    def update(self, num_steps: int, metrics: dict[str, float]) -> None:
+        """After `num_steps` further updates, with the means of their metrics."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """After the last update, also if an error ends the training."""
+
+
+class NoProgress(AbstractProgress):
+    """Shows nothing."""
+
+    def start(self, num_steps: int) -> None:
+        """Nothing."""
+
+    def update(self, num_steps: int, metrics: dict[str, float]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class TqdmProgress(AbstractProgress):
+    """A tqdm bar with a few metrics. Needs `pip install ebmx[cli]`."""
+
+    def __init__(self):
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            message = "a progress bar needs tqdm: pip install 'ebmx[cli]'"
+            raise ImportError(message) from error
+        self._tqdm = tqdm
+
+    def start(self, num_steps: int) -> None:
+        """Draw the bar."""
+        self._bar = self._tqdm(total=num_steps, unit="update")
+
+    def update(self, num_steps: int, metrics: dict[str, float]) -> None:
+        """Move the bar."""
+        names = ("loss", "real_energy_mean", "fake_energy_mean", "grad_norm")
+        self._bar.set_postfix({n: f"{metrics[n]:.3g}" for n in names if n in metrics})
+        self._bar.update(num_steps)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+def default_progress() -> AbstractProgress:
+    """A bar if a person watches and tqdm is there, nothing otherwise."""
+    if not sys.stderr.isatty():
+        return NoProgress()
+    try:
+        return TqdmProgress()
+    except ImportError:
+        return NoProgress()
