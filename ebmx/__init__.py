@@ -3,7 +3,9 @@
 A model is a function from one example to one energy, and `p(x) = exp(-E(x)) / Z`.
 """
 
+from . import data as data
 from . import energies as energies
+from . import evaluation as evaluation
 from . import samplers as samplers
 from . import training as training
 from .energies import energy as energy

@@ -1,0 +1,133 @@
+"""Examples in memory: scaling, splitting, batching."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from .. import _checks
+from .._types import Key
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Examples for training and for testing, scaled to [-1, 1].
+
+    **Raises:**
+
+    `ValueError` if labels and examples differ in number, or examples are not finite.
+    """
+
+    name: str
+    train: np.ndarray
+    """`(num, *shape)`, float32; images are `(num, height, width, channel)`."""
+    test: np.ndarray
+    train_labels: np.ndarray | None = None
+    """`(num,)`, whole numbers from 0, if there are any."""
+    test_labels: np.ndarray | None = None
+    low: float = -1.0
+    """The value in data units that became -1."""
+    high: float = 1.0
+    """The value in data units that became 1."""
+
+    def __post_init__(self):
+        pairs = {"train": self.train_labels, "test": self.test_labels}
+        for name, labels in pairs.items():
+            x = getattr(self, name)
+            _checks.finite(x, name)
+            if labels is not None and len(labels) != len(x):
+                fix = f"give one label for each of the {len(x)} examples"
+                _checks.invalid(f"{name}_labels.shape", labels.shape, fix)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.train.shape[1:]
+
+    def to_units(self, x: np.ndarray) -> np.ndarray:
+        """From [-1, 1] to data units."""
+        return (np.asarray(x) + 1) / 2 * (self.high - self.low) + self.low
+
+
+def scale(x: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
+    """Map `[low, high]` linearly to [-1, 1], as float32.
+
+    **Arguments:**
+
+    - `x`: numbers of any type.
+    - `low`, `high`: in data units; 0 and 255 for uint8, else the least and greatest value.
+
+    **Raises:**
+
+    `ValueError` if `low` is not below `high`.
+    """
+    x = np.asarray(x)
+    default = (0, 255) if x.dtype == np.uint8 else (x.min(), x.max())
+    low = float(default[0] if low is None else low)
+    high = float(default[1] if high is None else high)
+    _checks.require(low < high, "low", low, f"give low < high, which is {high}")
+    return ((x.astype(np.float32) - low) * (2 / (high - low)) - 1).astype(np.float32)
+
+
+def split(
+    x: np.ndarray, labels: np.ndarray | None = None, *, test_share: float = 0.2, key: Key
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Shuffle and split into `(train, test, train_labels, test_labels)`.
+
+    **Arguments:**
+
+    - `x`: examples `(num, ...)`.
+    - `labels`: `(num,)`, or `None`.
+    - `test_share`: the share that goes to `test`, in (0, 1).
+    - `key`: a key.
+
+    **Raises:**
+
+    `ValueError` if labels and examples differ in number, or a part would be empty.
+    """
+    if labels is not None and len(labels) != len(x):
+        fix = f"give one label for each of the {len(x)} examples"
+        _checks.invalid("labels.shape", np.shape(labels), fix)
+    num_test = round(len(x) * test_share)
+    fix = f"both parts of {len(x)} examples must have one at least"
+    _checks.require(0 < num_test < len(x), "test_share", test_share, fix)
+    order = host_generator(key).permutation(len(x))
+    test, train = order[:num_test], order[num_test:]
+    if labels is None:
+        return x[train], x[test], None, None
+    return x[train], x[test], labels[train], labels[test]
+
+
+def batches(x: np.ndarray, batch_size: int, *, key: Key) -> Iterator[np.ndarray]:
+    """Batches without end: shuffled epochs, the incomplete rest of each left out.
+
+    **Arguments:**
+
+    - `x`: examples `(num, *shape)`, floating point.
+    - `batch_size`: at most `num`.
+    - `key`: a key; the same key gives the same batches.
+
+    **Raises:**
+
+    `ValueError` if examples are not finite or fewer than a batch.
+    """
+    x = np.asarray(_checks.batch(x, "x"))
+    _checks.finite(x, "x")
+    _checks.at_least("batch_size", batch_size, 1)
+    fix = f"there are {len(x)} examples: give at most that"
+    _checks.require(batch_size <= len(x), "batch_size", batch_size, fix)
+    return _epochs(x, batch_size, host_generator(key))
+
+
+def _epochs(x: np.ndarray, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    while True:
+        order = generator.permutation(len(x))
+        for start in range(0, len(x) - batch_size + 1, batch_size):
+            yield x[order[start : start + batch_size]]
+
+
+def host_generator(key: Key) -> np.random.Generator:
+    """A NumPy generator that depends on nothing but the key."""
+    data = jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    return np.random.default_rng(jax.device_get(data).reshape(-1))

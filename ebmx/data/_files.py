@@ -1,0 +1,107 @@
+"""Arrays from files: IDX, npz, Hugging Face."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from .. import _checks
+
+Parts = dict[str, np.ndarray]
+"""Some of `train`, `train_labels`, `test`, `test_labels`; `all` and `all_labels` if not split."""
+
+
+def read_idx(path: str | Path) -> np.ndarray:
+    """Read a file in the IDX format of the original MNIST, gzipped or not.
+
+    **Raises:**
+
+    `ValueError` if the file is not one of unsigned bytes, or is cut off.
+    """
+    path = Path(path)
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rb") as file:
+        content = file.read()
+    if len(content) < 4 or content[:3] != b"\0\0\x08":
+        _checks.invalid("path", str(path), "not an IDX file of unsigned bytes")
+    ndim = content[3]
+    sizes = struct.unpack_from(f">{ndim}I", content, 4)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
+    if values.size != np.prod(sizes):
+        fix = f"cut off: {values.size} values of {int(np.prod(sizes))}"
+        _checks.invalid("path", str(path), fix)
+    return values.reshape(sizes)
+
+
+def load_idx(path: Path) -> Parts:
+    """The images of an IDX file, or of all in a folder, with the labels beside them."""
+    files = [path] if path.is_file() else sorted(path.glob("*images*idx3*"))
+    fix = "no *-images-idx3-ubyte[.gz] in it"
+    _checks.require(bool(files), "path", str(path), fix)
+    parts: Parts = {}
+    for file in files:
+        part = "test" if "t10k" in file.name or "test" in file.name else "train"
+        if len(files) == 1:
+            part = "all"
+        fix = f"several files of {part} images: name one of {[f.name for f in files]}"
+        _checks.require(part not in parts, "path", str(path), fix)
+        parts[part] = read_idx(file)
+        labels = file.with_name(file.name.replace("images", "labels").replace("idx3", "idx1"))
+        if labels.exists():
+            parts[f"{part}_labels"] = read_idx(labels)
+    return parts
+
+
+def load_npz(path: Path) -> Parts:
+    """The arrays of an `.npz` file; pickled objects are refused."""
+    with np.load(path, allow_pickle=False) as file:
+        names = {name.lower(): name for name in file.files}
+
+        def find(*candidates: str) -> np.ndarray | None:
+            return next((file[names[c]] for c in candidates if c in names), None)
+
+        found = {
+            "train": find("train_images", "x_train", "train"),
+            "train_labels": find("train_labels", "y_train"),
+            "test": find("test_images", "x_test", "test"),
+            "test_labels": find("test_labels", "y_test"),
+            "all": find("images", "x", "data"),
+            "all_labels": find("labels", "y", "target"),
+        }
+    parts = {name: array for name, array in found.items() if array is not None}
+    fix = f"it holds {sorted(names)}; call the examples `images`, or `train_images` and `test_images`"
+    _checks.require("train" in parts or "all" in parts, "path", str(path), fix)
+    return parts
+
+
+def load_huggingface(name: str) -> Parts:
+    """A data set of the Hugging Face hub, or a folder that `save_to_disk` has written."""
+    try:
+        import datasets
+    except ImportError as error:
+        message = f"loading {name!r} needs the package datasets: pip install 'ebmx[data]'"
+        raise ImportError(message) from error
+    on_disk = Path(name).is_dir()
+    loaded = datasets.load_from_disk(name) if on_disk else datasets.load_dataset(name)
+    if isinstance(loaded, datasets.Dataset):
+        return _columns(loaded, "all")
+    fix = f"it has the splits {sorted(map(str, loaded))}, and none is called train"
+    _checks.require("train" in loaded, "name", name, fix)
+    held_out = next((s for s in ("test", "validation") if s in loaded), None)
+    if held_out is None:
+        return _columns(loaded["train"], "all")
+    return _columns(loaded["train"], "train") | _columns(loaded[held_out], "test")
+
+
+def _columns(table, part: str) -> Parts:
+    names = table.column_names
+    image = next((c for c in ("image", "img", "images", "x", "pixel_values") if c in names), None)
+    fix = "one column must be called image, img or x"
+    if image is None:
+        _checks.invalid("columns", names, fix)
+    parts = {part: np.stack([np.asarray(row) for row in table[image]])}
+    label = next((c for c in ("label", "labels", "y") if c in names), None)
+    if label is not None:
+        parts[f"{part}_labels"] = np.asarray(table[label])
+    return parts
