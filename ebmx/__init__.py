@@ -3,9 +3,11 @@
 A model is a function from one example to one energy, and `p(x) = exp(-E(x)) / Z`.
 """
 
+from . import config as config
 from . import data as data
 from . import energies as energies
 from . import evaluation as evaluation
+from . import plotting as plotting
 from . import samplers as samplers
 from . import training as training
 from .energies import energy as energy

@@ -1,0 +1,275 @@
+"""A run: train what a config says, judge it, draw it, and find it all again in one folder."""
+
+import dataclasses
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _checks
+from .._types import EnergyFn, Key
+from ..data import Dataset, batches, load
+from ..energies import energy as energies_of
+from ..energies import freeze
+from ..evaluation import frechet_distance
+from ..plotting import energy_histogram, sample_grid
+from ..samplers import run
+from ..training import (
+    AbstractProgress,
+    Trainer,
+    TrainState,
+    UniformNoise,
+    fit,
+    train_classifier,
+)
+from ..training import load as load_state
+from ..training import save as save_state
+from ._build import build_energy, build_sampler, build_trainer
+from ._config import RunConfig
+from ._toml import read_config, write_config
+
+_CALIBRATION_STEPS = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What came out of a run."""
+
+    folder: Path
+    num_updates: int
+    seconds: float
+    samples: np.ndarray
+    source: str
+    """Where the samples come from, in words."""
+    frechet_ratio: float | None
+    """Distance of samples to test data over that of training data; `None` without labels."""
+    pictures: tuple[Path, ...]
+    interrupted: bool
+
+
+def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) -> Report:
+    """Train what the config says, and leave a folder with all of it.
+
+    The folder holds `config.toml`, `metrics.jsonl`, `checkpoint.eqx`, `report.json`, `samples.png`
+    and `energies.png`. Ctrl-C ends the training early and leaves the same folder; a second one
+    ends the program.
+
+    **Raises:**
+
+    `ValueError` if a part of the config does not fit.
+    """
+    if config.steps is not None:
+        _checks.at_least("steps", config.steps, 1)
+    _checks.positive("seconds", config.seconds)
+    dataset = load(config.data.name, test_share=config.data.test_share)
+    folder = Path(config.out or f"runs/{Path(config.data.name).stem}-{config.seed}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder / "config.toml", config)
+    with _Interrupt() as interrupt:
+        begin = time.monotonic()
+        num_steps = config.steps or _updates_within(config, dataset, config.seconds)
+        trainer, state, fit_key = _start(config, dataset, num_steps)
+        with open(folder / "metrics.jsonl", "w") as log:
+
+            def record(step: int, state: TrainState, metrics: dict[str, float]) -> bool:
+                del state
+                seconds = time.monotonic() - begin
+                line = {"step": step, "seconds": round(seconds, 3)} | metrics
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+                late = config.steps is None and seconds > config.seconds
+                return interrupt.asked or late
+
+            state, _ = fit(
+                trainer,
+                state,
+                _batches(config, dataset),
+                num_steps=num_steps,
+                key=fit_key,
+                log_every=config.log_every,
+                callbacks=(record,),
+                progress=progress,
+            )
+        seconds = time.monotonic() - begin
+    save_state(folder / "checkpoint.eqx", state)
+    return _report(config, dataset, state, folder, seconds, interrupt.asked)
+
+
+def sample_run(folder: str | Path, num: int, *, seed: int = 0) -> tuple[np.ndarray, Dataset, str]:
+    """Draw samples of a trained run.
+
+    **Arguments:**
+
+    - `folder`: of a run.
+    - `num`: how many, at least 1.
+    - `seed`: of everything random.
+
+    **Returns:**
+
+    Samples `(num, *shape)` in [-1, 1], the data set, and where the samples come from, in words.
+
+    **Raises:**
+
+    `ValueError` if the folder holds no run, or a damaged one.
+    """
+    _checks.at_least("num", num, 1)
+    folder = Path(folder)
+    if not (folder / "checkpoint.eqx").exists():
+        _checks.invalid("folder", str(folder), "no run in it: make one with `ebmx train`")
+    config = read_config(folder / "config.toml")
+    dataset = load(config.data.name, test_share=config.data.test_share)
+    _, like, _ = _start(config, dataset, 1)
+    state = load_state(folder / "checkpoint.eqx", like)
+    samples, source = _draw(config, dataset.shape, state, num, jax.random.key(seed))
+    return samples, dataset, source
+
+
+def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
+    """A function from samples to their Fréchet ratio; `None` if the data has no labels.
+
+    The distance of the samples to the test images, over that of the training images, in the
+    features of a classifier trained on the training images.
+    """
+    if dataset.train_labels is None or len(dataset.shape) != 3:
+        return None
+    key = jax.random.key(seed)
+    classifier = train_classifier(dataset.train, dataset.train_labels, key=key)
+    features = jax.jit(jax.vmap(classifier.features))
+    test = np.asarray(features(dataset.test))
+    unit = frechet_distance(np.asarray(features(dataset.train)), test)
+    return lambda samples: frechet_distance(np.asarray(features(samples)), test) / unit
+
+
+def _start(config: RunConfig, dataset: Dataset, num_steps: int) -> tuple[Trainer, TrainState, Key]:
+    energy_key, chains_key, fit_key = jax.random.split(jax.random.key(config.seed), 3)
+    energy = build_energy(config.energy, dataset.shape, key=energy_key)
+    trainer = build_trainer(config, num_steps)
+    return trainer, trainer.init(energy, key=chains_key), fit_key
+
+
+def _batches(config: RunConfig, dataset: Dataset):
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    return batches(dataset.train, config.data.batch_size, key=key)
+
+
+def _updates_within(config: RunConfig, dataset: Dataset, seconds: float) -> int:
+    """How many updates will fit, from the times of a few whose results are thrown away."""
+    begin = time.monotonic()
+    trainer, state, key = _start(config, dataset, 1)
+    times = [time.monotonic()]
+
+    def tick(step, state, metrics):
+        times.append(time.monotonic())
+
+    fit(
+        trainer,
+        state,
+        _batches(config, dataset),
+        num_steps=_CALIBRATION_STEPS,
+        key=key,
+        log_every=1,
+        callbacks=(tick,),
+    )
+    compiling = times[1] - times[0]
+    left = seconds - (time.monotonic() - begin) - compiling
+    return max(1, int(left / float(np.median(np.diff(times[1:])))))
+
+
+def _report(
+    config: RunConfig,
+    dataset: Dataset,
+    state: TrainState,
+    folder: Path,
+    seconds: float,
+    interrupted: bool,
+) -> Report:
+    key = jax.random.fold_in(jax.random.key(config.seed), 2)
+    samples, source = _draw(config, dataset.shape, state, 4096, key)
+    judge = frechet_judge(dataset)
+    ratio = None if judge is None else judge(samples)
+    pictures = _draw_pictures(config, dataset, state, samples, folder)
+    updates = int(state.step)
+    report = Report(folder, updates, seconds, samples, source, ratio, pictures, interrupted)
+    facts = {
+        "updates": updates,
+        "seconds": round(seconds, 2),
+        "frechet_ratio": ratio,
+        "samples_from": source,
+        "num_samples": len(samples),
+        "skipped_updates": int(state.skipped),
+        "interrupted": interrupted,
+    }
+    (folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
+    return report
+
+
+def _draw(
+    config: RunConfig, shape: tuple[int, ...], state: TrainState, num: int, key: Key
+) -> tuple[np.ndarray, str]:
+    """Samples of the averaged energy."""
+    start_key, run_key = jax.random.split(key)
+    energy = freeze(state.ema, state.norm_state)
+    steps = config.negatives.num_steps
+    if config.negatives.kind == "pcd":
+        buffer = state.negatives_state
+        oldest = jnp.argsort(-buffer.ages)
+        start = buffer.positions[oldest[jnp.arange(num) % len(oldest)]]
+        source = f"persistent chains of the buffer, {steps} further steps on the averaged energy"
+    else:
+        keys = jax.random.split(start_key, num)
+        noise = UniformNoise(*config.sampler.bounds)
+        start = jax.vmap(lambda k: noise.sample(shape, key=k))(keys)
+        source = f"chains of {steps} steps from noise on the averaged energy"
+    x, _ = run(energy, build_sampler(config.sampler), start, num_steps=steps, key=run_key)
+    return np.asarray(x), source
+
+
+def _draw_pictures(
+    config: RunConfig, dataset: Dataset, state: TrainState, samples: np.ndarray, folder: Path
+) -> tuple[Path, ...]:
+    energy: EnergyFn = freeze(state.ema, state.norm_state)
+    noise_key = jax.random.fold_in(jax.random.key(config.seed), 3)
+    low, high = config.sampler.bounds
+    size = (1000, *dataset.shape)
+    groups = {
+        "data": dataset.test[:1000],
+        "samples": samples[:1000],
+        "noise": np.asarray(jax.random.uniform(noise_key, size, minval=low, maxval=high)),
+    }
+    histogram = folder / "energies.png"
+    found = {name: np.asarray(energies_of(energy, x)) for name, x in groups.items()}
+    energy_histogram(found).savefig(histogram)
+    if len(dataset.shape) != 3 or dataset.shape[-1] not in (1, 3):
+        return (histogram,)
+    grid = folder / "samples.png"
+    choice = np.random.default_rng(config.seed).permutation(len(samples))[:100]
+    shown = {"samples of the model": samples[choice], "real data": dataset.test[:100]}
+    sample_grid(shown).savefig(grid)
+    return grid, histogram
+
+
+class _Interrupt:
+    """Turns the first Ctrl-C into a wish that the training reads; the second one is as ever."""
+
+    asked = False
+
+    def __enter__(self) -> "_Interrupt":
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number, frame) -> None:
+        del number, frame
+        self.asked = True
+        signal.signal(signal.SIGINT, self._before)

@@ -1,0 +1,94 @@
+"""Configs to TOML and back."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from .. import _checks
+from ._config import RunConfig
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as nested dictionaries of TOML's types; what is `None` is left out."""
+    out: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            value = to_dict(value)
+        if isinstance(value, tuple):
+            value = list(value)
+        if value is not None:
+            out[field.name] = value
+    return out
+
+
+def from_dict(values: dict[str, Any], kind: type = RunConfig, path: str = "") -> Any:
+    """The config of these nested dictionaries.
+
+    **Raises:**
+
+    `ValueError` that names the key, if it is unknown or its value is of another type.
+    """
+    hints = typing.get_type_hints(kind)
+    known = [field.name for field in dataclasses.fields(kind)]
+    out = {}
+    for name, value in values.items():
+        where = f"{path}{name}"
+        if name not in known:
+            _checks.invalid(where, value, f"no such key; give one of {', '.join(known)}")
+        out[name] = _convert(where, value, hints[name])
+    return kind(**out)
+
+
+def write_config(path: str | Path, config: RunConfig) -> None:
+    """Write a config as TOML. Needs `pip install ebmx[cli]`."""
+    try:
+        import tomli_w
+    except ImportError as error:
+        raise ImportError("writing TOML needs tomli-w: pip install 'ebmx[cli]'") from error
+    Path(path).write_text(tomli_w.dumps(to_dict(config)))
+
+
+def read_config(path: str | Path) -> RunConfig:
+    """Read a config from TOML.
+
+    **Raises:**
+
+    `ValueError` if it is not TOML, or a key is unknown or of another type.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"path={path}: not a TOML file: {error}") from error
+    return from_dict(values)
+
+
+def _convert(where: str, value: Any, hint: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        _checks.require(isinstance(value, dict), where, value, f"give a table [{where}]")
+        return from_dict(value, typing.cast(type, hint), f"{where}.")
+    if _matches(value, hint):
+        return tuple(value) if isinstance(value, list) else value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    _checks.invalid(where, value, f"give a value of type {_name(hint)}")
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_matches(value, arg) for arg in args)
+    if origin is typing.Literal:
+        return value in args
+    if origin is tuple:
+        inner = args[0]
+        sized = args[-1] is Ellipsis or len(value) == len(args)
+        return isinstance(value, list | tuple) and sized and all(_matches(v, inner) for v in value)
+    return isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool)
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
