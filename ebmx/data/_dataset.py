@@ -129,5 +129,7 @@ def _epochs(x: np.ndarray, batch_size: int, generator: np.random.Generator) -> I
 
 def host_generator(key: Key) -> np.random.Generator:
     """A NumPy generator that depends on nothing but the key."""
-    data = jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    data = (
+        jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    )
     return np.random.default_rng(jax.device_get(data).reshape(-1))

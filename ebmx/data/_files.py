@@ -70,7 +70,9 @@ def load_npz(path: Path) -> Parts:
             "all_labels": find("labels", "y", "target"),
         }
     parts = {name: array for name, array in found.items() if array is not None}
-    fix = f"it holds {sorted(names)}; call the examples `images`, or `train_images` and `test_images`"
+    fix = (
+        f"it holds {sorted(names)}; call the examples `images`, or `train_images` and `test_images`"
+    )
     _checks.require("train" in parts or "all" in parts, "path", str(path), fix)
     return parts
 

@@ -59,9 +59,7 @@ class ConvNet(AbstractEnergy):
         """
         self.shape = _checks.dimensions("shape", shape)
         _checks.require(len(shape) == 3, "shape", shape, "give (height, width, channel)")
-        _checks.require(
-            head in ("flatten", "sum"), "head", repr(head), "give 'flatten' or 'sum'"
-        )
+        _checks.require(head in ("flatten", "sum"), "head", repr(head), "give 'flatten' or 'sum'")
         widths = _checks.dimensions("widths", widths)
         kernels = _per_layer("kernel_sizes", kernel_sizes, len(widths))
         steps = _per_layer("strides", strides, len(widths))

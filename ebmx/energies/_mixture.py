@@ -40,7 +40,9 @@ class GaussianMixture(AbstractAnalyticEnergy):
         weights = jnp.ones(count) if weights is None else jnp.asarray(weights, self.means.dtype)
         _checks.positive("scales", scales)
         _checks.positive("weights", weights)
-        _checks.require(weights.shape == (count,), "weights.shape", weights.shape, f"give ({count},)")
+        _checks.require(
+            weights.shape == (count,), "weights.shape", weights.shape, f"give ({count},)"
+        )
         if scales.shape == (count,):
             scales = scales.reshape(count, *(1,) * len(self.shape))
         elif scales.shape not in ((), self.means.shape):

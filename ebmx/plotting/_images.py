@@ -7,7 +7,13 @@ import numpy as np
 
 from .. import _checks
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and Ito: colour-blind safe
+_COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+)  # Okabe and Ito: colour-blind safe
 
 
 def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: int = 10) -> Any:

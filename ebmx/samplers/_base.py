@@ -35,7 +35,5 @@ class AbstractSampler(eqx.Module, Generic[State]):
         """The state of a chain that starts at `x`."""
 
     @abc.abstractmethod
-    def step(
-        self, energy: EnergyFn, x: X, state: State, *, key: Key
-    ) -> tuple[X, State, StepInfo]:
+    def step(self, energy: EnergyFn, x: X, state: State, *, key: Key) -> tuple[X, State, StepInfo]:
         """One step of one chain: the next position, the next state, and what happened."""

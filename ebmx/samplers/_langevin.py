@@ -12,6 +12,7 @@ from .._types import EnergyFn, Key, Scalar, X
 from ..energies import value_and_gradient
 from ._base import AbstractSampler, StepInfo
 
+
 def _number(**kwargs: Any) -> Any:
     return eqx.field(converter=lambda v: None if v is None else jnp.asarray(v), **kwargs)
 
@@ -81,9 +82,7 @@ class Langevin(AbstractSampler[None]):
         """Nothing is carried from step to step."""
         del energy, x, key
 
-    def step(
-        self, energy: EnergyFn, x: X, state: None, *, key: Key
-    ) -> tuple[X, None, StepInfo]:
+    def step(self, energy: EnergyFn, x: X, state: None, *, key: Key) -> tuple[X, None, StepInfo]:
         """One step of one chain, at the cost of one gradient."""
         value, gradient = jax.lax.optimization_barrier(value_and_gradient(energy, x))
         drift = gradient

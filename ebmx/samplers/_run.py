@@ -92,4 +92,3 @@ def chain_keys(key: Key, num_chains: int) -> Key:
 def check_energy(energy: EnergyFn, x: XBatch) -> None:
     """Check that the energy of one example is one floating-point number."""
     jax.eval_shape(lambda x: as_scalar(energy(x)), x[0])
-

@@ -21,9 +21,7 @@ class Classifier(eqx.Module):
     hidden: eqx.nn.Linear
     head: eqx.nn.Linear
 
-    def __init__(
-        self, shape: Sequence[int], num_classes: int, *, num_features: int = 64, key: Key
-    ):
+    def __init__(self, shape: Sequence[int], num_classes: int, *, num_features: int = 64, key: Key):
         """**Arguments:**
 
         - `shape`: the shape of one image, `(height, width, channel)`.

@@ -89,7 +89,9 @@ class Trainer(eqx.Module):
         """
         shape = shape_of(energy) if shape is None else _checks.dimensions("shape", shape)
         if shape is None:
-            _checks.invalid("shape", None, "give the shape of one example, such as shape=(28, 28, 1)")
+            _checks.invalid(
+                "shape", None, "give the shape of one example, such as shape=(28, 28, 1)"
+            )
         parameters = eqx.filter(energy, eqx.is_inexact_array)
         fix = "an energy to train is an equinox module that holds floating-point arrays"
         _checks.require(bool(jax.tree.leaves(parameters)), "energy", type(energy).__name__, fix)
