@@ -1,12 +1,13 @@
 """Checks at the public calls: each names the argument, its value and the fix."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from beartype import beartype
+from jax.core import Tracer
 from jaxtyping import jaxtyped
 
 Function = TypeVar("Function", bound=Callable)
@@ -14,7 +15,7 @@ Function = TypeVar("Function", bound=Callable)
 
 def checked(function: Function) -> Function:
     """Check the shapes and dtypes in `function`'s annotations at each call."""
-    return jaxtyped(function, typechecker=beartype)
+    return cast(Function, jaxtyped(function, typechecker=beartype))
 
 
 def invalid(name: str, value: object, fix: str) -> NoReturn:
@@ -87,7 +88,7 @@ def finite(x: Any, name: str) -> None:
 
 
 def is_concrete(value: Any) -> bool:
-    return not isinstance(value, jax.core.Tracer) and not callable(value)
+    return not isinstance(value, Tracer) and not callable(value)
 
 
 def _show(value: object) -> str:

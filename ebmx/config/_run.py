@@ -212,22 +212,24 @@ def _report(
 def _draw(
     config: RunConfig, shape: tuple[int, ...], state: TrainState, num: int, key: Key
 ) -> tuple[np.ndarray, str]:
-    """Samples of the averaged energy."""
+    """Samples of the model: its persistent chains, or chains from noise if it has none."""
     start_key, run_key = jax.random.split(key)
-    energy = freeze(state.ema, state.norm_state)
-    steps = config.negatives.num_steps
-    if config.negatives.kind == "pcd":
-        buffer = state.negatives_state
-        oldest = jnp.argsort(-buffer.ages)
-        start = buffer.positions[oldest[jnp.arange(num) % len(oldest)]]
-        source = f"persistent chains of the buffer, {steps} further steps on the averaged energy"
-    else:
-        keys = jax.random.split(start_key, num)
+    steps, sampler = config.negatives.num_steps, build_sampler(config.sampler)
+    if config.negatives.kind != "pcd":
         noise = UniformNoise(*config.sampler.bounds)
-        start = jax.vmap(lambda k: noise.sample(shape, key=k))(keys)
-        source = f"chains of {steps} steps from noise on the averaged energy"
-    x, _ = run(energy, build_sampler(config.sampler), start, num_steps=steps, key=run_key)
-    return np.asarray(x), source
+        draw = jax.vmap(lambda key: noise.sample(shape, key=key))
+        start = draw(jax.random.split(start_key, num))
+        energy = freeze(state.ema, state.norm_state)
+        x, _ = run(energy, sampler, start, num_steps=steps, key=run_key)
+        return np.asarray(x), f"chains of {steps} steps from noise on the averaged energy"
+    buffer = state.negatives_state
+    x, _ = buffer.draw(min(num, buffer.capacity), key=start_key)
+    rounds, energy = [x], freeze(state.energy, state.norm_state)
+    while len(rounds) * len(x) < num:
+        run_key, key = jax.random.split(run_key)
+        rounds.append(run(energy, sampler, rounds[-1], num_steps=steps, key=key)[0])
+    more = f", moved by {steps} steps again and again" if len(rounds) > 1 else ""
+    return np.concatenate(rounds)[:num], f"the persistent chains of the buffer{more}"
 
 
 def _draw_pictures(
@@ -243,7 +245,7 @@ def _draw_pictures(
         "noise": np.asarray(jax.random.uniform(noise_key, size, minval=low, maxval=high)),
     }
     histogram = folder / "energies.png"
-    found = {name: np.asarray(energies_of(energy, x)) for name, x in groups.items()}
+    found = {name: np.asarray(energies_of(energy, jnp.asarray(x))) for name, x in groups.items()}
     energy_histogram(found).savefig(histogram)
     if len(dataset.shape) != 3 or dataset.shape[-1] not in (1, 3):
         return (histogram,)

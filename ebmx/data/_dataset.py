@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
@@ -129,7 +130,6 @@ def _epochs(x: np.ndarray, batch_size: int, generator: np.random.Generator) -> I
 
 def host_generator(key: Key) -> np.random.Generator:
     """A NumPy generator that depends on nothing but the key."""
-    data = (
-        jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
-    )
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    data = jax.random.key_data(key) if typed else key
     return np.random.default_rng(jax.device_get(data).reshape(-1))

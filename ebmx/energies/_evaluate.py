@@ -1,5 +1,7 @@
 """Energies, scores and densities of batches."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -55,7 +57,7 @@ def value_and_gradient(model: EnergyFn, x: X) -> tuple[Scalar, X]:
     return jax.value_and_grad(lambda x: as_scalar(model(x)))(x)
 
 
-def as_scalar(value: object) -> Scalar:
+def as_scalar(value: Any) -> Scalar:
     """Check what an energy has returned for one example."""
     if jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         got = f"{jnp.result_type(value)}{list(jnp.shape(value))}"

@@ -1,5 +1,6 @@
 """Multi-layer perceptrons."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -55,7 +56,7 @@ class MLP(AbstractEnergy):
 def dense_layers(sizes: Sequence[int], *, key: Key) -> tuple[eqx.nn.Linear, ...]:
     """Linear layers from each size to the next."""
     keys = jax.random.split(key, len(sizes) - 1)
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
+    pairs = itertools.pairwise(sizes)
     return tuple(eqx.nn.Linear(i, o, key=k) for (i, o), k in zip(pairs, keys, strict=True))
 
 

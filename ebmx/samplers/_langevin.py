@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._types import EnergyFn, Key, Scalar, X
+from .._types import EnergyFn, Key, Number, X
 from ..energies import value_and_gradient
 from ._base import AbstractSampler, StepInfo
 
@@ -30,8 +30,8 @@ class Langevin(AbstractSampler[None]):
     It is not Metropolis-adjusted: for a Gaussian of precision `A` the chain's covariance is
     `T A⁻¹ (I − εA/4)⁻¹`, which meets the truth as `ε → 0`.
 
-    With a `noise_scale` the noise is `noise_scale · ξ` instead, as recipes for images use it. Such a
-    chain samples `E/T` at `T = noise_scale² / ε`, see `effective_temperature`, and not `E`.
+    With a `noise_scale` the noise is `noise_scale · ξ` instead, as recipes for images use it. Such
+    a chain samples `E/T` at `T = noise_scale² / ε`, see `effective_temperature`, and not `E`.
 
     **Arguments:**
 
@@ -51,11 +51,11 @@ class Langevin(AbstractSampler[None]):
     discrete approximations".
     """
 
-    step_size: Scalar = _number()
-    temperature: Scalar = _number(default=1.0)
-    noise_scale: Scalar | None = _number(default=None)
-    grad_clip: Scalar | None = _number(default=None)
-    bounds: tuple[Scalar, Scalar] | None = _pair(default=None)
+    step_size: Number = _number()
+    temperature: Number = _number(default=1.0)
+    noise_scale: Number | None = _number(default=None)
+    grad_clip: Number | None = _number(default=None)
+    bounds: tuple[Number, Number] | None = _pair(default=None)
 
     def __check_init__(self):
         _checks.positive("step_size", self.step_size)
@@ -72,7 +72,7 @@ class Langevin(AbstractSampler[None]):
             _checks.positive("bounds[1] - bounds[0]", width, "give (low, high) with low < high")
 
     @property
-    def effective_temperature(self) -> Scalar:
+    def effective_temperature(self) -> Number:
         """The `T` of the density `exp(-E/T)` that small steps sample."""
         if self.noise_scale is None:
             return self.temperature

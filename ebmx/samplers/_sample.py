@@ -100,7 +100,7 @@ def sample(
     _checks.at_least("num_warmup", num_warmup, 0)
     _checks.at_least("thin", thin, 1)
     samples = _sample(energy, sampler, x, num_samples, num_warmup, thin, save, key)
-    if throw and not isinstance(samples.x, jax.core.Tracer):
+    if throw and _checks.is_concrete(samples.x):
         _throw(samples.result)
     return samples
 
@@ -125,7 +125,8 @@ def _sample(
             x, state, _ = advance_chain(energy, sampler, x, state, num_warmup, key=warmup_key)
 
         def keep(carry, key):
-            x, state, info = advance_chain(energy, sampler, *carry, thin, key=key)
+            x, state = carry
+            x, state, info = advance_chain(energy, sampler, x, state, thin, key=key)
             return (x, state), (save(x, info), info)
 
         keys = jax.random.split(samples_key, num_samples)

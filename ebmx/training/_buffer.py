@@ -79,9 +79,12 @@ class ReplayBuffer(eqx.Module):
             fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
             _checks.invalid("x.shape", x.shape, fix)
         ages = self.ages[index] + 1 if ages is None else ages
-        set_ = dict(unique_indices=True, mode="promise_in_bounds")
-        positions = self.positions.at[index].set(x.astype(self.positions.dtype), **set_)
-        return ReplayBuffer(positions, self.ages.at[index].set(ages, **set_))
+        return ReplayBuffer(_put(self.positions, index, x), _put(self.ages, index, ages))
+
+
+def _put(slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
+    values = values.astype(slots.dtype)
+    return slots.at[index].set(values, unique_indices=True, mode="promise_in_bounds")
 
 
 def _one_of_each_arc(num: int, capacity: int, key: Key) -> jax.Array:

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._types import EnergyFn, Key, Scalar, XBatch
+from .._types import EnergyFn, Key, Number, XBatch
 from ..samplers import AbstractSampler
 from ._buffer import ReplayBuffer
 from ._negatives import (
@@ -84,7 +84,7 @@ class ShortRun(AbstractNegatives[None]):
     ) -> tuple[XBatch, None, NegativesInfo]:
         """Chains that start from noise; `x` says how many and of which shape."""
         _, _, noise_key, run_key = jax.random.split(key, 4)
-        noise = draw_noise(self.noise, x, noise_key)
+        noise = draw_noise(self.noise, x.shape[0], x.shape[1:], key=noise_key).astype(x.dtype)
         all_ = jnp.ones(x.shape[0], bool)
         x, info = move(energy, self.sampler, self.num_steps, noise, noise, all_, run_key)
         return x, state, info
@@ -117,7 +117,7 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     sampler: AbstractSampler
     num_steps: int = eqx.field(static=True, default=60)
     capacity: int = eqx.field(static=True, default=10_000)
-    reinit_prob: Scalar = eqx.field(converter=jnp.asarray, default=0.05)
+    reinit_prob: Number = eqx.field(converter=jnp.asarray, default=0.05)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
 
     def __check_init__(self):
@@ -128,9 +128,8 @@ class PCD(AbstractNegatives[ReplayBuffer]):
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
         """A buffer full of noise."""
-        like = jax.ShapeDtypeStruct((self.capacity, *shape), jnp.result_type(float))
-        ages = jnp.zeros(self.capacity, jnp.int32)
-        return ReplayBuffer(draw_noise(self.noise, like, key), ages)
+        positions = draw_noise(self.noise, self.capacity, shape, key=key)
+        return ReplayBuffer(positions, jnp.zeros(self.capacity, jnp.int32))
 
     def step(
         self, energy: EnergyFn, x: XBatch, state: ReplayBuffer, *, key: Key
@@ -142,7 +141,7 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             _checks.invalid("capacity", state.capacity, fix)
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
         start, index = state.draw(num, key=draw_key)
-        noise = draw_noise(self.noise, start, noise_key)
+        noise = draw_noise(self.noise, num, start.shape[1:], key=noise_key).astype(start.dtype)
         restarted = jax.random.uniform(restart_key, (num,)) < self.reinit_prob
         start = where_chain(restarted, noise, start)
         x, info = move(energy, self.sampler, self.num_steps, start, noise, restarted, run_key)
@@ -150,10 +149,10 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         return x, state.write(index, x, jnp.where(info.dead, 0, ages)), info
 
 
-def _width(noise: AbstractNoise) -> Scalar:
+def _width(noise: AbstractNoise) -> Number:
     """The range that chains from this noise may have to cross."""
     if isinstance(noise, UniformNoise):
         return noise.high - noise.low
     if isinstance(noise, GaussianNoise):
         return 2 * noise.scale
-    return jnp.zeros(())
+    return 0.0

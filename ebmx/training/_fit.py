@@ -81,7 +81,8 @@ def fit(
             metrics = _summary(names, history[-len(pending) :])
             meter.update(len(pending), metrics)
             step = int(jax.device_get(state.step))
-            if any([callback(step, state, metrics) for callback in callbacks]):
+            answers = [callback(step, state, metrics) for callback in callbacks]
+            if any(answers):
                 break
     finally:
         meter.close()

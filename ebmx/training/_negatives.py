@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from .. import _checks
-from .._types import EnergyFn, Key, Scalar, XBatch
+from .._types import EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractSampler, Langevin, StepInfo, displacement_budget, run
 from ._noise import AbstractNoise
 
@@ -50,7 +50,7 @@ def check_chain(sampler: AbstractSampler, num_steps: int) -> None:
     _checks.at_least("num_steps", num_steps, 1)
 
 
-def check_displacement(sampler: AbstractSampler, num_steps: int, width: Scalar) -> None:
+def check_displacement(sampler: AbstractSampler, num_steps: int, width: Number) -> None:
     """Check that chains which start from noise can reach data that is `width` wide."""
     budget = displacement_budget(sampler, num_steps)
     if _checks.is_concrete(width) and budget < float(width) * (1 - 1e-6):
@@ -61,11 +61,10 @@ def check_displacement(sampler: AbstractSampler, num_steps: int, width: Scalar) 
         _checks.invalid("num_steps", num_steps, fix)
 
 
-def draw_noise(noise: AbstractNoise, like: XBatch, key: Key) -> XBatch:
-    """One example of noise for each in the batch."""
-    keys = jax.random.split(key, like.shape[0])
-    draw = jax.vmap(lambda k: noise.sample(like.shape[1:], key=k))
-    return draw(keys).astype(like.dtype)
+def draw_noise(noise: AbstractNoise, num: int, shape: tuple[int, ...], *, key: Key) -> XBatch:
+    """`num` examples of noise of this shape."""
+    keys = jax.random.split(key, num)
+    return jax.vmap(lambda k: noise.sample(shape, key=k))(keys)
 
 
 def move(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._types import Key, Scalar, X
+from .._types import Key, Number, Scalar, X
 
 
 class AbstractNoise(eqx.Module):
@@ -26,8 +26,8 @@ class AbstractNoise(eqx.Module):
 class UniformNoise(AbstractNoise):
     """Each coordinate uniform on `[low, high)`."""
 
-    low: Scalar = eqx.field(converter=jnp.asarray, default=-1.0)
-    high: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+    low: Number = eqx.field(converter=jnp.asarray, default=-1.0)
+    high: Number = eqx.field(converter=jnp.asarray, default=1.0)
 
     def __check_init__(self):
         _checks.positive("high - low", self.high - self.low, "give low < high")
@@ -45,8 +45,8 @@ class UniformNoise(AbstractNoise):
 class GaussianNoise(AbstractNoise):
     """Each coordinate normal with this mean and standard deviation."""
 
-    mean: Scalar = eqx.field(converter=jnp.asarray, default=0.0)
-    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+    mean: Number = eqx.field(converter=jnp.asarray, default=0.0)
+    scale: Number = eqx.field(converter=jnp.asarray, default=1.0)
 
     def __check_init__(self):
         _checks.positive("scale", self.scale)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
-from .._types import Count, Key, Scalar, XBatch
+from .._types import Count, Key, Number, Scalar, XBatch
 from ..energies import advance, freeze, shape_of
 from ._losses import contrastive_loss
 from ._metrics import Metrics, chain_metrics
@@ -56,8 +56,8 @@ class Trainer(eqx.Module):
     optim: optax.GradientTransformation = eqx.field(static=True)
     negatives: AbstractNegatives
     loss: Loss = contrastive_loss
-    ema_decay: Scalar = eqx.field(converter=jnp.asarray, default=0.999)
-    data_noise: Scalar = eqx.field(converter=jnp.asarray, default=0.0)
+    ema_decay: Number = eqx.field(converter=jnp.asarray, default=0.999)
+    data_noise: Number = eqx.field(converter=jnp.asarray, default=0.0)
 
     def __check_init__(self):
         fix = "give negatives, such as ebmx.training.PCD(sampler)"

@@ -1,0 +1,62 @@
+"""What the benchmarks share: interleaved medians, and the machine's own rates."""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser with `--json`; the script's docstring says what it is for."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=raw)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    return parser
+
+
+def write(path: Path | None, figures: Mapping[str, Any]) -> None:
+    """Write figures, and what they were measured on."""
+    if path is not None:
+        machine = {"jax": jax.__version__, "python": platform.python_version()}
+        path.write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n")
+
+
+def medians(functions: Mapping[str, Callable[[], Any]], repeats: int = 7) -> dict[str, float]:
+    """Median seconds of each function, called in turn; the first call of each is not counted."""
+    for function in functions.values():
+        jax.block_until_ready(function())
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            jax.block_until_ready(function())
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def product(size: int = 2048) -> tuple[Callable[[], jax.Array], float]:
+    """A large float32 matrix product, and its FLOP."""
+    a = jnp.ones((size, size))
+    multiply = jax.jit(lambda a: a @ a)
+    return lambda: multiply(a), 2.0 * size**3
+
+
+def normals(rows: int, columns: int, steps: int = 20) -> tuple[Callable[[], jax.Array], int]:
+    """Normal numbers added up in a scan, and how many there are."""
+
+    @jax.jit
+    def draw(keys):
+        def step(total, key):
+            return total + jax.random.normal(key, (rows, columns)), None
+
+        return jax.lax.scan(step, jnp.zeros((rows, columns)), keys)[0]
+
+    keys = jax.random.split(jax.random.key(0), steps)
+    return lambda: draw(keys), rows * columns * steps
