@@ -72,7 +72,7 @@ class NegativesConfig:
 class OptimiserConfig:
     """Adam with a cosine decay over the training."""
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 4e-3
     """At the start."""
     b1: float = 0.0
     """Decay of Adam's first moment."""

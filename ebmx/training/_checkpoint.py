@@ -38,7 +38,11 @@ def load(path: str | Path, like: Any) -> Any:
     `ValueError` if the file is damaged, or of a state with another structure.
     """
     try:
-        return eqx.tree_deserialise_leaves(path, like)
+        with open(path, "rb") as file:
+            state = eqx.tree_deserialise_leaves(file, like)
+            if file.read(1):
+                raise ValueError("more arrays in the file than in the state")
+            return state
     except FileNotFoundError:
         raise
     except Exception as error:

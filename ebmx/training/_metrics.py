@@ -24,8 +24,13 @@ def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
 def distinct_share(x: XBatch) -> Scalar:
     """The share of different examples in a batch; 1 if no two are the same, bit for bit."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
-    # odd multipliers, hashed from the place of a coordinate; sums wrap and are exact
-    place = jnp.arange(bits.shape[1], dtype=jnp.uint32)
-    weight = ((place + 1) * jnp.uint32(2654435761)) ^ ((place + 1) >> 3) | jnp.uint32(1)
-    ordered = jnp.sort(jnp.sum((bits ^ (bits >> 15)) * weight, axis=1, dtype=jnp.uint32))
+    place = _mix(jnp.arange(bits.shape[1], dtype=jnp.uint32))
+    ordered = jnp.sort(jnp.sum(_mix(bits ^ place[None]), axis=1, dtype=jnp.uint32))
     return (1 + jnp.sum(ordered[1:] != ordered[:-1])) / x.shape[0]
+
+
+def _mix(bits: jax.Array) -> jax.Array:
+    """The finaliser of MurmurHash3: each bit in flips about half of the bits out."""
+    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x85EBCA6B)
+    bits = (bits ^ (bits >> 13)) * jnp.uint32(0xC2B2AE35)
+    return bits ^ (bits >> 16)

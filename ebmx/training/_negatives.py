@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool
 
 from .. import _checks
 from .._types import EnergyFn, Key, Number, Scalar, XBatch
-from ..samplers import AbstractSampler, Langevin, StepInfo, displacement_budget, run
+from ..samplers import AbstractLangevin, AbstractSampler, StepInfo, displacement_budget, run
 from ._noise import AbstractNoise
 
 State = TypeVar("State")
@@ -91,7 +91,7 @@ def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
 
 
 def _saturated(sampler: AbstractSampler, x: XBatch) -> Scalar:
-    if not isinstance(sampler, Langevin) or sampler.bounds is None:
+    if not isinstance(sampler, AbstractLangevin) or sampler.bounds is None:
         return jnp.zeros((), x.dtype)
     low, high = sampler.bounds
     return jnp.mean((x <= low) | (x >= high), dtype=x.dtype)

@@ -132,7 +132,7 @@ class Trainer(eqx.Module):
             freeze(state.energy, norm_state), batch, state.negatives_state, key=negatives_key
         )
         (loss, metrics), gradient = self._gradient(state.energy, norm_state, batch, negatives)
-        grad_norm = optax.global_norm(gradient)
+        grad_norm = optax.tree.norm(gradient)
         new = self._update(state, gradient, norm_state)
         ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)

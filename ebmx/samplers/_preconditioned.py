@@ -1,0 +1,141 @@
+"""Langevin dynamics with a step size for each coordinate."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import EnergyFn, Key, Number, X
+from ..energies import value_and_gradient
+from ._base import StepInfo
+from ._increments import normal
+from ._langevin import AbstractLangevin, number, pair
+
+Memory = TypeVar("Memory")
+
+
+class AbstractPreconditioner(eqx.Module, Generic[Memory]):
+    """A diagonal matrix `G(x)`, the factor on the step size of each coordinate."""
+
+    @abc.abstractmethod
+    def init(self, x: X) -> Memory:
+        """What it remembers of a chain that starts at `x`."""
+
+    @abc.abstractmethod
+    def update(self, memory: Memory, gradient: X) -> tuple[X, Memory]:
+        """The diagonal, of the shape of one example, and what it remembers after this gradient."""
+
+
+class Diagonal(AbstractPreconditioner[None]):
+    """A fixed diagonal, best near the variances of the coordinates.
+
+    **Arguments:**
+
+    - `scale`: positive, of the shape of one example or a part that broadcasts to it.
+    """
+
+    scale: jax.Array = eqx.field(converter=jnp.asarray)
+
+    def __check_init__(self):
+        _checks.positive("scale", self.scale)
+
+    def init(self, x: X) -> None:
+        """Nothing."""
+        shape = jnp.shape(self.scale)
+        fix = f"give a scalar or an array of shape {x.shape}"
+        _checks.require(shape in ((), x.shape), "scale.shape", shape, fix)
+
+    def update(self, memory: None, gradient: X) -> tuple[X, None]:
+        """The fixed diagonal."""
+        return jnp.broadcast_to(self.scale, gradient.shape), memory
+
+
+class RMSProp(AbstractPreconditioner[jax.Array]):
+    """`V ← β V + (1 − β) ∇E²`, `G = 1 / (λ + √V)`.
+
+    Its own change with the position is left out, so the chain is biased as long as `G` moves.
+
+    Li et al. (2016), "Preconditioned stochastic gradient Langevin dynamics for deep neural
+    networks".
+
+    **Arguments:**
+
+    - `decay`: `β` in [0, 1).
+    - `damping`: `λ > 0`, in units of the gradient.
+    """
+
+    decay: Number = number(default=0.99)
+    damping: Number = number(default=1e-5)
+
+    def __check_init__(self):
+        _checks.probability("decay", self.decay)
+        _checks.positive("damping", self.damping)
+
+    def init(self, x: X) -> jax.Array:
+        """Ones, as if gradients had been of size one."""
+        return jnp.ones(x.shape, x.dtype)
+
+    def update(self, memory: jax.Array, gradient: X) -> tuple[X, jax.Array]:
+        """The diagonal with this gradient taken in."""
+        square = self.decay * memory + (1 - self.decay) * gradient**2
+        square = square.astype(memory.dtype)
+        return 1 / (self.damping + jnp.sqrt(square)), square
+
+
+class PreconditionedLangevin(AbstractLangevin[Any]):
+    """`x ← x − (ε/2) G ∇E(x) + √(εTG) ξ` with a diagonal `G`; one gradient a step.
+
+    **Arguments:**
+
+    - `step_size`: `ε > 0`.
+    - `preconditioner`: `Diagonal(...)` or `RMSProp(...)`.
+    - `temperature`, `grad_clip`, `bounds`, `boundary`, `increments`: as for `Langevin`; the gradient
+        is clipped before it meets `G`.
+    - `noise_scale`: the noise is `noise_scale · √G ξ`, if it is not to be `√(εTG) ξ`.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range, or temperature and noise scale are both given.
+    """
+
+    step_size: Number = number()
+    preconditioner: AbstractPreconditioner = eqx.field(default_factory=RMSProp)
+    temperature: Number = number(default=1.0)
+    noise_scale: Number | None = number(default=None)
+    grad_clip: Number | None = number(default=None)
+    bounds: tuple[Number, Number] | None = pair(default=None)
+    boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
+    increments: Callable = eqx.field(static=True, default=normal)
+
+    def __check_init__(self):
+        self.check()
+
+    @property
+    def effective_temperature(self) -> Number:
+        """`noise_scale² / ε` if the noise has a scale of its own, else the temperature."""
+        if self.noise_scale is None:
+            return self.temperature
+        return self.noise_scale**2 / self.step_size
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
+        """What the preconditioner remembers."""
+        del energy, key
+        return self.preconditioner.init(x)
+
+    def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
+        """One step of one chain, at the cost of one gradient."""
+        value, gradient = jax.lax.optimization_barrier(value_and_gradient(energy, x))
+        diagonal, state = self.preconditioner.update(state, gradient)
+        scale = self.noise_scale
+        if scale is None:
+            scale = jnp.sqrt(self.step_size * self.temperature)
+        noise = scale * jnp.sqrt(diagonal) * self.increments(key, x.shape, x.dtype)
+        new = x - 0.5 * self.step_size * diagonal * self.clip(gradient) + noise
+        new = self.confine(new).astype(x.dtype)
+        grad_norm = jnp.sqrt(jnp.sum(gradient**2))
+        info = StepInfo(value, grad_norm, jnp.ones((), value.dtype), ~jnp.isfinite(value))
+        return new, state, info
