@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Key as KeyArray
 
 X: TypeAlias = Float[Array, "*shape"]
 """One example. Images are `(height, width, channel)`."""
@@ -16,6 +17,9 @@ Vector: TypeAlias = Float[Array, "batch"]
 Flag: TypeAlias = Bool[Array, ""]
 Count: TypeAlias = Int[Array, ""]
 Key: TypeAlias = PRNGKeyArray
+Keys: TypeAlias = KeyArray[Array, "..."] | UInt32[Array, "..."]
+"""One key, or one for each chain."""
+
 
 EnergyFn: TypeAlias = Callable[[Any], Any]
 """An energy: an `AbstractEnergy`, or any callable from one example to one number."""

@@ -1,5 +1,9 @@
 """Samplers: Markov chains that walk on an energy."""
 
+from ._annealed import Annealed as Annealed
+from ._annealed import Geometric as Geometric
+from ._annealed import Linear as Linear
+from ._annealed import annealed as annealed
 from ._base import AbstractSampler as AbstractSampler
 from ._base import StepInfo as StepInfo
 from ._blackjax import HMC as HMC
@@ -9,6 +13,9 @@ from ._blackjax import NUTS as NUTS
 from ._blackjax import AbstractKernelSampler as AbstractKernelSampler
 from ._blackjax import Barker as Barker
 from ._blackjax import BlackJAX as BlackJAX
+from ._combined import Cycle as Cycle
+from ._combined import Independence as Independence
+from ._combined import Mixture as Mixture
 from ._increments import binomial as binomial
 from ._increments import normal as normal
 from ._increments import rademacher as rademacher
@@ -19,9 +26,18 @@ from ._preconditioned import AbstractPreconditioner as AbstractPreconditioner
 from ._preconditioned import Diagonal as Diagonal
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
+from ._run import PerChain as PerChain
 from ._run import run as run
 from ._sample import RESULTS as RESULTS
 from ._sample import Samples as Samples
 from ._sample import sample as sample
-from ._sample import save_position as save_position
+from ._saving import AbstractSave as AbstractSave
+from ._saving import Last as Last
+from ._saving import Moments as Moments
+from ._saving import RunningMoments as RunningMoments
+from ._saving import Trace as Trace
+from ._saving import save_position as save_position
+from ._tempering import Ladder as Ladder
+from ._tempering import ReplicaExchange as ReplicaExchange
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin
+from ._warmup import warmup as warmup

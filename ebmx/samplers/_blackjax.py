@@ -32,8 +32,8 @@ class BlackJAX(AbstractSampler[Any]):
         returns a named tuple with the field `position`.
     - `kernel`: a function of `(rng_key, state, logdensity_fn, **parameters)` that returns a state
         and an info.
-    - `parameters`: of the kernel. Floating-point numbers become arrays, so that a new value does not
-        retrace; integers and functions are static.
+    - `parameters`: of the kernel. Floating-point numbers become arrays, so that a new value does
+        not retrace; integers and functions are static.
 
     **Raises:**
 

@@ -93,8 +93,8 @@ class PreconditionedLangevin(AbstractLangevin[Any]):
 
     - `step_size`: `ε > 0`.
     - `preconditioner`: `Diagonal(...)` or `RMSProp(...)`.
-    - `temperature`, `grad_clip`, `bounds`, `boundary`, `increments`: as for `Langevin`; the gradient
-        is clipped before it meets `G`.
+    - `temperature`, `grad_clip`, `bounds`, `boundary`, `increments`: as for `Langevin`; the
+        gradient is clipped before it meets `G`.
     - `noise_scale`: the noise is `noise_scale · √G ξ`, if it is not to be `√(εTG) ξ`.
 
     **Raises:**

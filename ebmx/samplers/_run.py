@@ -1,5 +1,6 @@
 """The loop that moves chains and keeps no trace."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -8,13 +9,33 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._checks import checked
-from .._types import EnergyFn, Key, X, XBatch
+from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies import as_scalar, shape_of
 from ._base import AbstractSampler, StepInfo
 
 
+class PerChain(AbstractSampler[Any]):
+    """Samplers of one kind, one for each chain: each array in it has a leading axis of chains.
+
+    `warmup(..., per_chain=True)` makes one. The loops map over it.
+    """
+
+    sampler: AbstractSampler
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
+        """Not for one chain."""
+        raise ValueError(_PER_CHAIN)
+
+    def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
+        """Not for one chain."""
+        raise ValueError(_PER_CHAIN)
+
+
+_PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; use it in `run` or `sample`"
+
+
 def run(
-    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, *, num_steps: int, key: Key
+    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, *, num_steps: int, key: Keys
 ) -> tuple[XBatch, StepInfo]:
     """Move chains by `num_steps` steps in constant memory.
 
@@ -44,16 +65,16 @@ def run(
 @eqx.filter_jit
 @checked
 def _run(
-    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, num_steps: int, key: Key
+    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, num_steps: int, key: Keys
 ) -> tuple[XBatch, StepInfo]:
-    def chain(x: X, key: Key) -> tuple[X, StepInfo]:
+    def chain(sampler: Any, x: X, key: Key) -> tuple[X, StepInfo]:
         init_key, steps_key = jax.random.split(key)
         state = sampler.init(energy, x, key=init_key)
         x, _, info = advance_chain(energy, sampler, x, state, num_steps, key=steps_key)
         return x, info
 
     check_energy(energy, x)
-    return jax.vmap(chain)(x, chain_keys(key, x.shape[0]))
+    return over_chains(chain, sampler, x, key)
 
 
 def advance_chain(
@@ -75,10 +96,11 @@ def advance_chain(
     x, state, acceptance, divergent = jax.lax.fori_loop(0, num_steps - 1, step, start)
     x, state, last = sampler.step(energy, x, state, key=jax.random.fold_in(key, num_steps - 1))
     mean = (acceptance + last.acceptance) / num_steps
-    return x, state, StepInfo(last.energy, last.grad_norm, mean, divergent | last.divergent)
+    divergent = divergent | last.divergent | ~jnp.all(jnp.isfinite(x))
+    return x, state, StepInfo(last.energy, last.grad_norm, mean, divergent)
 
 
-def chain_keys(key: Key, num_chains: int) -> Key:
+def chain_keys(key: Keys, num_chains: int) -> Keys:
     """One key for each chain: the given ones, or split from the given one."""
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     given = key.shape if typed else key.shape[:-1]
@@ -87,6 +109,17 @@ def chain_keys(key: Key, num_chains: int) -> Key:
     fix = f"give one key, or one for each of the {num_chains} chains"
     _checks.require(given == (num_chains,), "key.shape", given, fix)
     return key
+
+
+def over_chains(chain: Callable, sampler: AbstractSampler, x: XBatch, key: Key) -> Any:
+    """`chain(sampler, x, key)` mapped over the chains, and over the samplers of `PerChain`."""
+    keys = chain_keys(key, x.shape[0])
+    if not isinstance(sampler, PerChain):
+        return jax.vmap(lambda x, key: chain(sampler, x, key))(x, keys)
+    sizes = {leaf.shape[0] for leaf in jax.tree.leaves(eqx.filter(sampler, eqx.is_array))}
+    fix = f"the sampler was tuned for other chains: it is one for each of {sorted(sizes)}"
+    _checks.require(sizes == {x.shape[0]}, "x.shape", x.shape, fix)
+    return eqx.filter_vmap(chain)(sampler.sampler, x, keys)
 
 
 def check_energy(energy: EnergyFn, x: XBatch) -> None:

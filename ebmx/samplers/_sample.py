@@ -11,12 +11,13 @@ import numpy as np
 
 from .. import _checks
 from .._checks import checked
-from .._types import EnergyFn, Key, X, XBatch
+from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies import shape_of
 from ._base import AbstractSampler, StepInfo
-from ._run import advance_chain, chain_keys, check_energy
+from ._run import advance_chain, check_energy, over_chains
+from ._saving import AbstractSave, Trace, save_position
 
-Save = Callable[[Any, StepInfo], Any]
+Save = AbstractSave | Callable[[Any, StepInfo], Any]
 
 
 class RESULTS(enum.IntEnum):
@@ -44,19 +45,15 @@ class Samples(eqx.Module):
     """What `sample` returns."""
 
     values: Any
-    """What `save` returned, stacked to `(chains, num_samples, ...)`."""
+    """What `save` kept: for a function, its values stacked to `(chains, num_samples, ...)`."""
     x: jax.Array
     """The last positions, `(chains, *shape)`, from where sampling can go on."""
+    state: Any
+    """The last states of the sampler, with a leading axis of chains."""
     info: StepInfo
     """A summary of the steps after the warm-up, `(chains,)`, as `run` returns it."""
     result: jax.Array
     """How each chain ended, `(chains,)`: the numbers of `RESULTS`."""
-
-
-def save_position(x: X, info: StepInfo) -> X:
-    """Keep the position and nothing else."""
-    del info
-    return x
 
 
 def sample(
@@ -69,7 +66,7 @@ def sample(
     thin: int = 1,
     save: Save = save_position,
     throw: bool = True,
-    key: Key,
+    key: Keys,
 ) -> Samples:
     """Draw samples from chains.
 
@@ -82,7 +79,7 @@ def sample(
     - `num_warmup`: how many steps to discard first.
     - `thin`: how many steps to take for each sample kept.
     - `save`: what to keep: a function of the position and the `StepInfo` (summed up over the `thin`
-        steps) of one chain.
+        steps) of one chain; or `Last()`, `Moments()` or another `AbstractSave`.
     - `throw`: whether to raise if a chain is not finite. If not, look at `result`.
     - `key`: one key, or one for each chain.
 
@@ -115,35 +112,39 @@ def _sample(
     num_warmup: int,
     thin: int,
     save: Save,
-    key: Key,
+    key: Keys,
 ) -> Samples:
-    def chain(start: X, key: Key) -> Samples:
+    policy = save if isinstance(save, AbstractSave) else Trace(save)
+
+    def chain(sampler: Any, start: X, key: Key) -> Samples:
         init_key, warmup_key, samples_key = jax.random.split(key, 3)
-        state = sampler.init(energy, start, key=init_key)
-        x = start
+        x, state = start, sampler.init(energy, start, key=init_key)
         if num_warmup > 0:
             x, state, _ = advance_chain(energy, sampler, x, state, num_warmup, key=warmup_key)
 
-        def keep(carry, key):
-            x, state = carry
+        def keep(carry, i):
+            x, state, total, saved = carry
+            key = jax.random.fold_in(samples_key, i)
             x, state, info = advance_chain(energy, sampler, x, state, thin, key=key)
-            return (x, state), (save(x, info), info)
+            saved, stacked = policy.update(saved, x, info)
+            return (x, state, _add(total, info), saved), stacked
 
-        keys = jax.random.split(samples_key, num_samples)
-        (x, _), (values, infos) = jax.lax.scan(keep, (x, state), keys)
-        return Samples(values, x, _summary(infos), _result(start, x))
+        shapes = jax.eval_shape(lambda: sampler.step(energy, x, state, key=key)[2])
+        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        begin = (x, state, empty, policy.init(x))
+        end, stacked = jax.lax.scan(keep, begin, jnp.arange(num_samples))
+        x, state, total, saved = end
+        mean = total.acceptance / num_samples
+        info = StepInfo(total.energy, total.grad_norm, mean, total.divergent)
+        return Samples(policy.final(saved, stacked), x, state, info, _result(start, x))
 
     check_energy(energy, x)
-    return jax.vmap(chain)(x, chain_keys(key, x.shape[0]))
+    return over_chains(chain, sampler, x, key)
 
 
-def _summary(infos: StepInfo) -> StepInfo:
-    return StepInfo(
-        energy=infos.energy[-1],
-        grad_norm=infos.grad_norm[-1],
-        acceptance=jnp.mean(infos.acceptance),
-        divergent=jnp.any(infos.divergent),
-    )
+def _add(total: StepInfo, info: StepInfo) -> StepInfo:
+    acceptance = total.acceptance + info.acceptance
+    return StepInfo(info.energy, info.grad_norm, acceptance, total.divergent | info.divergent)
 
 
 def _result(start: X, x: X) -> jax.Array:

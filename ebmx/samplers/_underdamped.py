@@ -96,7 +96,7 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
         return new, Momentum(velocity.astype(x.dtype), gradient, value), info
 
     def _turn(self, free: X, velocity: X) -> X:
-        """The velocity after the bounds: turned round where the chain was reflected, 0 if clipped."""
+        """The velocity after the bounds: turned round if reflected, 0 if clipped."""
         if self.bounds is None:
             return velocity
         low, high = self.bounds

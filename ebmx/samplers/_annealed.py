@@ -1,0 +1,109 @@
+"""Hyper-parameters that change with the step."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import Count, EnergyFn, Key, Number, X
+from ._base import AbstractSampler, StepInfo
+from ._langevin import number
+
+Schedule = Callable[[Count], Any]
+
+
+class Linear(eqx.Module):
+    """A schedule: from `start` to `end` in `num_steps`, then constant."""
+
+    start: Number = number()
+    end: Number = number()
+    num_steps: Number = number()
+
+    def __check_init__(self):
+        _checks.positive("num_steps", self.num_steps)
+
+    def __call__(self, step: Count) -> Any:
+        """The value at a step, which counts from 0."""
+        share = jnp.clip(step / self.num_steps, 0.0, 1.0)
+        return self.start + share * (self.end - self.start)
+
+
+class Geometric(eqx.Module):
+    """A schedule: from `start` to `end` in `num_steps` by equal factors, then constant."""
+
+    start: Number = number()
+    end: Number = number()
+    num_steps: Number = number()
+
+    def __check_init__(self):
+        _checks.positive("start", self.start)
+        _checks.positive("end", self.end)
+        _checks.positive("num_steps", self.num_steps)
+
+    def __call__(self, step: Count) -> Any:
+        """The value at a step, which counts from 0."""
+        share = jnp.clip(step / self.num_steps, 0.0, 1.0)
+        return self.start * (self.end / self.start) ** share
+
+
+class Annealed(AbstractSampler[tuple[Count, Any]]):
+    """A sampler whose hyper-parameters follow schedules of the step of the chain.
+
+    With `Langevin` and a falling `noise_scale` and `step_size` it is annealed Langevin dynamics:
+    Song and Ermon (2019), "Generative modeling by estimating gradients of the data distribution".
+
+    `annealed` makes one.
+    """
+
+    sampler: AbstractSampler
+    schedules: dict[str, Schedule]
+
+    def __check_init__(self):
+        names = [field.name for field in dataclasses.fields(self.sampler)]
+        for name, schedule in self.schedules.items():
+            fix = f"{type(self.sampler).__name__} has the fields {', '.join(names)}"
+            _checks.require(name in names, "schedules", name, fix)
+            ok = callable(schedule)
+            _checks.require(ok, name, schedule, "give a function of the step, from 0")
+
+    def at(self, step: Count) -> AbstractSampler:
+        """The sampler of one step."""
+        values = {name: schedule(step) for name, schedule in self.schedules.items()}
+        return dataclasses.replace(self.sampler, **values)
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> tuple[Count, Any]:
+        """The count of steps and the state of the sampler."""
+        start = jnp.zeros((), jnp.int32)
+        return start, self.at(start).init(energy, x, key=key)
+
+    def step(
+        self, energy: EnergyFn, x: X, state: tuple[Count, Any], *, key: Key
+    ) -> tuple[X, tuple[Count, Any], StepInfo]:
+        """One step with the hyper-parameters of its time."""
+        count, inner = state
+        x, inner, info = self.at(count).step(energy, x, inner, key=key)
+        return x, (count + 1, inner), info
+
+
+def annealed(sampler: AbstractSampler, **schedules: Schedule) -> Annealed:
+    """Let hyper-parameters of a sampler follow schedules.
+
+    ```python
+    annealed(Langevin(0.1), temperature=Geometric(1.0, 0.01, num_steps=500))
+    ```
+
+    **Arguments:**
+
+    - `sampler`: a sampler.
+    - `schedules`: for each hyper-parameter by name, a function of the step, which counts from 0 at
+        the start of a `run` or `sample`: `Linear`, `Geometric`, or one of optax. A function is
+        static; the numbers of `Linear` and `Geometric` can be swept.
+
+    **Raises:**
+
+    `ValueError` if the sampler has no such hyper-parameter.
+    """
+    return Annealed(sampler, schedules)

@@ -1,0 +1,119 @@
+"""What to keep of a chain."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._types import X
+from ._base import StepInfo
+
+Carry = TypeVar("Carry")
+
+
+class AbstractSave(eqx.Module, Generic[Carry]):
+    """A fold over the samples of one chain, some of which may be stacked."""
+
+    @abc.abstractmethod
+    def init(self, x: X) -> Carry:
+        """Before the first sample; `x` shows the shape."""
+
+    @abc.abstractmethod
+    def update(self, carry: Carry, x: X, info: StepInfo) -> tuple[Carry, Any]:
+        """Take in one sample; returns what to stack, `None` for nothing."""
+
+    @abc.abstractmethod
+    def final(self, carry: Carry, stacked: Any) -> Any:
+        """The `values` of `Samples`."""
+
+
+def save_position(x: X, info: StepInfo) -> X:
+    """Keep the position and nothing else."""
+    del info
+    return x
+
+
+class Trace(AbstractSave[None]):
+    """Keep a function of each sample, stacked to `(num_samples, ...)`.
+
+    **Arguments:**
+
+    - `function`: of the position and the `StepInfo` of one chain.
+    """
+
+    function: Callable[[Any, StepInfo], Any] = save_position
+
+    def init(self, x: X) -> None:
+        """Nothing."""
+        del x
+
+    def update(self, carry: None, x: X, info: StepInfo) -> tuple[None, Any]:
+        """Stack the function of this sample."""
+        return carry, self.function(x, info)
+
+    def final(self, carry: None, stacked: Any) -> Any:
+        """What was stacked."""
+        del carry
+        return stacked
+
+
+class Last(AbstractSave[X]):
+    """Keep the last position, in constant memory."""
+
+    def init(self, x: X) -> X:
+        """The start."""
+        return x
+
+    def update(self, carry: X, x: X, info: StepInfo) -> tuple[X, None]:
+        """The position takes the place of the one before."""
+        del carry, info
+        return x, None
+
+    def final(self, carry: X, stacked: None) -> X:
+        """The last position."""
+        del stacked
+        return carry
+
+
+class RunningMoments(NamedTuple):
+    """Mean and variance of each coordinate over the samples of a chain."""
+
+    count: jax.Array
+    mean: X
+    square: X
+    """The sum of squared deviations from the mean."""
+
+    @property
+    def variance(self) -> X:
+        """The unbiased variance; NaN for one sample."""
+        count = self.count.reshape(self.count.shape + (1,) * (self.mean.ndim - self.count.ndim))
+        return self.square / (count - 1)
+
+
+class Moments(AbstractSave[RunningMoments]):
+    """Keep mean and variance of each coordinate, in constant memory.
+
+    Welford (1962), "Note on a method for calculating corrected sums of squares and products".
+    """
+
+    def init(self, x: X) -> RunningMoments:
+        """No sample yet."""
+        zero = jnp.zeros_like(x)
+        return RunningMoments(jnp.zeros((), jnp.int32), zero, zero)
+
+    def update(self, carry: RunningMoments, x: X, info: StepInfo) -> tuple[RunningMoments, None]:
+        """Take in one sample."""
+        del info
+        count = carry.count + 1
+        change = x - carry.mean
+        mean = (carry.mean + change / count).astype(x.dtype)
+        square = carry.square + change * (x - mean)
+        return RunningMoments(count, mean, square.astype(x.dtype)), None
+
+    def final(self, carry: RunningMoments, stacked: None) -> RunningMoments:
+        """The moments."""
+        del stacked
+        return carry

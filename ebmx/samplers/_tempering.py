@@ -1,0 +1,174 @@
+"""Replica exchange over a ladder of temperatures."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _checks
+from .._types import EnergyFn, Key, X
+from ..energies import as_scalar
+from ._base import AbstractSampler, StepInfo
+
+
+class Ladder(NamedTuple):
+    """The replicas of one chain, each on a rung, and what they have done."""
+
+    # Moved by the sampler and by swaps; rung 0, at the lowest temperature, is the chain itself.
+    upper: Any
+    states: Any
+    # Counted.
+    step: jax.Array
+    accepted: jax.Array
+    """The sum of the swap acceptances of each pair of neighbouring rungs, `(rungs - 1,)`."""
+    attempted: jax.Array
+    rising: jax.Array
+    """For each rung, whether its replica was last at the bottom, and not at the top."""
+    round_trips: jax.Array
+    """How often a replica has come from the bottom to the top and back."""
+
+    @property
+    def swap_rates(self) -> jax.Array:
+        """The mean acceptance of swaps between neighbouring rungs, `(..., rungs - 1)`."""
+        return self.accepted / jnp.maximum(self.attempted, 1)
+
+
+class ReplicaExchange(AbstractSampler[Ladder]):
+    """Replicas of a chain at rising temperatures, which swap places with their neighbours.
+
+    A step moves each replica by a step of `sampler` on `E / T`, then proposes swaps of the pairs
+    (0, 1), (2, 3), … in even steps and (1, 2), (3, 4), … in odd ones, with the acceptance
+    `min(1, exp((1/Tᵢ − 1/Tⱼ)(Eᵢ − Eⱼ)))`. It costs as many gradients as there are rungs, and one
+    further energy for each. `sample(...).state` holds `swap_rates` and `round_trips`.
+
+    Swendsen and Wang (1986), "Replica Monte Carlo simulation of spin glasses"; Okabe et al. (2001)
+    and Syed et al. (2022), "Non-reversible parallel tempering", for the two parities in turn.
+
+    **Arguments:**
+
+    - `sampler`: moves a replica. On the energy of rung `i` its step size is multiplied by
+        `temperatures[i]` if `scale_step` is set and it has one.
+    - `temperatures`: `(rungs,)`, rising; the first one is that of the samples, 1 as a rule.
+    - `scale_step`: whether hot replicas take longer steps. For a step size in squared units of `x`,
+        as `MALA` has it.
+
+    **Raises:**
+
+    `ValueError` if there are fewer than two temperatures, or they do not rise.
+    """
+
+    sampler: AbstractSampler
+    temperatures: Float[Array, "rungs"] = eqx.field(converter=jnp.asarray)
+    scale_step: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        shape, fix = jnp.shape(self.temperatures), "give at least two rising temperatures"
+        ok = len(shape) == 1 and shape[0] >= 2
+        _checks.require(ok, "temperatures.shape", shape, fix)
+        if _checks.is_concrete(self.temperatures):
+            _checks.positive("temperatures", self.temperatures)
+            ok = bool(jnp.all(jnp.diff(self.temperatures) > 0))
+            _checks.require(ok, "temperatures", self.temperatures, fix)
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Ladder:
+        """All replicas at `x`."""
+        rungs = self.temperatures.shape[0]
+        keys = jax.random.split(key, rungs)
+        init = jax.vmap(lambda t, k: self._at(t).init(_tempered(energy, t), x, key=k))
+        return Ladder(
+            upper=jnp.broadcast_to(x, (rungs - 1, *x.shape)),
+            states=init(self.temperatures, keys),
+            step=jnp.zeros((), jnp.int32),
+            accepted=jnp.zeros(rungs - 1, x.dtype),
+            attempted=jnp.zeros(rungs - 1, jnp.int32),
+            rising=jnp.arange(rungs) == 0,
+            round_trips=jnp.zeros((), jnp.int32),
+        )
+
+    def step(
+        self, energy: EnergyFn, x: X, state: Ladder, *, key: Key
+    ) -> tuple[X, Ladder, StepInfo]:
+        """Move all replicas, then swap neighbours of one parity."""
+        rungs = self.temperatures.shape[0]
+        move_key, swap_key = jax.random.split(key)
+
+        def move(temperature, x, inner, key):
+            return self._at(temperature).step(_tempered(energy, temperature), x, inner, key=key)
+
+        replicas = jnp.concatenate([x[None], state.upper])
+        keys = jax.random.split(move_key, rungs)
+        replicas, inner, infos = jax.vmap(move)(self.temperatures, replicas, state.states, keys)
+        energies = jax.vmap(lambda x: as_scalar(energy(x)))(replicas)
+
+        tried, acceptance = _swap_acceptance(energies, self.temperatures, state.step % 2)
+        swapped = tried & (jax.random.uniform(swap_key, (rungs - 1,)) < acceptance)
+        source = _permutation(swapped)
+        factor = self.temperatures[source] / self.temperatures
+        inner = _retemper(jax.tree.map(lambda leaf: leaf[source], inner), factor)
+        replicas = replicas[source]
+        rising, trips = _follow(state.rising[source])
+        ladder = Ladder(
+            upper=replicas[1:],
+            states=inner,
+            step=state.step + 1,
+            accepted=state.accepted + jnp.where(tried, acceptance, 0),
+            attempted=state.attempted + tried,
+            rising=rising,
+            round_trips=state.round_trips + trips,
+        )
+        info = jax.tree.map(lambda leaf: leaf[0], infos)
+        return replicas[0], ladder, eqx.tree_at(lambda i: i.energy, info, energies[source[0]])
+
+    def _at(self, temperature: jax.Array) -> AbstractSampler:
+        if not self.scale_step:
+            return self.sampler
+        step_size: Any = lambda s: s.step_size  # noqa: E731
+        return eqx.tree_at(step_size, self.sampler, step_size(self.sampler) * temperature)
+
+
+def _tempered(energy: EnergyFn, temperature: jax.Array) -> EnergyFn:
+    return lambda x: as_scalar(energy(x)) / temperature
+
+
+def _swap_acceptance(
+    energies: jax.Array, temperatures: jax.Array, parity: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Which pairs of neighbours are tried, and the acceptance of each pair."""
+    beta = 1 / temperatures
+    log_ratio = (beta[:-1] - beta[1:]) * (energies[:-1] - energies[1:])
+    acceptance = jnp.exp(jnp.minimum(log_ratio, 0.0))
+    tried = jnp.arange(len(energies) - 1) % 2 == parity
+    return tried, jnp.where(jnp.isnan(acceptance), 0.0, acceptance)
+
+
+def _permutation(swapped: jax.Array) -> jax.Array:
+    """From which rung each rung takes its replica."""
+    none = jnp.zeros(1, bool)
+    from_above = jnp.concatenate([swapped, none])
+    from_below = jnp.concatenate([none, swapped])
+    return jnp.arange(len(from_above)) + from_above - from_below
+
+
+def _follow(rising: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Turn replicas round at both ends; one that falls onto the bottom has made a round trip.
+
+    Replicas count as rising from their first visit of the bottom. One that was at the top first
+    arrives at the bottom as half a trip, which is counted as one: a difference of at most the
+    number of rungs in all.
+    """
+    trips = (~rising[0]).astype(jnp.int32)
+    return rising.at[0].set(True).at[-1].set(False), trips
+
+
+def _retemper(states: Any, factor: jax.Array) -> Any:
+    """What samplers remember of an energy `E / T`, at another temperature."""
+    if not hasattr(states, "_fields"):
+        return states
+    scaled = {}
+    for name in ("logdensity", "logdensity_grad", "energy", "gradient"):
+        if name in states._fields:
+            leaf = getattr(states, name)
+            scaled[name] = leaf * factor.reshape(-1, *(1,) * (leaf.ndim - 1))
+    return states._replace(**scaled)

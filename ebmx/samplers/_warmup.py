@@ -1,0 +1,148 @@
+"""Finding step sizes and masses before sampling."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._checks import checked
+from .._types import EnergyFn, Key, XBatch
+from ..energies import shape_of
+from ._base import AbstractSampler
+from ._blackjax import HMC, NUTS
+from ._run import PerChain, chain_keys, check_energy
+
+
+class DualAveraging(eqx.Module):
+    """What dual averaging knows: Hoffman and Gelman (2014), section 3.2. Of one number or many."""
+
+    log_step: jax.Array
+    log_average: jax.Array
+    gradient: jax.Array
+    centre: jax.Array
+    count: jax.Array
+
+    @classmethod
+    def start(cls, step_size: jax.Array) -> "DualAveraging":
+        """Begin at a step size."""
+        log = jnp.log(step_size)
+        return cls(log, log, jnp.zeros_like(log), log + jnp.log(10.0), jnp.zeros((), jnp.int32))
+
+    def update(self, acceptance: jax.Array, target: float) -> "DualAveraging":
+        """Take in the acceptance of one step."""
+        count = self.count + 1
+        weight = 1 / (count + 10)
+        error = target - jnp.where(jnp.isfinite(acceptance), acceptance, 0.0)
+        gradient = (1 - weight) * self.gradient + weight * error
+        log_step = self.centre - jnp.sqrt(count) / 0.05 * gradient
+        share = count**-0.75
+        average = share * log_step + (1 - share) * self.log_average
+        return DualAveraging(log_step, average, gradient, self.centre, count)
+
+
+def warmup(
+    energy: EnergyFn,
+    sampler: AbstractSampler,
+    x: XBatch,
+    *,
+    num_steps: int,
+    target_acceptance: float | None = None,
+    per_chain: bool = False,
+    key: Key,
+) -> tuple[AbstractSampler, XBatch]:
+    """Run chains while their step size is tuned to an acceptance, by dual averaging.
+
+    For `HMC` and `NUTS` the first half also estimates the variance of each coordinate, pooled over
+    the chains, and makes it the inverse mass matrix.
+
+    Hoffman and Gelman (2014), "The no-U-turn sampler".
+
+    **Arguments:**
+
+    - `energy`: an energy, or any callable from one example to a scalar.
+    - `sampler`: with a `step_size`, which is where the search starts: `MALA`, `HMC`, `NUTS`,
+        `Barker`, or one that reports an acceptance.
+    - `x`: where the chains start, `(chains, *shape)`.
+    - `num_steps`: how many steps, at least 20.
+    - `target_acceptance`: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.
+    - `per_chain`: whether each chain finds a step size of its own. The sampler that comes out is
+        then good for these chains in this order.
+    - `key`: a key.
+
+    **Returns:**
+
+    The tuned sampler, and the positions after the warm-up.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range or the sampler has no step size.
+    """
+    x = _checks.batch(x, "x", shape_of(energy))
+    _checks.at_least("num_steps", num_steps, 20)
+    names = [field.name for field in dataclasses.fields(sampler)]
+    fix = f"{type(sampler).__name__} has the fields {names}: there is no step size to tune"
+    _checks.require("step_size" in names, "sampler", type(sampler).__name__, fix)
+    with_mass = isinstance(sampler, HMC | NUTS)
+    if target_acceptance is None:
+        target_acceptance = 0.8 if with_mass else 0.574
+    ok = 0 < target_acceptance < 1
+    _checks.require(ok, "target_acceptance", target_acceptance, "give a number in (0, 1)")
+    mass_key, step_key = jax.random.split(key)
+    if with_mass:
+        half = num_steps // 2
+        step_size, x, variance = _tune(energy, sampler, x, half, target_acceptance, False, mass_key)
+        sampler = dataclasses.replace(sampler, step_size=step_size, inverse_mass_matrix=variance)
+        num_steps -= half
+    step_size, x, _ = _tune(energy, sampler, x, num_steps, target_acceptance, per_chain, step_key)
+    if not per_chain:
+        return dataclasses.replace(sampler, step_size=step_size), x
+    return PerChain(jax.vmap(lambda s: dataclasses.replace(sampler, step_size=s))(step_size)), x
+
+
+@eqx.filter_jit
+@checked
+def _tune(
+    energy: EnergyFn,
+    sampler: Any,
+    x: XBatch,
+    num_steps: int,
+    target: float,
+    per_chain: bool,
+    key: Key,
+) -> tuple[jax.Array, XBatch, jax.Array]:
+    """The step size, the positions, and the variances over chains and the latter half of steps."""
+    check_energy(energy, x)
+    num = x.shape[0]
+    init_keys = chain_keys(jax.random.fold_in(key, 0), num)
+    state = jax.vmap(lambda x, k: sampler.init(energy, x, key=k))(x, init_keys)
+    shape = (num,) if per_chain else ()
+    tuner = DualAveraging.start(jnp.broadcast_to(sampler.step_size, shape).astype(x.dtype))
+
+    def step(i, carry):
+        x, state, tuner, mean, square = carry
+        keys = jax.random.split(jax.random.fold_in(key, i + 1), num)
+        sizes = jnp.broadcast_to(jnp.exp(tuner.log_step), (num,))
+
+        def one(x, state, size, key):
+            tuned = dataclasses.replace(sampler, step_size=size)
+            x, state, info = tuned.step(energy, x, state, key=key)
+            return x, state, info.acceptance
+
+        x, state, acceptance = jax.vmap(one)(x, state, sizes, keys)
+        tuner = tuner.update(acceptance if per_chain else jnp.mean(acceptance), target)
+        late = i >= num_steps // 2
+        flat = x.reshape(num, -1)
+        mean = mean + late * jnp.mean(flat, 0)
+        square = square + late * jnp.mean(flat**2, 0)
+        return x, state, tuner, mean, square
+
+    zero = jnp.zeros(x[0].size, x.dtype)
+    x, _, tuner, mean, square = jax.lax.fori_loop(0, num_steps, step, (x, state, tuner, zero, zero))
+    count = num_steps - num_steps // 2
+    variance = square / count - (mean / count) ** 2
+    # a little towards one, as few samples make a poor estimate
+    weight = count * num / (count * num + 5.0)
+    return jnp.exp(tuner.log_average), x, weight * variance + (1 - weight) * 1e-3
