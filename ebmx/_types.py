@@ -20,7 +20,6 @@ Key: TypeAlias = PRNGKeyArray
 Keys: TypeAlias = KeyArray[Array, "..."] | UInt32[Array, "..."]
 """One key, or one for each chain."""
 
-
 EnergyFn: TypeAlias = Callable[[Any], Any]
 """An energy: an `AbstractEnergy`, or any callable from one example to one number."""
 

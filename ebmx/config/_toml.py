@@ -49,7 +49,7 @@ def write_config(path: str | Path, config: RunConfig) -> None:
         import tomli_w
     except ImportError as error:
         raise ImportError("writing TOML needs tomli-w: pip install 'ebmx[cli]'") from error
-    Path(path).write_text(tomli_w.dumps(to_dict(config)))
+    Path(path).write_text(tomli_w.dumps(to_dict(config)), encoding="utf-8")
 
 
 def read_config(path: str | Path) -> RunConfig:
@@ -57,11 +57,13 @@ def read_config(path: str | Path) -> RunConfig:
 
     **Raises:**
 
-    `ValueError` if it is not TOML, or a key is unknown or of another type.
+    `ValueError` if it is not there or not TOML, or a key is unknown or of another type.
     """
     try:
-        values = tomllib.loads(Path(path).read_text())
-    except tomllib.TOMLDecodeError as error:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"path={path}: no such file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"path={path}: not a TOML file: {error}") from error
     return from_dict(values)
 
@@ -71,9 +73,7 @@ def _convert(where: str, value: Any, hint: Any) -> Any:
         _checks.require(isinstance(value, dict), where, value, f"give a table [{where}]")
         return from_dict(value, typing.cast(type, hint), f"{where}.")
     if _matches(value, hint):
-        return tuple(value) if isinstance(value, list) else value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _cast(value, hint)
     _checks.invalid(where, value, f"give a value of type {_name(hint)}")
 
 
@@ -87,7 +87,18 @@ def _matches(value: Any, hint: Any) -> bool:
         inner = args[0]
         sized = args[-1] is Ellipsis or len(value) == len(args)
         return isinstance(value, list | tuple) and sized and all(_matches(v, inner) for v in value)
-    return isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool)
+    kind = int | float if hint is float else hint
+    return isinstance(value, kind) and not (isinstance(value, bool) and hint is not bool)
+
+
+def _cast(value: Any, hint: Any) -> Any:
+    """A value that matches: lists become tuples, whole numbers become floats."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _cast(value, next(arg for arg in args if _matches(value, arg)))
+    if origin is tuple:
+        return tuple(_cast(v, args[0]) for v in value)
+    return float(value) if hint is float else value
 
 
 def _name(hint: Any) -> str:

@@ -21,11 +21,16 @@ def read_idx(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        content = file.read()
+    try:
+        with opener(path, "rb") as file:
+            content = file.read()
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise ValueError(f"path={path}: not a gzip file, or cut off: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         _checks.invalid("path", str(path), "not an IDX file of unsigned bytes")
     ndim = content[3]
+    if len(content) < 4 + 4 * ndim:
+        _checks.invalid("path", str(path), "cut off: it ends within its head")
     sizes = struct.unpack_from(f">{ndim}I", content, 4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
     if values.size != np.prod(sizes):

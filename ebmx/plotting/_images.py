@@ -1,5 +1,6 @@
 """Pictures of samples and of energies."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,7 @@ def energy_histogram(energies: Mapping[str, np.ndarray], *, bins: int = 60) -> A
     axis = figure.subplots()
     values = np.concatenate([np.ravel(e) for e in energies.values()])
     edges = np.linspace(values.min(), values.max() + 1e-9, bins + 1)
-    for (name, group), colour in zip(energies.items(), _COLOURS, strict=False):
+    for (name, group), colour in zip(energies.items(), itertools.cycle(_COLOURS), strict=False):
         axis.hist(group, edges, density=True, histtype="stepfilled", alpha=0.35, color=colour)
         axis.hist(group, edges, density=True, histtype="step", color=colour, label=name, lw=1.5)
     axis.set_xlabel("energy E(x), nats (low: likely)")

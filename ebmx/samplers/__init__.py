@@ -37,6 +37,7 @@ from ._saving import Moments as Moments
 from ._saving import RunningMoments as RunningMoments
 from ._saving import Trace as Trace
 from ._saving import save_position as save_position
+from ._saving import save_position_and_energy as save_position_and_energy
 from ._tempering import Ladder as Ladder
 from ._tempering import ReplicaExchange as ReplicaExchange
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin

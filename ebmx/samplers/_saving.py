@@ -36,6 +36,11 @@ def save_position(x: X, info: StepInfo) -> X:
     return x
 
 
+def save_position_and_energy(x: X, info: StepInfo) -> dict[str, Any]:
+    """Keep `x` and the `energy` that its step reports."""
+    return {"x": x, "energy": info.energy}
+
+
 class Trace(AbstractSave[None]):
     """Keep a function of each sample, stacked to `(num_samples, ...)`.
 

@@ -1,5 +1,6 @@
 """Training: where the second batch comes from, and a plain loss."""
 
+from ._adaptation import StepSizeAdaptation as StepSizeAdaptation
 from ._buffer import ReplayBuffer as ReplayBuffer
 from ._chains import CD as CD
 from ._chains import PCD as PCD

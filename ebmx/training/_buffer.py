@@ -21,6 +21,8 @@ class ReplayBuffer(eqx.Module):
     # Written by `write`, whole slots at a time.
     positions: Float[Array, "capacity *shape"]
     ages: Int[Array, "capacity"]
+    log_scales: Float[Array, "capacity"] | None = None
+    """The logarithm of the factor on the step size of each chain, if these are adapted."""
 
     @property
     def capacity(self) -> int:
@@ -62,6 +64,7 @@ class ReplayBuffer(eqx.Module):
         index: Int[Array, "num"],
         x: Float[Array, "num *shape"],
         ages: Int[Array, "num"] | None = None,
+        log_scales: Float[Array, "num"] | None = None,
     ) -> "ReplayBuffer":
         """Put positions into slots; the others stay as they are.
 
@@ -70,6 +73,7 @@ class ReplayBuffer(eqx.Module):
         - `index`: the slots, all different, as `draw` returns them.
         - `x`: the positions.
         - `ages`: the new ages of the chains; one more than before if not given.
+        - `log_scales`: the new factors on their step sizes; as before if not given.
 
         **Returns:**
 
@@ -79,7 +83,10 @@ class ReplayBuffer(eqx.Module):
             fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
             _checks.invalid("x.shape", x.shape, fix)
         ages = self.ages[index] + 1 if ages is None else ages
-        return ReplayBuffer(_put(self.positions, index, x), _put(self.ages, index, ages))
+        scales = self.log_scales
+        if scales is not None and log_scales is not None:
+            scales = _put(scales, index, log_scales)
+        return ReplayBuffer(_put(self.positions, index, x), _put(self.ages, index, ages), scales)
 
 
 def _put(slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:

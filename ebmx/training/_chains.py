@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._types import EnergyFn, Key, Number, XBatch
 from ..samplers import AbstractSampler
+from ._adaptation import StepSizeAdaptation
 from ._buffer import ReplayBuffer
 from ._negatives import (
     AbstractNegatives,
@@ -107,6 +108,8 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     - `capacity`: how many chains there are, at least the batch size.
     - `reinit_prob`: the probability that a drawn chain is restarted, in [0, 1].
     - `noise`: where chains start.
+    - `adaptation`: tunes a step size for each chain, which lives in the buffer and so goes on
+        being tuned from update to update; a restart begins anew from the sampler's `step_size`.
 
     **Raises:**
 
@@ -119,17 +122,21 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     capacity: int = eqx.field(static=True, default=10_000)
     reinit_prob: Number = eqx.field(converter=jnp.asarray, default=0.05)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
+    adaptation: StepSizeAdaptation | None = None
 
     def __check_init__(self):
         check_chain(self.sampler, self.num_steps)
         check_displacement(self.sampler, self.num_steps, _width(self.noise))
         _checks.at_least("capacity", self.capacity, 1)
         _checks.probability("reinit_prob", self.reinit_prob)
+        if self.adaptation is not None:
+            self.adaptation.check(self.sampler)
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
         """A buffer full of noise."""
         positions = draw_noise(self.noise, self.capacity, shape, key=key)
-        return ReplayBuffer(positions, jnp.zeros(self.capacity, jnp.int32))
+        scales = None if self.adaptation is None else jnp.zeros(self.capacity)
+        return ReplayBuffer(positions, jnp.zeros(self.capacity, jnp.int32), scales)
 
     def step(
         self, energy: EnergyFn, x: XBatch, state: ReplayBuffer, *, key: Key
@@ -144,9 +151,15 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         noise = draw_noise(self.noise, num, start.shape[1:], key=noise_key).astype(start.dtype)
         restarted = jax.random.uniform(restart_key, (num,)) < self.reinit_prob
         start = where_chain(restarted, noise, start)
-        x, info = move(energy, self.sampler, self.num_steps, start, noise, restarted, run_key)
-        ages = jnp.where(restarted, 0, state.ages[index]) + 1
-        return x, state.write(index, x, jnp.where(info.dead, 0, ages)), info
+        sampler, log_scales = self.sampler, None
+        if self.adaptation is not None and state.log_scales is not None:
+            log_scales = jnp.where(restarted, 0, state.log_scales[index])
+            sampler = self.adaptation.scale(sampler, log_scales)
+        x, info = move(energy, sampler, self.num_steps, start, noise, restarted, run_key)
+        ages = jnp.where(info.dead, 0, jnp.where(restarted, 0, state.ages[index]) + 1)
+        if self.adaptation is not None and log_scales is not None:
+            log_scales = self.adaptation.update(log_scales, info, ages)
+        return x, state.write(index, x, ages, log_scales), info
 
 
 def _width(noise: AbstractNoise) -> Number:
