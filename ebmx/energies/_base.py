@@ -23,11 +23,15 @@ class AbstractEnergy(eqx.Module):
 
 
 class AbstractAnalyticEnergy(AbstractEnergy):
-    """An energy whose normaliser and moments are known, and that can be sampled exactly."""
+    """An energy whose normaliser `log_z` and moments of each coordinate are known."""
 
     mean: eqx.AbstractVar[X]
     variance: eqx.AbstractVar[X]
     log_z: eqx.AbstractVar[Scalar]
+
+
+class AbstractExactEnergy(AbstractAnalyticEnergy):
+    """An analytic energy that can be sampled exactly."""
 
     @abc.abstractmethod
     def sample(self, *, key: Key) -> X:

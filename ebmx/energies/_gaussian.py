@@ -9,10 +9,10 @@ from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._types import Key, Scalar, X
-from ._base import AbstractAnalyticEnergy
+from ._base import AbstractExactEnergy
 
 
-class Gaussian(AbstractAnalyticEnergy):
+class Gaussian(AbstractExactEnergy):
     """`E(x) = ½ (x - μ)ᵀ Σ⁻¹ (x - μ)`, so `log Z = ½ log det(2πΣ)`.
 
     `mean` and `covariance` are the moments; `variance` is the diagonal of the covariance.

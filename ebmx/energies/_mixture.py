@@ -9,10 +9,10 @@ from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._types import Key, Scalar, X
-from ._base import AbstractAnalyticEnergy
+from ._base import AbstractExactEnergy
 
 
-class GaussianMixture(AbstractAnalyticEnergy):
+class GaussianMixture(AbstractExactEnergy):
     """`E(x) = -log Σₖ wₖ N(x; μₖ, diag σₖ²)`, a normalised mixture, so `log Z = 0`."""
 
     shape: tuple[int, ...] = eqx.field(static=True)

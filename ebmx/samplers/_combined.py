@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._types import EnergyFn, Key, Scalar, X
-from ..energies import AbstractAnalyticEnergy, as_scalar
+from ..energies import AbstractExactEnergy, as_scalar
 from ._base import AbstractSampler, StepInfo
 
 
@@ -102,10 +102,10 @@ class Independence(AbstractSampler[Scalar]):
     - `proposal`: `q`, a `Gaussian`, a `GaussianMixture` or another energy that can be sampled.
     """
 
-    proposal: AbstractAnalyticEnergy
+    proposal: AbstractExactEnergy
 
     def __check_init__(self):
-        ok = isinstance(self.proposal, AbstractAnalyticEnergy)
+        ok = isinstance(self.proposal, AbstractExactEnergy)
         fix = "give an energy that can be sampled, such as ebmx.energies.Gaussian"
         _checks.require(ok, "proposal", type(self.proposal).__name__, fix)
 

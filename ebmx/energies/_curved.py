@@ -1,0 +1,248 @@
+"""Densities that are hard to walk on, with exact normalisers and moments."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import Key, Number, Scalar, X
+from ._base import AbstractAnalyticEnergy, AbstractExactEnergy
+
+
+def _number(**kwargs):
+    return eqx.field(converter=jnp.asarray, **kwargs)
+
+
+class Banana(AbstractExactEnergy):
+    """`E(x) = x₀² / 2s² + (x₁ − b (x₀² − s²))² / 2`: a Gaussian on the plane, bent.
+
+    Haario et al. (1999), "Adaptive proposal distribution for random walk Metropolis algorithm".
+
+    **Arguments:**
+
+    - `scale`: `s`, the standard deviation of `x₀`.
+    - `bend`: `b`.
+    """
+
+    scale: Number = _number(default=2.0)
+    bend: Number = _number(default=0.5)
+    shape: tuple[int, ...] = eqx.field(static=True, default=(2,), init=False)
+
+    def __check_init__(self):
+        _checks.positive("scale", self.scale)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        ridge = self.bend * (x[0] ** 2 - self.scale**2)
+        return 0.5 * (x[0] / self.scale) ** 2 + 0.5 * (x[1] - ridge) ** 2
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        z = jax.random.normal(key, (2,))
+        u = self.scale * z[0]
+        return jnp.stack([u, z[1] + self.bend * (u**2 - self.scale**2)])
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(2)
+
+    @property
+    def variance(self) -> X:
+        """`(s², 1 + 2 b² s⁴)`."""
+        return jnp.stack([self.scale**2, 1 + 2 * self.bend**2 * self.scale**4])
+
+    @property
+    def log_z(self) -> Scalar:
+        """`log(2πs)`, in nats."""
+        return jnp.log(2 * math.pi * self.scale)
+
+
+class Funnel(AbstractExactEnergy):
+    """`x₀ ~ N(0, s²)` and `xᵢ ~ N(0, exp x₀)`: scales that differ from place to place.
+
+    Neal (2003), "Slice sampling".
+
+    **Arguments:**
+
+    - `dim`: how many coordinates, at least 2.
+    - `scale`: `s`; Neal has 3.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    scale: jax.Array
+
+    def __init__(self, dim: int = 10, scale: Number = 3.0):
+        _checks.at_least("dim", dim, 2)
+        _checks.positive("scale", jnp.asarray(scale))
+        self.shape = (dim,)
+        self.scale = jnp.asarray(scale)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        rest = x[1:]
+        width = 0.5 * jnp.sum(rest**2) * jnp.exp(-x[0]) + 0.5 * rest.size * x[0]
+        return 0.5 * (x[0] / self.scale) ** 2 + width
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        z = jax.random.normal(key, self.shape)
+        first = self.scale * z[:1]
+        return jnp.concatenate([first, jnp.exp(0.5 * first) * z[1:]])
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(self.shape)
+
+    @property
+    def variance(self) -> X:
+        """`s²`, then `exp(s² / 2)`."""
+        rest = jnp.full(self.shape[0] - 1, jnp.exp(0.5 * self.scale**2))
+        return jnp.concatenate([self.scale[None] ** 2, rest])
+
+    @property
+    def log_z(self) -> Scalar:
+        """`(d/2) log 2π + log s`, in nats."""
+        return 0.5 * self.shape[0] * math.log(2 * math.pi) + jnp.log(self.scale)
+
+
+class StudentT(AbstractExactEnergy):
+    """Independent coordinates with tails like `|x|^(-ν-1)`: `E = (ν+1)/2 Σ log(1 + x²/ν)`.
+
+    **Arguments:**
+
+    - `shape`: of one example.
+    - `dof`: `ν`, above 2, so that there is a variance.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
+    dof: Number = _number(default=5.0)
+
+    def __check_init__(self):
+        _checks.dimensions("shape", self.shape)
+        _checks.positive(
+            "dof - 2", jnp.asarray(self.dof) - 2, "give more than 2 degrees of freedom"
+        )
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return 0.5 * (self.dof + 1) * jnp.sum(jnp.log1p(x**2 / self.dof))
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        return jax.random.t(key, self.dof, self.shape)
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(self.shape)
+
+    @property
+    def variance(self) -> X:
+        """`ν / (ν − 2)`."""
+        return jnp.full(self.shape, self.dof / (self.dof - 2))
+
+    @property
+    def log_z(self) -> Scalar:
+        """In nats."""
+        log_gamma = jax.scipy.special.gammaln
+        one = log_gamma(0.5 * self.dof) - log_gamma(0.5 * (self.dof + 1))
+        return math.prod(self.shape) * (one + 0.5 * jnp.log(self.dof * math.pi))
+
+
+class Ring(AbstractAnalyticEnergy):
+    """`E(x) = (|x| − r)² / 2s²` on the plane.
+
+    **Arguments:**
+
+    - `radius`: `r`.
+    - `scale`: `s`.
+    """
+
+    radius: Number = _number(default=3.0)
+    scale: Number = _number(default=0.3)
+    shape: tuple[int, ...] = eqx.field(static=True, default=(2,), init=False)
+
+    def __check_init__(self):
+        _checks.non_negative("radius", self.radius)
+        _checks.positive("scale", self.scale)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        # |x|, but with a gradient at the origin
+        radius = jnp.sqrt(jnp.sum(x**2) + 1e-12)
+        return 0.5 * ((radius - self.radius) / self.scale) ** 2
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(2)
+
+    @property
+    def variance(self) -> X:
+        """Half the mean squared radius, for each coordinate."""
+        moments = self._radial_moments()
+        return jnp.full(2, 0.5 * moments[3] / moments[1])
+
+    @property
+    def log_z(self) -> Scalar:
+        """In nats."""
+        return jnp.log(2 * math.pi * self._radial_moments()[1])
+
+    def _radial_moments(self) -> Sequence[jax.Array]:
+        """`∫ ρⁿ exp(-(ρ - r)² / 2s²) dρ` over positive `ρ`, for `n` from 0 to 3."""
+        r, s = jnp.asarray(self.radius), jnp.asarray(self.scale)
+        zeroth = s * math.sqrt(math.pi / 2) * (1 + jax.scipy.special.erf(r / (s * math.sqrt(2))))
+        first = r * zeroth + s**2 * jnp.exp(-0.5 * (r / s) ** 2)
+        second = r * first + s**2 * zeroth
+        return zeroth, first, second, r * second + 2 * s**2 * first
+
+
+class DoubleWell(AbstractAnalyticEnergy):
+    """`E(x) = h Σ (xᵢ² − 1)²`: `2^d` wells at `±1`, barriers of height `h`.
+
+    Normaliser and variance are one-dimensional integrals, by the trapezoidal rule, whose error is
+    below that of float32.
+
+    **Arguments:**
+
+    - `shape`: of one example.
+    - `height`: `h`, in nats.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
+    height: Number = _number(default=2.0)
+
+    def __check_init__(self):
+        _checks.dimensions("shape", self.shape)
+        _checks.positive("height", self.height)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return self.height * jnp.sum((x**2 - 1) ** 2)
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(self.shape)
+
+    @property
+    def variance(self) -> X:
+        """Of each coordinate."""
+        grid, weight = self._density()
+        return jnp.full(self.shape, jnp.sum(weight * grid**2) / jnp.sum(weight))
+
+    @property
+    def log_z(self) -> Scalar:
+        """In nats."""
+        grid, weight = self._density()
+        return math.prod(self.shape) * jnp.log(jnp.sum(weight) * (grid[1] - grid[0]))
+
+    def _density(self) -> tuple[jax.Array, jax.Array]:
+        reach = 1 + 4 / jnp.sqrt(jnp.minimum(jnp.asarray(self.height), 4.0))
+        grid = jnp.linspace(-reach, reach, 4001)
+        return grid, jnp.exp(-self.height * (grid**2 - 1) ** 2)
