@@ -61,7 +61,7 @@ def batch(x: Any, name: str, shape: tuple[int, ...] | None = None) -> jax.Array:
         invalid(name, type(x).__name__, "give a JAX or NumPy array of shape (batch, *shape)")
     if not jnp.issubdtype(x.dtype, jnp.floating):
         fix = "give floating-point examples; ebmx.data.scale(x) maps integer pixels to [-1, 1]"
-        invalid(f"{name}.dtype", x.dtype, fix)
+        invalid(f"{name}.dtype", str(x.dtype), fix)
     if x.ndim == 0 or x.shape[0] == 0:
         invalid(f"{name}.shape", x.shape, "give a batch (batch, *shape) of at least one example")
     if shape is not None and x.shape[1:] != shape:

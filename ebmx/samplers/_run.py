@@ -111,7 +111,7 @@ def chain_keys(key: Keys, num_chains: int) -> Keys:
     return key
 
 
-def over_chains(chain: Callable, sampler: AbstractSampler, x: XBatch, key: Key) -> Any:
+def over_chains(chain: Callable, sampler: AbstractSampler, x: XBatch, key: Keys) -> Any:
     """`chain(sampler, x, key)` mapped over the chains, and over the samplers of `PerChain`."""
     keys = chain_keys(key, x.shape[0])
     if not isinstance(sampler, PerChain):

@@ -1,0 +1,27 @@
+"""What every test shares."""
+
+import itertools
+import os
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+hypothesis.settings.register_profile(
+    "ebmx",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    max_examples=12,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("ebmx")
+
+
+@pytest.fixture
+def getkey():
+    """A function that returns a fresh key at each call, the same ones in each run."""
+    root, counter = jax.random.key(2006), itertools.count()
+    return lambda: jax.random.fold_in(root, next(counter))

@@ -1,0 +1,112 @@
+"""Scaling, splitting and batching."""
+
+import itertools
+
+import hypothesis.strategies as st
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+
+from ebmx.data import Dataset, batches, scale, split
+
+
+def numbered(num):
+    """Examples that say which they are."""
+    return np.arange(num, dtype=np.float32)[:, None].repeat(3, 1)
+
+
+def test_scale_maps_the_range_to_minus_one_and_one():
+    np.testing.assert_allclose(scale(np.array([2.0, 3.0, 6.0])), [-1.0, -0.5, 1.0])
+    np.testing.assert_allclose(scale(np.array([0, 51, 255], np.uint8)), [-1.0, -0.6, 1.0])
+    np.testing.assert_allclose(scale(np.array([1, 2], np.uint8)), [-0.9921569, -0.9843137])
+    np.testing.assert_allclose(scale(np.array([0.0, 4.0]), 0, 16), [-1.0, -0.5])
+    assert scale(np.array([0, 16])).dtype == np.float32
+
+
+@given(low=st.floats(-100, 100), width=st.floats(0.1, 100), share=st.floats(0, 1))
+def test_units_come_back(low, width, share):
+    x = np.array([[low + share * width]])
+    data = Dataset("d", scale(x, low, low + width), x[:1], low=low, high=low + width)
+    np.testing.assert_allclose(data.to_units(data.train), x, rtol=1e-4, atol=1e-4)
+
+
+@given(
+    num=st.integers(3, 60),
+    test_share=st.sampled_from([0.2, 0.5]),
+    seed=st.integers(0, 99),
+)
+def test_split_is_disjoint_and_complete(num, test_share, seed):
+    x, labels = numbered(num), np.arange(num)
+    key = jax.random.key(seed)
+    train, test, train_labels, test_labels = split(x, labels, test_share=test_share, key=key)
+    assert len(test) == round(num * test_share)
+    both = np.concatenate([train, test])
+    np.testing.assert_array_equal(np.sort(both[:, 0]), x[:, 0])
+    np.testing.assert_array_equal(train[:, 0], train_labels)
+    np.testing.assert_array_equal(test[:, 0], test_labels)
+    again = split(x, test_share=test_share, key=key)
+    np.testing.assert_array_equal(again[0], train)
+    assert again[2:] == (None, None)
+
+
+def test_split_shuffles_by_key():
+    one, other = (split(numbered(50), key=jax.random.key(seed))[1] for seed in (0, 1))
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(one, numbered(50)[:10])
+
+
+@given(num=st.integers(4, 30), batch_size=st.integers(1, 4), seed=st.integers(0, 99))
+def test_an_epoch_covers_each_example_at_most_once(num, batch_size, seed):
+    stream = batches(numbered(num), batch_size, key=jax.random.key(seed))
+    for _ in range(2):
+        epoch = list(itertools.islice(stream, num // batch_size))
+        assert {batch.shape for batch in epoch} == {(batch_size, 3)}
+        seen = np.concatenate(epoch)[:, 0]
+        assert len(np.unique(seen)) == num // batch_size * batch_size
+        assert set(seen) <= set(range(num))
+
+
+def test_batches_depend_on_the_key_and_the_epoch():
+    def epochs(seed):
+        stream = batches(numbered(12), 6, key=jax.random.key(seed))
+        return [np.concatenate([next(stream), next(stream)])[:, 0] for _ in range(2)]
+
+    np.testing.assert_array_equal(epochs(0), epochs(0))
+    assert not np.array_equal(epochs(0), epochs(1))
+    assert not np.array_equal(*epochs(0))
+    old = next(batches(numbered(12), 6, key=jax.random.PRNGKey(0)))
+    np.testing.assert_array_equal(old[:, 0], epochs(0)[0][:6])
+
+
+HOLED = numbered(4)
+HOLED[2, 1] = np.inf
+KEY = jax.random.key(0)
+BAD = {
+    "batch size": (lambda: batches(numbered(3), 4, key=KEY), "batch_size=4: there are 3"),
+    "no batch": (lambda: batches(numbered(3), 0, key=KEY), "batch_size=0: .*at least 1"),
+    "non-finite": (lambda: batches(HOLED, 2, key=KEY), r"x=1 non-finite.*\[2\]"),
+    "integers": (lambda: batches(np.ones((3, 2), int), 2, key=KEY), r"x\.dtype=.*int64.*scale"),
+    "labels": (lambda: split(numbered(3), np.ones(4), key=KEY), r"labels\.shape=\(4,\).*3 exam"),
+    "all": (lambda: split(numbered(3), test_share=1.0, key=KEY), r"test_share=1\.0"),
+    "none": (lambda: split(numbered(3), test_share=0.0, key=KEY), r"test_share=0\.0"),
+    "range": (lambda: scale(np.ones(3)), r"low=1\.0: give low < high"),
+    "data labels": (
+        lambda: Dataset("d", numbered(3), numbered(2), np.ones(2), None),
+        r"train_labels\.shape=\(2,\): give one label for each of the 3",
+    ),
+    "test labels": (
+        lambda: Dataset("d", numbered(3), numbered(2), None, np.ones(3)),
+        r"test_labels\.shape=\(3,\): give one label for each of the 2",
+    ),
+    "data": (lambda: Dataset("d", HOLED, numbered(2)), r"train=1 non-finite"),
+    "test data": (lambda: Dataset("d", numbered(2), HOLED), r"test=1 non-finite"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_examples_that_do_not_fit_are_refused(name):
+    call, match = BAD[name]
+    # at the call, and not when the first batch is taken
+    with pytest.raises(ValueError, match=f"^{match}"):
+        call()

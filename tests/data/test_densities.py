@@ -1,0 +1,96 @@
+"""The densities on the plane against quadrature and their own samples."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebmx.data import density
+
+NAMES = ["8gaussians", "rings", "checkerboard", "2spirals", "moons", "pinwheel"]
+EDGE = 4.6
+every_density = pytest.mark.parametrize("name", NAMES)
+
+
+@functools.cache
+def on_the_grid(name):
+    """Log densities at the midpoints of a grid, by row, and the area of a cell."""
+    count = 460  # cells of 0.02: fields of the checkerboard hold a whole number of them
+    axis = (np.arange(count, dtype=np.float32) + 0.5) * (2 * EDGE / count) - EDGE
+    log_density = density(name).log_density
+
+    @jax.jit
+    def rows(first):
+        row = jax.vmap(lambda a, b: log_density(jnp.stack([a, b])), (None, 0))
+        return jax.lax.map(lambda a: row(a, axis), first)
+
+    return np.asarray(rows(axis), np.float64), (2 * EDGE / count) ** 2
+
+
+@functools.cache
+def draws(name):
+    return density(name).sample(20_000, key=jax.random.key(1))
+
+
+@every_density
+def test_density_integrates_to_one_within_the_box(name):
+    log_p, area = on_the_grid(name)
+    total = np.exp(log_p).sum() * area
+    np.testing.assert_allclose(total, 1.0, atol=0.01 if name == "checkerboard" else 1e-3)
+
+
+@every_density
+def test_cross_entropy_of_samples_is_the_entropy(name):
+    log_p, _ = on_the_grid(name)
+    inside = log_p[log_p > -np.inf]
+    p = np.exp(inside) / np.exp(inside).sum()
+    entropy = -np.sum(p * inside)
+    x = draws(name)
+    values = -np.asarray(jax.jit(jax.vmap(density(name).log_density))(x), np.float64)
+    error = values.std() / np.sqrt(len(values))
+    assert abs(values.mean() - entropy) <= 4 * error + 1e-3
+
+
+@every_density
+def test_samples_have_the_moments(name):
+    log_p, area = on_the_grid(name)
+    p = np.exp(log_p) * area
+    count = len(p)
+    axis = (np.arange(count) + 0.5) * (2 * EDGE / count) - EDGE
+    x = np.asarray(draws(name), np.float64)
+    powers = {"x": (1, 0), "y": (0, 1), "xx": (2, 0), "yy": (0, 2), "xy": (1, 1), "xxy": (2, 1)}
+    for i, j in powers.values():
+        want = np.sum(p * axis[:, None] ** i * axis[None] ** j) / p.sum()
+        got = x[:, 0] ** i * x[:, 1] ** j
+        assert abs(got.mean() - want) <= 4.5 * got.std() / np.sqrt(len(x)) + 2e-3
+
+
+@every_density
+def test_samples_are_where_the_density_is(name):
+    x = draws(name)
+    assert x.shape == (20_000, 2)
+    assert float(jnp.max(jnp.abs(x))) < EDGE
+    assert bool(jnp.all(jnp.isfinite(jax.jit(jax.vmap(density(name).log_density))(x))))
+    assert len(np.unique(np.asarray(x), axis=0)) > 19_900
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "checkerboard"])
+def test_scores_are_finite_within_the_box_and_at_the_origin(name):
+    x = jnp.array([[0.0, 0.0], [1.0, -1.0], [4.0, 4.0]])
+    scores = jax.jit(jax.vmap(jax.grad(density(name).log_density)))(x)
+    assert bool(jnp.all(jnp.isfinite(scores)))
+    assert float(jnp.max(jnp.abs(scores[1]))) > 0.1
+
+
+def test_checkerboard_is_empty_on_the_other_fields():
+    log_density = density("checkerboard").log_density
+    np.testing.assert_allclose(log_density(jnp.array([0.5, 0.5])), -np.log(32), rtol=1e-6)
+    assert float(log_density(jnp.array([0.5, -0.5]))) == -np.inf
+    assert float(log_density(jnp.array([4.5, 0.5]))) == -np.inf
+
+
+def test_an_unknown_name_is_answered_with_the_choices():
+    with pytest.raises(ValueError, match=r"name='nine'.*8gaussians, rings, checkerboard"):
+        density("nine")

@@ -1,0 +1,75 @@
+"""The Fréchet distance against its closed form and against SciPy's matrix square root."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from ebmx.evaluation import frechet_distance
+
+
+def whitened(rng, num, features):
+    """Rows whose sample mean is 0 and whose sample covariance is the identity, exactly."""
+    x = rng.normal(size=(num, features))
+    x = x - x.mean(0)
+    return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+
+
+def by_sqrtm(a, b):
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    cross = np.trace(scipy.linalg.sqrtm(cov_a @ cov_b).real)
+    mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
+    return mean + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+
+
+def test_closed_form_for_gaussians_with_a_common_basis():
+    rng = np.random.default_rng(0)
+    basis, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    scale_a, scale_b = np.array([1.0, 2.0, 0.5]), np.array([0.3, 2.5, 1.0])
+    shift = np.array([1.0, -2.0, 0.5])
+    a = whitened(rng, 50, 3) * scale_a @ basis
+    b = whitened(rng, 80, 3) * scale_b @ basis + shift
+    want = np.sum(shift**2) + np.sum((scale_a - scale_b) ** 2)
+    assert frechet_distance(a, b) == pytest.approx(want, rel=1e-9)
+    assert frechet_distance(b, a) == pytest.approx(want, rel=1e-9)
+
+
+def test_agrees_with_the_matrix_square_root_of_scipy():
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 5))
+    b = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 5)) + 0.5
+    assert frechet_distance(a, b) == pytest.approx(by_sqrtm(a, b), rel=1e-8)
+
+
+def test_identical_sets_are_at_distance_zero_and_shifted_ones_are_not():
+    a = np.random.default_rng(2).normal(size=(30, 4)).astype(np.float32)
+    assert frechet_distance(a, a[::-1]) == pytest.approx(0.0, abs=1e-6)
+    assert frechet_distance(a, a + 2) == pytest.approx(16.0, rel=1e-5)
+
+
+def test_fewer_rows_than_features():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 5, 8))
+    assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-6)
+    assert frechet_distance(a, b) > 0.1
+
+
+def test_one_feature():
+    a, b = np.array([[0.0], [2.0]]), np.array([[3.0], [9.0]])
+    sd_a, sd_b = np.sqrt(2.0), np.sqrt(18.0)
+    assert frechet_distance(a, b) == pytest.approx(25.0 + (sd_a - sd_b) ** 2)
+
+
+GOOD = np.random.default_rng(4).normal(size=(4, 3))
+BAD = {
+    "one row": (GOOD[:1], GOOD, r"a\.shape=\(1, 3\): give \(num, features\)"),
+    "vector": (GOOD, GOOD[0], r"b\.shape=\(3,\): give \(num, features\)"),
+    "features": (GOOD, GOOD[:, :2], r"b\.shape=\(4, 2\): give 3 features"),
+    "nan": (GOOD, np.where(GOOD > 0, np.nan, GOOD), r"b=.*non-finite.*: remove"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_features_that_do_not_fit_are_refused(name):
+    a, b, match = BAD[name]
+    with pytest.raises(ValueError, match=f"^{match}"):
+        frechet_distance(a, b)

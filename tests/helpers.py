@@ -1,0 +1,46 @@
+"""What tests are parametrised over, and how they compare."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from ebmx.energies import MLP, ConvNet, Gaussian, GaussianMixture
+from ebmx.samplers import Langevin
+
+ENERGIES = {
+    "gaussian-scalar": lambda key: Gaussian(jnp.array([1.0, -0.5]), 0.5),
+    "gaussian-diagonal": lambda key: Gaussian(jnp.array([1.0, -0.5]), jnp.array([0.5, 2.0])),
+    "gaussian-full": lambda key: Gaussian(
+        jnp.array([1.0, -0.5]), jnp.array([[0.8, 0.3], [0.3, 1.5]])
+    ),
+    "mixture": lambda key: GaussianMixture(
+        jnp.array([[-1.0, 0.0], [2.0, 1.0]]), jnp.array([0.5, 0.8]), jnp.array([0.3, 0.7])
+    ),
+    "mlp": lambda key: MLP((2,), (8, 4), key=key),
+    "convnet": lambda key: ConvNet((6, 5, 2), (3, 4), hidden_dims=(5,), key=key),
+}
+"""A factory `key -> energy` for each name."""
+
+SAMPLERS = {
+    "langevin": Langevin(0.1),
+    "langevin-image": Langevin(0.2, noise_scale=0.05, grad_clip=0.5, bounds=(-2.0, 2.0)),
+    "langevin-cold": Langevin(0.1, temperature=0.5),
+}
+"""A sampler for each name."""
+
+
+def assert_mean(values, expected, num_errors=5.0):
+    """Check the mean over the first axis to within `num_errors` of its standard errors."""
+    values = np.asarray(values, np.float64)
+    error = values.std(0, ddof=1) / np.sqrt(len(values))
+    distance = np.abs(values.mean(0) - np.asarray(expected, np.float64))
+    assert np.all(distance <= num_errors * error + 1e-6), (
+        f"mean {values.mean(0)}, expected {expected}: {distance / error} standard errors apart"
+    )
+
+
+def assert_covariance(values, expected, num_errors=5.0):
+    """Check the covariance of rows `(num, d)` to within `num_errors` standard errors an entry."""
+    values = np.asarray(values, np.float64)
+    centred = values - values.mean(0)
+    products = centred[:, :, None] * centred[:, None, :]
+    assert_mean(products * len(values) / (len(values) - 1), expected, num_errors)

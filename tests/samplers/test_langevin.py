@@ -1,0 +1,161 @@
+"""Langevin dynamics on a Gaussian, where the law of the chain is known at every step."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_covariance, assert_mean
+
+from ebmx.energies import Gaussian
+from ebmx.samplers import Langevin, displacement_budget, run, sample
+
+COVARIANCE = np.array([[0.8, 0.3], [0.3, 0.5]])
+PRECISION = np.linalg.inv(COVARIANCE)
+MEAN = np.array([0.5, -1.0])
+START = np.array([2.0, 1.0])
+NUM_CHAINS = 60_000
+STEPS = [(0.2, 1.0), (0.5, 1.0), (0.5, 0.3)]
+
+
+def chains(start=START):
+    return jnp.broadcast_to(jnp.asarray(start, jnp.float32)[None], (NUM_CHAINS, 2))
+
+
+def exact_law(step_size, temperature, num_steps):
+    """Mean and covariance after each step, from the point `START`."""
+    contraction = np.eye(2) - step_size / 2 * PRECISION
+    mean, covariance = START, np.zeros((2, 2))
+    for _ in range(num_steps):
+        mean = MEAN + contraction @ (mean - MEAN)
+        covariance = contraction @ covariance @ contraction.T
+        covariance = covariance + step_size * temperature * np.eye(2)
+        yield mean, covariance
+
+
+@pytest.mark.parametrize(("step_size", "temperature"), STEPS)
+def test_the_law_is_exact_after_every_step(step_size, temperature, getkey):
+    sampler = Langevin(step_size, temperature=temperature)
+    energy = Gaussian(MEAN, COVARIANCE)
+    values = sample(energy, sampler, chains(), num_samples=4, key=getkey()).values
+    assert values.shape == (NUM_CHAINS, 4, 2)
+    for k, (mean, covariance) in enumerate(exact_law(step_size, temperature, 4)):
+        assert_mean(values[:, k], mean)
+        assert_covariance(values[:, k], covariance)
+        # a chain that stays, or one that is at its target at once, would not pass
+        error = np.sqrt(covariance[0, 0] / NUM_CHAINS)
+        assert abs(mean[0] - START[0]) > 10 * error
+        assert abs(mean[0] - MEAN[0]) > 10 * error
+
+
+def test_the_checks_reject_a_chain_that_hardly_moves(getkey):
+    energy = Gaussian(MEAN, COVARIANCE)
+    values, _ = run(energy, Langevin(1e-6), chains(), num_steps=60, key=getkey())
+    *_, (mean, covariance) = exact_law(0.2, 1.0, 60)
+    with pytest.raises(AssertionError, match="standard errors"):
+        assert_mean(values, mean)
+    with pytest.raises(AssertionError, match="standard errors"):
+        assert_covariance(values, covariance)
+
+
+@pytest.mark.parametrize(("step_size", "temperature"), STEPS)
+def test_the_stationary_covariance_is_the_documented_one(step_size, temperature, getkey):
+    sampler = Langevin(step_size, temperature=temperature)
+    x, _ = run(Gaussian(MEAN, COVARIANCE), sampler, chains(), num_steps=60, key=getkey())
+    stationary = temperature * COVARIANCE @ np.linalg.inv(np.eye(2) - step_size / 4 * PRECISION)
+    *_, (mean, limit) = exact_law(step_size, temperature, 60)
+    np.testing.assert_allclose(limit, stationary, rtol=1e-3)
+    assert_mean(x, mean)
+    assert_covariance(x, stationary)
+    # the bias of the step size is seen: the test would not pass for an unbiased sampler
+    with pytest.raises(AssertionError, match="standard errors"):
+        assert_covariance(x, temperature * COVARIANCE)
+
+
+def test_a_noise_scale_is_a_temperature(getkey):
+    sampler = Langevin(0.5, noise_scale=0.4)
+    np.testing.assert_allclose(sampler.effective_temperature, 0.4**2 / 0.5, rtol=1e-6)
+    np.testing.assert_allclose(Langevin(0.5, temperature=0.3).effective_temperature, 0.3)
+    warm = Langevin(0.5, temperature=sampler.effective_temperature)
+    energy, x, key = Gaussian(MEAN, COVARIANCE), chains()[:8], getkey()
+    one, _ = run(energy, sampler, x, num_steps=5, key=key)
+    other, _ = run(energy, warm, x, num_steps=5, key=key)
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+    hot, _ = run(energy, Langevin(0.5), x, num_steps=5, key=key)
+    assert not np.allclose(one, hot, atol=1e-2)
+
+
+def test_temperature_zero_is_gradient_descent(getkey):
+    energy, x = Gaussian(MEAN, COVARIANCE), chains()[:2]
+    got, info = run(energy, Langevin(0.5, temperature=0.0), x, num_steps=3, key=getkey())
+    contraction = np.eye(2) - 0.25 * PRECISION
+    want = MEAN + np.linalg.matrix_power(contraction, 3) @ (START - MEAN)
+    np.testing.assert_allclose(got, np.stack([want, want]), rtol=1e-5)
+    # the info is of the position where the last gradient was taken
+    before = np.linalg.matrix_power(contraction, 2) @ (START - MEAN)
+    np.testing.assert_allclose(info.energy, 0.5 * before @ PRECISION @ before, rtol=1e-4)
+    np.testing.assert_allclose(info.grad_norm, np.linalg.norm(PRECISION @ before), rtol=1e-4)
+    np.testing.assert_array_equal(info.acceptance, [1.0, 1.0])
+    assert not np.any(info.divergent)
+
+
+def test_the_gradient_is_clipped_in_each_coordinate(getkey):
+    slope = jnp.array([3.0, -0.1, -5.0, 0.4])
+    sampler = Langevin(0.2, noise_scale=0.0, grad_clip=0.5)
+    x, info = run(lambda x: slope @ x, sampler, jnp.zeros((1, 4)), num_steps=1, key=getkey())
+    np.testing.assert_allclose(x[0], -0.1 * np.array([0.5, -0.1, -0.5, 0.4]), rtol=1e-5)
+    # the norm that is reported is that of the gradient before it is clipped
+    np.testing.assert_allclose(info.grad_norm[0], np.linalg.norm(slope), rtol=1e-5)
+
+
+def test_bounds_hold_each_coordinate(getkey):
+    sampler = Langevin(4.0, bounds=(-0.5, 0.25))
+    x = jnp.zeros((64, 3))
+    values = sample(lambda x: jnp.sum(x), sampler, x, num_samples=3, key=getkey()).values
+    assert float(values.min()) == -0.5
+    assert float(values.max()) == 0.25
+    inside = (values > -0.5) & (values < 0.25)
+    assert 0 < int(inside.sum()) < values.size
+
+
+def test_a_new_number_does_not_retrace(getkey):
+    traces = []
+
+    def energy(x):
+        traces.append(None)
+        return jnp.sum(x**2)
+
+    def move(**numbers):
+        return run(energy, Langevin(**numbers), jnp.ones((2, 3)), num_steps=4, key=getkey())[0]
+
+    plain = move(step_size=0.1)
+    full = {"noise_scale": 0.1, "grad_clip": 1.0, "bounds": (-1.0, 1.0)}
+    move(step_size=0.1, **full)
+    count = len(traces)
+    assert count > 0
+    assert not np.allclose(plain, move(step_size=0.2))
+    move(step_size=0.05, temperature=0.5)
+    move(step_size=0.2, noise_scale=0.3, grad_clip=0.1, bounds=(-2.0, 3.0))
+    assert len(traces) == count
+
+
+def test_numbers_may_be_traced_and_mapped(getkey):
+    energy, x, key = Gaussian(MEAN, COVARIANCE), chains()[:2], getkey()
+
+    def end(step_size):
+        return run(energy, Langevin(step_size), x, num_steps=2, key=key)[0]
+
+    swept = jax.vmap(end)(jnp.array([0.1, 0.4]))
+    np.testing.assert_allclose(swept, jnp.stack([end(0.1), end(0.4)]), rtol=1e-5)
+    slope = jax.grad(lambda step_size: jnp.sum(end(step_size)))(0.1)
+    low, high = (np.asarray(end(step_size), np.float64).sum() for step_size in (0.09, 0.11))
+    numeric = (high - low) / 0.02
+    np.testing.assert_allclose(slope, numeric, rtol=0.02)
+
+
+def test_displacement_budget():
+    sampler = Langevin(0.2, noise_scale=0.1, grad_clip=0.5)
+    assert displacement_budget(sampler, 60) == pytest.approx(60 * 0.1 * 0.5)
+    assert displacement_budget(Langevin(0.2), 60) == np.inf
+    traced = eqx.filter_jit(lambda s: jnp.asarray(displacement_budget(s, 60)))(sampler)
+    assert float(traced) == np.inf

@@ -1,0 +1,133 @@
+"""States on disk: bit for bit, all or nothing, and never a pickle."""
+
+import pickle
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ebmx.energies import MLP
+from ebmx.samplers import Langevin
+from ebmx.training import PCD, Trainer, fit, load, save
+
+TRAINER = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 2, capacity=16))
+
+
+def start(key, hidden_dims=(4,)):
+    return TRAINER.init(MLP((2,), hidden_dims, key=key), key=key)
+
+
+@pytest.fixture
+def trained(getkey):
+    batches = [np.ones((8, 2), np.float32)] * 3
+    return fit(TRAINER, start(getkey()), batches, num_steps=3, key=getkey())[0]
+
+
+def test_what_is_read_is_what_was_written(trained, getkey, tmp_path):
+    save(tmp_path / "state.eqx", trained)
+    assert [p.name for p in tmp_path.iterdir()] == ["state.eqx"]
+    like = start(getkey())
+    found = load(tmp_path / "state.eqx", like)
+    assert jax.tree.structure(found) == jax.tree.structure(trained)
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(trained), strict=True)
+    for a, b in pairs:
+        assert eqx.tree_equal(a, b, typematch=True) is not False
+        if eqx.is_array(b):
+            assert np.array_equal(a, b)
+            assert a.dtype == b.dtype
+    assert int(found.step) == 3
+    assert not np.array_equal(found.energy.layers[0].weight, like.energy.layers[0].weight)
+
+
+def test_training_goes_on_from_it_as_if_never_stopped(trained, getkey, tmp_path):
+    save(str(tmp_path / "state.eqx"), trained)
+    found = load(str(tmp_path / "state.eqx"), start(getkey()))
+    batches, key = [np.ones((8, 2), np.float32)] * 2, getkey()
+    ends = [fit(TRAINER, s, batches, num_steps=2, key=key)[0] for s in (trained, found)]
+    for a, b in zip(*(jax.tree.leaves(eqx.filter(s, eqx.is_array)) for s in ends), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_newer_one_takes_its_place(trained, getkey, tmp_path):
+    path = tmp_path / "state.eqx"
+    save(path, start(getkey()))
+    save(path, trained)
+    assert int(load(path, start(getkey())).step) == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["state.eqx"]
+
+
+def test_a_writing_that_fails_leaves_the_old_one(trained, getkey, tmp_path, monkeypatch):
+    path = tmp_path / "state.eqx"
+    save(path, trained)
+
+    def fail(path, state):
+        with open(path, "wb") as file:
+            file.write(b"half of it")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("equinox.tree_serialise_leaves", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save(path, start(getkey()))
+    assert int(load(path, start(getkey())).step) == 3
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "longer"])
+def test_a_damaged_file_is_refused(damage, trained, getkey, tmp_path):
+    path = tmp_path / "state.eqx"
+    save(path, trained)
+    content = path.read_bytes()
+    damaged = {
+        "empty": b"",
+        "cut": content[: len(content) // 2],
+        "text": b"hello" * 100,
+        "longer": content + b"more",
+    }
+    path.write_bytes(damaged[damage])
+    with pytest.raises(ValueError, match=r"state\.eqx: not a checkpoint of this state; it is dam"):
+        load(path, start(getkey()))
+
+
+@pytest.mark.parametrize("hidden_dims", [(5,), (4, 4), ()])
+def test_another_structure_is_refused(hidden_dims, trained, getkey, tmp_path):
+    save(tmp_path / "state.eqx", trained)
+    with pytest.raises(ValueError, match="of another config"):
+        load(tmp_path / "state.eqx", start(getkey(), hidden_dims))
+
+
+@pytest.mark.parametrize(
+    "like",
+    [(jnp.zeros(3),), (jnp.zeros(3), jnp.zeros(2), jnp.zeros(1)), (jnp.zeros(3), jnp.arange(2))],
+)
+def test_fewer_more_or_other_arrays_are_refused(like, tmp_path):
+    save(tmp_path / "state.eqx", (jnp.ones(3), jnp.ones(2)))
+    with pytest.raises(ValueError, match="not a checkpoint of this state"):
+        load(tmp_path / "state.eqx", like)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_so(getkey, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "state.eqx", start(getkey()))
+
+
+class _Bomb:
+    def __reduce__(self):
+        return _explode, ()
+
+
+def _explode():
+    pytest.fail("a pickle in a checkpoint was executed")
+
+
+def test_a_pickle_is_not_executed(tmp_path):
+    path = tmp_path / "state.eqx"
+    like = (jnp.zeros(1),)
+    path.write_bytes(pickle.dumps(_Bomb()))
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load(path, like)
+    with open(path, "wb") as file:
+        np.save(file, np.array([_Bomb()], object), allow_pickle=True)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        load(path, like)
