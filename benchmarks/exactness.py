@@ -47,7 +47,9 @@ def targets() -> dict[str, tuple]:
         "gaussian, condition 10⁴": Gaussian(
             jnp.zeros(4), rotation @ jnp.diag(jnp.array([0.01, 1.0, 10.0, 100.0])) @ rotation.T
         ),
-        "mixture": GaussianMixture(jnp.array([[-1.5, 0.0], [1.5, 0.5]]), 0.8, [0.3, 0.7]),
+        "mixture": GaussianMixture(
+            jnp.array([[-1.5, 0.0], [1.5, 0.5]]), 0.8, jnp.array([0.3, 0.7])
+        ),
         "banana": energies.Banana(1.0, 0.5),
         "funnel": energies.Funnel(3, 0.8),
         "ring": energies.Ring(1.5, 0.5),

@@ -25,9 +25,20 @@ class AbstractEnergy(eqx.Module):
 class AbstractAnalyticEnergy(AbstractEnergy):
     """An energy whose normaliser `log_z` and moments of each coordinate are known."""
 
-    mean: eqx.AbstractVar[X]
-    variance: eqx.AbstractVar[X]
-    log_z: eqx.AbstractVar[Scalar]
+    @property
+    @abc.abstractmethod
+    def mean(self) -> X:
+        """The mean, of the shape of one example."""
+
+    @property
+    @abc.abstractmethod
+    def variance(self) -> X:
+        """The variance of each coordinate, of the shape of one example."""
+
+    @property
+    @abc.abstractmethod
+    def log_z(self) -> Scalar:
+        """`log ∫ exp(-E(x)) dx`, in nats."""
 
 
 class AbstractExactEnergy(AbstractAnalyticEnergy):

@@ -19,7 +19,7 @@ class Gaussian(AbstractExactEnergy):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    mean: X
+    location: X
     whiten: jax.Array  # W with Σ⁻¹ = WᵀW: one number for each coordinate, or lower triangular
 
     def __init__(self, mean: ArrayLike, covariance: ArrayLike = 1.0):
@@ -33,24 +33,29 @@ class Gaussian(AbstractExactEnergy):
 
         `ValueError` if the covariance is of another shape or not positive definite.
         """
-        self.mean = jnp.asarray(mean, dtype=jnp.result_type(float))
-        self.shape = self.mean.shape
-        covariance = jnp.asarray(covariance, self.mean.dtype)
+        self.location = jnp.asarray(mean, dtype=jnp.result_type(float))
+        self.shape = self.location.shape
+        covariance = jnp.asarray(covariance, self.location.dtype)
         self.whiten = _whiten(covariance, self.shape)
         if _checks.is_concrete(covariance) and not bool(jnp.all(jnp.isfinite(self.whiten))):
             _checks.invalid("covariance", covariance, "give a positive definite covariance")
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return 0.5 * jnp.sum(_apply(self.whiten, x - self.mean) ** 2)
+        return 0.5 * jnp.sum(_apply(self.whiten, x - self.location) ** 2)
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example."""
-        noise = jax.random.normal(key, self.shape, self.mean.dtype)
+        noise = jax.random.normal(key, self.shape, self.location.dtype)
         if self.whiten.shape == self.shape:
-            return self.mean + noise / self.whiten
+            return self.location + noise / self.whiten
         z = jax.scipy.linalg.solve_triangular(self.whiten, noise.reshape(-1), lower=True)
-        return self.mean + z.reshape(self.shape)
+        return self.location + z.reshape(self.shape)
+
+    @property
+    def mean(self) -> X:
+        """The mean, of the shape of one example."""
+        return self.location
 
     @property
     def covariance(self) -> jax.Array:
@@ -71,7 +76,7 @@ class Gaussian(AbstractExactEnergy):
     def log_z(self) -> Scalar:
         """`log ∫ exp(-E(x)) dx`, in nats."""
         diagonal = self.whiten if self.whiten.shape == self.shape else jnp.diag(self.whiten)
-        return 0.5 * self.mean.size * math.log(2 * math.pi) - jnp.sum(jnp.log(diagonal))
+        return 0.5 * self.location.size * math.log(2 * math.pi) - jnp.sum(jnp.log(diagonal))
 
 
 def _whiten(covariance: jax.Array, shape: tuple[int, ...]) -> jax.Array:
