@@ -1,4 +1,4 @@
-"""The README is true: its code runs and prints what it says, its names exist."""
+"""What README and docs say is true: their code runs and prints what it says, names exist."""
 
 import importlib
 import re
@@ -8,19 +8,21 @@ import pytest
 
 import ebmx
 
-TEXT = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text()
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+def blocks(language, text=TEXT):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_python_blocks_run_and_print_what_they_say(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", ["README.md", "docs/extending.md"])
+def test_the_python_blocks_run_and_print_what_they_say(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(blocks("python"))
+    code = "\n".join(blocks("python", (ROOT / page).read_text()))
     promised = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
     assert len(promised) == len(re.findall(r"^ *print\(", code, re.MULTILINE)) > 0
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    exec(compile(code, page, "exec"), {"__name__": "page"})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(promised)
     for said, line in zip(promised, printed, strict=True):
@@ -35,7 +37,7 @@ def test_the_table_has_a_row_for_each_room():
     assert {room for room, _ in ROWS} == {f"ebmx.{name}" for name in rooms}
 
 
-@pytest.mark.parametrize(("room", "contents"), ROWS, ids=[room for room, _ in ROWS])
+@pytest.mark.parametrize(("room", "contents"), ROWS, ids=[f"{room}-{i}" for i, (room, _) in enumerate(ROWS)])
 def test_the_names_in_the_table_are_in_their_rooms(room, contents):
     names = re.findall(r"`(\w+)`", contents)
     assert names
