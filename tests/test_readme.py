@@ -37,7 +37,7 @@ def test_the_table_has_a_row_for_each_room():
     assert {room for room, _ in ROWS} == {f"ebmx.{name}" for name in rooms}
 
 
-@pytest.mark.parametrize(("room", "contents"), ROWS, ids=[f"{room}-{i}" for i, (room, _) in enumerate(ROWS)])
+@pytest.mark.parametrize(("room", "contents"), ROWS)
 def test_the_names_in_the_table_are_in_their_rooms(room, contents):
     names = re.findall(r"`(\w+)`", contents)
     assert names

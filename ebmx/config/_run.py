@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +30,7 @@ from ..training import load as load_state
 from ..training import save as save_state
 from ._build import build_energy, build_sampler, build_trainer
 from ._config import RunConfig
+from ._interrupt import Interrupt
 from ._toml import read_config, write_config
 
 _CALIBRATION_STEPS = 12
@@ -71,7 +70,7 @@ def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) ->
     folder = Path(config.out or f"runs/{Path(config.data.name).stem}-{config.seed}")
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder / "config.toml", config)
-    with _Interrupt() as interrupt:
+    with Interrupt() as interrupt:
         begin = time.monotonic()
         num_steps = config.steps or _updates_within(config, dataset, config.seconds)
         trainer, state, fit_key = _start(config, dataset, num_steps)
@@ -254,24 +253,3 @@ def _draw_pictures(
     shown = {"samples of the model": samples[choice], "real data": dataset.test[:100]}
     sample_grid(shown).savefig(grid)
     return grid, histogram
-
-
-class _Interrupt:
-    """Turns the first Ctrl-C into a wish that the training reads; the second one is as ever."""
-
-    asked = False
-
-    def __enter__(self) -> "_Interrupt":
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, number, frame) -> None:
-        del number, frame
-        self.asked = True
-        signal.signal(signal.SIGINT, self._before)
