@@ -21,14 +21,28 @@ def normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
 
 def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """`-1` or `1`, each with probability ½: one random bit each."""
-    size = math.prod(shape)
-    words = jax.random.bits(key, (-(-size // 32),), jnp.uint32)
-    bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)[None]) & 1
-    return (2 * bits.reshape(-1)[:size].reshape(shape).astype(jnp.int32) - 1).astype(dtype)
+    bits = _pieces(_words(key, shape, 32), 1, shape)
+    return (2 * bits.astype(jnp.int32) - 1).astype(dtype)
 
 
 def binomial(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk."""
-    bits = jax.random.bits(key, shape, jnp.uint8)
-    ones = jax.lax.population_count(bits).astype(dtype)
-    return (ones - 4) / math.sqrt(2)
+    words = _words(key, shape, 4)
+    # the ones in each byte of a word, added up in pairs, nibbles and bytes
+    words = words - ((words >> 1) & 0x55555555)
+    words = (words & 0x33333333) + ((words >> 2) & 0x33333333)
+    words = (words + (words >> 4)) & 0x0F0F0F0F
+    ones = _pieces(words, 8, shape).astype(jnp.int32)
+    return (ones - 4).astype(dtype) / math.sqrt(2)
+
+
+def _words(key: Key, shape: tuple[int, ...], per_word: int) -> jax.Array:
+    """Random words, enough for `shape` with so many numbers from each."""
+    return jax.random.bits(key, (-(-math.prod(shape) // per_word),), jnp.uint32)
+
+
+def _pieces(words: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:
+    """Words cut into pieces of `width` bits, as many as `shape` has."""
+    shifts = jnp.arange(0, 32, width, dtype=jnp.uint32)
+    pieces = (words[:, None] >> shifts[None]) & (2**width - 1)
+    return pieces.reshape(-1)[: math.prod(shape)].reshape(shape)
