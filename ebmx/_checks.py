@@ -30,17 +30,20 @@ def require(condition: bool, name: str, value: object, fix: str) -> None:
 
 def positive(name: str, value: Any, fix: str = "give a finite number above 0") -> None:
     if is_concrete(value):
-        require(bool(np.all(np.isfinite(value)) and np.all(value > 0)), name, value, fix)
+        # NumPy's, since under a trace a comparison of JAX's would be traced
+        number = np.asarray(value)
+        require(bool(np.all(np.isfinite(number)) and np.all(number > 0)), name, value, fix)
 
 
 def non_negative(name: str, value: Any, fix: str = "give a finite number of at least 0") -> None:
     if is_concrete(value):
-        require(bool(np.all(np.isfinite(value)) and np.all(value >= 0)), name, value, fix)
+        number = np.asarray(value)
+        require(bool(np.all(np.isfinite(number)) and np.all(number >= 0)), name, value, fix)
 
 
 def probability(name: str, value: Any) -> None:
     if is_concrete(value):
-        require(bool(0 <= value <= 1), name, value, "give a probability, in [0, 1]")
+        require(bool(0 <= np.asarray(value) <= 1), name, value, "give a probability, in [0, 1]")
 
 
 def at_least(name: str, value: int, lowest: int) -> None:

@@ -4,7 +4,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from ebmx.energies import MLP, ConvNet, Gaussian, GaussianMixture
-from ebmx.samplers import Langevin
+from ebmx.samplers import (
+    HMC,
+    MALA,
+    Cycle,
+    Geometric,
+    Independence,
+    Langevin,
+    PreconditionedLangevin,
+    ReplicaExchange,
+    RMSProp,
+    UnderdampedLangevin,
+    annealed,
+    rademacher,
+)
 
 ENERGIES = {
     "gaussian-scalar": lambda key: Gaussian(jnp.array([1.0, -0.5]), 0.5),
@@ -24,8 +37,32 @@ SAMPLERS = {
     "langevin": Langevin(0.1),
     "langevin-image": Langevin(0.2, noise_scale=0.05, grad_clip=0.5, bounds=(-2.0, 2.0)),
     "langevin-cold": Langevin(0.1, temperature=0.5),
+    "langevin-rademacher": Langevin(0.1, increments=rademacher),
+    "langevin-reported": Langevin(0.1, report_acceptance=True),
+    "underdamped": UnderdampedLangevin(0.2, friction=2.0),
+    "preconditioned-rmsprop": PreconditionedLangevin(0.1, RMSProp(0.9, damping=0.1)),
+    "annealed": annealed(Langevin(0.1), temperature=Geometric(2.0, 1.0, num_steps=20)),
+    "mala": MALA(0.1),
+    "hmc": HMC(0.3, num_integration_steps=3),
+    "replica-exchange": ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0])),
+    "cycle": Cycle((Langevin(0.1), Independence(Gaussian(jnp.zeros(2), 2.0)))),
 }
 """A sampler for each name."""
+
+MAY_STAY = {"mala", "hmc", "replica-exchange"}
+"""Samplers that reject: a chain in the tails may be where it started."""
+
+JIT_ONLY = {"mala", "replica-exchange"}
+"""Samplers on a kernel of BlackJAX that does not run under `jax.disable_jit`."""
+
+GRADIENTS = {
+    "underdamped": (1, 1),
+    "mala": (1, 1),
+    "hmc": (1, 3),
+    "replica-exchange": (1, 2),
+    "cycle": (0, 1),
+}
+"""How many gradients `init` and a step take; `(0, 1)` if not said."""
 
 
 def assert_mean(values, expected, num_errors=5.0):

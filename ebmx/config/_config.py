@@ -26,11 +26,11 @@ class DataConfig:
 class EnergyConfig:
     """The network: `ConvNet` for images, `MLP` for anything else."""
 
-    widths: tuple[int, ...] = (32, 64)
+    widths: tuple[int, ...] = (64, 64)
     """Channels after each convolution."""
     kernel_sizes: tuple[int, ...] = (3, 3)
     """Kernel of each convolution, pixels."""
-    strides: tuple[int, ...] = (1, 2)
+    strides: tuple[int, ...] = (2, 2)
     """Stride of each convolution, pixels."""
     hidden_dims: tuple[int, ...] = (64,)
     """Widths of the linear layers between convolutions and output."""

@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 import blackjax
+import jax
 import numpy as np
 
 from .. import _checks
@@ -72,7 +73,8 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     flat = x.reshape(*x.shape[:2], -1)
     acceptance = np.asarray(samples.info.acceptance)
     # identical ranks, as where a coordinate never moved, have no variance to divide by
-    with np.errstate(all="ignore"):
+    # and BlackJAX relies on rank promotion, which a program may have forbidden
+    with np.errstate(all="ignore"), jax.numpy_rank_promotion("allow"):
         rhat = np.asarray(blackjax.rhat(flat))
         bulk, tail = np.asarray(blackjax.ess_bulk(flat)), np.asarray(blackjax.ess_tail(flat))
     stuck = np.all(flat == flat[:, :1], axis=(1, 2))

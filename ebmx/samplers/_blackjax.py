@@ -54,13 +54,13 @@ class BlackJAX(AbstractSampler[Any]):
         """The kernel's state at `x`, without the position."""
         takes_key = "rng_key" in inspect.signature(self.init_fn).parameters
         options = {"rng_key": key} if takes_key else {}
-        return _drop(self.init_fn(x, _log_density(energy), **options))
+        return _drop(self.init_fn(_wide(x), _log_density(energy, x.dtype), **options))
 
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""
-        state = state._replace(position=x)
-        new, info = self.kernel(key, state, _log_density(energy), **self.parameters)
-        return new.position, _drop(new), _summarise(new, info, x)
+        state = state._replace(position=_wide(x))
+        new, info = self.kernel(key, state, _log_density(energy, x.dtype), **self.parameters)
+        return new.position.astype(x.dtype), _drop(new), _summarise(new, info, x)
 
 
 class AbstractKernelSampler(AbstractSampler[Any]):
@@ -221,7 +221,7 @@ class MCLMC(AbstractKernelSampler):
         return BlackJAX(
             blackjax.mclmc.init,
             _MCLMC,
-            inverse_mass_matrix=jnp.ones(x.size, x.dtype),
+            inverse_mass_matrix=_masses(None, x),
             L=self.decoherence_length,
             step_size=self.step_size,
         )
@@ -235,8 +235,13 @@ _BARKER = blackjax.barker.build_kernel()
 _MCLMC = blackjax.mclmc.build_kernel()
 
 
-def _log_density(energy: EnergyFn) -> Callable[[X], jax.Array]:
-    return lambda x: -as_scalar(energy(x))
+def _wide(x: jax.Array) -> jax.Array:
+    """At least float32, since kernels mix it with numbers of half precision."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _log_density(energy: EnergyFn, dtype: jnp.dtype) -> Callable[[X], jax.Array]:
+    return lambda x: -_wide(as_scalar(energy(x.astype(dtype))))
 
 
 def _sweepable(value: Any) -> Any:
@@ -250,7 +255,7 @@ def _drop(state: Any) -> Any:
 
 def _masses(given: jax.Array | None, x: X) -> jax.Array:
     if given is None:
-        return jnp.ones(x.size, x.dtype)
+        return jnp.ones(x.size, _wide(x).dtype)
     shapes = (x.size,), (x.size, x.size)
     fix = f"give an array of shape {shapes[0]} or {shapes[1]}, over the flattened coordinates"
     _checks.require(given.shape in shapes, "inverse_mass_matrix.shape", given.shape, fix)
@@ -259,13 +264,13 @@ def _masses(given: jax.Array | None, x: X) -> jax.Array:
 
 def _summarise(state: Any, info: Any, x: X) -> StepInfo:
     """What the state and the info of any kernel say; NaN for what they do not know."""
-    unknown = jnp.full((), jnp.nan, x.dtype)
+    unknown = jnp.full((), jnp.nan)
     energy = -getattr(state, "logdensity", unknown)
     gradient = getattr(state, "logdensity_grad", unknown)
     return StepInfo(
-        energy=energy,
-        grad_norm=jnp.sqrt(jnp.sum(gradient**2)),
-        acceptance=jnp.asarray(getattr(info, "acceptance_rate", jnp.ones((), x.dtype))),
+        energy=energy.astype(x.dtype),
+        grad_norm=jnp.sqrt(jnp.sum(gradient**2)).astype(x.dtype),
+        acceptance=jnp.asarray(getattr(info, "acceptance_rate", 1.0), x.dtype),
         divergent=jnp.asarray(getattr(info, "is_divergent", jnp.isinf(energy))),
     )
 

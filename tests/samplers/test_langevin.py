@@ -159,3 +159,11 @@ def test_displacement_budget():
     assert displacement_budget(Langevin(0.2), 60) == np.inf
     traced = eqx.filter_jit(lambda s: jnp.asarray(displacement_budget(s, 60)))(sampler)
     assert float(traced) == np.inf
+
+
+def test_an_energy_that_is_not_finite_is_divergent(getkey):
+    # its gradient is 0, so the positions alone would not show it
+    x = jnp.array([[1.0], [-100.0]])
+    energy = lambda x: jnp.where(x[0] > 0, jnp.inf, 0.0)  # noqa: E731
+    _, info = run(energy, Langevin(0.01), x, num_steps=2, key=getkey())
+    np.testing.assert_array_equal(info.divergent, [True, False])

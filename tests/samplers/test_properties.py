@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import SAMPLERS
+from helpers import JIT_ONLY, MAY_STAY, SAMPLERS
 from hypothesis import given
 
 from ebmx.energies import AbstractEnergy, Gaussian
@@ -45,7 +45,7 @@ def test_shape_and_dtype_are_kept(name, seed, kind):
     new, info = move(name, Quartic(), x, jax.random.key(seed))
     assert new.shape == x.shape
     assert new.dtype == dtype
-    assert not np.array_equal(new, x)
+    assert name in MAY_STAY or not np.array_equal(new, x)
     assert {leaf.shape for leaf in jax.tree.leaves(info)} == {(num_chains,)}
     assert info.divergent.dtype == bool
 
@@ -102,9 +102,11 @@ def test_jit_and_eager_agree(name, getkey):
     x, key = start(4, 0), getkey()
     inner, _ = move(name, Quartic(), x, key)
     nested, _ = eqx.filter_jit(lambda x, key: move(name, Quartic(), x, key))(x, key)
+    np.testing.assert_allclose(nested, inner, rtol=1e-5, atol=1e-6)
+    if name in JIT_ONLY:
+        return
     with jax.disable_jit():
         eager, _ = move(name, Quartic(), x, key)
-    np.testing.assert_allclose(nested, inner, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(eager, inner, rtol=1e-5, atol=1e-6)
 
 

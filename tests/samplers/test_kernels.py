@@ -1,0 +1,279 @@
+"""BlackJAX's kernels: exact densities, pointwise reversibility, and states that live in a run."""
+
+import blackjax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from blackjax.mcmc import diffusions, random_walk
+from helpers import assert_covariance, assert_mean
+
+from ebmx.energies import Banana, DoubleWell, Gaussian
+from ebmx.samplers import HMC, MALA, MCLMC, NUTS, Barker, BlackJAX, Moments, run, sample
+
+COVARIANCE = np.array([[0.8, 0.3], [0.3, 1.5]])
+MEAN = np.array([1.0, -0.5])
+GAUSSIAN = Gaussian(MEAN, COVARIANCE)
+ADJUSTED = {
+    "mala": MALA(0.8),
+    "hmc": HMC(0.5, 3),
+    "hmc-masses": HMC(0.5, 3, jnp.asarray(COVARIANCE)),
+    "nuts": NUTS(0.5, max_num_doublings=3),
+    "barker": Barker(0.9),
+}
+CURVED = {
+    "banana-mala": (Banana(1.0, 0.5), MALA(0.8)),
+    "banana-hmc": (Banana(1.0, 0.5), HMC(0.4, 3)),
+    "banana-barker": (Banana(1.0, 0.5), Barker(0.9)),
+    "double-well-mala": (DoubleWell((2,), 1.0), MALA(0.15)),
+    "double-well-barker": (DoubleWell((2,), 1.0), Barker(0.6)),
+}
+every_kernel = pytest.mark.parametrize("sampler", ADJUSTED.values(), ids=ADJUSTED)
+
+
+def start(energy, num, key):
+    if isinstance(energy, DoubleWell):
+        return jax.random.rademacher(key, (num, 2), jnp.float32)
+    return jax.vmap(lambda k: energy.sample(key=k))(jax.random.split(key, num))
+
+
+def check_moments(energy, sampler, x, key, num_warmup=60, num_samples=120):
+    """Check mean and variance, by errors from the spread of the chains."""
+    got = sample(
+        energy, sampler, x, num_samples=num_samples, num_warmup=num_warmup, save=Moments(), key=key
+    )
+    mean, square = np.asarray(got.values.mean), np.asarray(got.values.square)
+    assert_mean(mean, energy.mean)
+    assert_mean(square / num_samples + (mean - np.asarray(energy.mean)) ** 2, energy.variance)
+    return got
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_curved_densities_are_exact(name, getkey):
+    energy, sampler = CURVED[name]
+    got = check_moments(energy, sampler, start(energy, 500, getkey()), getkey())
+    assert 0.3 < float(got.info.acceptance.mean()) < 0.999
+
+
+@every_kernel
+def test_the_full_covariance_is_reached_from_one_point(sampler, getkey):
+    x, info = run(GAUSSIAN, sampler, jnp.full((6_000, 2), 3.0), num_steps=60, key=getkey())
+    assert_mean(x, MEAN)
+    assert_covariance(x, COVARIANCE)
+    assert 0.3 < float(info.acceptance.mean()) < 0.999
+    assert not np.any(info.divergent)
+
+
+def test_a_chain_that_hardly_moves_would_be_found(getkey):
+    # it starts at the mean, so the variance alone shows that it is stuck
+    x = jnp.broadcast_to(GAUSSIAN.mean, (500, 2))
+    with pytest.raises(AssertionError, match="standard errors"):
+        check_moments(GAUSSIAN, MALA(1e-6), x, getkey())
+
+
+def log_joint(x, y, step_size):
+    """`log π(x) q(x, y)` of Langevin's proposal, in NumPy."""
+    precision = np.linalg.inv(COVARIANCE)
+    drift = x - step_size / 2 * precision @ (x - MEAN)
+    return -0.5 * (x - MEAN) @ precision @ (x - MEAN) - np.sum((y - drift) ** 2) / (2 * step_size)
+
+
+@pytest.mark.parametrize("step_size", [0.3, 1.0, 3.0])
+def test_mala_is_reversible_at_every_pair_of_points(step_size, monkeypatch):
+    rng = np.random.default_rng(0)
+    precision = np.linalg.inv(COVARIANCE)
+
+    def acceptance(energy, x, y):
+        drift = x - step_size / 2 * precision @ (x - MEAN)
+        noise = jnp.asarray((y - drift) / np.sqrt(step_size))
+        monkeypatch.setattr(diffusions, "generate_gaussian_noise", lambda *_, **__: noise)
+        sampler, x, key = MALA(step_size), jnp.asarray(x), jax.random.key(0)
+        return float(
+            sampler.step(energy, x, sampler.init(energy, x, key=key), key=key)[2].acceptance
+        )
+
+    with jax.enable_x64(True):
+        energy = Gaussian(MEAN, COVARIANCE)
+        seen = set()
+        for x, y in rng.normal(scale=2.0, size=(8, 2, 2)):
+            forth, back = acceptance(energy, x, y), acceptance(energy, y, x)
+            there, again = log_joint(x, y, step_size), log_joint(y, x, step_size)
+            np.testing.assert_allclose(forth, min(1.0, np.exp(again - there)), rtol=1e-12)
+            np.testing.assert_allclose(back, min(1.0, np.exp(there - again)), rtol=1e-12)
+            low, high = min(there, again), max(there, again)
+            one, other = np.exp(there - high) * forth, np.exp(again - high) * back
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+            np.testing.assert_allclose(one, np.exp(low - high), rtol=1e-12)
+            seen.add(forth < 1)
+    assert seen == {True, False}
+
+
+def leapfrog(x, p, h, num, inverse_mass):
+    precision = np.linalg.inv(COVARIANCE)
+    for _ in range(num):
+        p = p - h / 2 * precision @ (x - MEAN)
+        x = x + h * inverse_mass * p
+        p = p - h / 2 * precision @ (x - MEAN)
+    energy = 0.5 * (x - MEAN) @ precision @ (x - MEAN) + 0.5 * p @ (inverse_mass * p)
+    return x, p, energy
+
+
+def test_hmc_takes_leapfrog_steps_that_can_be_reversed():
+    inverse_mass, h, num = np.array([0.5, 2.0]), 0.6, 4
+    accepted = 0
+    with jax.enable_x64(True):
+        energy = Gaussian(MEAN, COVARIANCE)
+        sampler = HMC(h, num, jnp.asarray(inverse_mass))
+        for seed in range(6):
+            key, x = jax.random.key(seed), np.array([0.3, 0.8])
+            noise = np.asarray(jax.random.normal(jax.random.split(key)[0], (2,), jnp.float64))
+            p = noise / np.sqrt(inverse_mass)
+            y, q, after = leapfrog(x, p, h, num, inverse_mass)
+            before = leapfrog(x, p, h, 0, inverse_mass)[2]
+            np.testing.assert_allclose(leapfrog(y, -q, h, num, inverse_mass)[0], x, rtol=1e-12)
+            state = sampler.init(energy, jnp.asarray(x), key=key)
+            new, _, info = sampler.step(energy, jnp.asarray(x), state, key=key)
+            want = min(1.0, np.exp(before - after))
+            np.testing.assert_allclose(info.acceptance, want, rtol=1e-12)
+            if not np.array_equal(new, x):
+                np.testing.assert_allclose(new, y, rtol=1e-12)
+                accepted += 1
+    assert accepted > 2
+
+
+def test_one_leapfrog_step_is_mala_draw_for_draw(getkey):
+    x, key = start(GAUSSIAN, 64, getkey()), getkey()
+    one, info = run(GAUSSIAN, MALA(0.7**2), x, num_steps=5, key=key)
+    other, same = run(GAUSSIAN, HMC(0.7, 1), x, num_steps=5, key=key)
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(info.acceptance, same.acceptance, rtol=1e-3, atol=1e-4)
+
+
+def test_the_acceptance_falls_with_the_step(getkey):
+    x, key = start(GAUSSIAN, 500, getkey()), getkey()
+    means = [
+        float(run(GAUSSIAN, MALA(step_size), x, num_steps=10, key=key)[1].acceptance.mean())
+        for step_size in (1e-3, 0.1, 0.5, 1.5, 4.0)
+    ]
+    assert means[0] > 0.999
+    assert np.all(np.diff(means) < 0)
+    assert means[-1] < 0.5
+
+
+def test_the_acceptance_does_not_depend_on_the_number_of_chains(getkey):
+    x, keys = start(GAUSSIAN, 256, getkey()), jax.random.split(getkey(), 256)
+    _, many = run(GAUSSIAN, MALA(1.0), x, num_steps=10, key=keys)
+    _, one = run(GAUSSIAN, MALA(1.0), x[:1], num_steps=10, key=keys[:1])
+    np.testing.assert_allclose(many.acceptance[:1], one.acceptance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mala", "hmc"])
+def test_a_state_of_another_energy_is_stale_and_a_run_has_none(name, getkey):
+    sampler, key = ADJUSTED[name], getkey()
+    before, after = GAUSSIAN, Gaussian(MEAN + 2, 0.2)
+    x = start(after, 200, getkey())
+
+    def first(energy):
+        def one(x, key):
+            state = sampler.init(energy, x, key=key)
+            x, _, info = sampler.step(after, x, state, key=jax.random.fold_in(key, 1))
+            return x, info.acceptance
+
+        return jax.jit(jax.vmap(one))(x, jax.random.split(key, 200))
+
+    stale, fresh = first(before)[1], first(after)[1]
+    assert float(jnp.abs(stale - fresh).mean()) > 0.1
+    x_before, _ = run(before, sampler, x, num_steps=2, key=key)
+    x_after, info = run(after, sampler, x, num_steps=2, key=key)
+    assert not np.allclose(x_before, x_after)
+    keys = jax.random.split(key, 200)
+    init_key, steps_key = jax.random.split(keys[0])
+    state, one = sampler.init(after, x[0], key=init_key), x[0]
+    for i in range(2):
+        one, state, _ = jax.jit(lambda x, s, k: sampler.step(after, x, s, key=k))(
+            one, state, jax.random.fold_in(steps_key, i)
+        )
+    np.testing.assert_allclose(x_after[0], one, rtol=1e-5, atol=1e-6)
+    assert info.acceptance.shape == (200,)
+
+
+def test_the_info_is_that_of_the_new_position(getkey):
+    x, info = run(GAUSSIAN, MALA(0.5), jnp.ones((8, 2)), num_steps=3, key=getkey())
+    precision = np.linalg.inv(COVARIANCE)
+    slope = (np.asarray(x) - MEAN) @ precision
+    np.testing.assert_allclose(info.energy, jax.vmap(GAUSSIAN)(x), rtol=1e-5)
+    np.testing.assert_allclose(info.grad_norm, np.linalg.norm(slope, axis=1), rtol=1e-4)
+
+
+def test_any_kernel_will_do(getkey):
+    walk = BlackJAX(
+        random_walk.init, random_walk.build_additive_step(), random_step=random_walk.normal(1.2)
+    )
+    got = check_moments(GAUSSIAN, walk, start(GAUSSIAN, 500, getkey()), getkey())
+    assert 0.2 < float(got.info.acceptance.mean()) < 0.8
+
+
+def test_mclmc_is_near(getkey):
+    x, _ = run(GAUSSIAN, MCLMC(0.3, 1.5), jnp.full((4_000, 2), 2.0), num_steps=150, key=getkey())
+    np.testing.assert_allclose(x.mean(0), MEAN, atol=0.08)
+    np.testing.assert_allclose(np.cov(x.T), COVARIANCE, atol=0.12)
+
+
+def test_a_divergent_trajectory_is_told(getkey):
+    x = jnp.array([[0.0, 0.0], [0.1, 0.0]])
+    _, info = run(GAUSSIAN, HMC(5.0, 20), x, num_steps=2, key=getkey())
+    np.testing.assert_array_equal(info.divergent, [True, True])
+    _, info = run(GAUSSIAN, HMC(0.3, 3), x, num_steps=2, key=getkey())
+    np.testing.assert_array_equal(info.divergent, [False, False])
+
+
+def test_a_new_number_does_not_retrace(getkey):
+    traces = []
+
+    def energy(x):
+        traces.append(None)
+        return jnp.sum(x**2)
+
+    def move(sampler):
+        return run(energy, sampler, jnp.ones((2, 3)), num_steps=2, key=getkey())
+
+    made = {
+        "mala": lambda v: MALA(v),
+        "hmc": lambda v: HMC(v, 2, v * jnp.ones(3)),
+        "any": lambda v: BlackJAX(blackjax.mala.init, KERNEL, step_size=v),
+    }
+    for make in made.values():
+        move(make(0.1))
+        count = len(traces)
+        move(make(0.2))
+        assert len(traces) == count
+
+
+KERNEL = blackjax.mala.build_kernel()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BlackJAX(blackjax.mala.init, lambda key: key), "kernel=.*rng_key, state"),
+        (lambda: BlackJAX(blackjax.mala.init, KERNEL), r"parameters=.*missing \['step_size'\]"),
+        (
+            lambda: BlackJAX(blackjax.mala.init, KERNEL, step_size=0.1, friction=1.0),
+            r"unknown \['friction'\]",
+        ),
+        (lambda: MALA(0.0), r"step_size=0\.0"),
+        (lambda: HMC(0.1, 0), "num_integration_steps=0"),
+        (lambda: NUTS(0.1, max_num_doublings=0), "max_num_doublings=0"),
+        (lambda: Barker(-1.0), r"step_size=-1\.0"),
+        (lambda: MCLMC(0.1, 0.0), r"decoherence_length=0\.0"),
+    ],
+)
+def test_what_does_not_fit_is_told(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), ()])
+def test_masses_of_another_size_are_told(shape, getkey):
+    with pytest.raises(ValueError, match=r"inverse_mass_matrix\.shape=.*\(2,\) or \(2, 2\)"):
+        run(GAUSSIAN, HMC(0.1, 2, jnp.ones(shape)), jnp.ones((4, 2)), num_steps=1, key=getkey())

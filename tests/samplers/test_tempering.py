@@ -1,0 +1,116 @@
+"""Replica exchange: weights of separated modes, and its parts one by one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebmx.energies import GaussianMixture
+from ebmx.samplers import HMC, MALA, Langevin, Moments, ReplicaExchange, run, sample
+from ebmx.samplers._tempering import _follow, _permutation, _swap_acceptance
+
+MODES = GaussianMixture(jnp.array([[-4.0], [4.0]]), 0.5, jnp.array([0.3, 0.7]))
+LADDER = jnp.array([1.0, 3.0, 9.0, 27.0])
+SAMPLER = ReplicaExchange(MALA(0.25), LADDER, scale_step=True)
+
+
+def test_the_weights_of_two_modes_are_right(getkey):
+    x = jnp.full((400, 1), -4.0)
+    options = {"num_warmup": 500, "num_samples": 1_000, "save": Moments()}
+    got = sample(MODES, SAMPLER, x, key=getkey(), **options)
+    share = (float(got.values.mean.mean()) + 4) / 8
+    assert abs(share - 0.7) < 0.03
+    second = got.values.square / 1_000 + (got.values.mean - MODES.mean[None]) ** 2
+    np.testing.assert_allclose(second.mean(), MODES.variance[0], rtol=0.06)
+    rates = np.asarray(got.state.swap_rates).mean(0)
+    assert rates.shape == (3,)
+    assert np.all((rates > 0.2) & (rates < 0.99))
+    assert int(got.state.round_trips.min()) >= 1
+    alone, _ = run(MODES, MALA(0.25), x, num_steps=300, key=getkey())
+    assert float(alone.max()) < 0
+
+
+def test_both_parities_are_tried_in_turn(getkey):
+    got = sample(MODES, SAMPLER, jnp.ones((1, 1)), num_samples=5, key=getkey())
+    np.testing.assert_array_equal(got.state.attempted[0], [3, 2, 3])
+    assert np.all(got.state.accepted[0] <= got.state.attempted[0])
+
+
+def test_the_acceptance_of_a_swap_is_the_documented_one():
+    energies, temperatures = jnp.array([2.0, 0.5, 3.0, jnp.inf]), LADDER
+    tried, acceptance = _swap_acceptance(energies, temperatures, jnp.asarray(0))
+    np.testing.assert_array_equal(tried, [True, False, True])
+    odd, _ = _swap_acceptance(energies, temperatures, jnp.asarray(1))
+    np.testing.assert_array_equal(odd, [False, True, False])
+    second = np.exp((1 / 3 - 1 / 9) * (0.5 - 3.0))
+    np.testing.assert_allclose(acceptance, [1.0, second, 0.0], rtol=1e-5)
+
+
+def test_swaps_are_a_permutation():
+    for swapped, source in (
+        ([False, False, False], [0, 1, 2, 3]),
+        ([True, False, True], [1, 0, 3, 2]),
+        ([False, True, False], [0, 2, 1, 3]),
+    ):
+        np.testing.assert_array_equal(_permutation(jnp.array(swapped)), source)
+
+
+def test_a_replica_that_goes_up_and_down_makes_one_trip():
+    rising, total = jnp.array([True, False, False]), 0
+    counts = []
+    swaps = [[1, 0, 2], [0, 2, 1], [0, 2, 1], [1, 0, 2], [1, 0, 2], [1, 0, 2]]
+    for source in swaps:
+        rising, trips = _follow(rising[jnp.array(source)])
+        total += int(trips)
+        counts.append(total)
+    # the replica of rung 1 falls down at once and is rising thereafter; the one that began at the
+    # bottom is at the top after two swaps and back at the bottom after four
+    assert counts == [1, 1, 1, 2, 2, 2]
+    np.testing.assert_array_equal(rising, [True, True, False])
+
+
+@pytest.mark.parametrize("inner", [MALA(0.25), HMC(0.4, 2)])
+def test_what_a_replica_remembers_is_of_its_own_temperature(inner, getkey):
+    sampler = ReplicaExchange(inner, jnp.array([1.0, 1.5, 2.0]), scale_step=False)
+    x, key, swaps = jnp.array([3.0]), getkey(), 0
+    state = sampler.init(MODES, x, key=key)
+    step = jax.jit(lambda x, state, key: sampler.step(MODES, x, state, key=key))
+    for i in range(6):
+        before = np.asarray(state.rising)
+        x, state, info = step(x, state, jax.random.fold_in(key, i))
+        swaps += int(not np.array_equal(before, state.rising))
+        replicas = jnp.concatenate([x[None], state.upper])
+        energy, gradient = jax.vmap(jax.value_and_grad(MODES))(replicas)
+        temperature = np.array([1.0, 1.5, 2.0])
+        np.testing.assert_allclose(
+            state.states.logdensity, -energy / temperature, rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            state.states.logdensity_grad[:, 0],
+            -gradient[:, 0] / temperature,
+            rtol=1e-3,
+            atol=1e-4,
+        )
+        np.testing.assert_allclose(info.energy, MODES(x), rtol=1e-4, atol=1e-5)
+    assert swaps > 0
+
+
+def test_hot_replicas_take_longer_steps(getkey):
+    flat = ReplicaExchange(Langevin(0.1), jnp.array([1.0, 100.0]))
+    state = flat.init(lambda x: 0 * jnp.sum(x), jnp.zeros(1), key=getkey())
+
+    def move(sampler, key):
+        return sampler.step(lambda x: 0 * jnp.sum(x), jnp.zeros(1), state, key=key)
+
+    keys = jax.random.split(getkey(), 2_000)
+    for scale, want in ((True, 0.1 * (1 + 100)), (False, 0.1 * 2)):
+        sampler = ReplicaExchange(Langevin(0.1), jnp.array([1.0, 100.0]), scale_step=scale)
+        x, after, _ = jax.vmap(lambda k, s=sampler: move(s, k))(keys)
+        total = float(jnp.mean(x[:, 0] ** 2 + after.upper[:, 0, 0] ** 2))
+        np.testing.assert_allclose(total, want, rtol=0.2)
+
+
+@pytest.mark.parametrize("temperatures", [[1.0], [2.0, 1.0], [1.0, 1.0], [0.0, 1.0], 1.0])
+def test_temperatures_rise(temperatures):
+    with pytest.raises(ValueError, match="temperatures"):
+        ReplicaExchange(MALA(0.1), jnp.array(temperatures))

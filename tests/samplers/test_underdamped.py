@@ -1,0 +1,127 @@
+"""Underdamped Langevin on Gaussians, whose law in positions and velocities is a recursion."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_covariance, assert_mean
+
+from ebmx.energies import Gaussian
+from ebmx.samplers import UnderdampedLangevin, run, sample
+from ebmx.samplers._underdamped import Momentum
+
+OMEGA = 2.0
+ENERGY = Gaussian(jnp.zeros(1), 1 / OMEGA**2)
+CASES = [(0.3, 1.0, 1.0), (0.8, 2.0, 0.5)]  # step size, friction, temperature
+START = 1.5
+
+
+def recursion(h, friction, temperature, num_steps):
+    """Mean and covariance of position and velocity after the steps, by half kicks and drifts."""
+    kick = np.array([[1.0, 0.0], [-h / 2 * OMEGA**2, 1.0]])
+    drift = np.array([[1.0, h / 2], [0.0, 1.0]])
+    decay = np.exp(-friction * h)
+    matrix = kick @ drift @ np.diag([1.0, decay]) @ drift @ kick
+    noise = kick @ drift @ np.array([0.0, np.sqrt(temperature * (1 - decay**2))])
+    mean, covariance = np.array([START, 0.0]), np.diag([0.0, temperature])
+    for _ in range(num_steps):
+        mean = matrix @ mean
+        covariance = matrix @ covariance @ matrix.T + np.outer(noise, noise)
+    return mean, covariance
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("num_steps", [1, 2, 5])
+def test_the_law_is_exact_after_every_step(case, num_steps, getkey):
+    h, friction, temperature = case
+    sampler = UnderdampedLangevin(h, friction=friction, temperature=temperature)
+    x = jnp.full((20_000, 1), START)
+    got = sample(ENERGY, sampler, x, num_samples=num_steps, key=getkey())
+    phase = np.concatenate([got.x, got.state.velocity], 1)
+    mean, covariance = recursion(h, friction, temperature, num_steps)
+    assert_mean(phase, mean)
+    assert_covariance(phase, covariance)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_positions_are_exact_at_any_step_size(case, getkey):
+    h, friction, temperature = case
+    _, covariance = recursion(h, friction, temperature, 300)
+    np.testing.assert_allclose(covariance[0, 0], temperature / OMEGA**2, rtol=1e-6)
+    sampler = UnderdampedLangevin(h, friction=friction, temperature=temperature)
+    x, _ = run(ENERGY, sampler, jnp.full((20_000, 1), START), num_steps=60, key=getkey())
+    assert_mean(x, [0.0])
+    assert_covariance(x, [[temperature / OMEGA**2]])
+
+
+def test_a_noise_scale_is_a_temperature(getkey):
+    h, friction, x, key = 0.4, 1.5, jnp.ones((16, 1)), getkey()
+    sampler = UnderdampedLangevin(h, friction=friction, noise_scale=0.3)
+    temperature = 0.3**2 / (1 - np.exp(-2 * friction * h))
+    np.testing.assert_allclose(sampler.effective_temperature, temperature, rtol=1e-5)
+    warm = UnderdampedLangevin(h, friction=friction, temperature=temperature)
+    one, _ = run(ENERGY, sampler, x, num_steps=5, key=key)
+    other, _ = run(ENERGY, warm, x, num_steps=5, key=key)
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_is_clipped(getkey):
+    sampler = UnderdampedLangevin(0.5, temperature=0.0, grad_clip=0.2)
+    x, info = run(lambda x: 3.0 * x[0], sampler, jnp.zeros((1, 1)), num_steps=1, key=getkey())
+    kick = -0.25 * 0.2
+    np.testing.assert_allclose(x[0, 0], 0.25 * kick * (1 + np.exp(-0.5)), rtol=1e-5)
+    np.testing.assert_allclose(info.grad_norm, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "x", "v", "there", "turned"),
+    [
+        ("reflect", 0.9, 0.4, 0.7, -0.4),
+        ("reflect", -0.9, -0.4, -0.7, 0.4),
+        ("reflect", 0.9, 2.5, -0.6, 2.5),  # off both walls
+        ("reflect", 0.1, 0.4, 0.5, 0.4),
+        ("clip", 0.9, 0.4, 1.0, 0.0),
+        ("clip", -0.9, -0.4, -1.0, 0.0),
+        ("clip", 0.1, 0.4, 0.5, 0.4),
+    ],
+)
+def test_bounds_turn_the_velocity(boundary, x, v, there, turned, getkey):
+    sampler = UnderdampedLangevin(
+        1.0, friction=1e-7, temperature=0.0, bounds=(-1.0, 1.0), boundary=boundary
+    )
+    zero = jnp.zeros(1)
+    state = Momentum(jnp.array([v]), zero, jnp.zeros(()))
+    new, state, _ = sampler.step(lambda x: 0 * jnp.sum(x), jnp.array([x]), state, key=getkey())
+    np.testing.assert_allclose(new[0], there, atol=1e-5)
+    np.testing.assert_allclose(state.velocity[0], turned, atol=1e-5)
+
+
+def test_a_reflected_chain_in_a_flat_box_is_uniform(getkey):
+    sampler = UnderdampedLangevin(0.5, bounds=(-1.0, 2.0), boundary="reflect")
+    x = jnp.zeros((8_000, 1))
+    x, _ = run(lambda x: 0 * jnp.sum(x), sampler, x, num_steps=80, key=getkey())
+    assert_mean(x, [0.5])
+    assert_covariance(x, [[9 / 12]])
+    assert float(jnp.abs(x - 0.5).max()) <= 1.5
+
+
+def test_friction_must_be_positive():
+    with pytest.raises(ValueError, match=r"friction=0\.0"):
+        UnderdampedLangevin(0.1, friction=0.0)
+    with pytest.raises(ValueError, match="either a temperature or a noise scale"):
+        UnderdampedLangevin(0.1, temperature=0.5, noise_scale=0.1)
+    with pytest.raises(ValueError, match="give 'clip' or 'reflect'"):
+        UnderdampedLangevin(0.1, boundary="wrap")
+
+
+def test_a_new_number_does_not_retrace(getkey):
+    traces, counts = [], []
+
+    def energy(x):
+        traces.append(None)
+        return jnp.sum(x**2)
+
+    for value in (0.1, 0.2):
+        sampler = UnderdampedLangevin(value, friction=value, temperature=value)
+        run(energy, sampler, jnp.ones((2, 3)), num_steps=2, key=getkey())
+        counts.append(len(traces))
+    assert counts[0] == counts[1] > 0

@@ -1,0 +1,81 @@
+"""Step sizes and masses that are found before sampling."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebmx.energies import Gaussian
+from ebmx.samplers import HMC, MALA, NUTS, Barker, Independence, PerChain, run, sample, warmup
+
+VARIANCES = np.array([0.1, 0.5, 1.0, 4.0])
+ENERGY = Gaussian(jnp.zeros(4), jnp.asarray(VARIANCES))
+X = jnp.broadcast_to(jnp.sqrt(jnp.asarray(VARIANCES, jnp.float32))[None], (64, 4))
+SAMPLERS = {
+    "mala": (MALA(1e-3), 0.574),
+    "barker": (Barker(10.0), 0.574),
+    "hmc": (HMC(1.0, 3), 0.8),
+}
+ALL = {**SAMPLERS, "nuts": (NUTS(0.3, max_num_doublings=4), 0.8)}
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, pytest.param("nuts", marks=pytest.mark.slow)])
+def test_the_acceptance_is_met(name, getkey):
+    sampler, target = ALL[name]
+    tuned, x = warmup(ENERGY, sampler, X, num_steps=1_000, key=getkey())
+    assert x.shape == X.shape
+    assert not np.array_equal(x, X)
+    _, info = run(ENERGY, tuned, x, num_steps=200, key=getkey())
+    assert abs(float(info.acceptance.mean()) - target) < 0.05
+    if target == 0.8:
+        np.testing.assert_allclose(tuned.inverse_mass_matrix, VARIANCES, rtol=0.25)
+
+
+def test_another_target(getkey):
+    tuned, x = warmup(ENERGY, MALA(0.1), X, num_steps=400, target_acceptance=0.9, key=getkey())
+    _, info = run(ENERGY, tuned, x, num_steps=200, key=getkey())
+    assert abs(float(info.acceptance.mean()) - 0.9) < 0.05
+
+
+def test_each_chain_finds_its_own(getkey):
+    tuned, x = warmup(ENERGY, MALA(1e-2), X, num_steps=2_000, per_chain=True, key=getkey())
+    assert isinstance(tuned, PerChain)
+    assert tuned.sampler.step_size.shape == (64,)
+    assert len(np.unique(tuned.sampler.step_size)) > 32
+    _, info = run(ENERGY, tuned, x, num_steps=3_000, key=getkey())
+    near = np.abs(np.asarray(info.acceptance) - 0.574) < 0.05
+    assert near.mean() >= 0.9
+
+
+def test_chains_take_their_own_steps(getkey):
+    sizes = jnp.array([1e-6, 0.5])
+    each = PerChain(MALA(sizes))
+    x, _ = run(ENERGY, each, X[:2], num_steps=5, key=getkey())
+    moved = np.abs(np.asarray(x - X[:2])).max(1)
+    assert moved[0] < 0.05
+    assert moved[1] > 0.05
+    got = sample(ENERGY, each, X[:2], num_samples=2, key=getkey())
+    assert got.values.shape == (2, 2, 4)
+
+
+def test_samplers_of_other_chains_are_told(getkey):
+    each = PerChain(MALA(jnp.full(3, 0.1)))
+    with pytest.raises(ValueError, match=r"x\.shape=\(64, 4\).*one for each of \[3\]"):
+        run(ENERGY, each, X, num_steps=1, key=getkey())
+    with pytest.raises(ValueError, match="sampler=PerChain: it holds one sampler for each"):
+        each.init(ENERGY, X[0], key=getkey())
+    with pytest.raises(ValueError, match="sampler=PerChain"):
+        each.step(ENERGY, X[0], None, key=getkey())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_steps": 5}, "num_steps=5: .*at least 20"),
+        ({"target_acceptance": 1.0}, r"target_acceptance=1\.0"),
+        ({"sampler": Independence(ENERGY)}, "sampler=Independence: .*no step size"),
+    ],
+)
+def test_what_does_not_fit_is_told(options, message, getkey):
+    options = {"sampler": MALA(0.1), "num_steps": 20, **options}
+    with pytest.raises(ValueError, match=message):
+        warmup(ENERGY, x=X, key=getkey(), **options)
