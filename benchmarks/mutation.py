@@ -156,6 +156,8 @@ MUTANTS = {
         ("restart-inverted", "(num,)) < self.reinit_prob", "(num,)) > self.reinit_prob"),
         ("restart-places-swapped", "where_chain(restarted, noise, start)",
          "where_chain(restarted, start, noise)"),
+        ("coin-key-reused", "jax.random.uniform(restart_key, (num,)) <",
+         "jax.random.uniform(noise_key, (num,)) <"),
         ("coin-for-all", "jax.random.uniform(restart_key, (num,)) <",
          "jnp.full(num, jax.random.uniform(restart_key)) <"),
         ("ages-of-restarts", "jnp.where(restarted, 0, state.ages[index]) + 1)",
@@ -227,7 +229,7 @@ def judge(mutant: Mutant) -> dict[str, str | float]:
 
 
 def test(mutant: Mutant, folder: str) -> tuple[str, str]:
-    options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+    options = ["-x", "-n", "0", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", *options, *mutant.tests]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -162,6 +162,18 @@ def test_restarts_are_counted_and_aged(getkey):
     np.testing.assert_array_equal(np.all(after.positions > 4, axis=1), after.ages == 1)
 
 
+def test_each_random_choice_has_a_key_of_its_own(getkey):
+    pcd = PCD(_Map(lambda x: x), num_steps=1, capacity=32, reinit_prob=0.5)
+    buffer, key = pcd.init((3,), key=getkey()), getkey()
+    draw_key, coin_key, noise_key, _ = jax.random.split(key, 4)
+    start, _ = buffer.draw(16, key=draw_key)
+    noise = jax.vmap(lambda k: pcd.noise.sample((3,), key=k))(jax.random.split(noise_key, 16))
+    coin = jax.random.uniform(coin_key, (16,)) < 0.5
+    x, _, info = pcd.step(Gaussian(jnp.zeros(3)), jnp.zeros((16, 3)), buffer, key=key)
+    np.testing.assert_array_equal(info.restarted, coin)
+    np.testing.assert_array_equal(x, jnp.where(coin[:, None], noise, start))
+
+
 def test_dead_persistent_chains_restart_from_noise(getkey):
     negatives = PCD(BREAKS, 2, capacity=64, reinit_prob=0.0, noise=UniformNoise(-9.0, -8.0))
     start = jax.random.normal(getkey(), (64, 2))
