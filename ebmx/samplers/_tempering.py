@@ -11,6 +11,7 @@ from .. import _checks
 from .._types import EnergyFn, Key, X
 from ..energies import as_scalar
 from ._base import AbstractSampler, StepInfo
+from ._langevin import Langevin
 
 
 class Ladder(NamedTuple):
@@ -56,7 +57,8 @@ class ReplicaExchange(AbstractSampler[Ladder]):
 
     **Raises:**
 
-    `ValueError` if there are fewer than two temperatures, or they do not rise.
+    `ValueError` if there are fewer than two temperatures, or they do not rise, or if the sampler is
+    a `Langevin` that reports acceptances: after a swap its last step was one of another energy.
     """
 
     sampler: AbstractSampler
@@ -64,6 +66,10 @@ class ReplicaExchange(AbstractSampler[Ladder]):
     scale_step: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
+        if isinstance(self.sampler, Langevin):
+            fix = "its acceptance is wrong after a swap: set report_acceptance=False, or use MALA"
+            reports = self.sampler.report_acceptance
+            _checks.require(not reports, "sampler.report_acceptance", reports, fix)
         shape, fix = jnp.shape(self.temperatures), "give at least two rising temperatures"
         ok = len(shape) == 1 and shape[0] >= 2
         _checks.require(ok, "temperatures.shape", shape, fix)

@@ -114,3 +114,8 @@ def test_hot_replicas_take_longer_steps(getkey):
 def test_temperatures_rise(temperatures):
     with pytest.raises(ValueError, match="temperatures"):
         ReplicaExchange(MALA(0.1), jnp.array(temperatures))
+
+
+def test_acceptances_that_a_swap_makes_wrong_are_refused():
+    with pytest.raises(ValueError, match="report_acceptance=True"):
+        ReplicaExchange(Langevin(0.1, report_acceptance=True), jnp.array([1.0, 2.0]))
