@@ -1,10 +1,17 @@
-"""What an energy is."""
+"""What an energy is, and the arithmetic of energies."""
 
 import abc
+import functools
+import operator
+from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 
-from .._types import Key, Scalar, X
+from .. import _checks
+from .._types import Key, Number, Scalar, X
 
 
 class AbstractEnergy(eqx.Module):
@@ -13,6 +20,9 @@ class AbstractEnergy(eqx.Module):
     Subclasses set `shape`, the shape of one example, and define `__call__` on ONE example. To
     evaluate a batch use `jax.vmap(energy)(x)` or `ebmx.energy(energy, x)`. Wherever the library
     takes an energy, a plain callable `x -> scalar` does as well.
+
+    Energies add up, `a + b`, to the product of their densities; `w * a`, `-a` and `a - b` weigh
+    them, and `a / T` tempers one.
     """
 
     shape: eqx.AbstractVar[tuple[int, ...]]
@@ -20,6 +30,103 @@ class AbstractEnergy(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: X) -> Scalar:
         """The energy of one example of shape `self.shape`."""
+
+    def __add__(self, other: Any) -> "Product":
+        return Product((self, other)) if callable(other) else NotImplemented
+
+    def __sub__(self, other: Any) -> "Product":
+        return Product((self, Weighted(other, -1.0))) if callable(other) else NotImplemented
+
+    def __neg__(self) -> "Weighted":
+        return Weighted(self, -1.0)
+
+    def __mul__(self, weight: Number) -> "Weighted":
+        return NotImplemented if callable(weight) else Weighted(self, weight)
+
+    def __rmul__(self, weight: Number) -> "Weighted":
+        return NotImplemented if callable(weight) else Weighted(self, weight)
+
+    def __truediv__(self, temperature: Number) -> "Weighted":
+        if callable(temperature):
+            return NotImplemented
+        _checks.positive("temperature", temperature)
+        return Weighted(self, 1 / jnp.asarray(temperature))
+
+
+class Product(AbstractEnergy):
+    """`E(x) = Σᵢ Eᵢ(x)`: the product of densities, where all of them agree. Also `a + b`.
+
+    Hinton (2002), "Training products of experts by minimizing contrastive divergence".
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energies: tuple[Any, ...]
+
+    def __init__(self, energies: Sequence[Any]):
+        """**Arguments:**
+
+        - `energies`: energies of one shape, at least one; plain callables take that of the others.
+
+        **Raises:**
+
+        `ValueError` if there is none, or their shapes differ.
+        """
+        self.shape = common_shape(energies)
+        self.energies = tuple(energies)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return functools.reduce(operator.add, [energy(x) for energy in self.energies])
+
+
+class Weighted(AbstractEnergy):
+    """`E(x) = w E₁(x)`. Also `w * a`, `-a`, and `a / T` for `w = 1/T`.
+
+    A negative weight makes likely what was unlikely; such an energy is a density only beside
+    another one that confines it. The weight is no parameter: training does not change it.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energy: Any
+    weight: jax.Array
+
+    def __init__(self, energy: Any, weight: Number):
+        """**Arguments:**
+
+        - `energy`: an energy.
+        - `weight`: a finite number, `w`. It may be traced.
+
+        **Raises:**
+
+        `ValueError` if the energy does not say its shape, or the weight is not one finite number.
+        """
+        self.shape = common_shape([energy])
+        self.energy = energy
+        self.weight = jnp.asarray(weight)
+        fix = "give one finite number"
+        _checks.require(self.weight.shape == (), "weight", weight, fix)
+        if _checks.is_concrete(self.weight):
+            _checks.require(bool(jnp.isfinite(self.weight)), "weight", weight, fix)
+
+    def __call__(self, x: X) -> Scalar:
+        value = self.energy(x)
+        return jax.lax.stop_gradient(self.weight).astype(value.dtype) * value
+
+
+def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
+    """The shape of one example that these energies share."""
+    fix = "give at least one energy"
+    _checks.require(len(energies) > 0, "energies", tuple(energies), fix)
+    for energy in energies:
+        fix = "give energies: functions from one example to one number"
+        _checks.require(callable(energy), "energies", type(energy).__name__, fix)
+    shapes = [energy.shape for energy in energies if hasattr(energy, "shape")]
+    names = [type(energy).__name__ for energy in energies]
+    fix = "no shape is known: wrap a plain function as ebmx.energies.Function(function, shape)"
+    _checks.require(bool(shapes), "energies", names, fix)
+    fix = f"energies of one shape are needed; these are {names}"
+    _checks.require(len(set(shapes)) == 1, "shapes", shapes, fix)
+    return shapes[0]
 
 
 class AbstractAnalyticEnergy(AbstractEnergy):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._checks import checked
 from .._types import EnergyFn, Scalar, Vector, X, XBatch
+from ._conditional import for_each
 
 
 def energy(model: EnergyFn, x: XBatch) -> Vector:
@@ -69,10 +70,10 @@ def as_scalar(value: Any) -> Scalar:
 @eqx.filter_jit
 @checked
 def _energy(model: EnergyFn, x: XBatch) -> Vector:
-    return jax.vmap(lambda x: as_scalar(model(x)))(x)
+    return for_each(lambda model, x: as_scalar(model(x)), model, x)
 
 
 @eqx.filter_jit
 @checked
 def _score(model: EnergyFn, x: XBatch) -> XBatch:
-    return -jax.vmap(lambda x: value_and_gradient(model, x)[1])(x)
+    return -for_each(lambda model, x: value_and_gradient(model, x)[1], model, x)

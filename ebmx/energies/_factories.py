@@ -1,7 +1,12 @@
 """Networks of known recipes, in one line."""
 
+import equinox as eqx
+import jax
+
 from .._types import Key
 from ._convnet import ConvNet
+from ._resnet import ResNet
+from ._spectral import SpectralNorm
 
 
 def mnist(*, key: Key) -> ConvNet:
@@ -25,3 +30,23 @@ def uva_mnist(*, key: Key) -> ConvNet:
         paddings=(4, 1, 1, 1),
         key=key,
     )
+
+
+def cifar10(*, key: Key) -> ConvNet:
+    """The energy for 32×32×3 images: 3×3 convolutions 64-128-256 with stride 2, silu, linear 64.
+
+    633,089 parameters. Pixels are expected in [-1, 1].
+    """
+    return ConvNet((32, 32, 3), (64, 128, 256), key=key)
+
+
+def deep(*, key: Key) -> tuple[SpectralNorm, eqx.nn.State]:
+    """A residual energy for 32×32×3 images with spectral norm, and the state of the norm.
+
+    A 3×3 convolution, residual blocks 32-64-128 with stride 2, silu, the sum over the image.
+    307,873 parameters. Pixels are expected in [-1, 1]. Train it as
+    `trainer.init(energy, state, key=key)`.
+    """
+    energy_key, norm_key = jax.random.split(key)
+    energy = ResNet((32, 32, 3), (32, 64, 128), key=energy_key)
+    return eqx.nn.make_with_state(SpectralNorm)(energy, key=norm_key)

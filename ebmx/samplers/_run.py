@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._checks import checked
 from .._types import EnergyFn, Key, Keys, X, XBatch
-from ..energies import as_scalar, shape_of
+from ..energies import as_scalar, for_each, shape_of
 from ._base import AbstractSampler, StepInfo
 
 
@@ -67,14 +67,14 @@ def run(
 def _run(
     energy: EnergyFn, sampler: AbstractSampler, x: XBatch, num_steps: int, key: Keys
 ) -> tuple[XBatch, StepInfo]:
-    def chain(sampler: Any, x: X, key: Key) -> tuple[X, StepInfo]:
+    def chain(energy: Any, sampler: Any, x: X, key: Key) -> tuple[X, StepInfo]:
         init_key, steps_key = jax.random.split(key)
         state = sampler.init(energy, x, key=init_key)
         x, _, info = advance_chain(energy, sampler, x, state, num_steps, key=steps_key)
         return x, info
 
     check_energy(energy, x)
-    return over_chains(chain, sampler, x, key)
+    return over_chains(chain, energy, sampler, x, key)
 
 
 def advance_chain(
@@ -111,17 +111,27 @@ def chain_keys(key: Keys, num_chains: int) -> Keys:
     return key
 
 
-def over_chains(chain: Callable, sampler: AbstractSampler, x: XBatch, key: Keys) -> Any:
-    """`chain(sampler, x, key)` mapped over the chains, and over the samplers of `PerChain`."""
+def over_chains(
+    chain: Callable, energy: EnergyFn, sampler: AbstractSampler, x: XBatch, key: Keys
+) -> Any:
+    """`chain(energy, sampler, x, key)` mapped over the chains, and over what each has of its own.
+
+    That is the condition of a `ForEach` energy, and the sampler of a `PerChain`.
+    """
     keys = chain_keys(key, x.shape[0])
     if not isinstance(sampler, PerChain):
-        return jax.vmap(lambda x, key: chain(sampler, x, key))(x, keys)
+        return for_each(lambda energy, x, key: chain(energy, sampler, x, key), energy, x, keys)
     sizes = {leaf.shape[0] for leaf in jax.tree.leaves(eqx.filter(sampler, eqx.is_array))}
     fix = f"the sampler was tuned for other chains: it is one for each of {sorted(sizes)}"
     _checks.require(sizes == {x.shape[0]}, "x.shape", x.shape, fix)
-    return eqx.filter_vmap(chain)(sampler.sampler, x, keys)
+    arrays, static = eqx.partition(sampler.sampler, eqx.is_array)
+
+    def one(energy: Any, arrays: Any, x: X, key: Key) -> Any:
+        return chain(energy, eqx.combine(arrays, static), x, key)
+
+    return for_each(one, energy, arrays, x, keys)
 
 
 def check_energy(energy: EnergyFn, x: XBatch) -> None:
     """Check that the energy of one example is one floating-point number."""
-    jax.eval_shape(lambda x: as_scalar(energy(x)), x[0])
+    jax.eval_shape(lambda x: for_each(lambda energy, x: as_scalar(energy(x)), energy, x), x)

@@ -116,7 +116,7 @@ def _sample(
 ) -> Samples:
     policy = save if isinstance(save, AbstractSave) else Trace(save)
 
-    def chain(sampler: Any, start: X, key: Key) -> Samples:
+    def chain(energy: Any, sampler: Any, start: X, key: Key) -> Samples:
         init_key, warmup_key, samples_key = jax.random.split(key, 3)
         x, state = start, sampler.init(energy, start, key=init_key)
         if num_warmup > 0:
@@ -139,7 +139,7 @@ def _sample(
         return Samples(policy.final(saved, stacked), x, state, info, _result(start, x))
 
     check_energy(energy, x)
-    return over_chains(chain, sampler, x, key)
+    return over_chains(chain, energy, sampler, x, key)
 
 
 def _add(total: StepInfo, info: StepInfo) -> StepInfo:

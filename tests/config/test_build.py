@@ -97,9 +97,10 @@ def program(monkeypatch, tmp_path):
             train_run(config)
         trainer, state, batch, key = caught.value.args
         facts = [jax.tree.structure((state.energy, trainer.negatives))]
-        facts += [type(trainer.negatives), trainer.negatives.num_steps, state.energy.activation]
-        facts += [getattr(state.energy, "head", None)]
-        facts += [c.stride for c in getattr(state.energy, "convolutions", ())]
+        network = state.energy.network
+        facts += [type(trainer.negatives), trainer.negatives.num_steps, network.activation]
+        facts += [getattr(network, "head", None)]
+        facts += [c.stride for c in getattr(network, "convolutions", ())]
         parts = (trainer.negatives, trainer.loss, trainer.ema_decay, trainer.data_noise)
         arrays = jax.tree.leaves(eqx.filter((parts, state), eqx.is_array))
         arrays += [batch, jax.random.key_data(key), *_behaviour(trainer.optim)]
@@ -174,9 +175,9 @@ def test_the_network_follows_the_shape(getkey):
     images = build_energy(CONFIG.energy, (8, 8, 1), key=getkey())
     points = build_energy(CONFIG.energy, (2,), key=getkey())
     assert isinstance(images, ConvNet)
-    assert [c.weight.shape[-1] for c in images.convolutions] == [3, 4]
+    assert [c.weight.shape[-1] for c in images.network.convolutions] == [3, 4]
     assert isinstance(points, MLP)
-    assert [layer.weight.shape for layer in points.layers] == [(5, 2), (1, 5)]
+    assert [layer.weight.shape for layer in points.network.layers] == [(5, 2), (1, 5)]
 
 
 def test_the_learning_rate_decays_to_nothing():

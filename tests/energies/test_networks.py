@@ -43,16 +43,18 @@ def numpy_convolution(convolution, x):
 def test_mlp_is_that_of_numpy(activation, getkey):
     energy = MLP((3, 2), (7, 5), activation=activation, key=getkey())
     x = jax.random.normal(getkey(), (4, 3, 2))
-    truth = [numpy_dense(energy.layers, ACTIVATIONS[activation], np.ravel(one))[0] for one in x]
+    truth = [
+        numpy_dense(energy.network.layers, ACTIVATIONS[activation], np.ravel(one))[0] for one in x
+    ]
     np.testing.assert_allclose(ebmx.energy(energy, x), truth, rtol=1e-4, atol=1e-6)
-    assert [layer.weight.shape for layer in energy.layers] == [(7, 6), (5, 7), (1, 5)]
+    assert [layer.weight.shape for layer in energy.network.layers] == [(7, 6), (5, 7), (1, 5)]
 
 
 def test_mlp_without_hidden_layers_is_linear(getkey):
     energy = MLP((3,), (), key=getkey())
     x = jax.random.normal(getkey(), (4, 3))
     slope = -ebmx.score(energy, x)
-    np.testing.assert_allclose(slope, np.repeat(energy.layers[0].weight, 4, 0), rtol=1e-6)
+    np.testing.assert_allclose(slope, np.repeat(energy.network.layers[0].weight, 4, 0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("head", ["flatten", "sum"])
@@ -71,10 +73,10 @@ def test_convnet_is_that_of_scipy(head, getkey):
     x = jax.random.normal(getkey(), (3, 9, 7, 2))
     truth = []
     for image in np.asarray(x, np.float64):
-        for convolution in energy.convolutions:
+        for convolution in energy.network.convolutions:
             image = np.tanh(numpy_convolution(convolution, image))
         features = image.reshape(-1) if head == "flatten" else image.sum((0, 1))
-        truth.append(numpy_dense(energy.layers, np.tanh, features)[0])
+        truth.append(numpy_dense(energy.network.layers, np.tanh, features)[0])
     np.testing.assert_allclose(ebmx.energy(energy, x), truth, rtol=1e-4, atol=1e-5)
 
 
@@ -83,7 +85,7 @@ def test_convnet_defaults_to_half_the_kernel_as_padding(getkey):
     default = ConvNet((8, 8, 1), (2,), kernel_sizes=5, key=key)
     explicit = ConvNet((8, 8, 1), (2,), kernel_sizes=5, strides=2, paddings=2, key=key)
     assert eqx.tree_equal(default, explicit)
-    assert default.layers[0].weight.shape == (64, 2 * 4 * 4)
+    assert default.network.layers[0].weight.shape == (64, 2 * 4 * 4)
 
 
 @pytest.mark.parametrize("name", FACTORIES)

@@ -39,7 +39,9 @@ def test_what_is_read_is_what_was_written(trained, getkey, tmp_path):
             assert np.array_equal(a, b)
             assert a.dtype == b.dtype
     assert int(found.step) == 3
-    assert not np.array_equal(found.energy.layers[0].weight, like.energy.layers[0].weight)
+    assert not np.array_equal(
+        found.energy.network.layers[0].weight, like.energy.network.layers[0].weight
+    )
 
 
 def test_training_goes_on_from_it_as_if_never_stopped(trained, getkey, tmp_path):

@@ -1,0 +1,150 @@
+"""Energies made of other energies. Sums and weights are in the arithmetic of `AbstractEnergy`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from .. import _checks
+from .._types import Scalar, X
+from ._base import AbstractEnergy, Product, Weighted, common_shape
+from ._conditional import AbstractConditionalEnergy
+
+
+class Function(AbstractEnergy):
+    """A plain function of one example with the shape that it takes."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    function: Callable[[X], Scalar]
+
+    def __init__(self, function: Callable[[X], Scalar], shape: Sequence[int]):
+        """**Arguments:**
+
+        - `function`: from one example to one number. It may be a pytree with parameters.
+        - `shape`: the shape of one example.
+
+        **Raises:**
+
+        `ValueError` if it is no function, or a size is not a positive integer.
+        """
+        fix = "give a function from one example to one number"
+        _checks.require(callable(function), "function", function, fix)
+        self.shape = _checks.dimensions("shape", shape)
+        self.function = function
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return self.function(x)
+
+
+class Mixture(AbstractEnergy):
+    """`E(x) = -log Σₖ wₖ exp(-Eₖ(x))`: where any of the densities is likely.
+
+    The weights are those of the components if each is normalised, `log Zₖ = 0`; in general the
+    share of a component is in proportion to `wₖ Zₖ`.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energies: tuple[Any, ...]
+    log_weights: jax.Array
+
+    def __init__(self, energies: Sequence[Any], weights: ArrayLike | None = None):
+        """**Arguments:**
+
+        - `energies`: energies of one shape, at least one.
+        - `weights`: `(components,)`, positive; they are normalised. Equal if not given.
+
+        **Raises:**
+
+        `ValueError` if shapes differ, or the weights are not one positive number a component.
+        """
+        self.shape = common_shape(energies)
+        self.energies = tuple(energies)
+        count = len(self.energies)
+        weights = jnp.ones(count) if weights is None else jnp.asarray(weights, float)
+        fix = f"give one weight for each of the {count} energies"
+        _checks.require(weights.shape == (count,), "weights.shape", weights.shape, fix)
+        _checks.positive("weights", weights)
+        self.log_weights = jax.nn.log_softmax(jnp.log(weights))
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        values = jnp.stack([energy(x) for energy in self.energies])
+        return -jax.nn.logsumexp(self.log_weights - values)
+
+
+class Box(AbstractEnergy):
+    """An energy restricted to a box: infinite where a coordinate is outside.
+
+    Adjusted samplers reject what leaves the box. Unadjusted ones walk out of it: give these
+    `bounds`.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energy: Any
+    low: jax.Array
+    high: jax.Array
+
+    def __init__(self, energy: Any, low: ArrayLike, high: ArrayLike):
+        """**Arguments:**
+
+        - `energy`: an energy that says its shape.
+        - `low`, `high`: the corners, numbers or arrays of the energy's shape. Training does not
+            change them.
+
+        **Raises:**
+
+        `ValueError` if a shape does not fit, or `low < high` does not hold everywhere.
+        """
+        self.shape = common_shape([energy])
+        self.energy = energy
+        self.low, self.high = (self._corner(name, c) for name, c in (("low", low), ("high", high)))
+        fix = "give low < high for each coordinate"
+        if _checks.is_concrete(self.low) and _checks.is_concrete(self.high):
+            ok = bool(jnp.all(self.low < self.high))
+            _checks.require(ok, "high", high, fix)
+
+    def _corner(self, name: str, corner: ArrayLike) -> jax.Array:
+        corner = jnp.asarray(corner, float)
+        fix = f"give a number or an array of shape {self.shape}"
+        ok = corner.shape in ((), self.shape)
+        _checks.require(ok, f"{name}.shape", corner.shape, fix)
+        return jnp.broadcast_to(corner, self.shape)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        low, high = (jax.lax.stop_gradient(c).astype(x.dtype) for c in (self.low, self.high))
+        inside = jnp.all((x >= low) & (x <= high))
+        # the energy is taken at a point within, so that no gradient is NaN outside
+        value = self.energy(jnp.where(inside, x, jnp.clip(x, low, high)))
+        return jnp.where(inside, value, jnp.inf)
+
+
+def conjunction(
+    energy: AbstractConditionalEnergy, conditions: Sequence[Any], base: Any = None
+) -> Product:
+    """The energy of examples that meet all conditions, `E(x) + Σₖ (E(x, yₖ) - E(x))`.
+
+    It is exact for conditions that are independent given `x`. Without a `base` the prior is taken
+    as flat, and it is the sum of the conditional energies.
+
+    Du, Li and Mordatch (2020), "Compositional visual generation with energy-based models".
+
+    **Arguments:**
+
+    - `energy`: a conditional energy `E(x, y)`.
+    - `conditions`: what shall hold, at least one; each as for `energy.at`.
+    - `base`: the energy `E(x)` without a condition, if known.
+
+    **Raises:**
+
+    `ValueError` if there is no condition, or a shape or label does not fit.
+    """
+    _checks.require(len(conditions) > 0, "conditions", conditions, "give at least one condition")
+    parts: list[Any] = [energy.at(y) for y in conditions]
+    if base is not None and len(parts) > 1:
+        parts.append(Weighted(base, 1.0 - len(parts)))
+    return Product(parts)

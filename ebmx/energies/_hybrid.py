@@ -1,0 +1,86 @@
+"""Classifiers as energies."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import Scalar, X
+from ._base import AbstractEnergy
+from ._conditional import AbstractConditionalEnergy, Conditioned
+
+
+class ClassEnergy(AbstractConditionalEnergy):
+    """`E(x, y) = -logits(x)[y]`: the energy of an example of class `y`."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    condition_shape: tuple[int, ...] = eqx.field(static=True)
+    num_labels: int | None = eqx.field(static=True)
+    network: Callable[[X], jax.Array]
+
+    def __call__(self, x: X, y: jax.Array) -> Scalar:
+        _checks.example(x, self.shape)
+        logits = self.network(x)
+        known = (y >= 0) & (y < logits.shape[0])
+        return jnp.where(known, -logits[y], jnp.nan)
+
+
+class JEM(AbstractEnergy):
+    """A classifier as an energy, `E(x) = -log Σ_y exp(logits(x)[y])`.
+
+    `softmax(logits(x))` is then `p(y | x)` of the joint density `p(x, y) ∝ exp(logits(x)[y])`, and
+    this is the energy of its marginal.
+
+    Grathwohl et al. (2020), "Your classifier is secretly an energy based model and you should treat
+    it like one".
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    num_labels: int = eqx.field(static=True)
+    network: Callable[[X], jax.Array]
+
+    def __init__(self, network: Any, shape: tuple[int, ...] | None = None):
+        """**Arguments:**
+
+        - `network`: from one example to logits `(classes,)`: any classifier, such as a
+            `ConvNetwork`.
+        - `shape`: the shape of one example, if the network does not say.
+
+        **Raises:**
+
+        `ValueError` if no shape is known, or the network does not return a vector.
+        """
+        shape = getattr(network, "shape", None) if shape is None else shape
+        if shape is None:
+            _checks.invalid("shape", None, "give the shape of one example, such as (28, 28, 1)")
+        self.shape = _checks.dimensions("shape", shape)
+        self.network = network
+        logits = eqx.filter_eval_shape(network, jnp.zeros(self.shape))
+        fix = "the network returns logits (classes,) for one example"
+        _checks.require(len(logits.shape) == 1, "network(x).shape", logits.shape, fix)
+        self.num_labels = logits.shape[0]
+
+    def logits(self, x: X) -> jax.Array:
+        """The logits of one example, `(classes,)`."""
+        _checks.example(x, self.shape)
+        return self.network(x)
+
+    def __call__(self, x: X) -> Scalar:
+        return -jax.nn.logsumexp(self.logits(x))
+
+    @property
+    def conditional(self) -> ClassEnergy:
+        """`E(x, y) = -logits(x)[y]`."""
+        return ClassEnergy(self.shape, (), self.num_labels, self.network)
+
+    def at(self, y: Any) -> Conditioned:
+        """The energy of class `y`, `-logits(x)[y]`.
+
+        **Raises:**
+
+        `ValueError` if the label is not a whole number, or out of range.
+        """
+        return self.conditional.at(y)
