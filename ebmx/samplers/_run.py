@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._checks import checked
+from .._random import fuse
 from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies import as_scalar, for_each, shape_of
 from ._base import AbstractSampler, StepInfo
@@ -102,12 +103,11 @@ def advance_chain(
 
 def chain_keys(key: Keys, num_chains: int) -> Keys:
     """One key for each chain: the given ones, or split from the given one."""
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    given = key.shape if typed else key.shape[:-1]
-    if given == ():
+    key = fuse(key)
+    if key.shape == ():
         return jax.random.split(key, num_chains)
     fix = f"give one key, or one for each of the {num_chains} chains"
-    _checks.require(given == (num_chains,), "key.shape", given, fix)
+    _checks.require(key.shape == (num_chains,), "key.shape", key.shape, fix)
     return key
 
 
