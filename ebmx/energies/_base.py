@@ -120,6 +120,9 @@ def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
     for energy in energies:
         fix = "give energies: functions from one example to one number"
         _checks.require(callable(energy), "energies", type(energy).__name__, fix)
+        fix = "bind its state first: ebmx.energies.freeze(energy, state)"
+        stateful = isinstance(energy, AbstractStatefulEnergy)
+        _checks.require(not stateful, "energies", type(energy).__name__, fix)
     shapes = [energy.shape for energy in energies if hasattr(energy, "shape")]
     names = [type(energy).__name__ for energy in energies]
     fix = "no shape is known: wrap a plain function as ebmx.energies.Function(function, shape)"

@@ -145,6 +145,8 @@ def conjunction(
     """
     _checks.require(len(conditions) > 0, "conditions", conditions, "give at least one condition")
     parts: list[Any] = [energy.at(y) for y in conditions]
+    if base is not None:
+        common_shape([*parts, base])
     if base is not None and len(parts) > 1:
         parts.append(Weighted(base, 1.0 - len(parts)))
     return Product(parts)

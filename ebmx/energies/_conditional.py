@@ -175,6 +175,9 @@ class Conditional(AbstractConditionalEnergy):
         _checks.require(one, "num_labels", (num_labels, condition_dim), fix)
         fix = "give 'projection' or 'embedding'"
         _checks.require(head in ("projection", "embedding"), "head", repr(head), fix)
+        fix = "give a network with `shape` and `out_size`, such as an MLPNetwork"
+        ok = hasattr(network, "shape") and hasattr(network, "out_size")
+        _checks.require(ok, "network", type(network).__name__, fix)
         self.shape = network.shape
         self.network = network
         self.activation = resolve_activation(activation)

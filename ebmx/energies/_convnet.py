@@ -12,7 +12,7 @@ from ._activations import resolve_activation
 from ._base import AbstractEnergy
 from ._convolution import Convolution
 from ._mlp import apply_layers, dense_layers
-from ._precision import cast, cast_layers, resolve_dtype
+from ._precision import cast_input, cast_layers, resolve_dtype
 
 Sizes = int | Sequence[int]
 
@@ -74,7 +74,7 @@ class ConvNetwork(eqx.Module):
 
     def __call__(self, x: X) -> jax.Array:
         _checks.example(x, self.shape)
-        x = cast(x, self.compute_dtype)
+        x = cast_input(x, self.compute_dtype, self.layers)
         for convolution in cast_layers(self.convolutions, self.compute_dtype):
             x = self.activation(convolution(x))
         return apply_layers(self.layers, self.activation, pool(x, self.head), self.compute_dtype)

@@ -60,7 +60,9 @@ class JEM(AbstractEnergy):
         self.network = network
         logits = eqx.filter_eval_shape(network, jnp.zeros(self.shape))
         fix = "the network returns logits (classes,) for one example"
-        _checks.require(len(logits.shape) == 1, "network(x).shape", logits.shape, fix)
+        got = getattr(logits, "shape", type(logits).__name__)
+        ok = isinstance(got, tuple) and len(got) == 1
+        _checks.require(ok, "network(x).shape", got, fix)
         self.num_labels = logits.shape[0]
 
     def logits(self, x: X) -> jax.Array:

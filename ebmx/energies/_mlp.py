@@ -11,7 +11,7 @@ from .. import _checks
 from .._types import Key, Scalar, X
 from ._activations import resolve_activation
 from ._base import AbstractEnergy
-from ._precision import cast, cast_layers, resolve_dtype
+from ._precision import cast_input, cast_layers, resolve_dtype
 
 
 class MLPNetwork(eqx.Module):
@@ -44,7 +44,7 @@ class MLPNetwork(eqx.Module):
 
     def __call__(self, x: X) -> jax.Array:
         _checks.example(x, self.shape)
-        x = cast(x.reshape(-1), self.compute_dtype)
+        x = cast_input(x.reshape(-1), self.compute_dtype, self.layers)
         return apply_layers(self.layers, self.activation, x, self.compute_dtype)
 
 
@@ -104,5 +104,4 @@ def apply_layers(
     """The layers with the activation between them; the last one computes in its own dtype."""
     for layer in cast_layers(layers[:-1], compute_dtype):
         x = activation(layer(x))
-    last = layers[-1]
-    return last(x if compute_dtype is None else x.astype(last.weight.dtype))
+    return layers[-1](x.astype(layers[-1].weight.dtype))

@@ -1,10 +1,10 @@
 """Which numbers a network computes in."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 
 from .. import _checks
 
@@ -20,15 +20,17 @@ def resolve_dtype(name: str | None) -> str | None:
     return name
 
 
-def cast(x: jax.Array, compute_dtype: str | None) -> jax.Array:
-    """`x` in this dtype; as it is for `None`."""
-    return x if compute_dtype is None else x.astype(jnp.dtype(compute_dtype))
+def cast_input(x: jax.Array, compute_dtype: str | None, layers: Sequence[Any]) -> jax.Array:
+    """`x` in what the network computes in: this dtype, or for `None` that of its last layer."""
+    return x.astype(compute_dtype or layers[-1].weight.dtype)
 
 
 def cast_layers(layers: Layers, compute_dtype: str | None) -> Layers:
-    """The floating-point arrays of layers in this dtype."""
+    """The floating-point arrays of layers in this dtype; as they are for `None`."""
+    if compute_dtype is None:
+        return layers
 
     def one(leaf: Any) -> Any:
-        return cast(leaf, compute_dtype) if eqx.is_inexact_array(leaf) else leaf
+        return leaf.astype(compute_dtype) if eqx.is_inexact_array(leaf) else leaf
 
     return jax.tree.map(one, layers)

@@ -81,7 +81,8 @@ class BernoulliRBM(AbstractExactEnergy):
     @property
     def variance(self) -> X:
         """The variance of each visible unit; as for `log_z`."""
-        return self.mean * (1 - self.mean)
+        mean = self.mean
+        return mean * (1 - mean)
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example of zeros and ones; as for `log_z`."""

@@ -15,7 +15,7 @@ from ._base import AbstractEnergy, AbstractStatefulEnergy
 from ._convnet import Sizes, check_head, image_shape, per_layer, pool
 from ._convolution import Convolution
 from ._mlp import apply_layers, dense_layers
-from ._precision import cast, cast_layers, resolve_dtype
+from ._precision import cast_input, cast_layers, resolve_dtype
 from ._spectral import SpectralNorm
 
 NormState = eqx.nn.State | None
@@ -27,11 +27,15 @@ class ChannelNorm(eqx.Module):
 
     layer: Any
 
-    def __call__(self, x: jax.Array, state: NormState) -> tuple[jax.Array, NormState]:
+    def __call__(self, x: jax.Array, state: Any) -> tuple[jax.Array, Any]:
         if self.layer is None:
             return x, state
-        x, state = self.layer(jnp.moveaxis(x, -1, 0), state)
-        return jnp.moveaxis(x, 0, -1), state
+        if isinstance(self.layer, eqx.nn.BatchNorm) and state is None:
+            _checks.invalid("norm", "'batch'", "it has a state; make it with energies.resnet")
+        # running statistics are not kept in half precision
+        full = jnp.moveaxis(x, -1, 0).astype(float)
+        normed, state = self.layer(full, state)
+        return jnp.moveaxis(normed, 0, -1).astype(x.dtype), state
 
 
 class ResidualBlock(eqx.Module):
@@ -126,16 +130,12 @@ class ResNetwork(eqx.Module):
         """The outputs for one image, and the state of the norms after it, if they have one."""
         _checks.example(x, self.shape)
         stem, blocks = cast_layers((self.stem, self.blocks), self.compute_dtype)
-        x = stem(cast(x, self.compute_dtype))
+        x = stem(cast_input(x, self.compute_dtype, self.layers))
         for block in blocks:
             x, state = block(x, state)
         # the sum over many pixels is not taken in half precision
-        x = pool(self.activation(cast(x, self._out_dtype)), self.head)
+        x = pool(self.activation(x.astype(self.layers[-1].weight.dtype)), self.head)
         return apply_layers(self.layers, self.activation, x), state
-
-    @property
-    def _out_dtype(self) -> str | None:
-        return None if self.compute_dtype is None else str(self.layers[-1].weight.dtype)
 
     def __call__(self, x: X) -> jax.Array:
         """The outputs for one image; for norms without state."""
@@ -230,13 +230,26 @@ def make_norm(norm: Norm, channels: int) -> ChannelNorm:
     if norm == "none":
         return ChannelNorm(None)
     if norm == "batch":
-        return ChannelNorm(eqx.nn.BatchNorm(channels, axis_name="batch", mode="batch"))
-    groups = math.gcd(channels, 8) if norm == "group" else 1
-    while norm == "group" and channels // groups < 2:
-        groups //= 2
-    fix = "give at least 2 channels for each group: normalised alone, a channel loses its size"
-    _checks.require(groups > 0, "hidden_dims", channels, fix)
-    return ChannelNorm(eqx.nn.GroupNorm(groups, channels))
+        return ChannelNorm(_batch_norm(channels))
+    fix = "give 'none', 'layer', 'group' or 'batch'"
+    _checks.require(norm in ("layer", "group"), "norm", repr(norm), fix)
+    if norm == "layer":
+        return ChannelNorm(eqx.nn.GroupNorm(1, channels))
+    fix = "give at least 2 channels to normalise together: alone, a channel loses its size"
+    _checks.require(channels > 1, "hidden_dims", channels, fix)
+    groups = math.gcd(channels, 8)
+    return ChannelNorm(eqx.nn.GroupNorm(min(groups, channels // 2), channels))
+
+
+def _batch_norm(channels: int) -> eqx.nn.BatchNorm:
+    """Running averages that are those of the first batch after one `advance`.
+
+    In mode `"batch"` of equinox 0.13 the average of the variance starts at 1 and is then divided by
+    `1 - momentum^count`: 99 too large after the first batch. In mode `"ema"` it starts empty.
+    """
+    norm = eqx.nn.BatchNorm(channels, axis_name="batch", mode="ema")
+    start = eqx.nn.StateIndex((jnp.zeros(channels), jnp.ones(channels)))
+    return eqx.tree_at(lambda n: n.ema_state_index, norm, start)
 
 
 def _out_size(size: int, strides: Sequence[int]) -> int:

@@ -97,8 +97,10 @@ def _start(matrix: jax.Array, num_iterations: int, key: Key) -> jax.Array:
 
 
 def _iterate(matrix: jax.Array, vector: jax.Array) -> jax.Array:
-    vector = matrix.T @ (matrix @ vector)
-    return vector / (jnp.linalg.norm(vector) + _TINY)
+    moved = matrix.T @ (matrix @ vector)
+    size = jnp.linalg.norm(moved)
+    # at a weight of zero the direction stays, for what the weight may become
+    return jnp.where(size > 0, moved / (size + _TINY), vector)
 
 
 def _norm(matrix: jax.Array, vector: jax.Array) -> jax.Array:
