@@ -1,9 +1,22 @@
 """What tests are parametrised over, and how they compare."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ebmx.energies import MLP, ConvNet, Gaussian, GaussianMixture
+from ebmx.energies import (
+    JEM,
+    MLP,
+    Box,
+    Conditional,
+    ConvNet,
+    DoubleWell,
+    Gaussian,
+    GaussianMixture,
+    Mixture,
+    MLPNetwork,
+    ResNet,
+)
 from ebmx.samplers import (
     HMC,
     MALA,
@@ -19,6 +32,14 @@ from ebmx.samplers import (
     rademacher,
 )
 
+
+def conditional(key, **options):
+    """A small conditional energy on the plane, of three labels if not said otherwise."""
+    network_key, head_key = jax.random.split(key)
+    network = MLPNetwork((2,), 4, (5,), key=network_key)
+    return Conditional(network, **(options or {"num_labels": 3}), key=head_key)
+
+
 ENERGIES = {
     "gaussian-scalar": lambda key: Gaussian(jnp.array([1.0, -0.5]), 0.5),
     "gaussian-diagonal": lambda key: Gaussian(jnp.array([1.0, -0.5]), jnp.array([0.5, 2.0])),
@@ -30,6 +51,14 @@ ENERGIES = {
     ),
     "mlp": lambda key: MLP((2,), (8, 4), key=key),
     "convnet": lambda key: ConvNet((6, 5, 2), (3, 4), hidden_dims=(5,), key=key),
+    "residual": lambda key: ResNet((4, 3, 4), (4,), key=key),
+    "product": lambda key: Gaussian(jnp.zeros(2), 2.0) - 0.5 * MLP((2,), (4,), key=key),
+    "mixture-of-energies": lambda key: Mixture(
+        (Gaussian(jnp.ones(2), 0.5), DoubleWell((2,), 0.5)), jnp.array([0.3, 0.7])
+    ),
+    "boxed": lambda key: Box(Gaussian(jnp.ones(2), 2.0) / 2.0, -9.0, jnp.array([8.0, 9.0])),
+    "conditioned": lambda key: conditional(key).at(1),
+    "jem": lambda key: JEM(MLPNetwork((2,), 3, (4,), key=key)),
 }
 """A factory `key -> energy` for each name."""
 
@@ -63,6 +92,11 @@ GRADIENTS = {
     "cycle": (0, 1),
 }
 """How many gradients `init` and a step take; `(0, 1)` if not said."""
+
+
+def points(num, shape, seed=0, scale=1.0):
+    """Normal numbers `(num, *shape)` by NumPy: JAX compiles its own anew for each shape."""
+    return jnp.asarray(scale * np.random.default_rng(seed).normal(size=(num, *shape)), float)
 
 
 def assert_mean(values, expected, num_errors=5.0):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import ENERGIES
+from helpers import ENERGIES, points
 
 import ebmx
 from ebmx.energies import AbstractStatefulEnergy, advance, freeze
@@ -144,7 +144,7 @@ def test_advance_passes_no_gradient(getkey):
 @pytest.mark.parametrize("name", ENERGIES)
 def test_energies_without_state_pass_through(name, getkey):
     energy = ENERGIES[name](getkey())
-    x = jax.random.normal(getkey(), (2, *energy.shape))
+    x = points(2, energy.shape)
     assert advance(energy, None, x) is None
     assert eqx.tree_equal(freeze(energy), energy)
 
