@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ebmx._random import fuse
+
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """A parser with `--json`; the script's docstring says what it is for."""
@@ -49,7 +51,7 @@ def product(size: int = 2048) -> tuple[Callable[[], jax.Array], float]:
 
 
 def normals(rows: int, columns: int, steps: int = 20) -> tuple[Callable[[], jax.Array], int]:
-    """Normal numbers added up in a scan, and how many there are."""
+    """Normal numbers added up in a scan, as fast as they come, and how many there are."""
 
     @jax.jit
     def draw(keys):
@@ -58,5 +60,5 @@ def normals(rows: int, columns: int, steps: int = 20) -> tuple[Callable[[], jax.
 
         return jax.lax.scan(step, jnp.zeros((rows, columns)), keys)[0]
 
-    keys = jax.random.split(jax.random.key(0), steps)
+    keys = fuse(jax.random.split(jax.random.key(0), steps))
     return lambda: draw(keys), rows * columns * steps

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
+from .._random import fuse
 from .._types import Count, Key, Number, Scalar, XBatch
 from ..energies import advance, freeze, shape_of
 from ._losses import contrastive_loss
@@ -124,7 +125,7 @@ class Trainer(eqx.Module):
         `skipped` (so far), and the shares of `distinct` negatives and of `saturated` values.
         """
         batch = _checks.batch(batch, "batch", shape_of(state.energy))
-        data_key, negatives_key = jax.random.split(jax.random.fold_in(key, state.step))
+        data_key, negatives_key = jax.random.split(jax.random.fold_in(fuse(key), state.step))
         batch = batch + self.data_noise * jax.random.normal(data_key, batch.shape, batch.dtype)
 
         norm_state = advance(state.energy, state.norm_state, batch)
