@@ -1,0 +1,161 @@
+"""How close to the limit of the machine are training and sampling of images?
+
+The limit is the arithmetic at the rate of a large matrix product, plus the noise at the rate of
+normal numbers, both measured in the same process, in turn with the work:
+
+- an update of persistent contrastive divergence, 60 Langevin steps, 128 chains, 8192 in the buffer,
+  with the network of the UvA tutorial, and with 3×3 convolutions 16-32-64 of strides 2, 2, 1;
+- a Langevin step of 64 chains of 32×32×3 with a residual network 32-64-128; the same network on
+  `eqx.nn.Conv2d`, which is `lax.conv`, stands beside it.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from _common import arguments, medians, normals, product, write
+
+import ebmx
+from ebmx.energies import ConvNet, Convolution, ResNet
+from ebmx.samplers import Langevin
+from ebmx.training import PCD, Trainer, contrastive_loss
+
+STEPS, BATCH, CAPACITY = 60, 128, 8192
+RESNET_BATCH, RESNET_STEPS = 64, 6
+SAMPLER = Langevin(20.0, noise_scale=0.005, grad_clip=0.03, bounds=(-1, 1))
+KEY = jax.random.key(0)
+
+
+class EquinoxConvolution(eqx.Module):
+    """`eqx.nn.Conv2d` with the weights of a `Convolution`, on a channels-last image."""
+
+    layer: eqx.nn.Conv2d
+
+    def __init__(self, like: Convolution):
+        _, size, channels, out_channels = like.weight.shape
+        layer = eqx.nn.Conv2d(channels, out_channels, size, like.stride, like.padding, key=KEY)
+        parts = jnp.transpose(like.weight, (3, 2, 0, 1)), like.bias[:, None, None]
+        self.layer = eqx.tree_at(lambda c: (c.weight, c.bias), layer, parts)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.moveaxis(self.layer(jnp.moveaxis(x, -1, 0)), 0, -1)
+
+
+def on_equinox(energy: Any) -> Any:
+    """The same energy on `eqx.nn.Conv2d`."""
+
+    def is_convolution(node: Any) -> bool:
+        return isinstance(node, Convolution)
+
+    def replace(node: Any) -> Any:
+        return EquinoxConvolution(node) if is_convolution(node) else node
+
+    return jax.tree.map(replace, energy, is_leaf=is_convolution)
+
+
+def flop_of_gradient(energy: Any) -> float:
+    """Multiplications and additions of E and ∇E of one image: twice those of E."""
+
+    def count(jaxpr: Any) -> float:
+        total = 0.0
+        for equation in jaxpr.eqns:
+            if equation.primitive.name in ("conv_general_dilated", "dot_general"):
+                # each output is a sum over all of the weight but its output channels
+                out, weight = equation.outvars[0].aval, equation.invars[1].aval
+                if equation.primitive.name == "dot_general":
+                    weight, out_size = equation.invars[0].aval, out.size
+                    total += 2.0 * weight.size * out_size / weight.shape[0]
+                else:
+                    total += 2.0 * out.size * math.prod(weight.shape[:3])
+            for value in equation.params.values():
+                # of a choice by platform, the way that is a convolution
+                inner = value[-1] if isinstance(value, tuple) and value else value
+                if hasattr(inner, "jaxpr"):
+                    total += count(inner.jaxpr)
+        return total
+
+    return 2 * count(jax.make_jaxpr(energy)(jnp.zeros(energy.shape)).jaxpr)
+
+
+def update_of(energy: Any) -> Callable[[], Any]:
+    """An update of PCD, compiled and donated as `fit` does, that goes on from call to call."""
+    optim = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(1e-4, b1=0.0))
+    loss = eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.1))
+    trainer = Trainer(optim, PCD(SAMPLER, STEPS, CAPACITY, 0.05), loss, data_noise=0.005)
+    batch = jax.random.uniform(KEY, (BATCH, *energy.shape), minval=-1)
+    state = trainer.init(energy, key=KEY)
+    holder = [jax.tree.map(lambda a: jnp.array(a) if eqx.is_array(a) else a, state)]
+    step = eqx.filter_jit(lambda args, state: args[0].step(state, args[1], key=KEY),
+                          donate="all-except-first")  # fmt: skip
+
+    def update():
+        holder[0], metrics = step((trainer, batch), holder[0])
+        return holder[0], metrics
+
+    return update
+
+
+def chain_of(energy: Any) -> Callable[[], Any]:
+    """A few Langevin steps of images."""
+    x = jax.random.uniform(KEY, (RESNET_BATCH, *energy.shape), minval=-1)
+    return lambda: ebmx.run(energy, SAMPLER, x, num_steps=RESNET_STEPS, key=KEY)
+
+
+def seconds_to_compile(function: Callable[[], Any]) -> float:
+    """The first call without the work of a second one."""
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - start)
+    return times[0] - times[1]
+
+
+def main() -> None:
+    options = arguments(__doc__).parse_args()
+    uva = ebmx.energies.uva_mnist(key=KEY)
+    small = ConvNet((28, 28, 1), (16, 32, 64), strides=(2, 2, 1), key=KEY)
+    resnet = ResNet((32, 32, 3), (32, 64, 128), key=KEY)
+    steps = {"uva": STEPS * BATCH, "16-32-64": STEPS * BATCH, "resnet": RESNET_STEPS * RESNET_BATCH}
+    energies = {"uva": uva, "16-32-64": small, "resnet": resnet}
+    work = {
+        "uva": update_of(uva),
+        "16-32-64": update_of(small),
+        "resnet": chain_of(resnet),
+        "resnet on eqx.nn.Conv2d": chain_of(on_equinox(resnet)),
+    }
+    compile_seconds = {name: seconds_to_compile(function) for name, function in work.items()}
+    multiply, flop = product()
+    draw, count = normals(BATCH, 784)
+    times = medians(work | {"product": multiply, "normals": draw})
+    figures: dict[str, dict[str, float]] = {}
+    for name, energy in energies.items():
+        one = flop_of_gradient(energy) * times["product"] / flop
+        one += math.prod(energy.shape) * times["normals"] / count
+        figures[name] = {
+            "ms": 1e3 * times[name],
+            "limit_ms": 1e3 * one * steps[name],
+            "ratio": times[name] / (one * steps[name]),
+            "compile_s": compile_seconds[name],
+        }
+        print(
+            f"{name:12s}"
+            + "".join(f"{key:>12s} {value:.2f}" for key, value in figures[name].items())
+        )
+    rates = {
+        "product_gflops": flop / times["product"] / 1e9,
+        "normal_ns": 1e9 * times["normals"] / count,
+        "eqx.nn.Conv2d_over_ours": times["resnet on eqx.nn.Conv2d"] / times["resnet"],
+    }
+    for name, value in rates.items():
+        print(f"{name:26s}{value:10.2f}")
+    write(options.json, {"work": figures, **rates})
+
+
+if __name__ == "__main__":
+    main()
