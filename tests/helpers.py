@@ -1,5 +1,6 @@
 """What tests are parametrised over, and how they compare."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,6 +98,12 @@ GRADIENTS = {
 def points(num, shape, seed=0, scale=1.0):
     """Normal numbers `(num, *shape)` by NumPy: JAX compiles its own anew for each shape."""
     return jnp.asarray(scale * np.random.default_rng(seed).normal(size=(num, *shape)), float)
+
+
+def double(tree):
+    """Its floating-point arrays in float64; under `jax.enable_x64`."""
+    parameters, rest = eqx.partition(tree, eqx.is_inexact_array)
+    return eqx.combine(jax.tree.map(lambda a: jnp.asarray(np.float64(a)), parameters), rest)
 
 
 def assert_mean(values, expected, num_errors=5.0):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import ENERGIES, points
+from helpers import ENERGIES, double, points
 
 import ebmx
 from ebmx.energies import (
@@ -64,11 +64,6 @@ every = pytest.mark.parametrize("name", ALL)
 @functools.cache
 def built(name):
     return ALL[name](jax.random.key(11))
-
-
-def double(tree):
-    parameters, rest = eqx.partition(tree, eqx.is_inexact_array)
-    return eqx.combine(jax.tree.map(lambda a: jnp.asarray(np.float64(a)), parameters), rest)
 
 
 @eqx.filter_jit
