@@ -4,10 +4,10 @@ from ._base import AbstractAnalyticEnergy as AbstractAnalyticEnergy
 from ._base import AbstractEnergy as AbstractEnergy
 from ._base import AbstractExactEnergy as AbstractExactEnergy
 from ._base import AbstractStatefulEnergy as AbstractStatefulEnergy
+from ._base import Function as Function
 from ._base import Product as Product
 from ._base import Weighted as Weighted
 from ._composition import Box as Box
-from ._composition import Function as Function
 from ._composition import Mixture as Mixture
 from ._composition import conjunction as conjunction
 from ._conditional import AbstractConditionalEnergy as AbstractConditionalEnergy

@@ -3,7 +3,7 @@
 import abc
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -35,7 +35,9 @@ class AbstractEnergy(eqx.Module):
         return Product((self, other)) if callable(other) else NotImplemented
 
     def __sub__(self, other: Any) -> "Product":
-        return Product((self, Weighted(other, -1.0))) if callable(other) else NotImplemented
+        if not callable(other):
+            return NotImplemented
+        return Product((self, Weighted(_with_shape(other, self.shape), -1.0)))
 
     def __neg__(self) -> "Weighted":
         return Weighted(self, -1.0)
@@ -51,6 +53,32 @@ class AbstractEnergy(eqx.Module):
             return NotImplemented
         _checks.positive("temperature", temperature)
         return Weighted(self, 1 / jnp.asarray(temperature))
+
+
+class Function(AbstractEnergy):
+    """A plain function of one example with the shape that it takes."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    function: Callable[[X], Scalar]
+
+    def __init__(self, function: Callable[[X], Scalar], shape: Sequence[int]):
+        """**Arguments:**
+
+        - `function`: from one example to one number. It may be a pytree with parameters.
+        - `shape`: the shape of one example.
+
+        **Raises:**
+
+        `ValueError` if it is no function, or a size is not a positive integer.
+        """
+        fix = "give a function from one example to one number"
+        _checks.require(callable(function), "function", function, fix)
+        self.shape = _checks.dimensions("shape", shape)
+        self.function = function
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return self.function(x)
 
 
 class Product(AbstractEnergy):
@@ -111,6 +139,10 @@ class Weighted(AbstractEnergy):
     def __call__(self, x: X) -> Scalar:
         value = self.energy(x)
         return jax.lax.stop_gradient(self.weight).astype(value.dtype) * value
+
+
+def _with_shape(energy: Any, shape: tuple[int, ...]) -> Any:
+    return energy if hasattr(energy, "shape") else Function(energy, shape)
 
 
 def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Energies made of other energies. Sums and weights are in the arithmetic of `AbstractEnergy`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,32 +12,6 @@ from .. import _checks
 from .._types import Scalar, X
 from ._base import AbstractEnergy, Product, Weighted, common_shape
 from ._conditional import AbstractConditionalEnergy
-
-
-class Function(AbstractEnergy):
-    """A plain function of one example with the shape that it takes."""
-
-    shape: tuple[int, ...] = eqx.field(static=True)
-    function: Callable[[X], Scalar]
-
-    def __init__(self, function: Callable[[X], Scalar], shape: Sequence[int]):
-        """**Arguments:**
-
-        - `function`: from one example to one number. It may be a pytree with parameters.
-        - `shape`: the shape of one example.
-
-        **Raises:**
-
-        `ValueError` if it is no function, or a size is not a positive integer.
-        """
-        fix = "give a function from one example to one number"
-        _checks.require(callable(function), "function", function, fix)
-        self.shape = _checks.dimensions("shape", shape)
-        self.function = function
-
-    def __call__(self, x: X) -> Scalar:
-        _checks.example(x, self.shape)
-        return self.function(x)
 
 
 class Mixture(AbstractEnergy):

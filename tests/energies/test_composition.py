@@ -1,0 +1,248 @@
+"""Sums, weights, mixtures, boxes and conjunctions against densities that are known."""
+
+import equinox as eqx
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.stats
+from helpers import assert_mean, points
+from hypothesis import given
+
+from ebmx.energies import (
+    MLP,
+    AbstractConditionalEnergy,
+    Box,
+    DoubleWell,
+    Function,
+    Gaussian,
+    GaussianMixture,
+    Mixture,
+    Product,
+    Weighted,
+    conjunction,
+)
+from ebmx.samplers import MALA, Langevin, sample
+from ebmx.training import CD, Trainer
+
+A = Gaussian(jnp.array([1.0, -0.5]), jnp.array([0.5, 2.0]))
+B = DoubleWell((2,), 0.5)
+X = points(6, (2,))
+seeds = st.integers(0, 2**31 - 1)
+numbers = st.floats(0.25, 5.0)
+
+
+def value(energy, x=X):
+    return np.asarray(jax.vmap(energy)(x))
+
+
+def gaussians(seed, num):
+    """Means and covariances."""
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(num, 2, 2))
+    return rng.normal(size=(num, 2)), factors @ np.swapaxes(factors, 1, 2) + 0.3 * np.eye(2)
+
+
+def assert_same_density(values, log_density, **tolerance):
+    """Check that energies are minus the log density, but for one number."""
+    differences = values + log_density
+    np.testing.assert_allclose(differences - differences[0], 0.0, **tolerance)
+
+
+@jax.jit
+def product_of(means, covariances, x):
+    one, two = (Gaussian(m, c) for m, c in zip(means, covariances, strict=True))
+    return jax.vmap(one + two)(x)
+
+
+@given(seed=seeds)
+def test_a_product_of_gaussians_is_the_gaussian_of_summed_precisions(seed):
+    means, covariances = gaussians(seed, 2)
+    precisions = np.linalg.inv(covariances)
+    covariance = np.linalg.inv(precisions.sum(0))
+    mean = covariance @ np.einsum("nij,nj->i", precisions, means)
+    truth = scipy.stats.multivariate_normal(mean, covariance).logpdf(X)
+    got = product_of(means, covariances, X)
+    assert_same_density(np.asarray(got), truth, atol=2e-3)
+
+
+@jax.jit
+def tempered(mean, covariance, temperature, x):
+    energy = Gaussian(mean, covariance)
+    return jax.vmap(energy / temperature)(x), jax.vmap(energy * (1 / temperature))(x)
+
+
+@given(seed=seeds, temperature=numbers)
+def test_a_tempered_gaussian_has_a_wider_covariance(seed, temperature):
+    (mean,), (covariance,) = gaussians(seed, 1)
+    truth = scipy.stats.multivariate_normal(mean, temperature * covariance).logpdf(X)
+    for got in tempered(mean, covariance, temperature, X):
+        assert_same_density(np.asarray(got), truth, atol=2e-3)
+
+
+@jax.jit
+def mixtures(means, scales, weights, x):
+    def normalised(mean, scale):
+        energy = Gaussian(mean, scale**2)
+        return energy + (lambda x: energy.log_z)
+
+    parts = [normalised(m, s) for m, s in zip(means, scales, strict=True)]
+    return jax.vmap(Mixture(parts, weights))(x), jax.vmap(Mixture(parts))(x)
+
+
+@given(seed=seeds, weights=st.tuples(numbers, numbers, numbers))
+def test_a_mixture_of_normalised_gaussians_is_theirs_and_normalised(seed, weights):
+    rng = np.random.default_rng(seed)
+    means, scales = rng.normal(size=(3, 1)), rng.uniform(0.3, 1.5, size=3)
+    grid = np.linspace(-12.0, 12.0, 1001)
+    got, equal = mixtures(means, scales, np.array(weights), grid[:, None])
+    parts = scipy.stats.norm(means, scales[:, None]).pdf(grid)
+    np.testing.assert_allclose(np.exp(-got), weights @ parts / sum(weights), atol=1e-5)
+    np.testing.assert_allclose(np.exp(-equal), parts.mean(0), atol=1e-5)
+    np.testing.assert_allclose(np.trapezoid(np.exp(-got), grid), 1.0, rtol=1e-4)
+
+
+def test_a_mixture_is_the_gaussian_mixture():
+    means, scales, weights = jnp.array([[-1.0, 0.0], [2.0, 1.0]]), (0.5, 0.8), (3.0, 7.0)
+    parts = [Gaussian(m, s**2) for m, s in zip(means, scales, strict=True)]
+    parts = [Product((g, lambda x, g=g: g.log_z)) for g in parts]
+    truth = value(GaussianMixture(means, jnp.array(scales), jnp.array(weights)))
+    np.testing.assert_allclose(value(Mixture(parts, jnp.array(weights))), truth, rtol=1e-5)
+
+
+def test_shares_of_a_mixture_are_weights_times_normalisers():
+    parts = Gaussian(jnp.zeros(1), 0.25), Gaussian(jnp.full(1, 6.0), 4.0)
+    grid = np.linspace(-20.0, 30.0, 4001)
+    density = np.exp(-value(Mixture(parts, jnp.array([0.3, 0.7])), grid[:, None]))
+    truth = [w * np.exp(part.log_z) for w, part in zip((0.3, 0.7), parts, strict=True)]
+    np.testing.assert_allclose(np.trapezoid(density, grid), sum(truth), rtol=1e-4)
+
+
+def test_arithmetic_is_that_of_numbers():
+    a, b, minus = value(A), value(B), -A
+    function = lambda x: jnp.sum(jnp.sin(x))  # noqa: E731
+    f = np.sum(np.sin(X), 1)
+    table = [
+        (A + B, a + b),
+        (A - B, a - b),
+        (-A, -a),
+        (-minus, a),
+        (2 * A, 2 * a),
+        (A * 2, 2 * a),
+        (np.float64(0.3) * A, 0.3 * a),
+        (jnp.array(0.3) * A, 0.3 * a),
+        (A / 4, a / 4),
+        (A + function, a + f),
+        (A - function, a - f),
+        (Product((A + B, -B, 3 * (A - B))), a + 3 * (a - b)),
+        (0.5 * (A + B) / 2 - A, (a + b) / 4 - a),
+        (Product((function, A)), f + a),
+        (Product((B,)), b),
+        (Weighted(Function(function, (2,)), -2.0), -2 * f),
+    ]
+    for energy, truth in table:
+        assert energy.shape == (2,)
+        np.testing.assert_allclose(value(energy), truth, rtol=1e-5, atol=1e-5)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        A + 1.0
+    with pytest.raises(TypeError, match="unsupported operand"):
+        A * B
+
+
+def test_a_weight_may_be_traced_and_is_not_retraced():
+    traces = []
+
+    @jax.jit
+    def weighted(weight):
+        traces.append(weight)
+        return (weight * A)(X[0]), (A / weight)(X[0])
+
+    for weight in (0.5, 2.0):
+        np.testing.assert_allclose(weighted(weight), np.array([weight, 1 / weight]) * A(X[0]))
+    assert len(traces) == 1
+
+
+BOX = Box(A, jnp.array([0.5, -2.0]), jnp.array([3.0, 0.0]))
+INSIDE = np.array([[1.0, -0.5], [0.5, 0.0], [3.0, -2.0]])
+OUTSIDE = np.array([[0.4, -0.5], [1.0, 0.1], [1e9, -1e9], [np.inf, -1.0], [-9.0, 9.0]])
+
+
+def test_a_box_keeps_the_energy_inside_and_is_infinite_outside():
+    np.testing.assert_array_equal(value(BOX, INSIDE), value(A, INSIDE))
+    np.testing.assert_array_equal(value(BOX, OUTSIDE), np.full(5, np.inf))
+    inside, outside = (jax.vmap(jax.grad(BOX))(x) for x in (INSIDE, OUTSIDE))
+    np.testing.assert_array_equal(inside, jax.vmap(jax.grad(A))(INSIDE))
+    np.testing.assert_array_equal(outside, np.zeros((5, 2)))
+
+
+def test_a_box_hides_from_gradients_what_is_undefined_outside():
+    box = Box(Function(lambda x: -jnp.log(x[0]) + jnp.sqrt(1 - x[0]), (1,)), 0.1, 0.9)
+    x = np.array([[-1.0], [0.0], [0.5], [2.0]])
+    slopes = jax.vmap(jax.grad(box))(x)
+    np.testing.assert_allclose(slopes[:, 0], [0, 0, -2 - 0.5 / np.sqrt(0.5), 0], rtol=1e-5)
+    np.testing.assert_array_equal(np.isinf(value(box, x)), [True, True, False, True])
+
+
+def test_mala_in_a_box_samples_the_truncated_gaussian(getkey):
+    x = jnp.tile(jnp.array([1.0, -1.0]), (1_000, 1))
+    samples = sample(BOX, MALA(0.5), x, num_warmup=50, num_samples=20, thin=2, key=getkey())
+    draws = np.asarray(samples.values)
+    low, high = np.asarray(BOX.low), np.asarray(BOX.high)
+    assert np.all((draws >= low) & (draws <= high))
+    mean, scale = np.array([1.0, -0.5]), np.sqrt([0.5, 2.0])
+    truth = scipy.stats.truncnorm((low - mean) / scale, (high - mean) / scale, mean, scale)
+    assert_mean(draws.mean(1), truth.mean())
+    assert_mean((draws[:, -1] - truth.mean()) ** 2, truth.var())
+
+
+class Near(AbstractConditionalEnergy):
+    """`p(x | y)` is a Gaussian at `y`."""
+
+    scale: float
+    shape: tuple[int, ...] = eqx.field(static=True, default=(2,))
+    condition_shape: tuple[int, ...] = eqx.field(static=True, default=(2,))
+    num_labels: int | None = eqx.field(static=True, default=None)
+
+    def __call__(self, x, y):
+        return 0.5 * jnp.sum((x - y) ** 2) / self.scale**2
+
+
+@given(seed=seeds, num=st.integers(1, 3), scale=st.floats(0.3, 0.9))
+def test_a_conjunction_is_the_known_gaussian(seed, num, scale):
+    conditions = np.random.default_rng(seed).normal(size=(num, 2)).astype(np.float32)
+    base = Gaussian(jnp.zeros(2), 1.0)
+    flat = value(conjunction(Near(scale), conditions))
+    prior = value(conjunction(Near(scale), list(conditions), base))
+    for got, precision in ((flat, num / scale**2), (prior, num / scale**2 - (num - 1))):
+        mean = conditions.sum(0) / scale**2 / precision
+        truth = scipy.stats.multivariate_normal(mean, np.eye(2) / precision).logpdf(X)
+        assert_same_density(got, truth, atol=1e-3)
+
+
+def test_weights_and_corners_are_no_parameters():
+    conditioned = Near(0.5).at(jnp.ones(2))
+    energy = Box(0.5 * A + conditioned, -9.0, 9.0)
+    slopes = eqx.filter_grad(lambda energy: energy(X[0]))(energy)
+    gaussian, near = slopes.energy.energies
+    assert float(jnp.max(jnp.abs(gaussian.energy.location))) > 0.1
+    for slope in (gaussian.weight, near.y, slopes.low, slopes.high):
+        np.testing.assert_array_equal(slope, np.zeros_like(slope))
+
+
+def test_training_a_product_leaves_its_weight_alone(getkey):
+    energy = Box(MLP((2,), (3,), key=getkey()) + 0.3 * A, -9.0, 9.0)
+    trainer = Trainer(optax.adam(0.1), CD(Langevin(0.1), 1))
+    state = trainer.init(energy, key=getkey())
+    step = eqx.filter_jit(trainer.step)
+    for _ in range(2):
+        state, metrics = step(state, X, key=getkey())
+    assert int(metrics["skipped"]) == 0
+    network, gaussian = state.energy.energy.energies
+    assert not np.array_equal(
+        network.network.layers[0].weight, energy.energy.energies[0].network.layers[0].weight
+    )
+    np.testing.assert_array_equal(gaussian.weight, np.float32(0.3))
+    np.testing.assert_array_equal(state.energy.low, energy.low)
+    np.testing.assert_allclose(state.ema.energy.energies[1].weight, 0.3, rtol=1e-6)
