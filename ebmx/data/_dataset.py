@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -100,32 +101,41 @@ def split(
     return x[train], x[test], labels[train], labels[test]
 
 
-def batches(x: np.ndarray, batch_size: int, *, key: Key) -> Iterator[np.ndarray]:
+def batches(
+    x: np.ndarray, batch_size: int, *, labels: np.ndarray | None = None, key: Key
+) -> Iterator[Any]:
     """Batches without end: shuffled epochs, the incomplete rest of each left out.
 
     **Arguments:**
 
     - `x`: examples `(num, *shape)`, floating point.
+    - `labels`: the label of each, `(num,)`; batches are then pairs `(x, labels)`.
     - `batch_size`: at most `num`.
     - `key`: a key; the same key gives the same batches.
 
     **Raises:**
 
-    `ValueError` if examples are not finite or fewer than a batch.
+    `ValueError` if examples are not finite, fewer than a batch, or not as many as labels.
     """
     x = np.asarray(_checks.batch(x, "x"))
     _checks.finite(x, "x")
     _checks.at_least("batch_size", batch_size, 1)
     fix = f"there are {len(x)} examples: give at most that"
     _checks.require(batch_size <= len(x), "batch_size", batch_size, fix)
-    return _epochs(x, batch_size, host_generator(key))
+    generator = host_generator(key)
+    if labels is None:
+        return (x[index] for index in _epochs(len(x), batch_size, generator))
+    labels = np.asarray(labels)
+    fix = f"give one label for each of the {len(x)} examples"
+    _checks.require(labels.shape[:1] == (len(x),), "labels.shape", labels.shape, fix)
+    return ((x[index], labels[index]) for index in _epochs(len(x), batch_size, generator))
 
 
-def _epochs(x: np.ndarray, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def _epochs(num: int, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
     while True:
-        order = generator.permutation(len(x))
-        for start in range(0, len(x) - batch_size + 1, batch_size):
-            yield x[order[start : start + batch_size]]
+        order = generator.permutation(num)
+        for start in range(0, num - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]
 
 
 def host_generator(key: Key) -> np.random.Generator:

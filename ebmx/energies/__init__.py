@@ -9,6 +9,7 @@ from ._base import Product as Product
 from ._base import Weighted as Weighted
 from ._composition import Box as Box
 from ._composition import Mixture as Mixture
+from ._composition import Normalised as Normalised
 from ._composition import conjunction as conjunction
 from ._conditional import AbstractConditionalEnergy as AbstractConditionalEnergy
 from ._conditional import Conditional as Conditional

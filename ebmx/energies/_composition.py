@@ -9,9 +9,38 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from .._types import Scalar, X
+from .._types import Number, Scalar, X
 from ._base import AbstractEnergy, Product, Weighted, common_shape
 from ._conditional import AbstractConditionalEnergy
+
+
+class Normalised(AbstractEnergy):
+    """`E(x) = E₁(x) + c` with a constant that training learns.
+
+    Noise-contrastive estimation makes it `log Z` of `E₁`, and the density `exp(-E(x))`.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energy: Any
+    constant: jax.Array
+
+    def __init__(self, energy: Any, constant: Number = 0.0):
+        """**Arguments:**
+
+        - `energy`: an energy that says its shape.
+        - `constant`: where `c` starts, in nats.
+
+        **Raises:**
+
+        `ValueError` if the energy does not say its shape.
+        """
+        self.shape = common_shape([energy])
+        self.energy = energy
+        self.constant = jnp.asarray(constant, float)
+
+    def __call__(self, x: X) -> Scalar:
+        value = self.energy(x)
+        return value + self.constant.astype(value.dtype)
 
 
 class Mixture(AbstractEnergy):

@@ -1,14 +1,17 @@
 """The replay buffer: where persistent chains rest between updates."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from .. import _checks
 from .._checks import checked
-from .._types import Key
+from .._types import Key, XBatch
+from ._storage import AbstractStorage, BFloat16, FullPrecision
 
 
 class ReplayBuffer(eqx.Module):
@@ -19,10 +22,15 @@ class ReplayBuffer(eqx.Module):
     """
 
     # Written by `write`, whole slots at a time.
-    positions: Float[Array, "capacity *shape"]
+    positions: Shaped[Array, "capacity *shape"]
+    """As `storage` stores them."""
     ages: Int[Array, "capacity"]
     log_scales: Float[Array, "capacity"] | None = None
     """The logarithm of the factor on the step size of each chain, if these are adapted."""
+    # Never changed.
+    labels: Int[Array, "capacity"] | None = None
+    """The label of each chain, for a conditional energy."""
+    storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
 
     @property
     def capacity(self) -> int:
@@ -56,7 +64,8 @@ class ReplayBuffer(eqx.Module):
         fix = f"draw at most the {self.capacity} chains of the buffer, or give it a larger capacity"
         _checks.require(num <= self.capacity, "num", num, fix)
         index = _one_of_each_arc(num, self.capacity, key)
-        return self.positions.at[index].get(mode="promise_in_bounds"), index
+        stored = self.positions.at[index].get(mode="promise_in_bounds")
+        return self.storage.decode(stored, key=jax.random.fold_in(key, 0)), index
 
     @checked
     def write(
@@ -65,6 +74,8 @@ class ReplayBuffer(eqx.Module):
         x: Float[Array, "num *shape"],
         ages: Int[Array, "num"] | None = None,
         log_scales: Float[Array, "num"] | None = None,
+        *,
+        key: Key | None = None,
     ) -> "ReplayBuffer":
         """Put positions into slots; the others stay as they are.
 
@@ -74,6 +85,7 @@ class ReplayBuffer(eqx.Module):
         - `x`: the positions.
         - `ages`: the new ages of the chains; one more than before if not given.
         - `log_scales`: the new factors on their step sizes; as before if not given.
+        - `key`: a key, for a storage that rounds at random.
 
         **Returns:**
 
@@ -86,7 +98,33 @@ class ReplayBuffer(eqx.Module):
         scales = self.log_scales
         if scales is not None and log_scales is not None:
             scales = _put(scales, index, log_scales)
-        return ReplayBuffer(_put(self.positions, index, x), _put(self.ages, index, ages), scales)
+        stored = self.storage.encode(x, key=_checked_key(self.storage, key))
+        places = _put(self.positions, index, stored), _put(self.ages, index, ages)
+        return ReplayBuffer(*places, scales, self.labels, self.storage)
+
+    def fill(self, x: XBatch, *, key: Key) -> "ReplayBuffer":
+        """The same chains at positions drawn from `x`, such as data or an earlier buffer.
+
+        **Arguments:**
+
+        - `x`: positions `(num, *shape)`.
+        - `key`: a key.
+
+        **Raises:**
+
+        `ValueError` if the shape does not fit.
+        """
+        x = _checks.batch(x, "x", self.positions.shape[1:])
+        index_key, code_key = jax.random.split(key)
+        index = jax.random.randint(index_key, (self.capacity,), 0, len(x))
+        stored = self.storage.encode(x[index], key=code_key).astype(self.positions.dtype)
+        return eqx.tree_at(lambda b: b.positions, self, stored)
+
+
+def _checked_key(storage: AbstractStorage, key: Key | None) -> Any:
+    fix = "this storage rounds at random: give a key"
+    _checks.require(key is not None or not isinstance(storage, BFloat16), "key", key, fix)
+    return key
 
 
 def _put(slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ import numpy as np
 from .. import _checks
 from .._types import Key
 from ..energies import shape_of
+from ._examples import as_examples
 from ._progress import AbstractProgress, default_progress
 from ._trainer import Trainer, TrainState
 
@@ -41,8 +42,8 @@ def fit(
 
     - `trainer`: how to train.
     - `state`: from `trainer.init`, or from an earlier `fit`.
-    - `batches`: batches of data `(batch, *shape)`, all of one shape, such as
-        `ebmx.data.batches(x, 128, key=key)`. Training ends when they do.
+    - `batches`: batches of data `(batch, *shape)`, or pairs of these and labels, all of one shape,
+        such as `ebmx.data.batches(x, 128, key=key)`. Training ends when they do.
     - `num_steps`: how many updates at most.
     - `key`: one key. A step depends on it and on the number of the step alone, so a training in
         two parts is the same as in one.
@@ -109,8 +110,8 @@ def _jitted_step(inputs: tuple, state: TrainState) -> tuple[_Names, TrainState, 
 def _checked_batches(iterator, shape):
     for number, batch in enumerate(iterator):
         if number == 0:
-            _checks.batch(batch, "batches[0]", shape)
-            _checks.finite(jax.device_get(batch), "batches[0]")
+            x = as_examples(batch, "batches[0]", shape).x
+            _checks.finite(jax.device_get(x), "batches[0]")
         yield jax.device_put(batch)
 
 

@@ -1,15 +1,21 @@
 """Losses: plain functions of an energy, positives and negatives."""
 
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import checked
-from .._types import EnergyFn, Number, Scalar, XBatch
+from .. import _checks
+from .._types import EnergyFn, Number, Scalar
+from ._examples import Batch, as_examples, energies, mean
+
+Loss = Callable[..., tuple[Scalar, dict[str, Scalar]]]
 
 
-@checked
 def contrastive_loss(
-    energy: EnergyFn, positives: XBatch, negatives: XBatch, *, alpha: Number = 0.0
+    energy: EnergyFn, positives: Batch, negatives: Batch, *, alpha: Number = 0.0
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean E(x⁺) − mean E(x⁻) + α (mean E(x⁺)² + mean E(x⁻)²)`.
 
@@ -22,23 +28,98 @@ def contrastive_loss(
 
     **Arguments:**
 
-    - `energy`: a fixed energy.
-    - `positives`, `negatives`: batches `(batch, *shape)`, data and samples of the model.
+    - `energy`: a fixed energy; conditional if the batches are `(x, y)`.
+    - `positives`, `negatives`: batches `(batch, *shape)`, data and samples of the model. Negatives
+        with weights are averaged by them.
     - `alpha`: the weight of the squared energies, at least 0.
 
     **Returns:**
 
     The loss, and the means and standard deviations of both energies, in nats.
     """
-    num = positives.shape[0]
-    energies = jax.vmap(energy)(jnp.concatenate([positives, negatives]))
-    real, fake = energies[:num], energies[num:]
-    size = jnp.mean(real**2) + jnp.mean(fake**2)
-    loss = jnp.mean(real) - jnp.mean(fake) + alpha * size
+    real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
+    shapes = real.x.shape[1:], fake.x.shape[1:]
+    fix = f"the positives are of shape {shapes[0]}"
+    _checks.require(shapes[0] == shapes[1], "negatives.shape", shapes[1], fix)
+    # one call where it can be one: a batch twice as large is faster than two
+    if real.y is None and fake.y is None:
+        both = energies(energy, as_examples(jnp.concatenate([real.x, fake.x])))
+        real_energy, fake_energy = both[: len(real.x)], both[len(real.x) :]
+    else:
+        real_energy, fake_energy = energies(energy, real), energies(energy, fake)
+    size = mean(real_energy**2, real) + mean(fake_energy**2, fake)
+    loss = mean(real_energy, real) - mean(fake_energy, fake) + alpha * size
     metrics = {
-        "real_energy_mean": jnp.mean(real),
-        "fake_energy_mean": jnp.mean(fake),
-        "real_energy_std": jnp.std(real),
-        "fake_energy_std": jnp.std(fake),
+        "real_energy_mean": jnp.mean(real_energy),
+        "fake_energy_mean": jnp.mean(fake_energy),
+        "real_energy_std": jnp.std(real_energy),
+        "fake_energy_std": jnp.std(fake_energy),
     }
     return loss, metrics
+
+
+def cross_entropy(
+    energy: EnergyFn, positives: Batch, negatives: Batch
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """The mean of `−log p(y | x)` over labelled data, for a `JEM` energy.
+
+    With a contrastive loss beside it, `weighted_sum((1.0, contrastive_loss), (1.0,
+    cross_entropy))`, this is the objective of Grathwohl et al. (2020), "Your classifier is secretly
+    an energy based model".
+
+    **Returns:**
+
+    The loss in nats, and the accuracy on the batch.
+    """
+    del negatives
+    real = as_examples(positives, "positives")
+    logits_of = getattr(energy, "logits", None)
+    fix = "cross entropy needs an energy with logits, such as ebmx.energies.JEM"
+    _checks.require(logits_of is not None, "energy", type(energy).__name__, fix)
+    fix = "cross entropy needs labels: train on batches (x, y)"
+    if real.y is None or logits_of is None:
+        _checks.invalid("positives", "x", fix)
+    fix = "give labels as whole numbers"
+    _checks.require(jnp.issubdtype(real.y.dtype, jnp.integer), "y.dtype", str(real.y.dtype), fix)
+    logits = jax.vmap(logits_of)(real.x)
+    log_p = jnp.take_along_axis(
+        jax.nn.log_softmax(logits), real.y[:, None], 1, mode="fill", fill_value=jnp.nan
+    )
+    right = jnp.argmax(logits, 1) == real.y
+    return -jnp.mean(log_p), {"accuracy": jnp.mean(right.astype(logits.dtype))}
+
+
+class WeightedSum(eqx.Module):
+    """A loss that is a weighted sum of losses; see `weighted_sum`."""
+
+    losses: tuple[Loss, ...]
+    weights: tuple[float, ...] = eqx.field(static=True)
+
+    def __call__(
+        self, energy: EnergyFn, positives: Batch, negatives: Batch
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        total: Any = 0.0
+        metrics: dict[str, Scalar] = {}
+        for number, (weight, loss) in enumerate(zip(self.weights, self.losses, strict=True)):
+            value, more = loss(energy, positives, negatives)
+            total = total + weight * value
+            metrics |= {f"loss_{number}": value} | more
+        return total, metrics
+
+
+def weighted_sum(*terms: tuple[float, Loss]) -> WeightedSum:
+    """The loss `Σ wᵢ lossᵢ`, with the metrics of all, and `loss_0`, `loss_1`, … for the parts.
+
+    **Arguments:**
+
+    - `terms`: pairs `(weight, loss)`, at least one; the weights are finite numbers.
+
+    **Raises:**
+
+    `ValueError` if there is no term, or a term is no such pair.
+    """
+    _checks.require(len(terms) > 0, "terms", terms, "give at least one pair (weight, loss)")
+    for term in terms:
+        ok = len(term) == 2 and isinstance(term[0], int | float) and callable(term[1])
+        _checks.require(ok, "term", term, "give pairs (weight, loss) of a number and a function")
+    return WeightedSum(tuple(loss for _, loss in terms), tuple(weight for weight, _ in terms))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool
 from .. import _checks
 from .._types import EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractLangevin, AbstractSampler, StepInfo, displacement_budget, run
+from ._examples import Batch
 from ._noise import AbstractNoise
 
 State = TypeVar("State")
@@ -38,9 +39,12 @@ class AbstractNegatives(eqx.Module, Generic[State]):
 
     @abc.abstractmethod
     def step(
-        self, energy: EnergyFn, x: XBatch, state: State, *, key: Key
-    ) -> tuple[XBatch, State, NegativesInfo]:
-        """As many negatives as there are positives in `x`, with no gradient through them."""
+        self, energy: EnergyFn, x: Batch, state: State, *, key: Key
+    ) -> tuple[Batch, State, NegativesInfo | None]:
+        """Negatives for the positives `x`, with no gradient through them.
+
+        The information is `None` if no chain was run.
+        """
 
 
 def check_chain(sampler: AbstractSampler, num_steps: int) -> None:

@@ -1,6 +1,5 @@
 """The training step: a pure transition of a `TrainState`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -10,13 +9,12 @@ import optax
 
 from .. import _checks
 from .._random import fuse
-from .._types import Count, Key, Number, Scalar, XBatch
+from .._types import Count, Key, Number, Scalar
 from ..energies import advance, freeze, shape_of
-from ._losses import contrastive_loss
+from ._examples import Batch, as_examples, like
+from ._losses import Loss, contrastive_loss
 from ._metrics import Metrics, chain_metrics
 from ._negatives import AbstractNegatives
-
-Loss = Callable[..., tuple[Scalar, dict[str, Scalar]]]
 
 
 class TrainState(eqx.Module):
@@ -107,7 +105,7 @@ class Trainer(eqx.Module):
             skipped=jnp.zeros((), jnp.int32),
         )
 
-    def step(self, state: TrainState, batch: XBatch, *, key: Key) -> tuple[TrainState, Metrics]:
+    def step(self, state: TrainState, batch: Batch, *, key: Key) -> tuple[TrainState, Metrics]:
         """One update.
 
         A non-finite loss or gradient changes neither parameters nor averages, and is counted.
@@ -115,20 +113,23 @@ class Trainer(eqx.Module):
         **Arguments:**
 
         - `state`: the state before it.
-        - `batch`: data, `(batch, *shape)`.
+        - `batch`: data, `(batch, *shape)`, or a pair of it and labels or conditions `(batch, ...)`.
         - `key`: the key of the whole training; the step is folded into it.
 
         **Returns:**
 
         The state after it, and scalars: `loss` and what the loss reports, `grad_norm` of the
         parameters, `chain_grad_norm` of the chains, `acceptance`, `restarts`, `dead_chains`,
-        `skipped` (so far), and the shares of `distinct` negatives and of `saturated` values.
+        `skipped` (so far), and the shares of `distinct` negatives and of `saturated` values; those
+        of chains only if there are chains.
         """
-        batch = _checks.batch(batch, "batch", shape_of(state.energy))
+        positives = as_examples(batch, "batch", shape_of(state.energy))
+        x = positives.x
         data_key, negatives_key = jax.random.split(jax.random.fold_in(fuse(key), state.step))
-        batch = batch + self.data_noise * jax.random.normal(data_key, batch.shape, batch.dtype)
+        x = x + self.data_noise * jax.random.normal(data_key, x.shape, x.dtype)
+        batch = like(positives, x)
 
-        norm_state = advance(state.energy, state.norm_state, batch)
+        norm_state = advance(state.energy, state.norm_state, x)
         negatives, negatives_state, info = self.negatives.step(
             freeze(state.energy, norm_state), batch, state.negatives_state, key=negatives_key
         )
@@ -143,9 +144,11 @@ class Trainer(eqx.Module):
         new_state = TrainState(
             energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped
         )
-        return new_state, metrics | chain_metrics(negatives, info)
+        if info is not None:
+            metrics = metrics | chain_metrics(as_examples(negatives).x, info)
+        return new_state, metrics
 
-    def _gradient(self, energy: Any, norm_state: Any, positives: XBatch, negatives: XBatch) -> Any:
+    def _gradient(self, energy: Any, norm_state: Any, positives: Batch, negatives: Batch) -> Any:
         @eqx.filter_value_and_grad(has_aux=True)
         def loss(energy):
             return self.loss(freeze(energy, norm_state), positives, negatives)

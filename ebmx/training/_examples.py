@@ -1,0 +1,75 @@
+"""Batches as the losses see them: examples, with conditions and weights where there are any."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _checks
+from .._types import EnergyFn, Scalar, Vector, XBatch
+from ..energies import AbstractConditionalEnergy, for_each
+
+
+class Examples(eqx.Module):
+    """A batch of examples."""
+
+    x: XBatch
+    y: jax.Array | None = None
+    """The label or condition of each, `(batch, ...)`, for a conditional or hybrid energy."""
+    log_weights: Vector | None = None
+    """How much each counts in a mean, as a logarithm; alike if there are none."""
+
+
+Batch = XBatch | tuple[XBatch, jax.Array] | Examples
+
+
+def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None = None) -> Examples:
+    """`x`, `(x, y)` or `Examples` as `Examples`, checked.
+
+    **Raises:**
+
+    `ValueError` if `x` is no floating-point batch of this shape, or `y` is of another length.
+    """
+    if isinstance(batch, Examples):
+        x, y, log_weights = batch.x, batch.y, batch.log_weights
+    elif isinstance(batch, tuple | list) and len(batch) == 2:
+        (x, y), log_weights = batch, None
+    else:
+        x, y, log_weights = batch, None, None
+    x = _checks.batch(x, name, shape)
+    if y is not None:
+        ok = isinstance(y, jax.Array | np.ndarray) and y.shape[:1] == x.shape[:1]
+        fix = f"give an array with one label for each of the {x.shape[0]} examples"
+        _checks.require(ok, f"{name}[1].shape", getattr(y, "shape", type(y).__name__), fix)
+        y = jnp.asarray(y)
+    return Examples(x, y, log_weights)
+
+
+def like(examples: Examples, x: XBatch) -> Any:
+    """New positions with the same conditions; an array alone if there are no conditions."""
+    return x if examples.y is None else Examples(x, examples.y)
+
+
+def condition(energy: EnergyFn, y: jax.Array | None) -> EnergyFn:
+    """The energy of each example under its own condition; any other energy as it is."""
+    if not isinstance(energy, AbstractConditionalEnergy):
+        return energy
+    fix = f"{type(energy).__name__} needs labels or conditions: train on batches (x, y)"
+    if y is None:
+        _checks.invalid("batch", "x", fix)
+    return energy.at_each(y)
+
+
+def energies(energy: EnergyFn, examples: Examples) -> Vector:
+    """The energy of each example, `(batch,)`."""
+    conditioned = condition(energy, examples.y)
+    return for_each(lambda energy, x: energy(x), conditioned, examples.x)
+
+
+def mean(values: Vector, examples: Examples) -> Scalar:
+    """The mean over the examples, by their weights."""
+    if examples.log_weights is None:
+        return jnp.mean(values)
+    return jnp.sum(jax.nn.softmax(examples.log_weights) * values)

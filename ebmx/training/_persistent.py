@@ -1,0 +1,163 @@
+"""Negatives from chains that go on where they last stopped."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import EnergyFn, Key, Number, Vector, XBatch
+from ..energies import AbstractConditionalEnergy
+from ..samplers import AbstractLangevin, AbstractSampler
+from ._adaptation import StepSizeAdaptation
+from ._buffer import ReplayBuffer
+from ._chains import width_of
+from ._examples import Batch, Examples, as_examples, condition, energies
+from ._negatives import (
+    AbstractNegatives,
+    NegativesInfo,
+    check_chain,
+    check_displacement,
+    draw_noise,
+    move,
+    where_chain,
+)
+from ._noise import AbstractNoise, UniformNoise
+from ._storage import AbstractStorage, FullPrecision, UInt8
+
+
+class PCD(AbstractNegatives[ReplayBuffer]):
+    """Persistent contrastive divergence: chains that go on where they last stopped.
+
+    A batch of chains is drawn from a buffer without replacement, each is restarted from noise with
+    a small probability, moved, and written back into its slot. A chain keeps its label.
+
+    Tieleman (2008), "Training restricted Boltzmann machines using approximations to the likelihood
+    gradient"; restarts as in Du and Mordatch (2019), "Implicit generation and modeling with
+    energy-based models".
+
+    **Arguments:**
+
+    - `sampler`: a sampler.
+    - `num_steps`: how many steps for each update, at least 1.
+    - `capacity`: how many chains there are, at least the batch size.
+    - `reinit_prob`: the probability that a drawn chain is restarted, in [0, 1].
+    - `noise`: where chains start.
+    - `adaptation`: tunes a step size for each chain, which lives in the buffer and so goes on
+        being tuned from update to update; a restart begins anew from the sampler's `step_size`.
+    - `num_labels`: for a conditional energy, how many labels there are; the slots hold all of them
+        alike.
+    - `restart`: which chains are restarted more often: `"alike"` none; `"age"` and `"energy"` in
+        proportion to their age, or to the rank of their energy, at the same rate in the mean.
+    - `augment`: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
+    - `storage`: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range, if the sampler clips its gradient such that
+    chains cannot cross the noise's range, or if chains could leave the range that is stored.
+    """
+
+    sampler: AbstractSampler
+    num_steps: int = eqx.field(static=True, default=60)
+    capacity: int = eqx.field(static=True, default=10_000)
+    reinit_prob: Number = eqx.field(converter=jnp.asarray, default=0.05)
+    noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
+    adaptation: StepSizeAdaptation | None = None
+    num_labels: int | None = eqx.field(static=True, default=None)
+    restart: Literal["alike", "age", "energy"] = eqx.field(static=True, default="alike")
+    augment: Callable | None = None
+    storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
+
+    def __check_init__(self):
+        check_chain(self.sampler, self.num_steps)
+        check_displacement(self.sampler, self.num_steps, width_of(self.noise))
+        _checks.at_least("capacity", self.capacity, 1)
+        _checks.probability("reinit_prob", self.reinit_prob)
+        if self.adaptation is not None:
+            self.adaptation.check(self.sampler)
+        if self.num_labels is not None:
+            _checks.at_least("num_labels", self.num_labels, 1)
+        fix = "give 'alike', 'age' or 'energy'"
+        ok = self.restart in ("alike", "age", "energy")
+        _checks.require(ok, "restart", repr(self.restart), fix)
+        if isinstance(self.storage, UInt8):
+            _check_bounded(self.sampler, self.storage)
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
+        """A buffer full of noise, in chunks, so that nothing larger than it is ever held."""
+        noise_key, code_key = jax.random.split(key)
+        empty = self.storage.empty((self.capacity, *shape))
+        if isinstance(self.storage, FullPrecision):
+            positions = draw_noise(self.noise, self.capacity, shape, key=key)
+        else:
+            keys = jax.random.split(noise_key, self.capacity)
+            codes = jax.random.split(code_key, self.capacity)
+            positions = jax.lax.map(
+                lambda k: self.storage.encode(self.noise.sample(shape, key=k[0]), key=k[1]),
+                (keys, codes),
+                batch_size=min(self.capacity, 256),
+            ).astype(empty.dtype)
+        scales = None if self.adaptation is None else jnp.zeros(self.capacity)
+        labels = None
+        if self.num_labels is not None:
+            labels = jnp.arange(self.capacity, dtype=jnp.int32) % self.num_labels
+        ages = jnp.zeros(self.capacity, jnp.int32)
+        return ReplayBuffer(positions, ages, scales, labels, self.storage)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: ReplayBuffer, *, key: Key
+    ) -> tuple[Batch, ReplayBuffer, NegativesInfo]:
+        """Draw, restart, run, write back; `x` says how many."""
+        num = len(as_examples(x).x)
+        if num > state.capacity:
+            fix = f"give at least the batch size, {num}, or smaller batches"
+            _checks.invalid("capacity", state.capacity, fix)
+        self._check_labels(energy)
+        draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
+        start, index = state.draw(num, key=draw_key)
+        labels = None if state.labels is None else state.labels[index]
+        energy = condition(energy, labels)
+        noise = draw_noise(self.noise, num, start.shape[1:], key=noise_key).astype(start.dtype)
+        chances = self._restart_chances(energy, start, state.ages[index])
+        restarted = jax.random.uniform(restart_key, (num,)) < chances
+        augment = self.augment
+        if augment is not None:
+            keys = jax.random.split(jax.random.fold_in(draw_key, 1), num)
+            start = jax.vmap(lambda x, key: augment(x, key=key))(start, keys)
+        start = where_chain(restarted, noise, start)
+        sampler, log_scales = self.sampler, None
+        if self.adaptation is not None and state.log_scales is not None:
+            log_scales = jnp.where(restarted, 0, state.log_scales[index])
+            sampler = self.adaptation.scale(sampler, log_scales)
+        moved, info = move(energy, sampler, self.num_steps, start, noise, restarted, run_key)
+        ages = jnp.where(info.dead, 0, jnp.where(restarted, 0, state.ages[index]) + 1)
+        if self.adaptation is not None and log_scales is not None:
+            log_scales = self.adaptation.update(log_scales, info, ages)
+        state = state.write(index, moved, ages, log_scales, key=jax.random.fold_in(draw_key, 2))
+        return (moved if labels is None else Examples(moved, labels)), state, info
+
+    def _check_labels(self, energy: EnergyFn) -> None:
+        wanted = energy.num_labels if isinstance(energy, AbstractConditionalEnergy) else None
+        fix = f"the energy has {wanted} labels: give PCD(..., num_labels={wanted})"
+        _checks.require(self.num_labels == wanted, "num_labels", self.num_labels, fix)
+
+    def _restart_chances(self, energy: EnergyFn, start: XBatch, ages: jax.Array) -> Vector | Number:
+        if self.restart == "alike":
+            return self.reinit_prob
+        weights = ages.astype(start.dtype)
+        if self.restart == "energy":
+            values = energies(energy, Examples(start))
+            weights = jnp.argsort(jnp.argsort(values)).astype(start.dtype)
+        return self.reinit_prob * weights / jnp.maximum(jnp.mean(weights), 1e-6)
+
+
+def _check_bounded(sampler: AbstractSampler, storage: UInt8) -> None:
+    bounds = sampler.bounds if isinstance(sampler, AbstractLangevin) else None
+    fix = "positions are stored within a range: give a sampler with `bounds` inside it"
+    _checks.require(bounds is not None, "storage", "UInt8", fix)
+    if bounds is not None and all(_checks.is_concrete(b) for b in bounds):
+        ok = bool(bounds[0] >= storage.low) and bool(bounds[1] <= storage.high)
+        _checks.require(ok, "bounds", tuple(float(b) for b in bounds), fix)

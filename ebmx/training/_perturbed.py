@@ -1,0 +1,195 @@
+"""Negatives without chains: perturbed data, noise, directions, a grid."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import EnergyFn, Key, Number
+from ._examples import Batch, Examples, as_examples, like
+from ._negatives import AbstractNegatives, draw_noise
+from ._noise import AbstractNoise
+
+Stateless = tuple[Batch, None, None]
+
+
+class AbstractStateless(AbstractNegatives[None]):
+    """Negatives that keep nothing from update to update, and run no chain."""
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> None:
+        """Nothing is kept from update to update."""
+        del shape, key
+
+
+class NoNegatives(AbstractStateless):
+    """None: the negatives are the positives. For losses of the data alone."""
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """The positives."""
+        del energy, key
+        return x, state, None
+
+
+class Perturbed(AbstractStateless):
+    """Data with Gaussian noise, `x̃ = x + σ ξ`, for denoising score matching.
+
+    With several `σ`, each example draws one of them, and `log σ` is its condition, `(batch, 1)`:
+    for a conditional energy with `condition_dim=1`.
+
+    **Arguments:**
+
+    - `sigma`: the standard deviation, in units of the data; or several, `(levels,)`.
+
+    **Raises:**
+
+    `ValueError` if it is not positive.
+    """
+
+    sigma: jax.Array = eqx.field(converter=jnp.asarray)
+
+    def __check_init__(self):
+        _checks.positive("sigma", self.sigma)
+        fix = "give a number, or a vector of them"
+        _checks.require(self.sigma.ndim < 2, "sigma.shape", self.sigma.shape, fix)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """The perturbed data, in the order of the positives."""
+        del energy
+        batch = as_examples(x)
+        level_key, noise_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, batch.x.shape, batch.x.dtype)
+        if self.sigma.ndim == 0:
+            return like(batch, batch.x + self.sigma * noise), state, None
+        level = jax.random.randint(level_key, (len(batch.x),), 0, len(self.sigma))
+        sigma = self.sigma[level].astype(batch.x.dtype)
+        wide = sigma.reshape(-1, *(1,) * (batch.x.ndim - 1))
+        return Examples(batch.x + wide * noise, jnp.log(sigma)[:, None]), state, None
+
+
+class Directions(AbstractStateless):
+    """Random directions with entries ±1, one for each datum, for sliced score matching."""
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """Directions of the shape of the positives."""
+        del energy
+        batch = as_examples(x)
+        return like(batch, jax.random.rademacher(key, batch.x.shape, batch.x.dtype)), state, None
+
+
+class NoiseSamples(AbstractStateless):
+    """Samples of a noise distribution, for noise-contrastive estimation.
+
+    **Arguments:**
+
+    - `noise`: the distribution.
+    - `ratio`: how many for each datum, at least 1.
+    """
+
+    noise: AbstractNoise
+    ratio: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        _checks.at_least("ratio", self.ratio, 1)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """`ratio` times as many samples as there are positives."""
+        del energy
+        batch = as_examples(x)
+        num = self.ratio * len(batch.x)
+        noise = draw_noise(self.noise, num, batch.x.shape[1:], key=key).astype(batch.x.dtype)
+        return noise, state, None
+
+
+class PerturbedTwice(AbstractStateless):
+    """`num` negatives `x + √t ξ + √t ξ'` for each datum, with one `ξ` each: for energy discrepancy.
+
+    **Arguments:**
+
+    - `time`: `t > 0`, the variance of each perturbation.
+    - `num`: how many for each datum, at least 1.
+    """
+
+    time: Number = eqx.field(converter=jnp.asarray, default=0.25)
+    num: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self):
+        _checks.positive("time", self.time)
+        _checks.at_least("num", self.num, 1)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """Negatives `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
+        del energy
+        x = as_examples(x).x
+        once_key, twice_key = jax.random.split(key)
+        scale = jnp.sqrt(self.time).astype(x.dtype)
+        once = x + scale * jax.random.normal(once_key, x.shape, x.dtype)
+        twice = scale * jax.random.normal(twice_key, (self.num, *x.shape), x.dtype)
+        return (once[None] + twice).reshape(-1, *x.shape[1:]), state, None
+
+
+class Neighbours(AbstractStateless):
+    """`num` neighbours `x + σ ξ` of each datum, for minimum probability flow.
+
+    **Arguments:**
+
+    - `sigma`: how far the neighbours are, in units of the data.
+    - `num`: how many for each datum, at least 1.
+    """
+
+    sigma: Number = eqx.field(converter=jnp.asarray, default=0.3)
+    num: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        _checks.positive("sigma", self.sigma)
+        _checks.at_least("num", self.num, 1)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """Neighbours `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
+        del energy
+        x = as_examples(x).x
+        noise = jax.random.normal(key, (self.num, *x.shape), x.dtype)
+        return (x[None] + self.sigma * noise).reshape(-1, *x.shape[1:]), state, None
+
+
+class Grid(AbstractStateless):
+    """The points of a grid over a box of one or two dimensions, for maximum likelihood.
+
+    **Arguments:**
+
+    - `low`, `high`: the corners of the box, `(d,)` with `d` 1 or 2.
+    - `num`: how many points on each axis, at the centres of equal cells.
+    """
+
+    low: jax.Array = eqx.field(converter=jnp.asarray)
+    high: jax.Array = eqx.field(converter=jnp.asarray)
+    num: int = eqx.field(static=True, default=200)
+
+    def __check_init__(self):
+        fix = "give corners (1,) or (2,) of the same shape"
+        ok = self.low.shape == self.high.shape and self.low.shape in ((1,), (2,))
+        _checks.require(ok, "low.shape", self.low.shape, fix)
+        _checks.positive("high - low", self.high - self.low, "give low < high")
+        _checks.at_least("num", self.num, 2)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """The points, `(num ** d, d)`, with the volume of a cell as their weight."""
+        del energy, x, key
+        centres = (jnp.arange(self.num) + 0.5) / self.num
+        axes = [low + (high - low) * centres for low, high in zip(self.low, self.high, strict=True)]
+        points = jnp.stack([a.reshape(-1) for a in jnp.meshgrid(*axes, indexing="ij")], -1)
+        cell = jnp.sum(jnp.log((self.high - self.low) / self.num))
+        return Examples(points, None, jnp.full(len(points), cell)), state, None

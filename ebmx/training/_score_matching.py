@@ -1,0 +1,90 @@
+"""Losses on the score `-∇E`: no chain, no normaliser."""
+
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import EnergyFn, Number, Scalar
+from ..energies import for_each
+from ._examples import Batch, as_examples, condition
+
+
+def score_matching(
+    energy: EnergyFn, positives: Batch, negatives: Batch
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """`mean (½ |∇E(x)|² − tr ∇²E(x))`: exact score matching, at `d` Hessian products a datum.
+
+    Least when the scores are those of the data. Use with `NoNegatives()`.
+
+    Hyvärinen (2005), "Estimation of non-normalized statistical models by score matching".
+    """
+    del negatives
+    batch = as_examples(positives, "positives")
+
+    def one(energy: EnergyFn, x: jax.Array) -> Scalar:
+        gradient = jax.grad(energy)
+        basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
+        curvature = jax.vmap(lambda v: jnp.sum(v * jax.jvp(gradient, (x,), (v,))[1]))(basis)
+        return 0.5 * jnp.sum(gradient(x) ** 2) - jnp.sum(curvature)
+
+    return jnp.mean(for_each(one, condition(energy, batch.y), batch.x)), {}
+
+
+def sliced_score_matching(
+    energy: EnergyFn, positives: Batch, negatives: Batch
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """`mean (½ |∇E(x)|² − vᵀ ∇²E(x) v)`: score matching along one random direction a datum.
+
+    Use with `Directions()`. This is the form with reduced variance.
+
+    Song et al. (2019), "Sliced score matching: a scalable approach to density and score
+    estimation".
+    """
+    batch, directions = as_examples(positives, "positives"), as_examples(negatives, "negatives").x
+    fix = "give one direction for each datum: use Directions()"
+    ok = directions.shape == batch.x.shape
+    _checks.require(ok, "negatives.shape", directions.shape, fix)
+
+    def one(energy: EnergyFn, x: jax.Array, v: jax.Array) -> Scalar:
+        gradient, product = jax.jvp(jax.grad(energy), (x,), (v,))
+        return 0.5 * jnp.sum(gradient**2) - jnp.sum(v * product)
+
+    return jnp.mean(for_each(one, condition(energy, batch.y), batch.x, directions)), {}
+
+
+def denoising_score_matching(
+    energy: EnergyFn, positives: Batch, negatives: Batch, *, sigma: Number | None = None
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """`mean ½ |σ ∇E(x̃) − (x̃ − x)/σ|²` over pairs of data `x` and perturbed data `x̃`.
+
+    Least when the energy is that of the data blurred by noise of standard deviation `σ`. Use with
+    `Perturbed(sigma)`. With several levels, the energy is conditional on `log σ`.
+
+    Vincent (2011), "A connection between score matching and denoising autoencoders"; with levels,
+    Song and Ermon (2019), "Generative modeling by estimating gradients of the data distribution".
+
+    **Arguments:**
+
+    - `sigma`: `σ`, where there is one level; with more, the negatives say it.
+
+    **Raises:**
+
+    `ValueError` if the levels are neither given nor in the negatives, or shapes differ.
+    """
+    x = as_examples(positives, "positives").x
+    noisy = as_examples(negatives, "negatives")
+    fix = "give one perturbed example for each datum: use Perturbed(sigma)"
+    _checks.require(noisy.x.shape == x.shape, "negatives.shape", noisy.x.shape, fix)
+    if sigma is None:
+        fix = "give sigma, or negatives of several levels"
+        _checks.require(noisy.y is not None, "sigma", None, fix)
+        scales = jnp.exp(noisy.y[:, 0]) if noisy.y is not None else jnp.ones(len(x))
+    else:
+        _checks.positive("sigma", sigma)
+        scales = jnp.full(len(x), sigma, x.dtype)
+
+    def one(energy: EnergyFn, x: jax.Array, noisy: jax.Array, scale: Scalar) -> Scalar:
+        residual = scale * jax.grad(energy)(noisy) - (noisy - x) / scale
+        return 0.5 * jnp.sum(residual**2)
+
+    return jnp.mean(for_each(one, condition(energy, noisy.y), x, noisy.x, scales)), {}
