@@ -109,7 +109,7 @@ def test_the_alpha_term_is_the_mean_of_squared_energies(getkey):
 def test_batches_are_of_one_shape_and_means_of_any_size(getkey):
     x, y = batches(getkey())
     energy = lambda x: jnp.sum(x**2)  # noqa: E731
-    with pytest.raises(ValueError, match="negatives.shape"):
+    with pytest.raises(ValueError, match=r"negatives\.shape"):
         contrastive_loss(energy, x, y[:, :1])
     doubled = jnp.concatenate([y, y])
     np.testing.assert_allclose(
