@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+from bad_energies import BAD_ENERGIES
 
 import ebmx
 from ebmx.energies import MLP, ConvNet, Gaussian, GaussianMixture
@@ -150,6 +151,7 @@ CALLS = [
         r"give \(2,\)",
     ),
 ]
+CALLS += BAD_ENERGIES
 CALLS += [
     (f"{entry}: {what}", lambda f=f, x=x: f(x), argument, fix)
     for entry, f in ENTRIES.items()
