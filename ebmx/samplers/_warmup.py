@@ -1,6 +1,7 @@
 """Finding step sizes and masses before sampling."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._checks import checked
 from .._types import EnergyFn, Key, XBatch
-from ..energies import shape_of
+from ..energies import for_each, shape_of
 from ._base import AbstractSampler
 from ._blackjax import HMC, NUTS
 from ._run import PerChain, chain_keys, check_energy
@@ -24,12 +25,26 @@ class DualAveraging(eqx.Module):
     gradient: jax.Array
     centre: jax.Array
     count: jax.Array
+    gain: jax.Array
 
     @classmethod
-    def start(cls, step_size: jax.Array) -> "DualAveraging":
-        """Begin at a step size."""
+    def search(cls, step_size: jax.Array) -> "DualAveraging":
+        """Begin at a step size that may be far from the right one, in long strides."""
         log = jnp.log(step_size)
-        return cls(log, log, jnp.zeros_like(log), log + jnp.log(10.0), jnp.zeros((), jnp.int32))
+        return cls._begin(log, log + jnp.log(10.0), 20.0)
+
+    def refine(self) -> "DualAveraging":
+        """Begin anew near the right step size, in short strides.
+
+        Where the acceptance falls steeply the strides of a search overshoot again and again, and
+        the mean of the acceptances is not the acceptance of the mean.
+        """
+        return self._begin(self.log_average, self.log_average, 2.0)
+
+    @classmethod
+    def _begin(cls, log_step: jax.Array, centre: jax.Array, gain: float) -> "DualAveraging":
+        zero, count = jnp.zeros_like(log_step), jnp.zeros((), jnp.int32)
+        return cls(log_step, log_step, zero, centre, count, jnp.asarray(gain, log_step.dtype))
 
     def update(self, acceptance: jax.Array, target: float) -> "DualAveraging":
         """Take in the acceptance of one step."""
@@ -37,10 +52,10 @@ class DualAveraging(eqx.Module):
         weight = 1 / (count + 10)
         error = target - jnp.where(jnp.isfinite(acceptance), acceptance, 0.0)
         gradient = (1 - weight) * self.gradient + weight * error
-        log_step = self.centre - jnp.sqrt(count) / 0.05 * gradient
+        log_step = self.centre - self.gain * jnp.sqrt(count) * gradient
         share = count**-0.75
         average = share * log_step + (1 - share) * self.log_average
-        return DualAveraging(log_step, average, gradient, self.centre, count)
+        return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)
 
 
 def warmup(
@@ -55,8 +70,9 @@ def warmup(
 ) -> tuple[AbstractSampler, XBatch]:
     """Run chains while their step size is tuned to an acceptance, by dual averaging.
 
-    For `HMC` and `NUTS` the first half also estimates the variance of each coordinate, pooled over
-    the chains, and makes it the inverse mass matrix.
+    The search goes in long strides first and in short ones in its second half. For `HMC` and `NUTS`
+    it is made twice: once with the masses they have, while the variance of each coordinate, pooled
+    over the chains, is estimated; then with that as the inverse mass matrix.
 
     Hoffman and Gelman (2014), "The no-U-turn sampler".
 
@@ -115,25 +131,25 @@ def _tune(
 ) -> tuple[jax.Array, XBatch, jax.Array]:
     """The step size, the positions, and the variances over chains and the latter half of steps."""
     check_energy(energy, x)
-    num = x.shape[0]
-    init_keys = chain_keys(jax.random.fold_in(key, 0), num)
-    state = jax.vmap(lambda x, k: sampler.init(energy, x, key=k))(x, init_keys)
+    num, half = x.shape[0], num_steps // 2
+    keys = chain_keys(jax.random.fold_in(key, 0), num)
+    state = for_each(lambda energy, x, k: sampler.init(energy, x, key=k), energy, x, keys)
     shape = (num,) if per_chain else ()
-    tuner = DualAveraging.start(jnp.broadcast_to(sampler.step_size, shape).astype(x.dtype))
+    tuner = DualAveraging.search(jnp.broadcast_to(sampler.step_size, shape).astype(x.dtype))
+
+    def one(energy, x, state, size, key):
+        tuned = dataclasses.replace(sampler, step_size=size)
+        x, state, info = tuned.step(energy, x, state, key=key)
+        return x, state, info.acceptance
 
     def step(i, carry):
         x, state, tuner, mean, square = carry
-        keys = jax.random.split(jax.random.fold_in(key, i + 1), num)
+        keys = chain_keys(jax.random.fold_in(key, i + 1), num)
         sizes = jnp.broadcast_to(jnp.exp(tuner.log_step), (num,))
-
-        def one(x, state, size, key):
-            tuned = dataclasses.replace(sampler, step_size=size)
-            x, state, info = tuned.step(energy, x, state, key=key)
-            return x, state, info.acceptance
-
-        x, state, acceptance = jax.vmap(one)(x, state, sizes, keys)
+        x, state, acceptance = for_each(one, energy, x, state, sizes, keys)
         tuner = tuner.update(acceptance if per_chain else jnp.mean(acceptance), target)
-        late = i >= num_steps // 2
+        tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
+        late = i >= half
         flat = x.reshape(num, -1)
         mean = mean + late * jnp.mean(flat, 0)
         square = square + late * jnp.mean(flat**2, 0)
@@ -141,8 +157,8 @@ def _tune(
 
     zero = jnp.zeros(x[0].size, x.dtype)
     x, _, tuner, mean, square = jax.lax.fori_loop(0, num_steps, step, (x, state, tuner, zero, zero))
-    count = num_steps - num_steps // 2
+    count = num_steps - half
     variance = square / count - (mean / count) ** 2
-    # a little towards one, as few samples make a poor estimate
+    # a little towards a small number, as few samples make a poor estimate; Stan does the same
     weight = count * num / (count * num + 5.0)
     return jnp.exp(tuner.log_average), x, weight * variance + (1 - weight) * 1e-3

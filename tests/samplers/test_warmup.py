@@ -1,33 +1,57 @@
 """Step sizes and masses that are found before sampling."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.energies import Gaussian
+from ebmx.energies import AbstractConditionalEnergy, Banana, Gaussian
 from ebmx.samplers import HMC, MALA, NUTS, Barker, Independence, PerChain, run, sample, warmup
+from ebmx.samplers._warmup import DualAveraging
 
 VARIANCES = np.array([0.1, 0.5, 1.0, 4.0])
 ENERGY = Gaussian(jnp.zeros(4), jnp.asarray(VARIANCES))
 X = jnp.broadcast_to(jnp.sqrt(jnp.asarray(VARIANCES, jnp.float32))[None], (64, 4))
+CURVED, CURVED_X = Banana(1.0, 0.5), jnp.zeros((64, 2))
 SAMPLERS = {
     "mala": (MALA(1e-3), 0.574),
     "barker": (Barker(10.0), 0.574),
     "hmc": (HMC(1.0, 3), 0.8),
+    "nuts": (NUTS(0.3, max_num_doublings=4), 0.8),
 }
-ALL = {**SAMPLERS, "nuts": (NUTS(0.3, max_num_doublings=4), 0.8)}
+SLOW = {"nuts", "barker-banana"}
+CASES = [
+    pytest.param(name, where, marks=[pytest.mark.slow] * (not SLOW.isdisjoint(ids)), id=ids[1])
+    for name in SAMPLERS
+    for where in ("gaussian", "banana")
+    for ids in [(name, f"{name}-{where}")]
+]
 
 
-@pytest.mark.parametrize("name", [*SAMPLERS, pytest.param("nuts", marks=pytest.mark.slow)])
-def test_the_acceptance_is_met(name, getkey):
-    sampler, target = ALL[name]
-    tuned, x = warmup(ENERGY, sampler, X, num_steps=1_000, key=getkey())
-    assert x.shape == X.shape
-    assert not np.array_equal(x, X)
-    _, info = run(ENERGY, tuned, x, num_steps=200, key=getkey())
-    assert abs(float(info.acceptance.mean()) - target) < 0.05
+@pytest.mark.parametrize(("name", "where"), CASES)
+def test_the_acceptance_is_met(name, where, getkey):
+    sampler, target = SAMPLERS[name]
+    energy, start = (ENERGY, X) if where == "gaussian" else (CURVED, CURVED_X)
+    tuned, x = warmup(energy, sampler, start, num_steps=400, key=getkey())
+    assert x.shape == start.shape
+    assert not np.array_equal(x, start)
+    _, info = run(energy, tuned, x, num_steps=600, key=getkey())
+    assert abs(float(info.acceptance.mean()) - target) < 0.03
     if target == 0.8:
-        np.testing.assert_allclose(tuned.inverse_mass_matrix, VARIANCES, rtol=0.25)
+        np.testing.assert_allclose(tuned.inverse_mass_matrix, energy.variance, rtol=0.25)
+
+
+@pytest.mark.parametrize("refined", [True, False])
+def test_where_the_acceptance_falls_steeply_the_search_is_refined(refined):
+    # a cliff over which the strides of a search jump to and fro
+    acceptance = lambda log_step: jax.nn.sigmoid(-12.0 * log_step)  # noqa: E731
+    tuner, steps = DualAveraging.search(jnp.asarray(1.0)), []
+    for i in range(200):
+        tuner = tuner.update(acceptance(tuner.log_step), 0.8)
+        tuner = tuner.refine() if refined and i == 99 else tuner
+        steps.append(float(tuner.log_step))
+    assert (np.std(steps[-80:]) < 0.01) == refined
+    assert (abs(float(acceptance(tuner.log_average)) - 0.8) < 0.01) == refined
 
 
 def test_another_target(getkey):
@@ -44,6 +68,25 @@ def test_each_chain_finds_its_own(getkey):
     _, info = run(ENERGY, tuned, x, num_steps=3_000, key=getkey())
     near = np.abs(np.asarray(info.acceptance) - 0.574) < 0.05
     assert near.mean() >= 0.9
+
+
+class Width(AbstractConditionalEnergy):
+    """A Gaussian whose standard deviation is the condition."""
+
+    shape: tuple[int, ...] = (2,)
+    condition_shape: tuple[int, ...] = ()
+    num_labels: None = None
+
+    def __call__(self, x, y):
+        return 0.5 * jnp.sum((x / y) ** 2)
+
+
+def test_each_chain_is_tuned_to_its_own_condition(getkey):
+    widths = jnp.where(jnp.arange(32) % 2 == 0, 0.1, 10.0)
+    energy, x = Width().at_each(widths), widths[:, None] * jnp.ones((1, 2))
+    tuned, x = warmup(energy, MALA(1.0), x, num_steps=400, per_chain=True, key=getkey())
+    log_ratio = jnp.mean(jnp.log(tuned.sampler.step_size[1::2] / tuned.sampler.step_size[::2]))
+    np.testing.assert_allclose(log_ratio, np.log(100.0**2), atol=0.2)
 
 
 def test_chains_take_their_own_steps(getkey):
