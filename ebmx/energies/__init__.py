@@ -48,3 +48,4 @@ from ._resnet import ResNet as ResNet
 from ._resnet import ResNetwork as ResNetwork
 from ._resnet import resnet as resnet
 from ._spectral import SpectralNorm as SpectralNorm
+from ._uniform import Uniform as Uniform

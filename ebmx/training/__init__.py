@@ -11,6 +11,7 @@ from ._classifier import train_classifier as train_classifier
 from ._examples import Examples as Examples
 from ._fit import fit as fit
 from ._jarzynski import Jarzynski as Jarzynski
+from ._jarzynski import Populations as Populations
 from ._jarzynski import WeightedChains as WeightedChains
 from ._likelihood import energy_discrepancy as energy_discrepancy
 from ._likelihood import minimum_probability_flow as minimum_probability_flow

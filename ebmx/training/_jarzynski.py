@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from .. import _checks
 from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractSampler
+from ._adaptation import StepSizeAdaptation
 from ._examples import Batch, Examples, energies
 from ._negatives import AbstractNegatives, NegativesInfo, check_chain, draw_noise, move
 from ._noise import AbstractNoise, UniformNoise
@@ -39,7 +40,23 @@ class WeightedChains(eqx.Module):
         return 1 / (len(weights) * jnp.sum(weights**2))
 
 
-class Jarzynski(AbstractNegatives[WeightedChains]):
+class Populations(eqx.Module):
+    """What `Jarzynski` keeps from update to update."""
+
+    training: WeightedChains
+    """The chains that the negatives are taken from."""
+    held_out: WeightedChains | None
+    """Chains that the parameters never see, which makes their `log_z` an unbiased one."""
+    log_scale: Scalar
+    """The logarithm of the factor on the step size, if it is adapted."""
+
+    @property
+    def log_z(self) -> Scalar:
+        """The running estimate of `log Z` in nats, from the held-out chains if there are any."""
+        return (self.training if self.held_out is None else self.held_out).log_z
+
+
+class Jarzynski(AbstractNegatives[Populations]):
     """Persistent chains with weights that make up for the changes of the energy.
 
     Each update of the parameters adds `E_old(x) - E_new(x)` to the log weight of a chain at `x`, as
@@ -48,8 +65,8 @@ class Jarzynski(AbstractNegatives[WeightedChains]):
     drawn anew by their weights when the effective sample size is low. The sampler must be adjusted,
     such as `MALA` or `HMC`: it has to leave the energy's density as it is.
 
-    The negatives are the chains with their weights, or as many of them as `num_negatives` says,
-    drawn by weight.
+    An update raises the energy just where the chains are, so their own `log Z` falls behind.
+    Chains that are held out of the negatives do not have this bias.
 
     Carbone et al. (2023), "Efficient training of energy-based models using Jarzynski equality".
 
@@ -57,10 +74,13 @@ class Jarzynski(AbstractNegatives[WeightedChains]):
 
     - `sampler`: an adjusted sampler.
     - `num_steps`: how many steps for each update, at least 1.
-    - `num_chains`: how many chains.
+    - `num_chains`: how many chains for the negatives.
+    - `num_held_out`: how many further chains for `log Z`; they take part in nothing else.
     - `noise`: where they start; its log density makes `log Z` absolute.
     - `resample_below`: draw anew if the effective sample size is below this share, in [0, 1].
-    - `num_negatives`: how many negatives an update sees; all chains, weighted, if not given.
+    - `num_negatives`: how many negatives an update sees, drawn by weight; all chains with their
+        weights, if not given.
+    - `adaptation`: tunes one step size for all chains; the density does not depend on it.
 
     **Raises:**
 
@@ -70,67 +90,95 @@ class Jarzynski(AbstractNegatives[WeightedChains]):
     sampler: AbstractSampler
     num_steps: int = eqx.field(static=True, default=10)
     num_chains: int = eqx.field(static=True, default=1024)
+    num_held_out: int = eqx.field(static=True, default=0)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
     resample_below: Number = eqx.field(converter=jnp.asarray, default=0.5)
     num_negatives: int | None = eqx.field(static=True, default=None)
+    adaptation: StepSizeAdaptation | None = None
 
     def __check_init__(self):
         check_chain(self.sampler, self.num_steps)
         _checks.at_least("num_chains", self.num_chains, 1)
+        _checks.at_least("num_held_out", self.num_held_out, 0)
         _checks.probability("resample_below", self.resample_below)
         if self.num_negatives is not None:
             _checks.at_least("num_negatives", self.num_negatives, 1)
+        if self.adaptation is not None:
+            self.adaptation.check(self.sampler)
 
-    def init(self, shape: tuple[int, ...], *, key: Key) -> WeightedChains:
+    def init(self, shape: tuple[int, ...], *, key: Key) -> Populations:
         """Chains of noise, of equal weight."""
-        x = draw_noise(self.noise, self.num_chains, shape, key=key)
-        zero = jnp.zeros((), x.dtype)
+        total = self.num_chains + self.num_held_out
+        x = draw_noise(self.noise, total, shape, key=key)
         last = -jax.vmap(self.noise.log_density)(x)
-        count = jnp.zeros((), jnp.int32)
-        return WeightedChains(x, jnp.zeros(self.num_chains, x.dtype), last, zero, count)
+        training = _fresh(x[: self.num_chains], last[: self.num_chains])
+        held_out = None
+        if self.num_held_out > 0:
+            held_out = _fresh(x[self.num_chains :], last[self.num_chains :])
+        return Populations(training, held_out, jnp.zeros((), x.dtype))
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: WeightedChains, *, key: Key
-    ) -> tuple[Batch, WeightedChains, NegativesInfo]:
+        self, energy: EnergyFn, x: Batch, state: Populations, *, key: Key
+    ) -> tuple[Batch, Populations, NegativesInfo]:
         """Weigh, draw anew if the weights have become uneven, run."""
         del x
-        resample_key, run_key, pick_key = jax.random.split(key, 3)
-        state = self._reweight(energy, state)
-        state = self._resample(state, key=resample_key)
-        start = state.positions
-        never = jnp.zeros(self.num_chains, bool)
-        moved, chains = move(energy, self.sampler, self.num_steps, start, start, never, run_key)
-        state = eqx.tree_at(
-            lambda s: (s.positions, s.last_energies),
-            state,
-            (moved, energies(energy, Examples(moved))),
-        )
-        state = jax.lax.stop_gradient(state)
-        return self._negatives(state, key=pick_key), state, chains
+        first_key, second_key, run_key, pick_key = jax.random.split(key, 4)
+        training = self._resample(_reweight(energy, state.training), key=first_key)
+        held_out, start = None, training.positions
+        if state.held_out is not None:
+            held_out = self._resample(_reweight(energy, state.held_out), key=second_key)
+            start = jnp.concatenate([start, held_out.positions])
+        sampler = self.sampler
+        if self.adaptation is not None:
+            sampler = self.adaptation.scale(sampler, jnp.full(len(start), state.log_scale))
+        never = jnp.zeros(len(start), bool)
+        moved, info = move(energy, sampler, self.num_steps, start, start, never, run_key)
+        last = energies(energy, Examples(moved))
+        training = _placed(training, moved[: self.num_chains], last[: self.num_chains])
+        if held_out is not None:
+            held_out = _placed(held_out, moved[self.num_chains :], last[self.num_chains :])
+        log_scale = state.log_scale
+        if self.adaptation is not None:
+            error = jnp.mean(info.chains.acceptance) - self.adaptation.target
+            log_scale = log_scale + self.adaptation.gain * error
+        state = jax.lax.stop_gradient(Populations(training, held_out, log_scale))
+        return self._negatives(state.training, key=pick_key), state, info
 
-    def _reweight(self, energy: EnergyFn, state: WeightedChains) -> WeightedChains:
-        now = energies(energy, Examples(state.positions))
-        weights = state.log_weights + state.last_energies - now
-        # a chain where the energy is not finite counts for nothing
-        weights = jnp.where(jnp.isfinite(now), weights, -jnp.inf)
-        return eqx.tree_at(lambda s: s.log_weights, state, weights)
-
-    def _resample(self, state: WeightedChains, *, key: Key) -> WeightedChains:
-        uneven = state.effective_share < self.resample_below
-        index = systematic(jax.nn.softmax(state.log_weights), self.num_chains, key=key)
+    def _resample(self, chains: WeightedChains, *, key: Key) -> WeightedChains:
+        uneven = chains.effective_share < self.resample_below
+        num = len(chains.log_weights)
+        index = systematic(jax.nn.softmax(chains.log_weights), num, key=key)
+        index = jnp.where(uneven, index, jnp.arange(num))
         return WeightedChains(
-            jnp.where(_wide(uneven, state.positions), state.positions[index], state.positions),
-            jnp.where(uneven, 0.0, state.log_weights),
-            state.last_energies,
-            jnp.where(uneven, state.log_z, state.log_z_before),
-            state.resamplings + uneven,
+            chains.positions[index],
+            jnp.where(uneven, 0.0, chains.log_weights),
+            chains.last_energies[index],
+            jnp.where(uneven, chains.log_z, chains.log_z_before),
+            chains.resamplings + uneven,
         )
 
-    def _negatives(self, state: WeightedChains, *, key: Key) -> Batch:
+    def _negatives(self, chains: WeightedChains, *, key: Key) -> Batch:
         if self.num_negatives is None:
-            return Examples(state.positions, None, state.log_weights)
-        index = systematic(jax.nn.softmax(state.log_weights), self.num_negatives, key=key)
-        return state.positions[index]
+            return Examples(chains.positions, None, chains.log_weights)
+        weights = jax.nn.softmax(chains.log_weights)
+        return chains.positions[systematic(weights, self.num_negatives, key=key)]
+
+
+def _fresh(x: XBatch, last: jax.Array) -> WeightedChains:
+    zero, count = jnp.zeros((), x.dtype), jnp.zeros((), jnp.int32)
+    return WeightedChains(x, jnp.zeros(len(x), x.dtype), last, zero, count)
+
+
+def _reweight(energy: EnergyFn, chains: WeightedChains) -> WeightedChains:
+    now = energies(energy, Examples(chains.positions))
+    weights = chains.log_weights + chains.last_energies - now
+    # a chain where the energy is not finite counts for nothing
+    weights = jnp.where(jnp.isfinite(now), weights, -jnp.inf)
+    return eqx.tree_at(lambda c: c.log_weights, chains, weights)
+
+
+def _placed(chains: WeightedChains, x: XBatch, last: jax.Array) -> WeightedChains:
+    return eqx.tree_at(lambda c: (c.positions, c.last_energies), chains, (x, last))
 
 
 def systematic(weights: jax.Array, num: int, *, key: Key) -> jax.Array:
@@ -141,7 +189,3 @@ def systematic(weights: jax.Array, num: int, *, key: Key) -> jax.Array:
     """
     points = (jnp.arange(num) + jax.random.uniform(key, ())) / num
     return jnp.minimum(jnp.searchsorted(jnp.cumsum(weights), points), len(weights) - 1)
-
-
-def _wide(flag: Array, x: XBatch) -> Array:
-    return flag.reshape((1,) * x.ndim)
