@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from .. import _checks
 from .._checks import checked
-from .._types import Key, XBatch
+from .._types import Key
+from ._examples import Batch, as_examples
 from ._storage import AbstractStorage, BFloat16, FullPrecision
 
 
@@ -102,23 +103,39 @@ class ReplayBuffer(eqx.Module):
         places = _put(self.positions, index, stored), _put(self.ages, index, ages)
         return ReplayBuffer(*places, scales, self.labels, self.storage)
 
-    def fill(self, x: XBatch, *, key: Key) -> "ReplayBuffer":
+    def fill(self, x: Batch, *, key: Key) -> "ReplayBuffer":
         """The same chains at positions drawn from `x`, such as data or an earlier buffer.
 
         **Arguments:**
 
-        - `x`: positions `(num, *shape)`.
+        - `x`: positions `(num, *shape)`; or `(x, labels)`, such that each chain is put where one
+            of its own label is.
         - `key`: a key.
 
         **Raises:**
 
-        `ValueError` if the shape does not fit.
+        `ValueError` if the shape does not fit, `x` is not within the range that is stored, or
+        there is no position for a label.
         """
-        x = _checks.batch(x, "x", self.positions.shape[1:])
+        batch = as_examples(x, "x", self.positions.shape[1:])
+        self.storage.check(batch.x)
         index_key, code_key = jax.random.split(key)
-        index = jax.random.randint(index_key, (self.capacity,), 0, len(x))
-        stored = self.storage.encode(x[index], key=code_key).astype(self.positions.dtype)
+        if self.labels is None or batch.y is None:
+            index = jax.random.randint(index_key, (self.capacity,), 0, len(batch.x))
+        else:
+            index = _of_labels(self.labels, batch.y, index_key)
+        stored = self.storage.encode(batch.x[index], key=code_key).astype(self.positions.dtype)
         return eqx.tree_at(lambda b: b.positions, self, stored)
+
+
+def _of_labels(wanted: jax.Array, y: jax.Array, key: Key) -> jax.Array:
+    """For each wanted label a random place where it is in `y`."""
+    order = jnp.argsort(y)
+    low, high = (jnp.searchsorted(y[order], wanted, side=side) for side in ("left", "right"))
+    missing = jnp.unique(wanted[low == high])
+    fix = "give positions of each label, whole numbers as the buffer has them"
+    _checks.require(len(missing) == 0, "x[1] without labels", missing, fix)
+    return order[jax.random.randint(key, wanted.shape, low, high)]
 
 
 def _checked_key(storage: AbstractStorage, key: Key | None) -> Any:

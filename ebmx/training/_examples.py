@@ -30,7 +30,8 @@ def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None =
 
     **Raises:**
 
-    `ValueError` if `x` is no floating-point batch of this shape, or `y` is of another length.
+    `ValueError` if `x` is no floating-point batch of this shape, or `y` or the weights are of
+    another length.
     """
     if isinstance(batch, Examples):
         x, y, log_weights = batch.x, batch.y, batch.log_weights
@@ -44,21 +45,38 @@ def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None =
         fix = f"give an array with one label for each of the {x.shape[0]} examples"
         _checks.require(ok, f"{name}[1].shape", getattr(y, "shape", type(y).__name__), fix)
         y = jnp.asarray(y)
+    if log_weights is not None:
+        fix = f"give one for each of the {x.shape[0]} examples"
+        _checks.require(
+            jnp.shape(log_weights) == x.shape[:1],
+            f"{name}.log_weights.shape",
+            jnp.shape(log_weights),
+            fix,
+        )
     return Examples(x, y, log_weights)
 
 
 def like(examples: Examples, x: XBatch) -> Any:
-    """New positions with the same conditions; an array alone if there are no conditions."""
-    return x if examples.y is None else Examples(x, examples.y)
+    """New positions with the same conditions and weights; an array alone if there are none.
+
+    If there are several positions for each example, those of example `i` are `i, i + batch, …`.
+    """
+    if examples.y is None and examples.log_weights is None:
+        return x
+    num = len(x) // len(examples.x)
+    y, log_weights = jax.tree.map(
+        lambda a: jnp.concatenate([a] * num), (examples.y, examples.log_weights)
+    )
+    return Examples(x, y, log_weights)
 
 
 def condition(energy: EnergyFn, y: jax.Array | None) -> EnergyFn:
     """The energy of each example under its own condition; any other energy as it is."""
     if not isinstance(energy, AbstractConditionalEnergy):
         return energy
-    fix = f"{type(energy).__name__} needs labels or conditions: train on batches (x, y)"
     if y is None:
-        _checks.invalid("batch", "x", fix)
+        fix = f"{type(energy).__name__} needs labels or conditions: train on batches (x, y)"
+        _checks.invalid("batch", "x", f"{fix}, with negatives that keep them")
     return energy.at_each(y)
 
 

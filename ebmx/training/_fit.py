@@ -59,12 +59,13 @@ def fit(
 
     **Raises:**
 
-    `ValueError` if the first batch is empty, of another shape or dtype, or not finite. In later
-    batches, a non-finite value makes the update be skipped and counted.
+    `ValueError` if the first batch is empty, of another shape or dtype, or not finite, or a label
+    in it is out of range. In later batches, a non-finite value makes the update be skipped and
+    counted, and so does such a label.
     """
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)
-    iterator = _checked_batches(iter(batches), shape_of(state.energy))
+    iterator = _checked_batches(iter(batches), state.energy)
     state = _own(state)
     meter = default_progress() if progress is None else progress
     history: list[np.ndarray] = []
@@ -107,12 +108,22 @@ def _jitted_step(inputs: tuple, state: TrainState) -> tuple[_Names, TrainState, 
     return _Names(tuple(metrics)), state, jnp.stack(values)
 
 
-def _checked_batches(iterator, shape):
+def _checked_batches(iterator, energy):
+    shape, num_labels = shape_of(energy), getattr(energy, "num_labels", None)
     for number, batch in enumerate(iterator):
         if number == 0:
-            x = as_examples(batch, "batches[0]", shape).x
-            _checks.finite(jax.device_get(x), "batches[0]")
+            first = as_examples(batch, "batches[0]", shape)
+            _checks.finite(jax.device_get(first.x), "batches[0]")
+            if first.y is not None:
+                _check_conditions(np.asarray(first.y), num_labels)
         yield jax.device_put(batch)
+
+
+def _check_conditions(y: np.ndarray, num_labels: int | None) -> None:
+    _checks.finite(y, "batches[0][1]")
+    if num_labels is not None and np.issubdtype(y.dtype, np.integer):
+        ok = bool(np.all((y >= 0) & (y < num_labels)))
+        _checks.require(ok, "batches[0][1]", y, f"labels are 0 to {num_labels - 1}")
 
 
 def _own(state: TrainState) -> TrainState:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._types import EnergyFn, Number, Scalar
-from ._examples import Batch, as_examples, energies
+from ._examples import Batch, as_examples, energies, mean
 from ._noise import AbstractNoise
 
 
@@ -42,7 +42,8 @@ def noise_contrastive_loss(
     real_logit = -energies(energy, real) - log_q - log_ratio
     log_q = jax.lax.stop_gradient(jax.vmap(noise.log_density)(fake.x))
     fake_logit = -energies(energy, fake) - log_q - log_ratio
-    loss = jnp.mean(jax.nn.softplus(-real_logit)) + ratio * jnp.mean(jax.nn.softplus(fake_logit))
+    missed, taken = jax.nn.softplus(-real_logit), jax.nn.softplus(fake_logit)
+    loss = mean(missed, real) + ratio * mean(taken, fake)
     right = 0.5 * (jnp.mean(real_logit > 0) + jnp.mean(fake_logit < 0))
     return loss, {"accuracy": right.astype(loss.dtype)}
 
@@ -71,8 +72,8 @@ def energy_discrepancy(
     _checks.non_negative("stabilise", stabilise)
     gap = energies(energy, real)[None] - energies(energy, fake).reshape(num, -1)
     floor = jnp.full((1, gap.shape[1]), jnp.log(jnp.asarray(stabilise, gap.dtype)))
-    loss = jnp.mean(jax.nn.logsumexp(jnp.concatenate([gap, floor]), axis=0)) - jnp.log(float(num))
-    return loss, {}
+    values = jax.nn.logsumexp(jnp.concatenate([gap, floor]), axis=0)
+    return mean(values, real) - jnp.log(float(num)), {}
 
 
 def minimum_probability_flow(
@@ -91,7 +92,7 @@ def minimum_probability_flow(
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     num = _ratio(len(real.x), len(fake.x), "Neighbours(sigma, num)")
     gap = energies(energy, real)[None] - energies(energy, fake).reshape(num, -1)
-    return jnp.mean(jnp.exp(0.5 * gap)), {}
+    return mean(jnp.mean(jnp.exp(0.5 * gap), axis=0), real), {}
 
 
 def negative_log_likelihood(
@@ -114,7 +115,7 @@ def negative_log_likelihood(
     if grid.log_weights is None:
         _checks.invalid("negatives", "x", fix)
     log_z = jax.nn.logsumexp(grid.log_weights - energies(energy, grid))
-    return jnp.mean(energies(energy, real)) + log_z, {"log_z": log_z}
+    return mean(energies(energy, real), real) + log_z, {"log_z": log_z}
 
 
 def _ratio(num: int, num_negatives: int, source: str) -> int:

@@ -1,5 +1,6 @@
 """Losses: plain functions of an energy, positives and negatives."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._types import EnergyFn, Number, Scalar
-from ._examples import Batch, as_examples, energies, mean
+from .._types import EnergyFn, Number, Scalar, Vector
+from ._examples import Batch, Examples, as_examples, energies, mean
 
 Loss = Callable[..., tuple[Scalar, dict[str, Scalar]]]
 
@@ -50,12 +51,16 @@ def contrastive_loss(
     size = mean(real_energy**2, real) + mean(fake_energy**2, fake)
     loss = mean(real_energy, real) - mean(fake_energy, fake) + alpha * size
     metrics = {
-        "real_energy_mean": jnp.mean(real_energy),
-        "fake_energy_mean": jnp.mean(fake_energy),
-        "real_energy_std": jnp.std(real_energy),
-        "fake_energy_std": jnp.std(fake_energy),
+        "real_energy_mean": mean(real_energy, real),
+        "fake_energy_mean": mean(fake_energy, fake),
+        "real_energy_std": _spread(real_energy, real),
+        "fake_energy_std": _spread(fake_energy, fake),
     }
     return loss, metrics
+
+
+def _spread(values: Vector, examples: Examples) -> Scalar:
+    return jnp.sqrt(mean((values - mean(values, examples)) ** 2, examples))
 
 
 def cross_entropy(
@@ -81,12 +86,14 @@ def cross_entropy(
         _checks.invalid("positives", "x", fix)
     fix = "give labels as whole numbers"
     _checks.require(jnp.issubdtype(real.y.dtype, jnp.integer), "y.dtype", str(real.y.dtype), fix)
+    _checks.require(real.y.ndim == 1, "y.shape", real.y.shape, f"{fix}, one for each example")
     logits = jax.vmap(logits_of)(real.x)
-    log_p = jnp.take_along_axis(
-        jax.nn.log_softmax(logits), real.y[:, None], 1, mode="fill", fill_value=jnp.nan
-    )
+    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), real.y[:, None], 1)[:, 0]
+    # out of range is NaN, which a training step notices; JAX would wrap what is negative
+    known = (real.y >= 0) & (real.y < logits.shape[1])
     right = jnp.argmax(logits, 1) == real.y
-    return -jnp.mean(log_p), {"accuracy": jnp.mean(right.astype(logits.dtype))}
+    loss = -mean(jnp.where(known, log_p, jnp.nan), real)
+    return loss, {"accuracy": mean(right.astype(logits.dtype), real)}
 
 
 class WeightedSum(eqx.Module):
@@ -120,6 +127,8 @@ def weighted_sum(*terms: tuple[float, Loss]) -> WeightedSum:
     """
     _checks.require(len(terms) > 0, "terms", terms, "give at least one pair (weight, loss)")
     for term in terms:
-        ok = len(term) == 2 and isinstance(term[0], int | float) and callable(term[1])
+        ok = isinstance(term, tuple | list) and len(term) == 2
+        ok = ok and isinstance(term[0], int | float) and math.isfinite(term[0])
+        ok = ok and callable(term[1])
         _checks.require(ok, "term", term, "give pairs (weight, loss) of a number and a function")
     return WeightedSum(tuple(loss for _, loss in terms), tuple(weight for weight, _ in terms))

@@ -83,6 +83,9 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         fix = "give 'alike', 'age' or 'energy'"
         ok = self.restart in ("alike", "age", "energy")
         _checks.require(ok, "restart", repr(self.restart), fix)
+        if self.restart != "alike" and _checks.is_concrete(self.reinit_prob):
+            fix = f"give at most 0.5 with restart='{self.restart}': some chains have twice as much"
+            _checks.require(bool(self.reinit_prob <= 0.5), "reinit_prob", self.reinit_prob, fix)
         if isinstance(self.storage, UInt8):
             _check_bounded(self.sampler, self.storage)
 
@@ -140,7 +143,10 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         return (moved if labels is None else Examples(moved, labels)), state, info
 
     def _check_labels(self, energy: EnergyFn) -> None:
-        wanted = energy.num_labels if isinstance(energy, AbstractConditionalEnergy) else None
+        conditional = isinstance(energy, AbstractConditionalEnergy)
+        wanted = energy.num_labels if conditional else None
+        fix = "chains keep labels alone: for conditions of real numbers use CD or ShortRun"
+        _checks.require(not conditional or wanted is not None, "energy.num_labels", None, fix)
         fix = f"the energy has {wanted} labels: give PCD(..., num_labels={wanted})"
         _checks.require(self.num_labels == wanted, "num_labels", self.num_labels, fix)
 

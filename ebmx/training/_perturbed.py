@@ -52,7 +52,8 @@ class Perturbed(AbstractStateless):
     def __check_init__(self):
         _checks.positive("sigma", self.sigma)
         fix = "give a number, or a vector of them"
-        _checks.require(self.sigma.ndim < 2, "sigma.shape", self.sigma.shape, fix)
+        ok = self.sigma.ndim < 2 and self.sigma.size > 0
+        _checks.require(ok, "sigma.shape", self.sigma.shape, fix)
 
     def step(
         self, energy: EnergyFn, x: Batch, state: None, *, key: Key
@@ -105,7 +106,7 @@ class NoiseSamples(AbstractStateless):
         batch = as_examples(x)
         num = self.ratio * len(batch.x)
         noise = draw_noise(self.noise, num, batch.x.shape[1:], key=key).astype(batch.x.dtype)
-        return noise, state, None
+        return like(batch, noise), state, None
 
 
 class PerturbedTwice(AbstractStateless):
@@ -129,12 +130,13 @@ class PerturbedTwice(AbstractStateless):
     ) -> tuple[Batch, None, None]:
         """Negatives `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
         del energy
-        x = as_examples(x).x
+        batch = as_examples(x)
+        x = batch.x
         once_key, twice_key = jax.random.split(key)
         scale = jnp.sqrt(self.time).astype(x.dtype)
         once = x + scale * jax.random.normal(once_key, x.shape, x.dtype)
         twice = scale * jax.random.normal(twice_key, (self.num, *x.shape), x.dtype)
-        return (once[None] + twice).reshape(-1, *x.shape[1:]), state, None
+        return like(batch, (once[None] + twice).reshape(-1, *x.shape[1:])), state, None
 
 
 class Neighbours(AbstractStateless):
@@ -158,9 +160,11 @@ class Neighbours(AbstractStateless):
     ) -> tuple[Batch, None, None]:
         """Neighbours `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
         del energy
-        x = as_examples(x).x
+        batch = as_examples(x)
+        x = batch.x
         noise = jax.random.normal(key, (self.num, *x.shape), x.dtype)
-        return (x[None] + self.sigma * noise).reshape(-1, *x.shape[1:]), state, None
+        neighbours = x[None] + self.sigma * noise
+        return like(batch, neighbours.reshape(-1, *x.shape[1:])), state, None
 
 
 class Grid(AbstractStateless):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._types import EnergyFn, Number, Scalar
 from ..energies import for_each
-from ._examples import Batch, as_examples, condition
+from ._examples import Batch, as_examples, condition, mean
 
 
 def score_matching(
@@ -27,7 +27,7 @@ def score_matching(
         curvature = jax.vmap(lambda v: jnp.sum(v * jax.jvp(gradient, (x,), (v,))[1]))(basis)
         return 0.5 * jnp.sum(gradient(x) ** 2) - jnp.sum(curvature)
 
-    return jnp.mean(for_each(one, condition(energy, batch.y), batch.x)), {}
+    return mean(for_each(one, condition(energy, batch.y), batch.x), batch), {}
 
 
 def sliced_score_matching(
@@ -49,7 +49,7 @@ def sliced_score_matching(
         gradient, product = jax.jvp(jax.grad(energy), (x,), (v,))
         return 0.5 * jnp.sum(gradient**2) - jnp.sum(v * product)
 
-    return jnp.mean(for_each(one, condition(energy, batch.y), batch.x, directions)), {}
+    return mean(for_each(one, condition(energy, batch.y), batch.x, directions), batch), {}
 
 
 def denoising_score_matching(
@@ -71,14 +71,16 @@ def denoising_score_matching(
 
     `ValueError` if the levels are neither given nor in the negatives, or shapes differ.
     """
-    x = as_examples(positives, "positives").x
+    real = as_examples(positives, "positives")
+    x = real.x
     noisy = as_examples(negatives, "negatives")
     fix = "give one perturbed example for each datum: use Perturbed(sigma)"
     _checks.require(noisy.x.shape == x.shape, "negatives.shape", noisy.x.shape, fix)
     if sigma is None:
         fix = "give sigma, or negatives of several levels"
-        _checks.require(noisy.y is not None, "sigma", None, fix)
-        scales = jnp.exp(noisy.y[:, 0]) if noisy.y is not None else jnp.ones(len(x))
+        if noisy.y is None or noisy.y.shape != (len(x), 1):
+            _checks.invalid("sigma", None, fix)
+        scales = jnp.exp(noisy.y[:, 0])
     else:
         _checks.positive("sigma", sigma)
         scales = jnp.full(len(x), sigma, x.dtype)
@@ -87,4 +89,4 @@ def denoising_score_matching(
         residual = scale * jax.grad(energy)(noisy) - (noisy - x) / scale
         return 0.5 * jnp.sum(residual**2)
 
-    return jnp.mean(for_each(one, condition(energy, noisy.y), x, noisy.x, scales)), {}
+    return mean(for_each(one, condition(energy, noisy.y), x, noisy.x, scales), real), {}

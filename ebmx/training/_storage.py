@@ -14,6 +14,10 @@ class AbstractStorage(eqx.Module):
     """From positions to what is stored, and back."""
 
     @abc.abstractmethod
+    def check(self, x: jax.Array) -> None:
+        """Check that these positions can be stored."""
+
+    @abc.abstractmethod
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         """The shape and dtype of what is stored."""
 
@@ -28,6 +32,10 @@ class AbstractStorage(eqx.Module):
 
 class FullPrecision(AbstractStorage):
     """Positions as they are."""
+
+    def check(self, x: jax.Array) -> None:
+        """Any position can be stored."""
+        del x
 
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         """The shape and dtype of what is stored."""
@@ -46,6 +54,10 @@ class FullPrecision(AbstractStorage):
 
 class BFloat16(AbstractStorage):
     """Positions in half the memory, each rounded up or down at random, so right in the mean."""
+
+    def check(self, x: jax.Array) -> None:
+        """Any position can be stored."""
+        del x
 
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         """The shape and dtype of what is stored."""
@@ -78,6 +90,13 @@ class UInt8(AbstractStorage):
 
     def __check_init__(self):
         _checks.positive("high - low", self.high - self.low, "give low < high")
+
+    def check(self, x: jax.Array) -> None:
+        """Check that these positions are within the range."""
+        fix = f"give positions in the range that is stored, [{self.low}, {self.high}]"
+        if _checks.is_concrete(x):
+            ok = bool(jnp.all((x >= self.low) & (x <= self.high)))
+            _checks.require(ok, "x", (float(jnp.min(x)), float(jnp.max(x))), fix)
 
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         """The shape and dtype of what is stored."""
