@@ -8,8 +8,12 @@ from ._checkpoint import load as load
 from ._checkpoint import save as save
 from ._classifier import Classifier as Classifier
 from ._classifier import train_classifier as train_classifier
+from ._energy_matching import TransportPairs as TransportPairs
+from ._energy_matching import transport_matching as transport_matching
 from ._examples import Examples as Examples
 from ._fit import fit as fit
+from ._improved import nearest_neighbour_entropy as nearest_neighbour_entropy
+from ._improved import sampler_divergence as sampler_divergence
 from ._jarzynski import Jarzynski as Jarzynski
 from ._jarzynski import Populations as Populations
 from ._jarzynski import WeightedChains as WeightedChains
@@ -37,6 +41,7 @@ from ._perturbed import PerturbedTwice as PerturbedTwice
 from ._progress import AbstractProgress as AbstractProgress
 from ._progress import NoProgress as NoProgress
 from ._progress import TqdmProgress as TqdmProgress
+from ._recovery import Recovery as Recovery
 from ._score_matching import denoising_score_matching as denoising_score_matching
 from ._score_matching import score_matching as score_matching
 from ._score_matching import sliced_score_matching as sliced_score_matching
@@ -46,3 +51,5 @@ from ._storage import FullPrecision as FullPrecision
 from ._storage import UInt8 as UInt8
 from ._trainer import Trainer as Trainer
 from ._trainer import TrainState as TrainState
+from ._watchdog import DivergedError as DivergedError
+from ._watchdog import Watchdog as Watchdog
