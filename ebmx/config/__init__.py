@@ -14,6 +14,7 @@ from ._config import SamplerConfig as SamplerConfig
 from ._config import default_config as default_config
 from ._config import mnist_config as mnist_config
 from ._run import Report as Report
+from ._run import frechet_judge as frechet_judge
 from ._run import sample_run as sample_run
 from ._run import train_run as train_run
 from ._toml import from_dict as from_dict

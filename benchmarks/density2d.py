@@ -1,0 +1,242 @@
+"""Which objective learns a density on the plane, and how well?
+
+Each objective on four densities that are known exactly, with the same network, and for some seeds:
+the divergence KL(truth ‖ model) in nats by quadrature on 400×400 points, its running `log Z` beside
+that of the quadrature where it has one, and the seconds. The last density is a ring of eight modes
+with weights 1:2:…:8, where the largest error of a mode's mass is reported too. `--plot` draws the
+densities learnt with the first seed.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from _common import arguments, write
+
+import ebmx
+from ebmx.data import density
+from ebmx.energies import AbstractEnergy, Box, GaussianMixture, MLPNetwork, Uniform
+from ebmx.samplers import MALA, Cycle, Independence, Langevin
+from ebmx.training import (
+    PCD,
+    Directions,
+    Grid,
+    Jarzynski,
+    Neighbours,
+    NoiseSamples,
+    NoProgress,
+    Perturbed,
+    PerturbedTwice,
+    Populations,
+    Trainer,
+    UniformNoise,
+    contrastive_loss,
+    denoising_score_matching,
+    energy_discrepancy,
+    minimum_probability_flow,
+    negative_log_likelihood,
+    noise_contrastive_loss,
+    sliced_score_matching,
+)
+
+LIMIT, POINTS, BATCH, CHUNK = 4.6, 400, 512, 100
+CORNERS = jnp.full(2, -LIMIT), jnp.full(2, LIMIT)
+CENTRES = (np.arange(POINTS) + 0.5) / POINTS * 2 * LIMIT - LIMIT
+PLANE = np.stack(np.meshgrid(CENTRES, CENTRES, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
+LOG_CELL = 2 * np.log(2 * LIMIT / POINTS)
+
+
+class FourierEnergy(AbstractEnergy):
+    """A perceptron on a point and on random waves of it."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    frequencies: jax.Array
+    network: MLPNetwork
+
+    def __init__(self, *, key: jax.Array):
+        wave_key, network_key = jax.random.split(key)
+        self.shape = (2,)
+        self.frequencies = 0.8 * jax.random.normal(wave_key, (2, 32))
+        network = MLPNetwork((66,), 1, (128, 128, 128), key=network_key)
+        # nearly flat at first, so that chains which start uniform have nearly equal weights
+        last = lambda n: n.layers[-1].weight  # noqa: E731
+        self.network = eqx.tree_at(last, network, 0.1 * last(network))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        phase = x @ jax.lax.stop_gradient(self.frequencies)
+        return self.network(jnp.concatenate([x / 2, jnp.sin(phase), jnp.cos(phase)]))[0]
+
+
+class Modes(eqx.Module):
+    """Eight modes of weights 1:2:…:8 on a ring."""
+
+    mixture: GaussianMixture
+
+    def __init__(self):
+        angle = np.arange(8) * np.pi / 4
+        means = 2 * np.sqrt(2) * np.stack([np.cos(angle), np.sin(angle)], -1)
+        self.mixture = GaussianMixture(means, 0.35, np.arange(1.0, 9.0))
+
+    def log_density(self, x: jax.Array) -> jax.Array:
+        return -self.mixture(x)
+
+    def sample(self, num: int, *, key: jax.Array) -> jax.Array:
+        return jax.vmap(lambda k: self.mixture.sample(key=k))(jax.random.split(key, num))
+
+
+def objectives() -> dict[str, tuple[Any, Any, bool, float]]:
+    """For each name: negatives, loss, whether the energy is confined to the box, and a share of
+    the updates."""
+    noise = UniformNoise(-LIMIT, LIMIT)
+    everywhere = Independence(Uniform(*CORNERS))
+    mixing = Cycle((MALA(0.02), everywhere))
+    nce = eqx.Partial(noise_contrastive_loss, noise=noise)
+    dsm = eqx.Partial(denoising_score_matching, sigma=jnp.asarray(0.05))
+    langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
+    return {
+        "likelihood by quadrature": (Grid(*CORNERS, 100), negative_log_likelihood, False, 1.0),
+        "Jarzynski, MALA": (
+            Jarzynski(MALA(0.02), 10, 2048, 1024, noise), contrastive_loss, True, 1.0
+        ),
+        "Jarzynski, MALA and jumps": (
+            Jarzynski(mixing, 6, 2048, 1024, noise), contrastive_loss, True, 1.0
+        ),
+        "PCD, MALA and jumps": (PCD(mixing, 6, 4096, 0.0, noise), contrastive_loss, True, 2.0),
+        "PCD, Langevin": (PCD(langevin, 20, 4096, 0.05, noise), contrastive_loss, False, 1.0),
+        "noise-contrastive": (NoiseSamples(noise, 4), nce, False, 3.0),
+        "energy discrepancy": (PerturbedTwice(0.25, 16), energy_discrepancy, False, 1.0),
+        "denoising": (Perturbed(0.05), dsm, False, 4.0),
+        "sliced score matching": (Directions(), sliced_score_matching, False, 3.0),
+        "probability flow": (Neighbours(0.3, 4), minimum_probability_flow, False, 2.0),
+    }  # fmt: skip
+
+
+def truths() -> dict[str, Any]:
+    names = ("8gaussians", "rings", "checkerboard", "2spirals")
+    return {name: density(name) for name in names} | {"modes 1:…:8": Modes()}
+
+
+def log_densities(energy: Any) -> tuple[np.ndarray, float]:
+    """The model's log densities on the plane, and its `log Z`, by quadrature."""
+    parts = [np.asarray(ebmx.energy(energy, part)) for part in np.array_split(PLANE, 10)]
+    values = np.concatenate(parts).astype(np.float64)
+    log_z = float(np.logaddexp.reduce(-values) + LOG_CELL)
+    return -values - log_z, log_z
+
+
+def truth_on_the_plane(truth: Any) -> np.ndarray:
+    values = np.asarray(jax.jit(jax.vmap(truth.log_density))(PLANE), np.float64)
+    return values - np.logaddexp.reduce(values) - LOG_CELL
+
+
+def divergence(truth: np.ndarray, model: np.ndarray) -> float:
+    seen = np.isfinite(truth)
+    return float(np.sum(np.exp(truth[seen] + LOG_CELL) * (truth[seen] - model[seen])))
+
+
+def mass_error(truth: Modes, model: np.ndarray) -> float:
+    """The largest error of the mass around a mode."""
+    means = np.asarray(truth.mixture.means)
+    nearest = np.argmin(((PLANE[:, None] - means[None]) ** 2).sum(-1), 1)
+    masses = np.bincount(nearest, np.exp(model + LOG_CELL), 8)
+    return float(np.abs(masses - np.arange(1, 9) / 36).max())
+
+
+def batches(truth: Any, key: jax.Array) -> Iterator[np.ndarray]:
+    draw = eqx.filter_jit(lambda key: truth.sample(BATCH * CHUNK, key=key))
+    number = 0
+    while True:
+        yield from np.asarray(draw(jax.random.fold_in(key, number))).reshape(CHUNK, BATCH, 2)
+        number += 1
+
+
+def learn(truth: Any, objective: tuple, updates: int, seed: int) -> dict[str, Any]:
+    negatives, loss, boxed, share = objective
+    model_key, chain_key, data_key, fit_key = jax.random.split(jax.random.key(seed), 4)
+    energy = FourierEnergy(key=model_key)
+    model: Any = Box(energy, *CORNERS) if boxed else energy
+    num_steps = int(updates * share)
+    schedule = optax.cosine_decay_schedule(2e-3, num_steps)
+    optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    trainer = Trainer(optim, negatives, loss, ema_decay=0.99)
+    begin = time.perf_counter()
+    state, _ = ebmx.fit(
+        trainer, trainer.init(model, shape=(2,), key=chain_key), batches(truth, data_key),
+        num_steps=num_steps, key=fit_key, progress=NoProgress(),
+    )  # fmt: skip
+    seconds = time.perf_counter() - begin
+    model_density, _ = log_densities(state.ema)
+    row: dict[str, Any] = {
+        "kl": divergence(truth_on_the_plane(truth), model_density), "seconds": seconds,
+    }  # fmt: skip
+    if isinstance(state.negatives_state, Populations):
+        # the chains were last weighed under the energy before the last update
+        row["log_z_error"] = abs(
+            float(state.negatives_state.log_z) - log_densities(state.energy)[1]
+        )
+    if isinstance(truth, Modes):
+        row["mass_error"] = mass_error(truth, model_density)
+    return row | {"density": model_density}
+
+
+def plot(path: Path, pictures: dict[tuple[str, str], np.ndarray]) -> None:
+    from matplotlib.figure import Figure
+
+    columns = list(dict.fromkeys(name for _, name in pictures))
+    rows = list(dict.fromkeys(name for name, _ in pictures))
+    size = (2.2 * len(columns) + 1, 2.2 * len(rows) + 0.6)
+    figure = Figure(figsize=size, layout="constrained", dpi=90)
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            axis = grid[i, j]
+            picture = pictures[row, column].reshape(POINTS, POINTS).T
+            axis.imshow(np.exp(picture), origin="lower", cmap="viridis")
+            axis.set(xticks=[], yticks=[])
+            if i == 0:
+                axis.set_title(column)
+            if j == 0:
+                axis.set_ylabel(row, fontsize=8)
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--updates", type=int, default=4000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--objective", default="", help="those whose name holds this")
+    parser.add_argument("--density", default="", help="those whose name holds this")
+    parser.add_argument("--plot", type=Path, help="write pictures of the densities to this file")
+    options = parser.parse_args()
+    chosen = {n: t for n, t in truths().items() if options.density in n}
+    pictures = {("truth", name): truth_on_the_plane(truth) for name, truth in chosen.items()}
+    table: dict[str, dict[str, Any]] = {}
+    for name, objective in objectives().items():
+        if options.objective not in name:
+            continue
+        table[name] = {}
+        for where, truth in chosen.items():
+            rows = [learn(truth, objective, options.updates, s) for s in range(options.seeds)]
+            pictures[name, where] = rows[0].pop("density")
+            for row in rows:
+                row.pop("density", None)
+            median: Callable = lambda k, rows=rows: statistics.median(r[k] for r in rows)  # noqa: E731
+            summary = {key: median(key) for key in rows[0]}
+            summary["worst_kl"] = max(row["kl"] for row in rows)
+            table[name][where] = summary | {"seeds": rows}
+            words = "  ".join(f"{key} {value:.4g}" for key, value in summary.items())
+            print(f"{name:28s}{where:14s}{words}", flush=True)
+    if options.plot:
+        plot(options.plot, pictures)
+    write(options.json, {"updates": options.updates, "table": table})
+
+
+if __name__ == "__main__":
+    main()
