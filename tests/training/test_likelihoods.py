@@ -1,0 +1,203 @@
+"""Losses on energies alone: their formulas in NumPy, and normalisers that are learnt."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.special
+import scipy.stats
+from closed_forms import Precise, Wells, quantiles
+from helpers import points
+
+from ebmx.energies import Gaussian, Normalised
+from ebmx.training import (
+    Examples,
+    GaussianNoise,
+    Grid,
+    Neighbours,
+    NoiseSamples,
+    PerturbedTwice,
+    Trainer,
+    UniformNoise,
+    energy_discrepancy,
+    fit,
+    minimum_probability_flow,
+    negative_log_likelihood,
+    noise_contrastive_loss,
+)
+
+X, OTHERS = points(3, (2,)), points(6, (2,), seed=1, scale=2.0)
+MEAN, SPREAD = jnp.array([0.5, -0.2]), jnp.array([0.7, 1.5])
+GAUSSIAN = Gaussian(MEAN, SPREAD)
+NOISE = GaussianNoise(0.3, 1.2)
+
+
+def log_density(x, mean, scale):
+    return scipy.stats.norm(np.asarray(mean), np.asarray(scale)).logpdf(np.asarray(x)).sum(-1)
+
+
+def gaps():
+    """`E(x) - E(x')` of each of the three data and its two negatives, `(2, 3)`."""
+    real, fake = (-log_density(x, MEAN, jnp.sqrt(SPREAD)) for x in (X, OTHERS))
+    return real - fake.reshape(2, 3)
+
+
+def test_noise_contrastive_loss_agrees_with_numpy():
+    energy = Normalised(GAUSSIAN, GAUSSIAN.log_z)
+    real, fake = (
+        log_density(x, MEAN, jnp.sqrt(SPREAD)) - log_density(x, 0.3, 1.2) - math.log(2)
+        for x in (X, OTHERS)
+    )
+    loss, metrics = noise_contrastive_loss(energy, X, OTHERS, noise=NOISE)
+    want = -np.mean(scipy.special.log_expit(real)) - 2 * np.mean(scipy.special.log_expit(-fake))
+    np.testing.assert_allclose(loss, want, rtol=1e-5)
+    right = 0.5 * (np.mean(real > 0) + np.mean(fake < 0))
+    np.testing.assert_allclose(metrics["accuracy"], right, rtol=1e-6)
+
+
+@pytest.mark.parametrize("stabilise", [0.0, 1.0, 2.5])
+def test_energy_discrepancy_agrees_with_numpy(stabilise):
+    @eqx.filter_jit
+    @eqx.filter_value_and_grad
+    def loss(energy):
+        return energy_discrepancy(energy, X, OTHERS, stabilise=stabilise)[0]
+
+    value, gradient = loss(GAUSSIAN)
+    want = np.mean(np.log(stabilise / 2 + np.mean(np.exp(gaps()), 0)))
+    np.testing.assert_allclose(value, want, rtol=1e-5)
+    assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
+
+
+def test_probability_flow_agrees_with_numpy():
+    loss, _ = minimum_probability_flow(GAUSSIAN, X, OTHERS)
+    np.testing.assert_allclose(loss, np.mean(np.exp(0.5 * gaps())), rtol=1e-5)
+
+
+def test_likelihood_agrees_with_scipy_on_the_plane(getkey):
+    grid, _, _ = Grid(jnp.full(2, -9.0), jnp.full(2, 9.0), 120).step(None, X, None, key=getkey())
+    loss, metrics = negative_log_likelihood(GAUSSIAN, X, grid)
+    np.testing.assert_allclose(metrics["log_z"], GAUSSIAN.log_z, rtol=1e-5)
+    np.testing.assert_allclose(loss, -np.mean(log_density(X, MEAN, SPREAD**0.5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [energy_discrepancy, minimum_probability_flow])
+def test_a_constant_in_the_energy_changes_nothing(loss):
+    shifted = loss(Normalised(GAUSSIAN, 3.0), X, OTHERS)[0]
+    np.testing.assert_allclose(shifted, loss(GAUSSIAN, X, OTHERS)[0], rtol=1e-5)
+
+
+def test_the_best_constant_for_noise_contrast_is_the_normaliser():
+    data = jnp.asarray(np.sqrt(0.6) * quantiles(2000))[:, None]
+    noise = jnp.asarray(1.5 * quantiles(6000))[:, None]
+
+    @jax.jit
+    @jax.grad
+    def slope(constant):
+        energy = Normalised(Precise((1,), jnp.array(1 / 0.6), jnp.array(0.0)), constant)
+        return noise_contrastive_loss(energy, data, noise, noise=GaussianNoise(0.0, 1.5))[0]
+
+    exact = 0.5 * math.log(2 * math.pi * 0.6)
+    below, at, above = (float(slope(jnp.asarray(exact + d))) for d in (-0.2, 0.0, 0.2))
+    assert below < 0 < above
+    assert abs(at) < 0.01 * above
+
+
+def test_noise_contrast_learns_the_normaliser(getkey):
+    data = np.float32(0.8 * quantiles(512) + 0.5)[:, None]
+    noise = GaussianNoise(0.0, 2.0)
+    loss = eqx.Partial(noise_contrastive_loss, noise=noise)
+    optim = optax.adam(optax.cosine_decay_schedule(0.05, 400))
+    trainer = Trainer(optim, NoiseSamples(noise, 2), loss)
+    state = trainer.init(Normalised(Gaussian(jnp.zeros(1), 2.0), 3.0), key=getkey())
+    state, history = fit(trainer, state, (data for _ in range(400)), num_steps=400, key=getkey())
+    gaussian = state.energy.energy
+    np.testing.assert_allclose(gaussian.mean, 0.5, atol=0.05)
+    np.testing.assert_allclose(gaussian.variance, 0.64, rtol=0.1)
+    np.testing.assert_allclose(state.energy.constant, gaussian.log_z, atol=0.04)
+    assert "acceptance" not in history  # there are no chains
+    assert history["accuracy"][-1] > 0.5
+
+
+def test_data_outside_of_the_noise_does_no_harm():
+    @jax.jit
+    @jax.value_and_grad
+    def loss(constant):
+        energy, data = Precise((1,), jnp.array(1.0), constant), jnp.array([[0.5], [3.0]])
+        return noise_contrastive_loss(energy, data, jnp.zeros((2, 1)), noise=UniformNoise())[0]
+
+    assert np.all(np.isfinite(loss(jnp.array(0.0))))
+
+
+SOURCES = {
+    "noise-contrastive": (
+        eqx.Partial(noise_contrastive_loss, noise=NOISE),
+        NoiseSamples(NOISE, 2),
+    ),
+    "energy-discrepancy": (energy_discrepancy, PerturbedTwice(0.3, 3)),
+    "probability-flow": (minimum_probability_flow, Neighbours(0.4, 2)),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_conditional_energy_is_judged_label_by_label(name, getkey):
+    loss, source = SOURCES[name]
+    wells = Wells(points(2, (2,)), jnp.array([1.0, 2.0]))
+    y = jnp.array([1, 0, 1])
+    negatives, _, _ = source.step(wells, (X, y), None, key=getkey())
+    got, _ = eqx.filter_jit(loss)(wells, (X, y), negatives)
+    x = np.asarray(negatives.x).reshape(-1, 3, 2)
+    one = eqx.filter_jit(lambda label, *batches: loss(wells.at(label), *batches)[0])
+    alone = [one(y[i], X[i : i + 1], jnp.asarray(x[:, i])) for i in range(3)]
+    np.testing.assert_allclose(got, np.mean(alone), rtol=1e-5)
+
+
+class Odd(eqx.Module):
+    """Noise that cannot say how likely it is."""
+
+    def sample(self, shape, *, key):
+        return jax.random.normal(key, shape)
+
+
+BAD = {
+    "no log density": (
+        lambda: noise_contrastive_loss(GAUSSIAN, X, X, noise=Odd()),
+        r"noise=Odd: give a noise with a log_density, such as UniformNoise",
+    ),
+    "noise": (
+        lambda: noise_contrastive_loss(GAUSSIAN, X, OTHERS[:4], noise=NOISE),
+        r"negatives\.shape=\(4,\): give a multiple of the 3 positives: use NoiseSamples",
+    ),
+    "discrepancy": (
+        lambda: energy_discrepancy(GAUSSIAN, X, OTHERS[:4]),
+        r"negatives\.shape=\(4,\): give a multiple of the 3 positives: use PerturbedTwice",
+    ),
+    "flow": (
+        lambda: minimum_probability_flow(GAUSSIAN, X, OTHERS[:5]),
+        r"negatives\.shape=\(5,\): give a multiple of the 3 positives: use Neighbours",
+    ),
+    "stabilise": (
+        lambda: energy_discrepancy(GAUSSIAN, X, X, stabilise=-0.1),
+        r"stabilise=-0\.1: give a finite number of at least 0",
+    ),
+    "no weights": (
+        lambda: negative_log_likelihood(GAUSSIAN, X, X),
+        r"negatives=x: the points of a grid need the volume of their cells: use Grid",
+    ),
+    "no labels": (
+        lambda: negative_log_likelihood(
+            Wells(points(2, (2,)), jnp.ones(2)), Examples(X, jnp.array([0, 1, 0])), OTHERS
+        ),
+        r"negatives=x: the points of a grid",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_refused(name):
+    call, match = BAD[name]
+    with pytest.raises(ValueError, match=f"^{match}"):
+        call()

@@ -1,0 +1,282 @@
+"""What all objectives share: the truth is their optimum, and they are means over data."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+from closed_forms import Levels, Precise, Wells, products, quantiles
+from helpers import double, points
+
+from ebmx.energies import JEM, AbstractEnergy
+from ebmx.training import (
+    Directions,
+    Examples,
+    GaussianNoise,
+    Grid,
+    Neighbours,
+    NoiseSamples,
+    NoNegatives,
+    Perturbed,
+    PerturbedTwice,
+    contrastive_loss,
+    cross_entropy,
+    denoising_score_matching,
+    energy_discrepancy,
+    minimum_probability_flow,
+    negative_log_likelihood,
+    noise_contrastive_loss,
+    score_matching,
+    sliced_score_matching,
+    weighted_sum,
+)
+
+VARIANCE, SIGMA, TIME, WIDE = 0.6, 0.5, 0.4, 1.5
+NOISE = GaussianNoise(0.0, WIDE)
+
+
+def column(values):
+    return jnp.asarray(values.reshape(-1, 1))
+
+
+def pairs(num, step):
+    """All pairs of `num` data and `num` perturbations of standard deviation `step`."""
+    x, noise = products(np.sqrt(VARIANCE) * quantiles(num), step * quantiles(num))
+    return x, x + noise
+
+
+def data(num=200):
+    return column(np.sqrt(VARIANCE) * quantiles(num))
+
+
+def twice(num=40, per_datum=201):
+    x, once = pairs(num, math.sqrt(TIME))
+    negatives = once[None] + math.sqrt(TIME) * quantiles(per_datum)[:, None]
+    return column(x), column(negatives)
+
+
+def grid():
+    box = Grid(jnp.array([-9.0]), jnp.array([9.0]), 400)
+    return box.step(None, jnp.zeros((1, 1)), None, key=jax.random.key(0))[0]
+
+
+def two(values):
+    return column(values[0]), column(values[1])
+
+
+# closed forms as functions of the precision `a`
+
+
+def exact_discrepancy(a):
+    # E(x) of the data, and log ∫ N(x; y, t) exp(-a x²/2) dx with y the data with noise
+    spread = (VARIANCE + TIME) / (1 + a * TIME)
+    return 0.5 * a * VARIANCE - 0.5 * math.log(1 + a * TIME) - 0.5 * a * spread
+
+
+def exact_flow(a):
+    return (1 + 0.5 * a * SIGMA**2 * (1 - 0.5 * a * VARIANCE)) ** -0.5
+
+
+def exact_contrast(a, ratio=3):
+    p, q = scipy.stats.norm(0, math.sqrt(VARIANCE)).pdf, scipy.stats.norm(0, WIDE).pdf
+    model = scipy.stats.norm(0, a**-0.5).pdf
+
+    def integrand(x):
+        share = model(x) / (model(x) + ratio * q(x))
+        return -p(x) * math.log(share) - ratio * q(x) * math.log1p(-share)
+
+    return scipy.integrate.quad(integrand, -9, 9)[0]
+
+
+# of each objective: the loss, the two batches, the best precision, the value at a precision, and
+# how far from it numbers in the place of samples are
+GAUSSIAN = {
+    "score-matching": (
+        score_matching,
+        lambda: (data(), data()),
+        1 / VARIANCE,
+        lambda a: 0.5 * a**2 * VARIANCE - a,
+        1e-9,
+    ),
+    "sliced": (
+        sliced_score_matching,
+        lambda: (data(), -jnp.ones((200, 1))),
+        1 / VARIANCE,
+        lambda a: 0.5 * a**2 * VARIANCE - a,
+        1e-9,
+    ),
+    "denoising": (
+        eqx.Partial(denoising_score_matching, sigma=SIGMA),
+        lambda: two(pairs(60, SIGMA)),
+        1 / (VARIANCE + SIGMA**2),
+        lambda a: 0.5 * (SIGMA**2 * a**2 * VARIANCE + (SIGMA**2 * a - 1) ** 2),
+        1e-9,
+    ),
+    "noise-contrastive": (
+        eqx.Partial(noise_contrastive_loss, noise=NOISE),
+        lambda: (data(1000), column(WIDE * quantiles(3000))),
+        1 / VARIANCE,
+        exact_contrast,
+        2e-3,
+    ),
+    "energy-discrepancy": (
+        eqx.Partial(energy_discrepancy, stabilise=0.0),
+        twice,
+        1 / VARIANCE,
+        exact_discrepancy,
+        2e-3,
+    ),
+    "probability-flow": (
+        minimum_probability_flow,
+        lambda: two(pairs(300, SIGMA)),
+        1 / VARIANCE,
+        exact_flow,
+        1e-3,
+    ),
+    "likelihood": (
+        negative_log_likelihood,
+        lambda: (data(), grid()),
+        1 / VARIANCE,
+        lambda a: 0.5 * a * VARIANCE + 0.5 * math.log(2 * math.pi / a),
+        1e-6,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_the_loss_of_a_gaussian_is_least_at_the_truth(name):
+    loss, batches, best, exact, error = GAUSSIAN[name]
+    with jax.enable_x64(True):
+        positives, negatives = batches()
+
+        @jax.jit
+        @jax.value_and_grad
+        def of_precision(a):
+            log_z = 0.5 * jnp.log(2 * jnp.pi / a)
+            return double(loss)(Precise((1,), a, log_z), positives, negatives)[0]
+
+        precisions = np.array([0.6, 1.0, 1.5]) * best
+        results = np.array([of_precision(jnp.asarray(a)) for a in precisions])
+    np.testing.assert_allclose(
+        results[:, 0], [exact(a) for a in precisions], rtol=error, atol=error
+    )
+    below, at, above = results[:, 1]
+    assert below < 0 < above
+    assert abs(at) <= 10 * error * min(-below, above) + 1e-9
+
+
+class Curved(AbstractEnergy):
+    """A small energy without symmetries, whose Hessian depends on its parameters."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    inner: jax.Array
+    outer: jax.Array
+    precision: jax.Array
+
+    def __call__(self, x):
+        bent = self.outer @ jnp.tanh(self.inner @ x)
+        return bent + 0.5 * jnp.sum(self.precision * x**2)
+
+
+def curved():
+    outer = points(3, (), seed=2)
+    return Curved((2,), points(3, (2,), seed=1), outer, jnp.array([0.5, 2.0]))
+
+
+class Logits(eqx.Module):
+    weight: jax.Array
+
+    def __call__(self, x):
+        return self.weight @ jnp.concatenate([x, x**2])
+
+
+NUM = 4
+X, Y = points(NUM, (2,), seed=4), jnp.array([0, 2, 1, 2])
+LEVELS = Perturbed(jnp.array([0.3, 1.0]))
+PLANE = Grid(jnp.full(2, -3.0), jnp.full(2, 3.0), 5)
+WELLS = Wells(points(3, (2,), seed=5), jnp.array([1.0, 2.0, 0.5]))
+HYBRID = JEM(Logits(points(3, (4,), seed=6)), (2,))
+both = weighted_sum((1.0, contrastive_loss), (0.5, cross_entropy))
+# of each objective: the loss, the source of negatives, the energy, the positives
+OBJECTIVES = {
+    "score-matching": (score_matching, NoNegatives(), curved(), X),
+    "sliced": (sliced_score_matching, Directions(), curved(), X),
+    "denoising": (
+        eqx.Partial(denoising_score_matching, sigma=SIGMA),
+        Perturbed(SIGMA),
+        curved(),
+        X,
+    ),
+    "levels": (denoising_score_matching, LEVELS, Levels([0.3, 1.0], [1.0, 0.5]), X[:, :1]),
+    "noise-contrastive": (
+        eqx.Partial(noise_contrastive_loss, noise=NOISE),
+        NoiseSamples(NOISE, 3),
+        curved(),
+        X,
+    ),
+    "energy-discrepancy": (energy_discrepancy, PerturbedTwice(TIME, 3), curved(), X),
+    "probability-flow": (minimum_probability_flow, Neighbours(0.5, 2), curved(), X),
+    "likelihood": (negative_log_likelihood, PLANE, curved(), X),
+    "contrastive": (
+        eqx.Partial(contrastive_loss, alpha=0.1),
+        Neighbours(1.0, 1),
+        curved(),
+        X,
+    ),
+    "contrastive-labels": (contrastive_loss, Neighbours(1.0, 1), WELLS, Examples(X, Y)),
+    "score-matching-labels": (score_matching, NoNegatives(), WELLS, Examples(X, Y)),
+    "hybrid": (both, Neighbours(1.0, 1), HYBRID, Examples(X, Y)),
+}
+each = pytest.mark.parametrize("name", OBJECTIVES)
+
+
+def negatives_of(source, energy, positives):
+    return source.step(energy, positives, None, key=jax.random.key(3))[0]
+
+
+@each
+def test_gradients_agree_with_finite_differences(name):
+    loss, source, energy, positives = OBJECTIVES[name]
+    negatives = negatives_of(source, energy, positives)
+    with jax.enable_x64(True):
+        positives, negatives = double((positives, negatives))
+        parameters, static = eqx.partition(double(energy), eqx.is_inexact_array)
+        flat, unravel = jax.flatten_util.ravel_pytree(parameters)
+
+        @jax.jit
+        @jax.value_and_grad
+        def of_parameters(flat):
+            return double(loss)(eqx.combine(unravel(flat), static), positives, negatives)[0]
+
+        direction = jnp.asarray(np.random.default_rng(7).normal(size=flat.shape))
+        gradient = float(of_parameters(flat)[1] @ direction)
+        forth, back = (float(of_parameters(flat + h * direction)[0]) for h in (1e-5, -1e-5))
+    assert abs(gradient) > 1e-3
+    np.testing.assert_allclose((forth - back) / 2e-5, gradient, rtol=1e-6, atol=1e-8)
+
+
+def doubled(batch, num):
+    """A batch with each datum twice; of `num` negatives for each datum, in their order."""
+
+    def double_leaf(a):
+        wide = a.reshape(num, -1, *a.shape[1:])
+        return jnp.concatenate([wide, wide], 1).reshape(-1, *a.shape[1:])
+
+    return jax.tree.map(double_leaf, batch)
+
+
+@each
+def test_the_scale_does_not_depend_on_the_batch_size(name):
+    loss, source, energy, positives = OBJECTIVES[name]
+    negatives = negatives_of(source, energy, positives)
+    per_datum = max(jax.tree.leaves(negatives)[0].shape[0] // NUM, 1)
+    more = negatives if name == "likelihood" else doubled(negatives, per_datum)
+    call = eqx.filter_jit(lambda *batches: loss(energy, *batches)[0])
+    value = call(positives, negatives)
+    np.testing.assert_allclose(call(doubled(positives, 1), more), value, rtol=2e-5)
+    assert value.shape == ()
+    assert np.isfinite(value)
