@@ -31,7 +31,7 @@ def normed(norm):
     """A factory of a frozen residual energy whose norm has seen a batch."""
 
     def make(key):
-        energy, state = resnet((4, 3, 4), (4,), norm=norm, key=key)
+        energy, state = resnet((4, 3, 4), (4,), norm=norm, strides=1, key=key)
         x = 1 + points(5, (4, 3, 4), scale=2.0)
         return freeze(energy, eqx.filter_jit(advance)(energy, state, x))
 

@@ -205,7 +205,7 @@ def test_group_norm_never_normalises_a_channel_alone(channels):
 
 @pytest.mark.parametrize("norm", ["batch", "spectral"])
 def test_training_moves_parameters_and_the_state_of_the_norm(norm, getkey):
-    energy, norm_state = make(norm, getkey)
+    energy, norm_state = make(norm, getkey, strides=1)
     sampler = Langevin(1.0, grad_clip=3.0, bounds=(-1.0, 1.0))
     trainer = Trainer(optax.sgd(0.1), PCD(sampler, num_steps=2, capacity=8))
     state = trainer.init(energy, norm_state, key=getkey())
