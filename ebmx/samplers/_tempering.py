@@ -25,10 +25,10 @@ class Ladder(NamedTuple):
     accepted: jax.Array
     """The sum of the swap acceptances of each pair of neighbouring rungs, `(rungs - 1,)`."""
     attempted: jax.Array
-    rising: jax.Array
-    """For each rung, whether its replica was last at the bottom, and not at the top."""
+    leg: jax.Array
+    """For each rung, what its replica does: 0 has not been at the bottom yet, 1 goes up, 2 down."""
     round_trips: jax.Array
-    """How often a replica has come from the bottom to the top and back."""
+    """How often a replica has come from the bottom to the top and back to the bottom."""
 
     @property
     def swap_rates(self) -> jax.Array:
@@ -89,7 +89,7 @@ class ReplicaExchange(AbstractSampler[Ladder]):
             step=jnp.zeros((), jnp.int32),
             accepted=jnp.zeros(rungs - 1, self.temperatures.dtype),
             attempted=jnp.zeros(rungs - 1, jnp.int32),
-            rising=jnp.arange(rungs) == 0,
+            leg=(jnp.arange(rungs) == 0).astype(jnp.int32),
             round_trips=jnp.zeros((), jnp.int32),
         )
 
@@ -114,14 +114,14 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         factor = self.temperatures[source] / self.temperatures
         inner = _retemper(jax.tree.map(lambda leaf: leaf[source], inner), factor)
         replicas = replicas[source]
-        rising, trips = _follow(state.rising[source])
+        leg, trips = _follow(state.leg[source])
         ladder = Ladder(
             upper=replicas[1:],
             states=inner,
             step=state.step + 1,
             accepted=state.accepted + (tried * acceptance).astype(state.accepted.dtype),
             attempted=state.attempted + tried,
-            rising=rising,
+            leg=leg,
             round_trips=state.round_trips + trips,
         )
         info = jax.tree.map(lambda leaf: leaf[0], infos)
@@ -157,15 +157,14 @@ def _permutation(swapped: jax.Array) -> jax.Array:
     return jnp.arange(len(from_above)) + from_above - from_below
 
 
-def _follow(rising: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Turn replicas round at both ends; one that falls onto the bottom has made a round trip.
+def _follow(leg: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Turn replicas round at both ends; one that arrives at the bottom has made a round trip.
 
-    Replicas count as rising from their first visit of the bottom. One that was at the top first
-    arrives at the bottom as half a trip, which is counted as one: a difference of at most the
-    number of rungs in all.
+    A replica sets out from its first visit of the bottom: half trips before that do not count.
     """
-    trips = (~rising[0]).astype(jnp.int32)
-    return rising.at[0].set(True).at[-1].set(False), trips
+    trips = (leg[0] == 2).astype(jnp.int32)
+    top = jnp.where(leg[-1] == 0, 0, 2)
+    return leg.at[0].set(1).at[-1].set(top), trips
 
 
 def _retemper(states: Any, factor: jax.Array) -> Any:

@@ -55,18 +55,30 @@ def test_swaps_are_a_permutation():
         np.testing.assert_array_equal(_permutation(jnp.array(swapped)), source)
 
 
-def test_a_replica_that_goes_up_and_down_makes_one_trip():
-    rising, total = jnp.array([True, False, False]), 0
-    counts = []
-    swaps = [[1, 0, 2], [0, 2, 1], [0, 2, 1], [1, 0, 2], [1, 0, 2], [1, 0, 2]]
+def follow(swaps):
+    """The legs of the replicas and the count of trips after each permutation of three rungs."""
+    leg, total, counts = jnp.array([1, 0, 0]), 0, []
     for source in swaps:
-        rising, trips = _follow(rising[jnp.array(source)])
+        leg, trips = _follow(leg[jnp.array(source)])
         total += int(trips)
         counts.append(total)
-    # the replica of rung 1 falls down at once and is rising thereafter; the one that began at the
-    # bottom is at the top after two swaps and back at the bottom after four
-    assert counts == [1, 1, 1, 2, 2, 2]
-    np.testing.assert_array_equal(rising, [True, True, False])
+    return leg, counts
+
+
+STAY, LOW, HIGH = [0, 1, 2], [1, 0, 2], [0, 2, 1]
+
+
+def test_a_replica_that_goes_up_and_down_makes_one_trip():
+    leg, counts = follow([LOW, HIGH, STAY, HIGH, LOW, STAY])
+    assert counts == [0, 0, 0, 0, 1, 1]
+    # the one of rung 1 came down to the bottom and went up to rung 1, the last never moved
+    np.testing.assert_array_equal(leg, [1, 1, 0])
+
+
+def test_half_a_trip_is_none():
+    # from the top to the bottom: half a trip; up to rung 1 and back: none; to the top and back: one
+    _, counts = follow([HIGH, LOW, LOW, LOW, LOW, HIGH, HIGH, LOW])
+    assert counts == [0, 0, 0, 0, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("inner", [MALA(0.25), HMC(0.4, 2)])
@@ -76,9 +88,9 @@ def test_what_a_replica_remembers_is_of_its_own_temperature(inner, getkey):
     state = sampler.init(MODES, x, key=key)
     step = jax.jit(lambda x, state, key: sampler.step(MODES, x, state, key=key))
     for i in range(6):
-        before = np.asarray(state.rising)
+        before = np.asarray(state.leg)
         x, state, info = step(x, state, jax.random.fold_in(key, i))
-        swaps += int(not np.array_equal(before, state.rising))
+        swaps += int(not np.array_equal(before, state.leg))
         replicas = jnp.concatenate([x[None], state.upper])
         energy, gradient = jax.vmap(jax.value_and_grad(MODES))(replicas)
         temperature = np.array([1.0, 1.5, 2.0])
