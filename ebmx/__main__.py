@@ -1,4 +1,4 @@
-"""The command line: `ebmx train` and `ebmx sample`."""
+"""The command line: `ebmx train`, `ebmx sample` and `ebmx config`."""
 
 import dataclasses
 import sys
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("the command line needs tyro: pip install 'ebmx[cli]'", file=sys.stderr)
         return 2
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"train": _train, "sample": _sample}
+    commands = {"train": _train, "sample": _sample, "config": _config}
     if not arguments or arguments[0] not in commands:
         print(_USAGE, file=sys.stdout if arguments[:1] in (["-h"], ["--help"]) else sys.stderr)
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
@@ -26,21 +26,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-_USAGE = """usage: ebmx train [DATA] [options]     train an energy and draw it; default: digits
-       ebmx sample RUN [options]     draw samples of a trained run
-`ebmx train --help` and `ebmx sample --help` list the options."""
+_USAGE = """usage: ebmx train [DATA] [--recipe NAME] [options]     train an energy and draw it
+       ebmx sample RUN [options]                      draw samples of a trained run
+       ebmx config show [--recipe NAME]               print a config and what it means
+       ebmx config check FILE                         say whether a config can be run
+DATA is digits if not given. `ebmx train --help` and `ebmx sample --help` list the options."""
 
 
 def _train(tyro, arguments: list[str]) -> int:
-    from .config import RunConfig, default_config, train_run
+    from .config import RunConfig, default_config, forget_unread, recipe, train_run
 
-    data = "digits"
+    name, arguments = _take("--recipe", arguments)
+    data = None
     if arguments and not arguments[0].startswith("-"):
         data, *arguments = arguments
-    config = tyro.cli(
-        RunConfig, prog="ebmx train [DATA]", args=arguments, default=default_config(data)
-    )
-    report = train_run(config)
+    base = default_config(data or "digits") if name is None else recipe(name)
+    if data is not None:
+        base = dataclasses.replace(base, data=dataclasses.replace(base.data, name=data))
+    prog = "ebmx train [DATA] [--recipe NAME]"
+    config = tyro.cli(RunConfig, prog=prog, args=arguments, default=base)
+    report = train_run(forget_unread(config, base))
     how = "interrupted after" if report.interrupted else "trained for"
     print(f"{how} {report.num_updates} updates in {report.seconds:.1f} s")
     for picture in report.pictures:
@@ -55,12 +60,44 @@ def _train(tyro, arguments: list[str]) -> int:
     return 0
 
 
+def _take(option: str, arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The value of an option, if it is given, and the other arguments."""
+    for i, argument in enumerate(arguments):
+        word, _, value = argument.partition("=")
+        if word == option:
+            rest = arguments[i + 1 :]
+            if not value and not rest:
+                raise ValueError(f"{option}: give a name")
+            return value or rest[0], arguments[:i] + (rest if value else rest[1:])
+    return None, arguments
+
+
+def _config(tyro, arguments: list[str]) -> int:
+    from .config import RECIPES, check_config, read_config, recipe, show_config
+
+    del tyro
+    name, arguments = _take("--recipe", arguments)
+    if arguments == ["show"]:
+        config = recipe(name or "digits")
+        print(show_config(config, RECIPES[name or "digits"].description), end="")
+        return 0
+    if len(arguments) == 2 and arguments[0] == "check" and name is None:
+        left_out = check_config(read_config(arguments[1]))
+        print(f"{arguments[1]}: this config can be run{left_out and f'; {left_out}'}")
+        return 0
+    wrong = arguments not in (["-h"], ["--help"])
+    print(_USAGE, file=sys.stderr if wrong else sys.stdout)
+    return 2 if wrong else 0
+
+
 @dataclasses.dataclass(frozen=True)
 class SampleOptions:
     """Draw samples of a trained run."""
 
     num: int = 100
     """How many."""
+    label: int | None = None
+    """Of which class, if the energy is conditional or a classifier."""
     out: Path = Path("samples.npz")
     """Where to: an npz file with the array `x` in data units; a picture is put beside it."""
     seed: int = 0
@@ -74,7 +111,9 @@ def _sample(tyro, arguments: list[str]) -> int:
     from .plotting import sample_grid
 
     def command(run: Annotated[Path, tyro.conf.Positional], options: SampleOptions) -> None:
-        samples, dataset, source = sample_run(run, options.num, seed=options.seed)
+        samples, dataset, source = sample_run(
+            run, options.num, label=options.label, seed=options.seed
+        )
         options.out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(options.out, x=dataset.to_units(samples))
         print(f"{options.num} samples ({source}): {options.out}")

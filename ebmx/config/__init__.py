@@ -1,18 +1,25 @@
 """Declarative configs, the objects they name, and runs made from them."""
 
-from ._build import build_energy as build_energy
 from ._build import build_negatives as build_negatives
+from ._build import build_objective as build_objective
 from ._build import build_optimiser as build_optimiser
 from ._build import build_sampler as build_sampler
 from ._build import build_trainer as build_trainer
 from ._config import DataConfig as DataConfig
 from ._config import EnergyConfig as EnergyConfig
 from ._config import NegativesConfig as NegativesConfig
+from ._config import ObjectiveConfig as ObjectiveConfig
 from ._config import OptimiserConfig as OptimiserConfig
 from ._config import RunConfig as RunConfig
 from ._config import SamplerConfig as SamplerConfig
-from ._config import default_config as default_config
-from ._config import mnist_config as mnist_config
+from ._describe import check_config as check_config
+from ._describe import show_config as show_config
+from ._kinds import forget_unread as forget_unread
+from ._networks import build_energy as build_energy
+from ._recipes import RECIPES as RECIPES
+from ._recipes import Recipe as Recipe
+from ._recipes import default_config as default_config
+from ._recipes import recipe as recipe
 from ._run import Report as Report
 from ._run import frechet_judge as frechet_judge
 from ._run import sample_run as sample_run

@@ -12,25 +12,20 @@ import numpy as np
 
 from .. import _checks
 from .._types import EnergyFn, Key
-from ..data import Dataset, batches, load
+from ..data import Dataset, load
 from ..energies import energy as energies_of
 from ..energies import freeze
 from ..evaluation import frechet_distance
 from ..plotting import energy_histogram, sample_grid
-from ..samplers import run
-from ..training import (
-    AbstractProgress,
-    Trainer,
-    TrainState,
-    UniformNoise,
-    fit,
-    train_classifier,
-)
+from ..training import AbstractProgress, Trainer, TrainState, fit, train_classifier
 from ..training import load as load_state
 from ..training import save as save_state
-from ._build import build_energy, build_sampler, build_trainer
+from ._build import build_noise, build_trainer
 from ._config import RunConfig
+from ._data import count_labels, training_batches
+from ._draw import Drawn, at_labels, draw_samples, spread_labels
 from ._interrupt import Interrupt
+from ._networks import build_energy
 from ._toml import read_config, write_config
 
 _CALIBRATION_STEPS = 12
@@ -88,7 +83,7 @@ def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) ->
             state, _ = fit(
                 trainer,
                 state,
-                _batches(config, dataset),
+                training_batches(config, dataset),
                 num_steps=num_steps,
                 key=fit_key,
                 log_every=config.log_every,
@@ -100,13 +95,16 @@ def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) ->
     return _report(config, dataset, state, folder, seconds, interrupt.asked)
 
 
-def sample_run(folder: str | Path, num: int, *, seed: int = 0) -> tuple[np.ndarray, Dataset, str]:
+def sample_run(
+    folder: str | Path, num: int, *, label: int | None = None, seed: int = 0
+) -> tuple[np.ndarray, Dataset, str]:
     """Draw samples of a trained run.
 
     **Arguments:**
 
     - `folder`: of a run.
     - `num`: how many, at least 1.
+    - `label`: of which class, for a conditional or hybrid energy; of all alike if not given.
     - `seed`: of everything random.
 
     **Returns:**
@@ -115,7 +113,7 @@ def sample_run(folder: str | Path, num: int, *, seed: int = 0) -> tuple[np.ndarr
 
     **Raises:**
 
-    `ValueError` if the folder holds no run, or a damaged one.
+    `ValueError` if the folder holds no run, or a damaged one, or the energy knows no such label.
     """
     _checks.at_least("num", num, 1)
     folder = Path(folder)
@@ -125,8 +123,9 @@ def sample_run(folder: str | Path, num: int, *, seed: int = 0) -> tuple[np.ndarr
     dataset = load(config.data.name, test_share=config.data.test_share)
     _, like, _ = _start(config, dataset, 1)
     state = load_state(folder / "checkpoint.eqx", like)
-    samples, source = _draw(config, dataset.shape, state, num, jax.random.key(seed))
-    return samples, dataset, source
+    key = jax.random.key(seed)
+    drawn = draw_samples(config, dataset.shape, state, num, label=label, key=key)
+    return drawn.x, dataset, drawn.source
 
 
 def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
@@ -147,14 +146,16 @@ def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], 
 
 def _start(config: RunConfig, dataset: Dataset, num_steps: int) -> tuple[Trainer, TrainState, Key]:
     energy_key, chains_key, fit_key = jax.random.split(jax.random.key(config.seed), 3)
-    energy = build_energy(config.energy, dataset.shape, key=energy_key)
-    trainer = build_trainer(config, num_steps)
-    return trainer, trainer.init(energy, key=chains_key), fit_key
-
-
-def _batches(config: RunConfig, dataset: Dataset):
-    key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    return batches(dataset.train, config.data.batch_size, key=key)
+    num_labels = count_labels(config, dataset)
+    energy, norm_state = build_energy(
+        config.energy,
+        dataset.shape,
+        objective=config.objective.kind,
+        num_labels=num_labels,
+        key=energy_key,
+    )
+    trainer = build_trainer(config, num_steps, num_labels)
+    return trainer, trainer.init(energy, norm_state, key=chains_key), fit_key
 
 
 def _updates_within(config: RunConfig, dataset: Dataset, seconds: float) -> int:
@@ -169,7 +170,7 @@ def _updates_within(config: RunConfig, dataset: Dataset, seconds: float) -> int:
     fit(
         trainer,
         state,
-        _batches(config, dataset),
+        training_batches(config, dataset),
         num_steps=_CALIBRATION_STEPS,
         key=key,
         log_every=1,
@@ -189,10 +190,11 @@ def _report(
     interrupted: bool,
 ) -> Report:
     key = jax.random.fold_in(jax.random.key(config.seed), 2)
-    samples, source = _draw(config, dataset.shape, state, 4096, key)
+    drawn = draw_samples(config, dataset.shape, state, 4096, key=key)
+    samples, source = drawn.x, drawn.source
     judge = frechet_judge(dataset)
     ratio = None if judge is None else judge(samples)
-    pictures = _draw_pictures(config, dataset, state, samples, folder)
+    pictures = _draw_pictures(config, dataset, state, drawn, folder)
     updates = int(state.step)
     report = Report(folder, updates, seconds, samples, source, ratio, pictures, interrupted)
     facts = {
@@ -208,43 +210,24 @@ def _report(
     return report
 
 
-def _draw(
-    config: RunConfig, shape: tuple[int, ...], state: TrainState, num: int, key: Key
-) -> tuple[np.ndarray, str]:
-    """Samples of the model: its persistent chains, or chains from noise if it has none."""
-    start_key, run_key = jax.random.split(key)
-    steps, sampler = config.negatives.num_steps, build_sampler(config.sampler)
-    if config.negatives.kind != "pcd":
-        noise = UniformNoise(*config.sampler.bounds)
-        draw = jax.vmap(lambda key: noise.sample(shape, key=key))
-        start = draw(jax.random.split(start_key, num))
-        energy = freeze(state.ema, state.norm_state)
-        x, _ = run(energy, sampler, start, num_steps=steps, key=run_key)
-        return np.asarray(x), f"chains of {steps} steps from noise on the averaged energy"
-    buffer = state.negatives_state
-    x, _ = buffer.draw(min(num, buffer.capacity), key=start_key)
-    rounds, energy = [x], freeze(state.energy, state.norm_state)
-    while len(rounds) * len(x) < num:
-        run_key, key = jax.random.split(run_key)
-        rounds.append(run(energy, sampler, rounds[-1], num_steps=steps, key=key)[0])
-    more = f", moved by {steps} steps again and again" if len(rounds) > 1 else ""
-    return np.concatenate(rounds)[:num], f"the persistent chains of the buffer{more}"
-
-
 def _draw_pictures(
-    config: RunConfig, dataset: Dataset, state: TrainState, samples: np.ndarray, folder: Path
+    config: RunConfig, dataset: Dataset, state: TrainState, drawn: Drawn, folder: Path
 ) -> tuple[Path, ...]:
     energy: EnergyFn = freeze(state.ema, state.norm_state)
     noise_key = jax.random.fold_in(jax.random.key(config.seed), 3)
-    low, high = config.sampler.bounds
-    size = (1000, *dataset.shape)
+    noise, size = build_noise(config.sampler), (1000, *dataset.shape)
+    uniform = jax.random.uniform(noise_key, size, minval=noise.low, maxval=noise.high)
+    samples, labels = drawn.x, dataset.test_labels
     groups = {
-        "data": dataset.test[:1000],
-        "samples": samples[:1000],
-        "noise": np.asarray(jax.random.uniform(noise_key, size, minval=low, maxval=high)),
+        "data": (dataset.test[:1000], None if labels is None else labels[:1000]),
+        "samples": (samples[:1000], None if drawn.y is None else drawn.y[:1000]),
+        "noise": (np.asarray(uniform), spread_labels(energy, 1000)),
     }
     histogram = folder / "energies.png"
-    found = {name: np.asarray(energies_of(energy, jnp.asarray(x))) for name, x in groups.items()}
+    found = {
+        name: np.asarray(energies_of(at_labels(energy, y), jnp.asarray(x)))
+        for name, (x, y) in groups.items()
+    }
     energy_histogram(found).savefig(histogram)
     if len(dataset.shape) != 3 or dataset.shape[-1] not in (1, 3):
         return (histogram,)

@@ -10,9 +10,15 @@ from typing import Any
 from .. import _checks
 from ._config import RunConfig
 
+NONE = "none"
+"""`None` in TOML, which has no such value."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A config as nested dictionaries of TOML's types; what is `None` is left out."""
+    """A config as nested dictionaries of TOML's types.
+
+    `None` is left out where it is the default, and `"none"` where it is not.
+    """
     out: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -20,6 +26,8 @@ def to_dict(config: Any) -> dict[str, Any]:
             value = to_dict(value)
         if isinstance(value, tuple):
             value = list(value)
+        if value is None and field.default is not None:
+            value = NONE
         if value is not None:
             out[field.name] = value
     return out
@@ -72,6 +80,8 @@ def _convert(where: str, value: Any, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         _checks.require(isinstance(value, dict), where, value, f"give a table [{where}]")
         return from_dict(value, typing.cast(type, hint), f"{where}.")
+    if value == NONE and type(None) in typing.get_args(hint) and not _matches(value, hint):
+        return None
     if _matches(value, hint):
         return _cast(value, hint)
     _checks.invalid(where, value, f"give a value of type {_name(hint)}")
@@ -84,9 +94,10 @@ def _matches(value: Any, hint: Any) -> bool:
     if origin is typing.Literal:
         return value in args
     if origin is tuple:
-        inner = args[0]
+        if not isinstance(value, list | tuple):
+            return False
         sized = args[-1] is Ellipsis or len(value) == len(args)
-        return isinstance(value, list | tuple) and sized and all(_matches(v, inner) for v in value)
+        return sized and all(_matches(v, args[0]) for v in value)
     kind = int | float if hint is float else hint
     return isinstance(value, kind) and not (isinstance(value, bool) and hint is not bool)
 

@@ -39,7 +39,7 @@ CONFIG = RunConfig(
     sampler=SamplerConfig(step_size=1.0, noise_scale=0.1, grad_clip=3.0, bounds=(-1.0, 1.0)),
     negatives=NegativesConfig(kind="pcd", num_steps=4, capacity=32, reinit_prob=0.1),
     optimiser=OptimiserConfig(
-        learning_rate=0.01, b1=0.5, b2=0.9, clip=1.0, alpha=0.2, ema_decay=0.9
+        learning_rate=0.01, b1=0.5, b2=0.9, clip=1.0, ema_decay=0.9
     ),
     steps=5,
     seed=1,

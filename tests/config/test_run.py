@@ -32,7 +32,7 @@ TINY = RunConfig(
     sampler=SamplerConfig(step_size=1.0, noise_scale=0.05, grad_clip=3.0, bounds=(-1.0, 1.0)),
     negatives=NegativesConfig(kind="pcd", num_steps=3, capacity=32, reinit_prob=0.1),
     optimiser=OptimiserConfig(
-        learning_rate=1e-3, b1=0.0, b2=0.99, clip=1.0, alpha=0.05, ema_decay=0.9
+        learning_rate=1e-3, b1=0.0, b2=0.99, clip=1.0, ema_decay=0.9
     ),
     steps=6,
     log_every=2,
@@ -141,7 +141,7 @@ def test_data_without_labels_have_no_ratio_and_no_images(run_on_points):
 
 
 def test_runs_without_persistent_chains_sample_from_noise(points):
-    negatives = dataclasses.replace(points.negatives, kind="cd")
+    negatives = NegativesConfig(kind="cd", num_steps=3)
     report = train_run(dataclasses.replace(points, negatives=negatives, steps=2))
     samples, dataset, source = sample_run(report.folder, 20)
     assert "from noise" in source
