@@ -10,7 +10,14 @@ from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractSampler
 from ._adaptation import StepSizeAdaptation
 from ._examples import Batch, Examples, energies
-from ._negatives import AbstractNegatives, NegativesInfo, check_chain, draw_noise, move
+from ._negatives import (
+    AbstractNegatives,
+    NegativesInfo,
+    check_chain,
+    draw_noise,
+    move,
+    where_chain,
+)
 from ._noise import AbstractNoise, UniformNoise
 
 
@@ -139,7 +146,9 @@ class Jarzynski(AbstractNegatives[Populations]):
             held_out = _placed(held_out, moved[self.num_chains :], last[self.num_chains :])
         log_scale = state.log_scale
         if self.adaptation is not None:
-            error = jnp.mean(info.chains.acceptance) - self.adaptation.target
+            # of the training chains alone: what is held out must not reach the parameters
+            acceptance = info.chains.acceptance[: self.num_chains]
+            error = jnp.mean(jnp.nan_to_num(acceptance)) - self.adaptation.target
             log_scale = log_scale + self.adaptation.gain * error
         state = jax.lax.stop_gradient(Populations(training, held_out, log_scale))
         return self._negatives(state.training, key=pick_key), state, info
@@ -172,12 +181,18 @@ def _fresh(x: XBatch, last: jax.Array) -> WeightedChains:
 def _reweight(energy: EnergyFn, chains: WeightedChains) -> WeightedChains:
     now = energies(energy, Examples(chains.positions))
     weights = chains.log_weights + chains.last_energies - now
-    # a chain where the energy is not finite counts for nothing
-    weights = jnp.where(jnp.isfinite(now), weights, -jnp.inf)
-    return eqx.tree_at(lambda c: c.log_weights, chains, weights)
+    # a chain where the energy is not finite counts for nothing, and goes to where the likeliest
+    # is; of an energy that is finite nowhere there is nothing to learn
+    weights = jnp.where(jnp.isfinite(weights), weights, -jnp.inf)
+    some = jnp.any(jnp.isfinite(weights))
+    stays = jnp.isfinite(now) | ~some
+    x = where_chain(stays, chains.positions, chains.positions[jnp.argmax(weights)][None])
+    weights = jnp.where(some, weights, chains.log_weights)
+    return eqx.tree_at(lambda c: (c.positions, c.log_weights), chains, (x, weights))
 
 
 def _placed(chains: WeightedChains, x: XBatch, last: jax.Array) -> WeightedChains:
+    last = jnp.where(jnp.isfinite(last), last, chains.last_energies)
     return eqx.tree_at(lambda c: (c.positions, c.last_energies), chains, (x, last))
 
 
@@ -187,5 +202,7 @@ def systematic(weights: jax.Array, num: int, *, key: Key) -> jax.Array:
     Each place comes `⌊num w⌋` or `⌈num w⌉` times. Kitagawa (1996), "Monte Carlo filter and smoother
     for non-Gaussian nonlinear state space models".
     """
-    points = (jnp.arange(num) + jax.random.uniform(key, ())) / num
-    return jnp.minimum(jnp.searchsorted(jnp.cumsum(weights), points), len(weights) - 1)
+    ends = jnp.cumsum(weights)
+    # in (0, total], so that a weight of zero is never drawn, rounded as the sum may be
+    points = (jnp.arange(1, num + 1) - jax.random.uniform(key, ())) / num * ends[-1]
+    return jnp.minimum(jnp.searchsorted(ends, points), len(weights) - 1)

@@ -1,0 +1,345 @@
+"""Weighted chains stand for the energy exactly, whether they mix or not."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.special
+from closed_forms import quantiles
+from helpers import assert_mean, points
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ebmx.energies import Gaussian, Normalised
+from ebmx.samplers import MALA, AbstractSampler, StepInfo
+from ebmx.training import (
+    GaussianNoise,
+    Jarzynski,
+    Populations,
+    StepSizeAdaptation,
+    Trainer,
+    UniformNoise,
+    WeightedChains,
+    contrastive_loss,
+    fit,
+)
+from ebmx.training._jarzynski import systematic
+
+NUM_SEEDS, NUM_CHAINS, NUM_UPDATES = 400, 32, 6
+# the energies of a training, written down beforehand
+MEANS = np.linspace(0.2, 1.2, NUM_UPDATES)
+VARIANCES = np.linspace(2.0, 0.5, NUM_UPDATES)
+CONSTANTS = np.linspace(0.0, 3.0, NUM_UPDATES)
+EXACT = 0.5 * np.log(2 * np.pi * VARIANCES) - CONSTANTS
+
+
+def energy_of(mean, variance, constant):
+    return Normalised(Gaussian(mean[None], variance), constant)
+
+
+@jax.jit
+def path(step_size, resample_below):
+    """All seeds through all energies: the populations after each update, `(seeds, updates)`."""
+    negatives = Jarzynski(
+        MALA(step_size),
+        2,
+        NUM_CHAINS,
+        noise=GaussianNoise(0.0, 1.5),
+        resample_below=resample_below,
+    )
+
+    def one(key):
+        init_key, run_key = jax.random.split(key)
+
+        def update(state, inputs):
+            number, *parameters = inputs
+            _, state, info = negatives.step(
+                energy_of(*parameters), None, state, key=jax.random.fold_in(run_key, number)
+            )
+            return state, (state.training, info.chains.acceptance)
+
+        tables = [jnp.asarray(t, jnp.float32) for t in (MEANS, VARIANCES, CONSTANTS)]
+        start = negatives.init((1,), key=init_key)
+        return jax.lax.scan(update, start, (jnp.arange(NUM_UPDATES), *tables))[1]
+
+    return jax.vmap(one)(jax.random.split(jax.random.key(5), NUM_SEEDS))
+
+
+@pytest.mark.parametrize("resample_below", [0.0, 0.8])
+@pytest.mark.parametrize("step_size", [0.5, 1e-7])
+def test_estimates_along_a_changing_energy_are_unbiased(step_size, resample_below):
+    chains, acceptance = path(step_size, resample_below)
+    assert np.mean(acceptance) > 0.8
+    log_z = np.asarray(jax.vmap(jax.vmap(lambda c: c.log_z))(chains), np.float64)
+    # unbiased are estimates of integrals over exp(-E), not of their quotients
+    share = np.exp(log_z - EXACT)
+    assert_mean(share, 1.0)
+    x = np.asarray(chains.positions[..., 0], np.float64)
+    weights = scipy.special.softmax(np.asarray(chains.log_weights, np.float64), -1)
+    assert_mean(share * np.sum(weights * x, -1), MEANS)
+    assert_mean(share * np.sum(weights * (x - MEANS[:, None]) ** 2, -1), VARIANCES)
+    assert np.all(np.std(share, 0) < 1.5)
+    counts = np.asarray(chains.resamplings)[:, -1]
+    assert np.all(counts == 0) if resample_below == 0 else np.mean(counts) > 1
+    if step_size < 1e-3 and resample_below == 0:
+        # without their weights the chains are where they began
+        assert abs(x[:, -1].mean()) < 0.1
+        assert np.all(np.abs(x[:, 0] - x[:, -1]) < 0.01)
+
+
+class Still(AbstractSampler[None]):
+    """A sampler that stays, which leaves any density as it is."""
+
+    step_size: jax.Array
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        zero = jnp.zeros(())
+        return x, state, StepInfo(zero, zero, self.step_size, zero > 0)
+
+
+STILL = Still(jnp.array(0.5))
+WIDE = Gaussian(jnp.zeros(2), 2.0)
+X = points(8, (2,))
+
+
+def population(log_weights, energy=WIDE, x=X, log_z_before=0.3, resamplings=2):
+    chains = WeightedChains(
+        x,
+        jnp.asarray(log_weights, jnp.float32),
+        jax.vmap(energy)(x),
+        jnp.array(log_z_before),
+        jnp.array(resamplings, jnp.int32),
+    )
+    return Populations(chains, None, jnp.array(0.0))
+
+
+def step(energy, state, key, **options):
+    negatives = Jarzynski(STILL, 1, 8, **options)
+    out, state, _ = eqx.filter_jit(negatives.step)(energy, None, state, key=key)
+    return out, state.training
+
+
+NARROW = Gaussian(jnp.array([0.5, 0.0]), 1.8)
+LOG_WEIGHTS = np.linspace(-0.5, 0.5, 8)
+
+
+def test_an_update_adds_the_change_of_the_energy(getkey):
+    out, chains = step(NARROW, population(LOG_WEIGHTS), getkey())
+    old, new = (np.asarray(jax.vmap(e)(X), np.float64) for e in (WIDE, NARROW))
+    weights = LOG_WEIGHTS + old - new
+    np.testing.assert_allclose(chains.log_weights, weights, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(chains.last_energies, new, rtol=1e-5)
+    np.testing.assert_array_equal(chains.positions, X)
+    log_z = 0.3 + scipy.special.logsumexp(weights) - np.log(8)
+    np.testing.assert_allclose(chains.log_z, log_z, rtol=1e-5)
+    share = np.exp(weights).sum() ** 2 / np.exp(2 * weights).sum() / 8
+    np.testing.assert_allclose(chains.effective_share, share, rtol=1e-5)
+    assert share > 0.5
+    assert int(chains.resamplings) == 2
+    np.testing.assert_array_equal(out.x, X)
+    np.testing.assert_array_equal(out.log_weights, chains.log_weights)
+    assert out.y is None
+    # and an energy that stays the same adds nothing
+    _, again = step(NARROW, Populations(chains, None, jnp.array(0.0)), getkey())
+    np.testing.assert_allclose(again.log_weights, chains.log_weights, atol=1e-6)
+
+
+def test_chains_are_drawn_anew_below_the_threshold_and_not_above(getkey):
+    state, key = population([0.0, 0.0, 0.0, -9.0, -9.0, -9.0, -9.0, -9.0]), getkey()
+    share = float(state.training.effective_share)
+    np.testing.assert_allclose(share, 3 / 8, rtol=0.01)
+    _, above = step(WIDE, state, key, resample_below=share - 0.01)
+    np.testing.assert_array_equal(above.positions, X)
+    np.testing.assert_allclose(above.log_weights, state.training.log_weights, atol=1e-6)
+    _, below = step(WIDE, state, key, resample_below=share + 0.01)
+    np.testing.assert_array_equal(below.log_weights, 0)
+    np.testing.assert_allclose(below.effective_share, 1)
+    kept = (np.asarray(below.positions)[:, None] == np.asarray(X)[:3]).all(-1).sum(0)
+    assert sorted(kept) == [2, 3, 3]
+    np.testing.assert_allclose(below.last_energies, jax.vmap(WIDE)(below.positions), rtol=1e-6)
+    for chains in (above, below):
+        np.testing.assert_allclose(chains.log_z, state.training.log_z, rtol=1e-5)
+    assert (int(above.resamplings), int(below.resamplings)) == (2, 3)
+
+
+@pytest.mark.parametrize("num", [5, 40])
+def test_negatives_can_be_drawn_by_weight(num, getkey):
+    state = population([0.0, 1.0, -9.0, -np.inf, 0.5, 0.0, -np.inf, 0.2])
+    out, chains = step(WIDE, state, getkey(), num_negatives=num, resample_below=0.0)
+    assert out.shape == (num, 2)
+    found = (np.asarray(out)[:, None] == np.asarray(X)).all(-1)
+    assert np.all(found.sum(1) == 1)
+    expected = num * scipy.special.softmax(np.asarray(chains.log_weights, np.float64))
+    assert np.all(np.abs(found.sum(0) - expected) < 1 + 1e-5)
+    assert found[:, [3, 6]].sum() == 0
+
+
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    num_weights=st.sampled_from([3, 50]),
+    num=st.sampled_from([7, 64]),
+    alpha=st.sampled_from([0.1, 1.0, 50.0]),
+)
+def test_each_comes_as_often_as_its_weight_says(seed, num_weights, num, alpha):
+    weights = np.random.default_rng(seed).dirichlet(np.full(num_weights, alpha))
+    index = systematic(jnp.asarray(weights, jnp.float32), num, key=jax.random.key(seed))
+    assert index.shape == (num,)
+    counts = np.bincount(index, minlength=num_weights)
+    assert counts.shape == (num_weights,)
+    assert np.all(counts >= np.floor(num * weights - 1e-4))
+    assert np.all(counts <= np.ceil(num * weights + 1e-4))
+
+
+def test_draws_are_unbiased(getkey):
+    weights = np.array([0.05, 0.4, 0.0, 0.33, 0.22])
+    draw = jax.jit(jax.vmap(lambda key: systematic(jnp.asarray(weights), 4, key=key)))
+    index = np.asarray(draw(jax.random.split(getkey(), 4000)))
+    counts = (index[:, :, None] == np.arange(5)).sum(1)
+    assert_mean(counts, 4 * weights)
+    assert counts[:, 2].sum() == 0
+
+
+@pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
+@pytest.mark.parametrize("total", [1 - 1e-4, 1 + 1e-4])
+def test_no_weight_is_never_drawn_however_numbers_round(u, total, monkeypatch):
+    monkeypatch.setattr("jax.random.uniform", lambda key, shape: jnp.full(shape, u, jnp.float32))
+    weights = jnp.array([0.0, 0.5, 0.0, 0.5, 0.0]) * total
+    index = systematic(weights, 6, key=jax.random.key(0))
+    counts = np.bincount(index, minlength=5)
+    np.testing.assert_array_equal(counts[[0, 2, 4]], 0)
+    assert abs(int(counts[1]) - 3) <= 1
+
+
+def left_only(value):
+    """Flat on the left, and not finite on the right."""
+    return lambda x: jnp.where(x[0] < 0, 0.0 * x[1], value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_chain_that_is_not_finite_counts_for_nothing(value, getkey):
+    energy, state = left_only(value), population(np.zeros(8), log_z_before=0.0)
+    alive = np.asarray(X[:, 0] < 0)
+    assert 2 < alive.sum() < 7
+    out, chains = step(energy, state, getkey(), resample_below=0.0)
+    np.testing.assert_array_equal(np.isfinite(chains.log_weights), alive)
+    np.testing.assert_array_equal(chains.positions[alive], X[alive])
+    old = np.asarray(jax.vmap(WIDE)(X), np.float64)
+    np.testing.assert_allclose(chains.log_z, np.log(np.exp(old[alive]).sum() / 8), rtol=1e-5)
+
+    @jax.value_and_grad
+    def loss(scale):
+        return contrastive_loss(lambda x: scale * energy(x) + scale * x[1], -abs(X), out)[0]
+
+    assert np.all(np.isfinite(loss(jnp.array(1.0))))
+    # where the energy is finite again, such a chain still counts for nothing
+    _, later = step(WIDE, Populations(chains, None, jnp.array(0.0)), getkey(), resample_below=0.0)
+    np.testing.assert_array_equal(np.isfinite(later.log_weights), alive)
+    np.testing.assert_allclose(later.log_z, np.log(alive.mean()), rtol=1e-4)
+    # until chains are drawn anew
+    _, anew = step(WIDE, Populations(later, None, jnp.array(0.0)), getkey(), resample_below=1.0)
+    np.testing.assert_array_equal(anew.log_weights, 0)
+    assert np.all(np.asarray(anew.positions)[:, 0] < 0)
+    np.testing.assert_allclose(anew.log_z, np.log(alive.mean()), rtol=1e-4)
+
+
+def test_an_energy_that_is_finite_nowhere_leaves_all_as_it_was(getkey):
+    state = population(LOG_WEIGHTS)
+    _, chains = step(lambda x: jnp.sum(x) * jnp.nan, state, getkey())
+    assert all(map(np.array_equal, jax.tree.leaves(chains), jax.tree.leaves(state.training)))
+    _, later = step(NARROW, Populations(chains, None, jnp.array(0.0)), getkey())
+    _, direct = step(NARROW, state, getkey())
+    np.testing.assert_allclose(later.log_weights, direct.log_weights, rtol=1e-5)
+
+
+def test_the_start_is_the_noise_with_its_normaliser(getkey):
+    noise = UniformNoise(-2.0, 3.0)
+    state = Jarzynski(STILL, 1, 16, num_held_out=4, noise=noise).init((2,), key=getkey())
+    assert state.training.positions.shape == (16, 2)
+    assert state.held_out.positions.shape == (4, 2)
+    both = jnp.concatenate([state.training.positions, state.held_out.positions])
+    assert len(np.unique(both, axis=0)) == 20
+    assert np.all((both >= -2) & (both < 3))
+    for chains in (state.training, state.held_out):
+        np.testing.assert_array_equal(chains.log_weights, 0)
+        np.testing.assert_allclose(chains.last_energies, 2 * np.log(5.0), rtol=1e-6)
+        np.testing.assert_allclose(chains.log_z, 0, atol=1e-6)
+
+
+def test_what_is_held_out_reaches_nothing_but_log_z(getkey):
+    negatives = Jarzynski(
+        MALA(0.5), 2, 8, num_held_out=8, noise=GaussianNoise(), adaptation=StepSizeAdaptation()
+    )
+    state, key = negatives.init((2,), key=getkey()), getkey()
+    other = eqx.tree_at(lambda s: s.held_out.positions, state, 5 + state.held_out.positions)
+    run = eqx.filter_jit(negatives.step)
+    one, two = (run(WIDE, None, s, key=key)[:2] for s in (state, other))
+    assert not np.isclose(one[1].log_z, two[1].log_z)
+    for a, b in zip(
+        jax.tree.leaves((one[0], one[1].training, one[1].log_scale)),
+        jax.tree.leaves((two[0], two[1].training, two[1].log_scale)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert float(one[1].log_scale) != 0
+    np.testing.assert_array_equal(one[1].log_z, one[1].held_out.log_z)
+
+
+def test_one_step_size_is_tuned_for_all_chains(getkey):
+    adaptation = StepSizeAdaptation(target=0.6, gain=0.1)
+    negatives = Jarzynski(STILL, 1, 8, adaptation=adaptation)
+    run, state = eqx.filter_jit(negatives.step), population(np.zeros(8))
+    want = 0.0
+    for _ in range(3):
+        _, state, _ = run(WIDE, None, state, key=getkey())
+        want += 0.1 * (0.5 * np.exp(want) - 0.6)
+        np.testing.assert_allclose(state.log_scale, want, rtol=1e-4)
+
+
+def test_log_z_follows_a_training(getkey):
+    data = np.float32(0.7 * quantiles(256) + 1.0)[:, None]
+    negatives = Jarzynski(
+        MALA(0.5), 2, 256, num_held_out=1024, noise=GaussianNoise(0.0, 2.0), resample_below=0.9
+    )
+    trainer = Trainer(optax.adam(optax.cosine_decay_schedule(0.05, 200)), negatives)
+    state = trainer.init(Gaussian(jnp.zeros(1), 4.0), key=getkey())
+    state, history = fit(trainer, state, (data for _ in range(200)), num_steps=200, key=getkey())
+    gaussian = state.energy
+    np.testing.assert_allclose(gaussian.mean, 1.0, atol=0.1)
+    np.testing.assert_allclose(gaussian.variance, 0.49, rtol=0.2)
+    np.testing.assert_allclose(state.negatives_state.log_z, gaussian.log_z, atol=0.1)
+    assert history["skipped"][-1] == 0
+    assert int(state.negatives_state.held_out.resamplings) > 0
+
+
+BAD = {
+    "sampler": (lambda: Jarzynski(None), "sampler=None: give a sampler"),
+    "steps": (lambda: Jarzynski(STILL, 0), "num_steps=0: give a Python integer of at least 1"),
+    "chains": (lambda: Jarzynski(STILL, 1, 0), "num_chains=0: give a Python integer of at least 1"),
+    "held out": (lambda: Jarzynski(STILL, num_held_out=-1), "num_held_out=-1: give a Python int"),
+    "below": (lambda: Jarzynski(STILL, resample_below=1.5), r"resample_below=1\.5: give a prob"),
+    "negatives": (lambda: Jarzynski(STILL, num_negatives=0), "num_negatives=0: give a Python int"),
+    "adaptation": (
+        lambda: Jarzynski(_NoStep(), adaptation=StepSizeAdaptation()),
+        "adaptation=_NoStep: _NoStep has no step size",
+    ),
+}
+
+
+class _NoStep(AbstractSampler[None]):
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_refused(name):
+    call, match = BAD[name]
+    with pytest.raises(ValueError, match=f"^{match}"):
+        call()
