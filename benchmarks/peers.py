@@ -270,7 +270,8 @@ def main() -> int:
     busy, own = (b - a for a, b in zip(before, processor_seconds(), strict=True))
     others = (busy - own) / (time.perf_counter() - start)
     print("–: the library has no such thing. What else differs, `_peer_worker.py` says.")
-    print(f"Other processes kept {others:.2f} cores busy meanwhile.")
+    quiet = "" if others < 0.1 else " PyTorch suffers most from that: the ratios favour ebmx."
+    print(f"Other processes kept {others:.2f} cores busy meanwhile.{quiet}")
 
     moment, target = second_moment(), {}
     for name, row in figures.items():
