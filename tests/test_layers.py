@@ -114,7 +114,7 @@ def test_files_inside_a_room_are_private():
 
 
 def test_importing_the_package_imports_no_optional_dependency():
-    optional = ["matplotlib", "tyro", "sklearn", "datasets", "mlxtend", "tqdm", "tomli_w"]
+    optional = ["matplotlib", "tyro", "sklearn", "datasets", "mlxtend", "tqdm", "tomli_w", "orbax"]
     code = f"import ebmx, sys; print(*[m for m in {optional} if m in sys.modules]); ebmx.run"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -102,7 +102,12 @@ def split(
 
 
 def batches(
-    x: np.ndarray, batch_size: int, *, labels: np.ndarray | None = None, key: Key
+    x: np.ndarray,
+    batch_size: int,
+    *,
+    labels: np.ndarray | None = None,
+    start: int = 0,
+    key: Key,
 ) -> Iterator[Any]:
     """Batches without end: shuffled epochs, the incomplete rest of each left out.
 
@@ -111,6 +116,8 @@ def batches(
     - `x`: examples `(num, *shape)`, floating point.
     - `labels`: the label of each, `(num,)`; batches are then pairs `(x, labels)`.
     - `batch_size`: at most `num`.
+    - `start`: how many batches to leave out, such as those that an earlier part of the training
+        has seen; whole epochs of them are not read.
     - `key`: a key; the same key gives the same batches.
 
     **Raises:**
@@ -122,20 +129,27 @@ def batches(
     _checks.at_least("batch_size", batch_size, 1)
     fix = f"there are {len(x)} examples: give at most that"
     _checks.require(batch_size <= len(x), "batch_size", batch_size, fix)
-    generator = host_generator(key)
+    _checks.at_least("start", start, 0)
+    epochs = _epochs(len(x), batch_size, start, host_generator(key))
     if labels is None:
-        return (x[index] for index in _epochs(len(x), batch_size, generator))
+        return (x[index] for index in epochs)
     labels = np.asarray(labels)
     fix = f"give one label for each of the {len(x)} examples"
     _checks.require(labels.shape[:1] == (len(x),), "labels.shape", labels.shape, fix)
-    return ((x[index], labels[index]) for index in _epochs(len(x), batch_size, generator))
+    return ((x[index], labels[index]) for index in epochs)
 
 
-def _epochs(num: int, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def _epochs(
+    num: int, batch_size: int, start: int, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
+    epochs, first = divmod(start, num // batch_size)
+    for _ in range(epochs):
+        generator.permutation(num)
     while True:
         order = generator.permutation(num)
-        for start in range(0, num - batch_size + 1, batch_size):
-            yield order[start : start + batch_size]
+        for i in range(first, num // batch_size):
+            yield order[i * batch_size : (i + 1) * batch_size]
+        first = 0
 
 
 def host_generator(key: Key) -> np.random.Generator:

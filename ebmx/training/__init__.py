@@ -6,6 +6,9 @@ from ._chains import CD as CD
 from ._chains import ShortRun as ShortRun
 from ._checkpoint import load as load
 from ._checkpoint import save as save
+from ._checkpoints import Checkpoints as Checkpoints
+from ._checkpoints import SaveError as SaveError
+from ._checkpoints import SaveWarning as SaveWarning
 from ._classifier import Classifier as Classifier
 from ._classifier import train_classifier as train_classifier
 from ._energy_matching import TransportPairs as TransportPairs
@@ -24,6 +27,9 @@ from ._likelihood import noise_contrastive_loss as noise_contrastive_loss
 from ._losses import contrastive_loss as contrastive_loss
 from ._losses import cross_entropy as cross_entropy
 from ._losses import weighted_sum as weighted_sum
+from ._manifest import CheckpointError as CheckpointError
+from ._manifest import DamagedCheckpointError as DamagedCheckpointError
+from ._manifest import OtherConfigError as OtherConfigError
 from ._metrics import distinct_share as distinct_share
 from ._negatives import AbstractNegatives as AbstractNegatives
 from ._negatives import NegativesInfo as NegativesInfo
@@ -42,6 +48,9 @@ from ._progress import AbstractProgress as AbstractProgress
 from ._progress import NoProgress as NoProgress
 from ._progress import TqdmProgress as TqdmProgress
 from ._recovery import Recovery as Recovery
+from ._restore import checkpoint_config as checkpoint_config
+from ._restore import restore as restore
+from ._restore import restore_energy as restore_energy
 from ._score_matching import denoising_score_matching as denoising_score_matching
 from ._score_matching import score_matching as score_matching
 from ._score_matching import sliced_score_matching as sliced_score_matching

@@ -1,4 +1,7 @@
-"""Training states on disk."""
+"""One file of arrays, to hand on: a trained energy, say, for a reader without orbax-checkpoint.
+
+A training keeps its own states with `Checkpoints`.
+"""
 
 import os
 from pathlib import Path
@@ -8,12 +11,14 @@ import equinox as eqx
 
 
 def save(path: str | Path, state: Any) -> None:
-    """Write the arrays of a state to a file: all of it, or nothing.
+    """Write the arrays of a tree to one file: all of it, or nothing.
+
+    For an energy to hand on; for the states of a training, give `fit` its `Checkpoints`.
 
     **Arguments:**
 
     - `path`: the file; an older one of that name is replaced once the new one is complete.
-    - `state`: any pytree, such as a `TrainState`.
+    - `state`: any pytree, such as `state.ema`.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")

@@ -12,8 +12,10 @@ import numpy as np
 from .. import _checks
 from .._types import Key
 from ..energies import shape_of
+from ._checkpoints import Checkpoints
 from ._examples import as_examples
 from ._progress import AbstractProgress, default_progress
+from ._saving import saving
 from ._trainer import Trainer, TrainState
 
 History = dict[str, np.ndarray]
@@ -32,6 +34,7 @@ def fit(
     log_every: int = 50,
     callbacks: Sequence[Callback] = (),
     progress: AbstractProgress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainState, History]:
     """Train for `num_steps` updates.
 
@@ -47,11 +50,15 @@ def fit(
     - `num_steps`: how many updates at most.
     - `key`: one key. A step depends on it and on the number of the step alone, so a training in
         two parts is the same as in one.
-    - `log_every`: how many updates there are between two looks at the metrics.
+    - `log_every`: how many updates there are between two looks at the metrics, which come when
+        `state.step` is a multiple of it, and at the end.
     - `callbacks`: functions of `(step, state, metrics)`, called after each log interval with the
         means of the metrics over it (sums of `restarts` and `dead_chains`). The state is donated to
         the next update: copy what is to be kept. Returning `True` ends the training.
     - `progress`: a meter; a tqdm bar on a terminal if not given, `NoProgress()` for none.
+    - `checkpoints`: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
+        `Watchdog` raises. To go on, give what `restore` returns, and batches from that step on, as
+        `ebmx.data.batches(..., start=int(state.step))` makes them.
 
     **Returns:**
 
@@ -61,7 +68,10 @@ def fit(
 
     `ValueError` if the first batch is empty, of another shape or dtype, or not finite, or a label
     in it is out of range. In later batches, a non-finite value makes the update be skipped and
-    counted, and so does such a label.
+    counted, and so does such a label. `CheckpointError` if the folder of `checkpoints` holds a
+    later step, or one of another config. `SaveError`, with the state, if the last save fails; an
+    earlier one that fails is a `SaveWarning`. `KeyboardInterrupt` at Ctrl-C, once the state is
+    saved if there are checkpoints; a second Ctrl-C does not wait.
     """
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)
@@ -70,24 +80,32 @@ def fit(
     meter = default_progress() if progress is None else progress
     history: list[np.ndarray] = []
     names: list[str] = []
-    meter.start(num_steps)
-    try:
-        for count in _intervals(num_steps, log_every):
-            pending = []
-            for batch in itertools.islice(iterator, count):
-                state, names, packed = _step(trainer, state, batch, key)
-                pending.append(packed)
-            if not pending:
-                break
-            history += jax.device_get(pending)
-            metrics = _summary(names, history[-len(pending) :])
-            meter.update(len(pending), metrics)
-            step = int(jax.device_get(state.step))
-            answers = [callback(step, state, metrics) for callback in callbacks]
-            if any(answers):
-                break
-    finally:
-        meter.close()
+    with saving(checkpoints, state) as writer:
+        meter.start(num_steps)
+        try:
+            for count in _intervals(int(state.step), num_steps, log_every):
+                pending = []
+                for batch in itertools.islice(iterator, count):
+                    state, names, packed = _step(trainer, state, batch, key)
+                    pending.append(packed)
+                    if writer.interrupted:
+                        break
+                if not pending:
+                    break
+                history += jax.device_get(pending)
+                metrics = _summary(names, history[-len(pending) :])
+                meter.update(len(pending), metrics)
+                step = int(jax.device_get(state.step))
+                answers = [callback(step, state, metrics) for callback in callbacks]
+                writer.after_interval(step, state)
+                if any(answers):
+                    break
+            writer.finish(state)
+        except BaseException as error:
+            writer.rescue(state, error)
+            raise
+        finally:
+            meter.close()
     return state, _columns(names, history)
 
 
@@ -131,9 +149,10 @@ def _own(state: TrainState) -> TrainState:
     return jax.tree.map(lambda leaf: jnp.array(leaf) if eqx.is_array(leaf) else leaf, state)
 
 
-def _intervals(num_steps: int, log_every: int) -> Iterable[int]:
-    full, rest = divmod(num_steps, log_every)
-    return [log_every] * full + [rest] * (rest > 0)
+def _intervals(start: int, num_steps: int, log_every: int) -> list[int]:
+    """How many updates until each multiple of `log_every` in all updates of the state."""
+    ends = [*range(start - start % log_every + log_every, start + num_steps, log_every)]
+    return np.diff([start, *ends, start + num_steps]).tolist()
 
 
 def _summary(names: Sequence[str], rows: Sequence[np.ndarray]) -> dict[str, float]:

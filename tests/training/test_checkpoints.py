@@ -1,0 +1,368 @@
+"""Checkpoints of a training: bit for bit, all or nothing, and clear words about what is wrong."""
+
+import contextlib
+import json
+import pickle
+import shutil
+import signal
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from orbax.checkpoint import AsyncCheckpointer
+
+import ebmx
+from ebmx.energies import MLP, SpectralNorm
+from ebmx.samplers import Langevin
+from ebmx.training import (
+    PCD,
+    Checkpoints,
+    DamagedCheckpointError,
+    DivergedError,
+    NoProgress,
+    OtherConfigError,
+    SaveError,
+    SaveWarning,
+    Trainer,
+    checkpoint_config,
+    fit,
+    restore,
+    restore_energy,
+)
+
+KEY = jax.random.key(7)
+TRAINER = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 2, capacity=16, reinit_prob=0.3))
+CONFIG = {"seed": 7, "energy": {"hidden_dims": [4]}}
+X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+
+
+def start(hidden_dims=(4,), trainer=TRAINER):
+    return trainer.init(MLP((2,), hidden_dims, key=KEY), key=KEY)
+
+
+def go_on(state, num_steps, checkpoints=None, **options):
+    batches = ebmx.data.batches(X, 8, start=int(state.step), key=KEY)
+    options = {"log_every": 2, "progress": NoProgress()} | options
+    return fit(
+        TRAINER, state, batches, num_steps=num_steps, key=KEY, checkpoints=checkpoints, **options
+    )
+
+
+def assert_same(one, two):
+    assert jax.tree.structure(one) == jax.tree.structure(two)
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True)
+    for a, b in pairs:
+        if eqx.is_array(b):
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with the steps 4, 8 and 10, and the state of the last one."""
+    folder = tmp_path_factory.mktemp("run")
+    state, _ = go_on(start(), 10, Checkpoints(folder, every=4, config=CONFIG))
+    return folder, state
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    return shutil.copytree(trained[0], tmp_path / "run")
+
+
+def damage(folder, step, how="flip"):
+    """Change what is on disk of a step, by default one bit of an array."""
+    path = max((folder / str(step) / "d").iterdir(), key=lambda p: p.stat().st_size)
+    if how in ("manifest", "no manifest"):
+        path = folder / str(step) / "manifest.json"
+    content = path.read_bytes()
+    middle = len(content) // 2
+    if how in ("gone", "no manifest"):
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(content[:middle])
+    elif how == "manifest":
+        path.write_bytes(content.replace(b'"seed": 7', b'"seed": 8'))
+    else:
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+
+
+def test_it_saves_at_its_interval_and_at_the_end_and_keeps_the_last(tmp_path):
+    for keep, steps in ((3, [8, 12, 13]), (1, [13])):
+        checkpoints = Checkpoints(tmp_path / str(keep), every=4, keep=keep)
+        go_on(start(), 13, checkpoints)
+        assert checkpoints.steps == steps
+        assert [p.name for p in sorted((tmp_path / str(keep)).iterdir())] == sorted(map(str, steps))
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_what_is_read_is_what_was_written(asynchronous, tmp_path):
+    state, _ = go_on(start(), 3, Checkpoints(tmp_path, every=1, asynchronous=asynchronous))
+    assert_same(restore(tmp_path, start()), state)
+    shapes = eqx.filter_eval_shape(start)
+    assert_same(restore(tmp_path, shapes), state)
+
+
+def test_each_dtype_is_kept(tmp_path):
+    state = eqx.tree_at(
+        lambda s: s.negatives_state,
+        start(),
+        {
+            "half": jnp.arange(3, dtype=jnp.bfloat16),
+            "byte": jnp.arange(3, dtype=jnp.uint8),
+            "bool": jnp.arange(3) > 1,
+            "scalar": jnp.float16(0.1),
+            "nan": jnp.array([jnp.nan, -0.0, jnp.inf]),
+            "empty": jnp.zeros((0, 2)),
+        },
+    )
+    writer = Checkpoints(tmp_path).writer(state)
+    writer.save(state)
+    writer.close()
+    found = restore(tmp_path, state)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(state), strict=True):
+        if eqx.is_array(a):
+            assert a.dtype == b.dtype
+            assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_a_key_does_not_belong_into_a_state(tmp_path):
+    state = eqx.tree_at(lambda s: s.negatives_state, start(), {"own": KEY})
+    with pytest.raises(ValueError, match=r"negatives_state\.own=key<fry>: keep keys out"):
+        Checkpoints(tmp_path).writer(state)
+
+
+@pytest.mark.parametrize("step", [4, 8, 10])
+def test_training_goes_on_from_each_step_as_if_never_stopped(step, trained, folder, tmp_path):
+    state, history = go_on(start(), 12)
+    found = restore(folder, start(), step=step)
+    assert int(found.step) == step
+    end, rest = go_on(found, 12 - step, Checkpoints(tmp_path / "new", config=CONFIG))
+    assert_same(end, state)
+    for name, column in rest.items():
+        np.testing.assert_array_equal(column, history[name][step:])
+
+
+def test_a_training_goes_on_in_its_folder(folder):
+    state = restore(folder, start(), config=CONFIG)
+    go_on(state, 4, Checkpoints(folder, every=4, keep=2, config=CONFIG))
+    assert Checkpoints(folder).steps == [12, 14]
+
+
+def test_log_intervals_are_those_of_the_whole_training():
+    seen = []
+    state, _ = go_on(start(), 3)
+    go_on(state, 6, log_every=4, callbacks=[lambda step, *_: seen.append(step)])
+    assert seen == [4, 8, 9]
+
+
+def test_the_config_is_beside_it(trained, folder):
+    assert checkpoint_config(folder) == CONFIG
+    assert checkpoint_config(folder, step=4) == CONFIG
+    with pytest.raises(OtherConfigError, match=r"energy\.hidden_dims is \[4\], not \[5\]"):
+        restore(folder, start(), config={"seed": 7, "energy": {"hidden_dims": [5]}})
+
+
+@pytest.mark.parametrize(
+    ("hidden_dims", "words"),
+    [((5,), r"weight is float32\[4,2\], not float32\[5,2\]"), ((4, 4), "and .* more"), ((), "is")],
+)
+def test_another_structure_is_refused(hidden_dims, words, folder):
+    for fallback in (False, True):
+        with pytest.raises(OtherConfigError, match=f"10: of a state with another .*{words}"):
+            restore(folder, start(hidden_dims), fallback=fallback)
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "gone", "manifest", "no manifest"])
+def test_a_damaged_one_is_refused_and_the_one_before_it_found(how, folder):
+    damage(folder, 10, how)
+    with pytest.raises(DamagedCheckpointError, match="10: damaged"):
+        restore(folder, start())
+    assert int(restore(folder, start(), fallback=True).step) == 8
+    assert int(restore(folder, start(), step=8).step) == 8
+
+
+def test_a_training_goes_on_from_before_a_damaged_one(folder, trained):
+    damage(folder, 10)
+    state = restore(folder, start(), fallback=True)
+    end, _ = go_on(state, 2, Checkpoints(folder, every=4, config=CONFIG))
+    assert_same(end, trained[1])
+    assert_same(restore(folder, start()), trained[1])
+    assert (folder / "10.damaged").is_dir()
+
+
+def test_if_all_are_damaged_it_says_so(folder):
+    for step in (4, 8, 10):
+        damage(folder, step)
+    with pytest.raises(DamagedCheckpointError, match=r"no good step is left: .*10.*8.*4"):
+        restore(folder, start(), fallback=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"step": 3}])
+def test_one_that_is_not_there_is_said_to_be_so(options, tmp_path, folder):
+    place = folder if options else tmp_path / "none"
+    with pytest.raises(ValueError, match="no checkpoint"):
+        restore(place, start(), **options)
+
+
+def test_later_steps_are_not_overwritten(folder):
+    with pytest.raises(ValueError, match=r"later than the step 0 of the state; go on from it"):
+        go_on(start(), 2, Checkpoints(folder, config=CONFIG))
+    state = restore(folder, start(), step=8)
+    with pytest.raises(ValueError, match="10: later than the step 8"):
+        go_on(state, 2, Checkpoints(folder, config=CONFIG))
+    assert Checkpoints(folder).steps == [4, 8, 10]
+
+
+def test_a_training_of_another_config_does_not_go_on_in_the_folder(folder):
+    state = restore(folder, start())
+    with pytest.raises(OtherConfigError, match="seed is 7, not 8"):
+        go_on(state, 2, Checkpoints(folder, config=CONFIG | {"seed": 8}))
+
+
+def test_the_energy_alone(trained, tmp_path, monkeypatch):
+    folder, state = trained
+    like = eqx.filter_eval_shape(lambda: MLP((2,), (4,), key=KEY))
+    x = jnp.asarray(X)
+    averaged = ebmx.energy(restore_energy(folder, like), x)
+    np.testing.assert_array_equal(averaged, ebmx.energy(state.ema, x))
+    last = ebmx.energy(restore_energy(folder, like, average=False), x)
+    np.testing.assert_array_equal(last, ebmx.energy(state.energy, x))
+    with pytest.raises(OtherConfigError, match="ema"):
+        restore_energy(folder, MLP((2,), (5,), key=KEY))
+
+
+def test_the_energy_alone_with_its_norm_state(tmp_path):
+    energy, norm = eqx.nn.make_with_state(SpectralNorm)(MLP((2,), (4,), key=KEY), key=KEY)
+    state, _ = go_on(TRAINER.init(energy, norm, key=KEY), 3, Checkpoints(tmp_path))
+    found = restore_energy(tmp_path, energy, norm)
+    x = jnp.asarray(X)
+    expected = ebmx.energy(ebmx.energies.freeze(state.ema, state.norm_state), x)
+    np.testing.assert_array_equal(ebmx.energy(found, x), expected)
+
+
+class _Bomb:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle in a checkpoint was executed",)
+
+
+def test_a_pickle_is_not_executed(folder):
+    for path in [p for p in (folder / "10").rglob("*") if p.is_file()]:
+        content = path.read_bytes()
+        path.write_bytes(pickle.dumps(_Bomb()))
+        # some files are not read at all
+        with contextlib.suppress(DamagedCheckpointError):
+            restore(folder, start())
+        path.write_bytes(content)
+    for name in ("arrays.npy", "state.pkl", "11"):
+        with open(folder / name, "wb") as file:
+            np.save(file, np.array([_Bomb()], object), allow_pickle=True)
+    assert int(restore(folder, start(), step=10).step) == 10
+
+
+def test_a_module_named_in_the_files_is_not_imported(folder):
+    path = folder / "10" / "_CHECKPOINT_METADATA"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"item_handlers": "antigravity.fly"}))
+    assert int(restore(folder, start()).step) == 10
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": 0}, "every=0"),
+        ({"keep": 0}, "keep=0"),
+        ({"config": {"a": np.ones(1)}}, "config="),
+        ({"config": {"a": (1, 2)}}, "config="),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        Checkpoints(tmp_path, **options)
+
+
+def test_without_its_package_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    with pytest.raises(ImportError, match=r"pip install 'ebmx\[checkpoint\]'"):
+        go_on(start(), 1, Checkpoints(tmp_path))
+
+
+def test_a_callback_that_raises_loses_nothing(tmp_path):
+    def fail(step, state, metrics):
+        if step == 6:
+            raise RuntimeError("the callback's")
+
+    with pytest.raises(RuntimeError, match="the callback's"):
+        go_on(start(), 20, Checkpoints(tmp_path, every=4), callbacks=[fail])
+    assert Checkpoints(tmp_path).steps == [4, 6]
+    assert_same(restore(tmp_path, start()), go_on(start(), 6)[0])
+
+
+def test_a_watchdog_that_raises_leaves_the_last_save(tmp_path):
+    def bark(step, state, metrics):
+        if step == 6:
+            raise DivergedError("lost")
+
+    with pytest.raises(DivergedError):
+        go_on(start(), 20, Checkpoints(tmp_path, every=4), callbacks=[bark])
+    assert Checkpoints(tmp_path).steps == [4]
+
+
+def test_batches_that_raise_lose_nothing(tmp_path):
+    def broken():
+        yield from [X[:8]] * 3
+        raise OSError("the network is down")
+
+    with pytest.raises(OSError, match="the network is down"):
+        fit(
+            *(TRAINER, start(), broken()),
+            num_steps=9,
+            key=KEY,
+            checkpoints=Checkpoints(tmp_path),
+        )
+    assert Checkpoints(tmp_path).steps == [3]
+
+
+def test_ctrl_c_saves_and_is_still_ctrl_c(tmp_path):
+    def press(step, state, metrics):
+        if step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="after 4 updates, which are saved"):
+        go_on(start(), 100, Checkpoints(tmp_path), callbacks=[press])
+    assert signal.getsignal(signal.SIGINT) is before
+    assert Checkpoints(tmp_path).steps == [4]
+    assert_same(restore(tmp_path, start()), go_on(start(), 4)[0])
+
+
+def test_a_save_that_fails_is_warned_of_and_the_next_one_goes_on(tmp_path, monkeypatch):
+    save, calls = AsyncCheckpointer.save, []
+
+    def fail(self, path, args):
+        calls.append(path.name)
+        if path.name == "8":
+            raise OSError(28, "No space left on device")
+        save(self, path, args)
+
+    monkeypatch.setattr(AsyncCheckpointer, "save", fail)
+    with pytest.warns(SaveWarning, match="the last one is 4: .*No space left"):
+        state, _ = go_on(start(), 13, Checkpoints(tmp_path, every=4))
+    assert calls == ["4", "8", "12", "13"]
+    assert Checkpoints(tmp_path).steps == [4, 12, 13]
+    assert_same(restore(tmp_path, start()), state)
+
+
+def test_a_last_save_that_fails_is_an_error_that_holds_the_state(tmp_path, monkeypatch):
+    def fail(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AsyncCheckpointer, "save", fail)
+    with pytest.raises(SaveError, match=r"there is none: .*No space left") as caught:
+        go_on(start(), 3, Checkpoints(tmp_path))
+    assert_same(caught.value.state, go_on(start(), 3)[0])
