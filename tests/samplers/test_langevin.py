@@ -48,6 +48,49 @@ def test_the_law_is_exact_after_every_step(step_size, temperature, getkey):
         assert abs(mean[0] - MEAN[0]) > 10 * error
 
 
+NUM_STEPS = 200
+PROBES = np.concatenate([[[NUM_STEPS, 0]], np.argwhere(np.ones((NUM_STEPS, 2)))])
+"""No increment at all, then a unit increment in one step and coordinate after the other."""
+
+
+def probed(key, shape, dtype):
+    """The unit vector that the key names, or zeros."""
+    return (jnp.arange(shape[0]) == jax.random.key_data(key)[0]).astype(dtype)
+
+
+@jax.jit
+def responses(step_size, temperature):
+    """The chains of all probes, `(probes, steps, 2)`: the step is affine in its increments."""
+    sampler, energy = (
+        Langevin(step_size, temperature, increments=probed),
+        Gaussian(MEAN, COVARIANCE),
+    )
+
+    def chain(probe):
+        def step(x, i):
+            name = jnp.stack([jnp.where(i == probe[0], probe[1], 2), 0]).astype(jnp.uint32)
+            x, _, _ = sampler.step(energy, x, None, key=jax.random.wrap_key_data(name))
+            return x, x
+
+        return jax.lax.scan(step, jnp.asarray(START, float), jnp.arange(NUM_STEPS))[1]
+
+    return jax.vmap(chain)(jnp.asarray(PROBES))
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize("step_size", [0.01, 0.1, 0.3, 0.6, 0.9])
+def test_mean_and_covariance_follow_their_recursion(step_size, temperature):
+    with jax.enable_x64(True):
+        still, *moved = np.asarray(responses(step_size, temperature))
+    spread = np.stack(moved) - still
+    for k, (mean, covariance) in enumerate(exact_law(step_size, temperature, NUM_STEPS)):
+        np.testing.assert_allclose(still[k], mean, atol=1e-9)
+        np.testing.assert_allclose(spread[:, k].T @ spread[:, k], covariance, atol=1e-9)
+    if step_size >= 0.1:
+        stationary = np.linalg.inv(np.eye(2) - step_size / 4 * PRECISION)
+        np.testing.assert_allclose(covariance, temperature * COVARIANCE @ stationary, rtol=1e-3)
+
+
 def test_the_checks_reject_a_chain_that_hardly_moves(getkey):
     energy = Gaussian(MEAN, COVARIANCE)
     values, _ = run(energy, Langevin(1e-6), chains(), num_steps=60, key=getkey())
