@@ -1,0 +1,280 @@
+"""Compressed buffers: how far off a position may be, that the error has no bias, and its price."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from closed_forms import Wells
+from helpers import assert_mean, points
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ebmx.energies import Gaussian
+from ebmx.samplers import HMC, MALA, Langevin, UnderdampedLangevin
+from ebmx.training import (
+    PCD,
+    BFloat16,
+    FullPrecision,
+    GaussianNoise,
+    ReplayBuffer,
+    Trainer,
+    UInt8,
+    UniformNoise,
+)
+
+STORAGES = {
+    "full": FullPrecision(),
+    "bfloat16": BFloat16(),
+    "uint8": UInt8(-1.0, 1.0),
+}
+each = pytest.mark.parametrize("name", STORAGES)
+BOUNDED = Langevin(0.1, bounds=(-1.0, 1.0))
+KEY = jax.random.key(0)
+
+
+def empty(storage, capacity):
+    """A buffer of chains in the plane that are nowhere yet."""
+    code = storage.empty((capacity, 2))
+    ages = jnp.zeros(capacity, jnp.int32)
+    return ReplayBuffer(jnp.zeros(code.shape, code.dtype), ages, storage=storage)
+
+
+def round_trip(storage, x, key):
+    one, two = jax.random.split(key)
+    return storage.decode(storage.encode(x, key=one), key=two)
+
+
+@given(
+    low=st.floats(-100, 100),
+    width=st.floats(0.01, 100),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+def test_a_level_is_narrower_than_one_in_255(low, width, share, seed):
+    storage = UInt8(low, low + width)
+    x = jnp.full(64, low + share * width, jnp.float32)
+    error = np.abs(np.asarray(round_trip(storage, x, jax.random.key(seed)) - x, np.float64))
+    rounding = 4 * np.spacing(np.float32(max(abs(low), abs(low + width))))
+    assert error.max() < width / 255 + rounding
+
+
+def test_all_levels_are_used_and_equally_wide(getkey):
+    storage, x = UInt8(-1.0, 3.0), jnp.linspace(-1.0, 3.0, 256 * 64 + 1)
+    code = storage.encode(x, key=getkey())
+    assert code.dtype == jnp.uint8
+    counts = np.bincount(code, minlength=256)
+    assert counts.shape == (256,)
+    np.testing.assert_array_equal(counts, [64] * 255 + [65])  # the upper edge is in the last one
+    assert np.all(np.diff(np.asarray(code, int)) >= 0)
+
+
+def test_noise_within_a_level_is_uniform(getkey):
+    # data that is uniform on the range comes back uniform, and with no trace of the levels
+    x = jnp.linspace(-1.0, 1.0, 40_001)[:-1] + 0.5 / 20_000
+    out = np.asarray(round_trip(UInt8(), x, getkey()), np.float64)
+    error = out - np.asarray(x)
+    assert_mean(error, 0.0)
+    # the position in the level and the noise are independent and both uniform
+    assert_mean(error**2, 2 * (2 / 256) ** 2 / 12)
+    within = (out + 1) * 128 % 1
+    counts = np.histogram(within, 16, (0, 1))[0]
+    np.testing.assert_array_less(np.abs(counts - 2500), 5 * np.sqrt(2500))
+    assert out.min() >= -1
+    assert out.max() <= 1
+
+
+def test_what_is_read_twice_has_other_noise(getkey):
+    code = jnp.full(1000, 7, jnp.uint8)
+    one, two = (UInt8().decode(code, key=getkey()) for _ in range(2))
+    assert np.corrcoef(one, two)[0, 1] < 0.2
+    assert len(np.unique(one)) > 900
+
+
+def test_what_lies_outside_is_moved_to_the_edge(getkey):
+    code = UInt8(0.0, 1.0).encode(jnp.array([-5.0, -1e-6, 1.0, 1e9]), key=getkey())
+    np.testing.assert_array_equal(code, [0, 0, 255, 255])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.5, -3.25, 1.0078125, 2.0**-100, 3e38])
+def test_bfloat16_is_exact_where_it_can_be(value, getkey):
+    x = jnp.full(100, np.asarray(value, jnp.bfloat16).astype(np.float32))
+    np.testing.assert_array_equal(round_trip(BFloat16(), x, getkey()), x)
+
+
+@pytest.mark.parametrize("value", [1.001, -1.001, 0.3, -0.7777, 1e-20, 123.456])
+def test_bfloat16_is_right_in_the_mean(value, getkey):
+    x = jnp.full(40_000, value)
+    out = np.asarray(round_trip(BFloat16(), x, getkey()), np.float64)
+    rounded = np.unique(out)
+    assert len(rounded) == 2
+    assert rounded[0] < np.float32(value) < rounded[1]
+    assert np.ptp(rounded) <= abs(value) / 128
+    assert_mean(out / value, np.float32(value) / value)
+    # a rounding to the nearest would be off by more than the error allowed above
+    nearest = float(jnp.asarray(value, jnp.bfloat16))
+    assert abs(nearest / value - 1) > 6 * np.std(out / value) / 200
+
+
+def test_each_value_is_rounded_by_itself(getkey):
+    out = np.asarray(round_trip(BFloat16(), jnp.full((20_000, 2), 1.00390625), getkey()))
+    up = out > 1.004
+    assert_mean(up, 0.5)
+    assert_mean((up[:, 0] - 0.5) * (up[:, 1] - 0.5), 0.0)
+    assert_mean((up[1:, 0] - 0.5) * (up[:-1, 0] - 0.5), 0.0)
+
+
+def test_ten_thousand_colour_images_take_31_megabytes():
+    negatives = PCD(BOUNDED, 1, capacity=10_000, storage=UInt8())
+    buffer = jax.eval_shape(lambda: negatives.init((32, 32, 3), key=KEY))
+    assert buffer.positions.shape == (10_000, 32, 32, 3)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(buffer))
+    assert size == 10_000 * (32 * 32 * 3 + 4) + 8
+    assert size < 31e6
+
+
+@each
+def test_a_new_buffer_is_full_of_noise(name, getkey):
+    negatives = PCD(
+        BOUNDED, 1, capacity=3000, noise=UniformNoise(-0.5, 1.0), storage=STORAGES[name]
+    )
+    buffer = negatives.init((2,), key=getkey())
+    assert buffer.capacity == 3000
+    assert len(np.unique(buffer.positions, axis=0)) > 2000
+    x, _ = buffer.draw(3000, key=getkey())
+    assert x.dtype == jnp.float32
+    assert x.min() >= -0.51
+    assert x.max() <= 1
+    assert_mean(x, 0.25)
+    assert_mean((np.asarray(x) - 0.25) ** 2, 1.5**2 / 12)
+    assert_mean((np.asarray(x)[1:] - 0.25) * (np.asarray(x)[:-1] - 0.25), 0.0)
+
+
+def test_drawn_chains_come_back_within_a_level(getkey):
+    x = points(16, (2,), scale=0.3)
+    buffer = empty(UInt8(), 16).write(jnp.arange(16), x)
+    assert buffer.positions.dtype == jnp.uint8
+    out, index = buffer.draw(16, key=getkey())
+    np.testing.assert_allclose(out, x[index], atol=2 / 255)
+    np.testing.assert_array_equal(buffer.ages, 1)
+
+
+@each
+def test_training_stays_in_the_range(name, getkey):
+    negatives = PCD(BOUNDED, 3, capacity=24, num_labels=3, storage=STORAGES[name])
+    batch = jnp.tanh(points(8, (2,))), jnp.arange(8) % 3
+    trainer = Trainer(optax.adam(0.01), negatives)
+    state = trainer.init(Wells(points(3, (2,)), jnp.ones(3)), key=getkey())
+    step = eqx.filter_jit(trainer.step)
+    for number in range(2):
+        before, (state, metrics) = state, step(state, batch, key=getkey())
+        old, new = (s.negatives_state for s in (before, state))
+        assert new.positions.dtype == STORAGES[name].empty(()).dtype
+        assert jax.tree.structure(old) == jax.tree.structure(new)
+        assert int(jnp.sum(new.ages)) > number
+        assert np.isfinite(metrics["loss"])
+        # eight chains were written, and sixteen left alone, bit for bit
+        changed = np.any(np.asarray(old.positions != new.positions), 1)
+        assert 4 <= changed.sum() <= 8
+    x, _ = state.negatives_state.draw(24, key=getkey())
+    assert np.all(np.abs(x) <= 1)
+    assert int(state.skipped) == 0
+
+
+def test_noise_of_reading_and_writing_is_that_of_the_step(getkey):
+    # a chain that stays is read and written with other noise at each step, and has no drift
+    still = Langevin(1e-12, noise_scale=0.0, bounds=(-1.0, 1.0))
+    negatives = PCD(still, 1, capacity=512, reinit_prob=0.0, storage=BFloat16())
+    buffer = empty(BFloat16(), 512).fill(jnp.full((1, 2), 0.3), key=getkey())
+
+    @jax.jit
+    def updates(buffer, keys):
+        def one(buffer, key):
+            batch = jnp.zeros((512, 2))
+            return negatives.step(Gaussian(jnp.zeros(2)), batch, buffer, key=key)[1], None
+
+        return jax.lax.scan(one, buffer, keys)[0]
+
+    buffer = updates(buffer, jax.random.split(getkey(), 50))
+    assert_mean(np.asarray(buffer.positions, np.float64).reshape(-1), np.float32(0.3))
+    np.testing.assert_array_equal(buffer.ages, 50)
+
+
+def test_bfloat16_is_written_with_a_key(getkey):
+    buffer = empty(BFloat16(), 8)
+    x, index = points(4, (2,)), jnp.arange(4)
+    with pytest.raises(ValueError, match=r"^key=None: this storage rounds at random: give a key"):
+        buffer.write(index, x)
+    key = getkey()
+    one, again, other = (buffer.write(index, x, key=k).positions for k in (key, key, getkey()))
+    np.testing.assert_array_equal(one, again)
+    assert np.any(np.asarray(one != other))
+
+
+@each
+def test_fill_puts_chains_at_given_positions(name, getkey):
+    buffer = empty(STORAGES[name], 600)
+    data = jnp.array([[-0.75, 0.5], [0.25, 0.125], [0.5, -1.0]])
+    filled = buffer.fill(data, key=getkey())
+    assert filled.positions.dtype == buffer.positions.dtype
+    x, _ = filled.draw(600, key=getkey())
+    distance = np.abs(np.asarray(x)[:, None] - np.asarray(data)).max(-1)
+    assert np.all(distance.min(1) < 2 / 255)
+    counts = np.bincount(distance.argmin(1))
+    assert np.all(np.abs(counts - 200) < 5 * np.sqrt(200))
+    np.testing.assert_array_equal(filled.ages, buffer.ages)
+    with pytest.raises(ValueError, match=r"^x\.shape=\(3, 3\): .*\(2,\)"):
+        buffer.fill(jnp.zeros((3, 3)), key=getkey())
+
+
+def test_fill_goes_by_label(getkey):
+    buffer = PCD(BOUNDED, 1, capacity=30, num_labels=3).init((1,), key=getkey())
+    y = np.array([2, 0, 2, 1, 0, 2])
+    x = jnp.asarray(y + 0.1 * np.arange(6), jnp.float32)[:, None]
+    filled = buffer.fill((x, y), key=getkey())
+    np.testing.assert_array_equal(np.floor(filled.positions[:, 0]), buffer.labels)
+    assert len(np.unique(filled.positions)) > 4
+    np.testing.assert_array_equal(filled.labels, buffer.labels)
+    with pytest.raises(ValueError, match=r"^x\[1\] without labels=\[1\]: give positions of each"):
+        buffer.fill((x, np.where(y == 1, 0, y)), key=getkey())
+    with pytest.raises(ValueError, match=r"^x\[1\]\.shape=\(5,\): give an array with one label"):
+        buffer.fill((x, y[:5]), key=getkey())
+
+
+OPTIONS = {"capacity": 8, "storage": UInt8(-1.0, 1.0)}
+BAD = {
+    "unbounded": (
+        lambda: PCD(Langevin(0.1), 1, **OPTIONS),
+        r"storage=UInt8: positions are stored within a range: give a sampler with `bounds`",
+    ),
+    "adjusted": (
+        lambda: PCD(MALA(0.1), 1, noise=GaussianNoise(), **OPTIONS),
+        r"storage=UInt8: positions are stored within a range",
+    ),
+    "hmc": (lambda: PCD(HMC(0.1), 1, **OPTIONS), r"storage=UInt8: positions are stored"),
+    "wider": (
+        lambda: PCD(Langevin(0.1, bounds=(-1.0, 1.5)), 1, **OPTIONS),
+        r"bounds=\(-1\.0, 1\.5\): positions are stored within a range",
+    ),
+    "lower": (
+        lambda: PCD(Langevin(0.1, bounds=(-1.1, 1.0)), 1, **OPTIONS),
+        r"bounds=\(-1\.1.*, 1\.0\): positions are stored within a range",
+    ),
+    "range": (lambda: UInt8(1.0, 1.0), r"high - low=0\.0: give low < high"),
+    "data": (
+        lambda: empty(UInt8(), 8).fill(jnp.full((3, 2), 7.0), key=KEY),
+        r"x=\(7\.0, 7\.0\): give positions in the range that is stored, \[-1\.0, 1\.0\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_range_that_does_not_hold_them_is_refused(name):
+    call, match = BAD[name]
+    with pytest.raises(ValueError, match=f"^{match}"):
+        call()
+
+
+def test_other_bounded_samplers_will_do():
+    assert PCD(UnderdampedLangevin(0.1, bounds=(-1.0, 0.5)), 1, **OPTIONS).capacity == 8
