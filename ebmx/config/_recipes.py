@@ -178,8 +178,9 @@ RECIPES: dict[str, Recipe] = {
         ),
         "Grathwohl et al. (2020), 'Your classifier is secretly an energy based model', CIFAR-10, "
         "published accuracy 92.9 % and FID 38.4.",
-        "A wide residual network 28-10 without norms, with the sum of the last feature maps "
-        "instead of their mean and leaky ReLU of slope 0.01. Data are not cropped and flipped at "
+        "A wide residual network 28-10 without norms, whose first convolution has 160 channels "
+        "instead of 16, with the sum of the last feature maps instead of their mean and leaky ReLU "
+        "of slope 0.01. Data are not cropped and flipped at "
         "random, and the learning rate does not fall.",
     ),
     "convergent_mnist": Recipe(

@@ -31,9 +31,7 @@ TINY = RunConfig(
     ),
     sampler=SamplerConfig(step_size=1.0, noise_scale=0.05, grad_clip=3.0, bounds=(-1.0, 1.0)),
     negatives=NegativesConfig(kind="pcd", num_steps=3, capacity=32, reinit_prob=0.1),
-    optimiser=OptimiserConfig(
-        learning_rate=1e-3, b1=0.0, b2=0.99, clip=1.0, ema_decay=0.9
-    ),
+    optimiser=OptimiserConfig(learning_rate=1e-3, b1=0.0, b2=0.99, clip=1.0, ema_decay=0.9),
     steps=6,
     log_every=2,
     seed=3,

@@ -3,22 +3,26 @@
 import dataclasses
 import re
 import sys
+import tomllib
+import typing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ebmx.config import (
+    RECIPES,
     DataConfig,
     EnergyConfig,
     NegativesConfig,
+    ObjectiveConfig,
     OptimiserConfig,
     RunConfig,
     SamplerConfig,
-    default_config,
     from_dict,
-    mnist_config,
     read_config,
+    recipe,
+    show_config,
     to_dict,
     write_config,
 )
@@ -26,6 +30,22 @@ from ebmx.config import (
 floats = st.floats(allow_nan=False)
 sizes = st.lists(st.integers(-(2**40), 2**40), max_size=4).map(tuple)
 names = st.text(max_size=8)
+
+
+def maybe(strategy):
+    return st.none() | strategy
+
+
+def one_of(kind, name):
+    """One of the words that a field takes."""
+    hints = typing.get_type_hints(kind)[name]
+    options = [typing.get_args(hint) or (hint,) for hint in (hints, *typing.get_args(hints))]
+    words = {word for group in options for word in group if isinstance(word, str)}
+    return st.sampled_from(sorted(words))
+
+
+def words(kind, *names):
+    return {name: one_of(kind, name) for name in names}
 
 
 CONFIGS = st.builds(
@@ -36,24 +56,39 @@ CONFIGS = st.builds(
         widths=sizes,
         kernel_sizes=sizes,
         strides=sizes,
+        paddings=maybe(sizes),
         hidden_dims=sizes,
         activation=names,
-        head=st.sampled_from(["flatten", "sum"]),
+        compute_dtype=maybe(one_of(EnergyConfig, "compute_dtype")),
+        scale=floats,
+        **words(EnergyConfig, "kind", "norm", "head"),
     ),
     sampler=st.builds(
-        SamplerConfig, step_size=floats, noise_scale=floats, bounds=st.tuples(floats, floats)
+        SamplerConfig,
+        step_size=floats,
+        noise_scale=maybe(floats),
+        grad_clip=maybe(floats),
+        bounds=maybe(st.tuples(floats, floats)),
+        **words(SamplerConfig, "kind"),
     ),
     negatives=st.builds(
         NegativesConfig,
-        kind=st.sampled_from(["pcd", "cd", "short-run"]),
         num_steps=st.integers(-9, 2**40),
         reinit_prob=floats,
+        **words(NegativesConfig, "kind", "restart", "storage"),
     ),
-    optimiser=st.builds(OptimiserConfig, learning_rate=floats, b1=floats, alpha=floats),
-    steps=st.none() | st.integers(-9, 2**40),
+    objective=st.builds(ObjectiveConfig, alpha=floats, **words(ObjectiveConfig, "kind")),
+    optimiser=st.builds(
+        OptimiserConfig,
+        learning_rate=floats,
+        b1=floats,
+        clip=maybe(floats),
+        **words(OptimiserConfig, "kind", "schedule"),
+    ),
+    steps=maybe(st.integers(-9, 2**40)),
     seconds=floats,
     seed=st.integers(-9, 2**40),
-    out=st.none() | names,
+    out=maybe(names | st.just("none")),
 )
 
 
@@ -75,10 +110,36 @@ def test_dictionaries_hold_every_field_but_none(config):
     assert missing == {n for n in ("steps", "out") if getattr(config, n) is None}
 
 
-@pytest.mark.parametrize("config", [default_config("digits"), mnist_config()])
-def test_recipes_survive(config, tmp_path):
-    write_config(tmp_path / "config.toml", config)
-    assert read_config(tmp_path / "config.toml") == config
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_survive(name, tmp_path):
+    write_config(tmp_path / "config.toml", recipe(name))
+    assert read_config(tmp_path / "config.toml") == recipe(name)
+
+
+@given(config=CONFIGS)
+def test_a_config_is_shown_as_toml_that_reads_as_itself(config):
+    assert from_dict(tomllib.loads(show_config(config, "A title."))) == config
+
+
+def test_a_config_is_shown_with_the_meaning_of_each_field():
+    text = show_config(RunConfig(), "A title.")
+    assert text.startswith("# A title.\n")
+    lines = text.splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    for at, line in enumerate(lines):
+        if " = " in line and not line.startswith("#"):
+            assert lines[at - 1].startswith("# "), line
+    assert "# The probability that a drawn chain restarts from noise (pcd).\n" in text
+    assert "One of adam, sgd." in text
+    assert "# steps is not given\n" in text
+
+
+def test_nothing_is_a_word_where_it_is_not_the_default(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('[sampler]\nnoise_scale = "none"\nbounds = "none"\n')
+    sampler = read_config(path).sampler
+    assert sampler == SamplerConfig(noise_scale=None, bounds=None)
+    assert 'noise_scale = "none"' in show_config(RunConfig(sampler=sampler))
 
 
 def test_tuples_literals_and_tables_come_back_as_they_were(tmp_path):
@@ -135,6 +196,8 @@ def test_an_unknown_key_is_named(text, key, tmp_path):
         ("[energy]\nwidths = [32, 2.5]", "energy.widths", "tuple"),
         ("[sampler]\nbounds = [0.0]", "sampler.bounds", "tuple"),
         ("[sampler]\nbounds = [0.0, 1.0, 2.0]", "sampler.bounds", "tuple"),
+        ("[sampler]\nbounds = 3", "sampler.bounds", "tuple"),
+        ('[sampler]\nstep_size = "none"', "sampler.step_size", "float"),
         ('[energy]\nhead = "mean"', "energy.head", "flatten"),
         ('[negatives]\nkind = "PCD"', "negatives.kind", "short-run"),
     ],
