@@ -34,7 +34,7 @@ def targets() -> dict[str, energies.AbstractAnalyticEnergy]:
 def sampler_table() -> dict[str, samplers.AbstractSampler]:
     return {
         "Langevin": Langevin(0.1),
-        "underdamped": UnderdampedLangevin(0.3),
+        "underdamped": UnderdampedLangevin(0.15),
         "MALA": MALA(0.5),
         "Barker": Barker(0.8),
         "HMC": HMC(0.3, 7),
