@@ -2,11 +2,11 @@
 
 Every adjusted sampler on targets with known moments: the largest deviation of a mean or variance
 from the truth, in standard errors of the chains, which come from the spread of the chains' own
-means. Chains start at exact samples where there are any, and elsewhere after a warm-up. Beyond 4
-standard errors a cell fails, and so does the script.
+means. Chains start at exact samples. Beyond 4 standard errors a cell fails, and so does the script.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,56 +15,72 @@ from _common import arguments, write
 
 import ebmx
 from ebmx import energies, samplers
+from ebmx._types import EnergyFn
 from ebmx.energies import Gaussian, GaussianMixture
 
 CHAINS = 256
 
 
-def moments_by_quadrature(energy, low: float, high: float, dim: int) -> tuple:
-    """Mean and variance of each coordinate on a grid, in float64."""
-    axis = jnp.linspace(low, high, 4001 if dim == 1 else 801)
+class Target(NamedTuple):
+    """An energy, what is known of it, and exact samples for the chains to start from.
+
+    A chain of `MALA` that starts far in a light tail stays there for ever: its steps overshoot.
+    """
+
+    energy: EnergyFn
+    mean: np.ndarray
+    variance: np.ndarray
+    draw: Callable[[jax.Array], jax.Array]
+
+
+def analytic(energy: energies.AbstractExactEnergy) -> Target:
+    def draw(key):
+        return jax.vmap(lambda key: energy.sample(key=key))(jax.random.split(key, CHAINS))
+
+    return Target(energy, np.asarray(energy.mean), np.asarray(energy.variance), draw)
+
+
+def by_quadrature(energy: EnergyFn, low: float, high: float, dim: int) -> Target:
+    """Samples from a grid, each moved within its cell, and moments unless the energy knows them."""
+    axis, width = np.linspace(low, high, 4001 if dim == 1 else 801, retstep=True)
     grid = np.stack(np.meshgrid(*[axis] * dim, indexing="ij"), -1).reshape(-1, dim)
     log_p = -np.asarray(jax.vmap(energy)(jnp.asarray(grid, jnp.float32)), np.float64)
     p = np.exp(log_p - log_p.max())
     p /= p.sum()
+
+    def draw(key):
+        random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        cells = grid[random.choice(len(grid), CHAINS, p=p)]
+        return jnp.asarray(cells + random.uniform(-0.5, 0.5, cells.shape) * width, jnp.float32)
+
+    if isinstance(energy, energies.AbstractAnalyticEnergy):
+        return Target(energy, np.asarray(energy.mean), np.asarray(energy.variance), draw)
     mean = p @ grid
-    return mean, p @ (grid - mean) ** 2
+    return Target(energy, mean, p @ (grid - mean) ** 2, draw)
 
 
-def quadrature_target(energy, low: float, high: float, dim: int) -> tuple:
-    return energy, *moments_by_quadrature(energy, low, high, dim)
-
-
-def targets() -> dict[str, tuple]:
-    """For each name: energy, mean and variance."""
+def targets() -> dict[str, Target]:
     key = jax.random.key(7)
     mlp = energies.MLP((2,), (32, 32), key=key)
     rotation = jnp.linalg.qr(jax.random.normal(key, (4, 4)))[0]
-    comb = GaussianMixture(jnp.arange(-2.0, 3.0)[:, None], 0.25)
-    analytic = {
-        "gaussian": Gaussian(jnp.arange(3.0)),
-        "gaussian, condition 100": Gaussian(jnp.zeros(2), jnp.array([0.1, 10.0])),
-        "gaussian, condition 10⁴": Gaussian(
-            jnp.zeros(4), rotation @ jnp.diag(jnp.array([0.01, 1.0, 10.0, 100.0])) @ rotation.T
-        ),
-        "mixture": GaussianMixture(
-            jnp.array([[-1.5, 0.0], [1.5, 0.5]]), 0.8, jnp.array([0.3, 0.7])
-        ),
-        "banana": energies.Banana(1.0, 0.5),
-        "funnel": energies.Funnel(3, 0.8),
-        "ring": energies.Ring(1.5, 0.5),
-        "double well": energies.DoubleWell((2,), 1.0),
-        "student t": energies.StudentT((2,), 9.0),
-        "comb": comb,
-    }
-    table = {name: (e, np.asarray(e.mean), np.asarray(e.variance)) for name, e in analytic.items()}
-    return table | {
-        "quartic": quadrature_target(lambda x: x[0] ** 4 / 4 - x[0], -6, 6, 1),
-        "sine": quadrature_target(lambda x: x[0] ** 2 / 2 + jnp.sin(3 * x[0]), -9, 9, 1),
-        "product": quadrature_target(
-            lambda x: analytic["ring"](x) + 0.5 * jnp.sum((x - 0.7) ** 2), -6, 6, 2
-        ),
-        "MLP": quadrature_target(lambda x: 3 * mlp(x) + 0.5 * jnp.sum(x**2), -8, 8, 2),
+    covariance = rotation @ jnp.diag(jnp.array([0.01, 1.0, 10.0, 100.0])) @ rotation.T
+    modes, weights = jnp.array([[-1.5, 0.0], [1.5, 0.5]]), jnp.array([0.3, 0.7])
+    ring = energies.Ring(1.5, 0.5)
+    return {
+        "gaussian": analytic(Gaussian(jnp.arange(3.0))),
+        "gaussian, condition 100": analytic(Gaussian(jnp.zeros(2), jnp.array([0.1, 10.0]))),
+        "gaussian, condition 10⁴": analytic(Gaussian(jnp.zeros(4), covariance)),
+        "mixture": analytic(GaussianMixture(modes, 0.8, weights)),
+        "banana": analytic(energies.Banana(1.0, 0.5)),
+        "funnel": analytic(energies.Funnel(3, 0.8)),
+        "ring": by_quadrature(ring, -6, 6, 2),
+        "double well": by_quadrature(energies.DoubleWell((2,), 1.0), -5, 5, 2),
+        "student t": analytic(energies.StudentT((2,), 9.0)),
+        "comb": analytic(GaussianMixture(jnp.arange(-2.0, 3.0)[:, None], 0.25)),
+        "quartic": by_quadrature(lambda x: x[0] ** 4 / 4 - x[0], -6, 6, 1),
+        "sine": by_quadrature(lambda x: x[0] ** 2 / 2 + jnp.sin(3 * x[0]), -9, 9, 1),
+        "product": by_quadrature(lambda x: ring(x) + 0.5 * jnp.sum((x - 0.7) ** 2), -6, 6, 2),
+        "MLP": by_quadrature(lambda x: 3 * mlp(x) + 0.5 * jnp.sum(x**2), -8, 8, 2),
     }
 
 
@@ -83,20 +99,17 @@ def sampler_table() -> dict[str, Any]:
     }
 
 
-def deviation(energy, sampler, mean: np.ndarray, variance: np.ndarray, num_samples: int, key):
+def deviation(target: Target, sampler, num_samples: int, key) -> tuple[float, float]:
     """The largest deviation in standard errors, and the mean acceptance."""
+    energy, mean, variance, draw = target
     start_key, tune_key, sample_key = jax.random.split(key, 3)
-    start = jnp.asarray(mean, jnp.float32) + jax.random.normal(start_key, (CHAINS, len(mean)))
     made_of_mala = not isinstance(sampler, samplers.AbstractSampler)
     base = samplers.MALA(0.5) if made_of_mala else sampler
-    tuned, start = samplers.warmup(energy, base, start, num_steps=400, key=tune_key)
-    if isinstance(energy, energies.AbstractExactEnergy):
-        keys = jax.random.split(start_key, CHAINS)
-        start = jax.vmap(lambda key: energy.sample(key=key))(keys)
+    tuned, _ = samplers.warmup(energy, base, draw(tune_key), num_steps=400, key=tune_key)
     drawn = ebmx.sample(
         energy,
         sampler(tuned) if made_of_mala else tuned,
-        start,
+        draw(start_key),
         num_warmup=500,
         num_samples=num_samples,
         thin=2,
@@ -116,28 +129,35 @@ def deviation(energy, sampler, mean: np.ndarray, variance: np.ndarray, num_sampl
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--num-samples", type=int, default=2000)
+    parser.add_argument("--only", default="", help="the targets whose name holds this")
     options = parser.parse_args()
-    table = sampler_table()
-    print(f"{'largest |z| (acceptance)':26s}" + "".join(f"{name:>18s}" for name in table))
+    names = "".join(f"{name:>18s}" for name in sampler_table())
+    print(f"{'largest |z| (acceptance)':26s}{names}")
     cells: dict[str, dict[str, float]] = {}
-    for target, (energy, mean, variance) in targets().items():
-        row, line = {}, f"{target:26s}"
-        for number, (name, sampler) in enumerate(table.items()):
-            if name.startswith("cycle") and len(mean) != 2:
-                line += f"{'–':>18s}"
-                continue
-            key = jax.random.key(number)
-            z, acceptance = deviation(energy, sampler, mean, variance, options.num_samples, key)
-            row[name] = z
-            line += f"{z:11.2f} ({acceptance:.2f})"
-        print(line, flush=True)
-        cells[target] = row
-    worst = max(z for row in cells.values() for z in row.values())
-    count = sum(len(row) for row in cells.values())
-    print(f"{count} cells, the largest deviation is {worst:.2f} standard errors")
+    for name, target in targets().items():
+        if options.only in name:
+            print(f"{name:26s}", end="", flush=True)
+            cells[name] = row(target, options.num_samples)
+    every = [z for one in cells.values() for z in one.values()]
+    worst = float(np.max(every))
+    print(f"{len(every)} cells, the largest deviation is {worst:.2f} standard errors")
     write(options.json, {"largest_z": cells, "worst": worst})
-    if worst > 4:
+    if not worst <= 4:
         raise SystemExit("a sampler is not exact")
+
+
+def row(target: Target, num_samples: int) -> dict[str, float]:
+    """Print and return the deviation of each sampler."""
+    found = {}
+    for number, (name, sampler) in enumerate(sampler_table().items()):
+        if name.startswith("cycle") and len(target.mean) != 2:
+            print(f"{'–':>18s}", end="")
+            continue
+        z, acceptance = deviation(target, sampler, num_samples, jax.random.key(number))
+        print(f"{z:11.2f} ({acceptance:.2f})", end="", flush=True)
+        found[name] = z
+    print()
+    return found
 
 
 if __name__ == "__main__":
