@@ -47,8 +47,9 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     - `noise`: where chains start.
     - `adaptation`: tunes a step size for each chain, which lives in the buffer and so goes on
         being tuned from update to update; a restart begins anew from the sampler's `step_size`.
-    - `num_labels`: for a conditional energy, how many labels there are; the slots hold all of them
-        alike.
+    - `num_labels`: for a conditional energy, how many labels there are.
+    - `label_shares`: how frequent each label is in the data, `(num_labels,)`, and so in the slots;
+        alike if not given. With other shares than the data's, no label's density is right.
     - `restart`: which chains are restarted more often: `"alike"` none; `"age"` and `"energy"` in
         proportion to their age, or to the rank of their energy, at the same rate in the mean.
     - `augment`: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
@@ -67,6 +68,10 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
     adaptation: StepSizeAdaptation | None = None
     num_labels: int | None = eqx.field(static=True, default=None)
+    label_shares: jax.Array | None = eqx.field(
+        converter=lambda shares: None if shares is None else jnp.asarray(shares, float),
+        default=None,
+    )
     restart: Literal["alike", "age", "energy"] = eqx.field(static=True, default="alike")
     augment: Callable | None = None
     storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
@@ -80,6 +85,11 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             self.adaptation.check(self.sampler)
         if self.num_labels is not None:
             _checks.at_least("num_labels", self.num_labels, 1)
+        if self.label_shares is not None:
+            fix = f"give one for each of the num_labels={self.num_labels} labels"
+            shape = self.label_shares.shape
+            _checks.require(shape == (self.num_labels,), "label_shares.shape", shape, fix)
+            _checks.positive("label_shares", self.label_shares)
         fix = "give 'alike', 'age' or 'energy'"
         ok = self.restart in ("alike", "age", "energy")
         _checks.require(ok, "restart", repr(self.restart), fix)
@@ -104,11 +114,8 @@ class PCD(AbstractNegatives[ReplayBuffer]):
                 batch_size=min(self.capacity, 256),
             ).astype(empty.dtype)
         scales = None if self.adaptation is None else jnp.zeros(self.capacity)
-        labels = None
-        if self.num_labels is not None:
-            labels = jnp.arange(self.capacity, dtype=jnp.int32) % self.num_labels
         ages = jnp.zeros(self.capacity, jnp.int32)
-        return ReplayBuffer(positions, ages, scales, labels, self.storage)
+        return ReplayBuffer(positions, ages, scales, self._labels(), self.storage)
 
     def step(
         self, energy: EnergyFn, x: Batch, state: ReplayBuffer, *, key: Key
@@ -141,6 +148,16 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             log_scales = self.adaptation.update(log_scales, info, ages)
         state = state.write(index, moved, ages, log_scales, key=jax.random.fold_in(draw_key, 2))
         return (moved if labels is None else Examples(moved, labels)), state, info
+
+    def _labels(self) -> jax.Array | None:
+        if self.num_labels is None:
+            return None
+        place = jnp.arange(self.capacity)
+        if self.label_shares is None:
+            return (place % self.num_labels).astype(jnp.int32)
+        ends = jnp.cumsum(self.label_shares)
+        # neighbours share a label, so that a draw has all labels by their shares
+        return jnp.searchsorted(ends / ends[-1], (place + 0.5) / self.capacity).astype(jnp.int32)
 
     def _check_labels(self, energy: EnergyFn) -> None:
         conditional = isinstance(energy, AbstractConditionalEnergy)

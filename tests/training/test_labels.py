@@ -1,0 +1,291 @@
+"""Labels: each chain keeps its own, walks under its own, and trains its own."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from closed_forms import Levels, Wells, quantiles
+from helpers import points
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ebmx.data import batches
+from ebmx.energies import JEM, Gaussian
+from ebmx.samplers import Langevin
+from ebmx.training import (
+    CD,
+    PCD,
+    Jarzynski,
+    ShortRun,
+    StepSizeAdaptation,
+    Trainer,
+    contrastive_loss,
+    cross_entropy,
+    fit,
+    weighted_sum,
+)
+
+MODES = jnp.array([[8.0, 0.0], [-8.0, 1.0], [0.0, 9.0], [3.0, -9.0]])
+WELLS = Wells(MODES, jnp.ones(4))
+# each step halves the distance to the mode, and there is no noise
+HOME = Langevin(1.0, noise_scale=0.0)
+CAPACITY, NUM, NUM_UPDATES = 22, 9, 40
+
+
+def at_home(x, labels):
+    return np.all(np.abs(np.asarray(x) - np.asarray(MODES)[np.asarray(labels)]) < 0.5, -1)
+
+
+@jax.jit
+def walk(key, reinit_prob):
+    negatives = PCD(HOME, 12, CAPACITY, reinit_prob, num_labels=4, restart="energy")
+    init_key, run_key = jax.random.split(key)
+    first = negatives.init((2,), key=init_key)
+
+    def update(buffer, key):
+        out, buffer, info = negatives.step(WELLS, jnp.zeros((NUM, 2)), buffer, key=key)
+        return buffer, (out, info.restarted)
+
+    last, outs = jax.lax.scan(update, first, jax.random.split(run_key, NUM_UPDATES))
+    return first, last, *outs
+
+
+@given(seed=st.integers(0, 2**31 - 1), reinit_prob=st.sampled_from([0.0, 0.3, 0.5]))
+def test_every_chain_keeps_its_label(seed, reinit_prob):
+    first, last, out, restarted = walk(jax.random.key(seed), reinit_prob)
+    np.testing.assert_array_equal(first.labels, np.arange(CAPACITY) % 4)
+    np.testing.assert_array_equal(last.labels, first.labels)
+    assert out.y.shape == (NUM_UPDATES, NUM)
+    # at home under the label that comes with it, also just after a restart, and so in the slots
+    assert np.all(at_home(out.x, out.y))
+    assert np.all(at_home(last.positions, last.labels)[np.asarray(last.ages) > 0])
+    assert np.sum(last.ages > 0) > CAPACITY / 2
+    assert np.any(restarted) == (reinit_prob > 0)
+    assert set(np.unique(out.y)) == {0, 1, 2, 3}
+
+
+def test_the_negatives_come_with_the_labels_of_their_slots(getkey):
+    # chains that stay say which slot they are of
+    still = Langevin(1e-12, noise_scale=0.0)
+    negatives = PCD(still, 1, capacity=12, reinit_prob=0.0, num_labels=4)
+    buffer = negatives.init((2,), key=getkey())
+    out, _, _ = negatives.step(WELLS, jnp.zeros((6, 2)), buffer, key=getkey())
+    distance = np.abs(np.asarray(out.x)[:, None] - np.asarray(buffer.positions)).max(-1)
+    assert distance.min(1).max() < 1e-6
+    np.testing.assert_array_equal(out.y, np.asarray(buffer.labels)[distance.argmin(1)])
+    assert out.y.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("capacity", [4, 10, 401])
+def test_slots_hold_all_labels_alike(capacity, getkey):
+    labels = PCD(HOME, 1, capacity, num_labels=4).init((1,), key=getkey()).labels
+    assert np.ptp(np.bincount(labels, minlength=4)) <= 1
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.2, 0.3], [50, 20, 30], [1.0, 1.0, 1.0]])
+def test_slots_hold_labels_by_the_shares_of_the_data(shares, getkey):
+    negatives = PCD(HOME, 1, 1000, num_labels=3, label_shares=shares)
+    labels = np.asarray(negatives.init((1,), key=getkey()).labels)
+    assert labels.dtype == np.int32
+    want = 1000 * np.array(shares) / np.sum(shares)
+    np.testing.assert_allclose(np.bincount(labels, minlength=3), want, atol=1)
+
+
+@pytest.mark.parametrize("negatives", [CD(HOME, 12), ShortRun(HOME, 12)], ids=["cd", "short-run"])
+def test_chains_without_memory_take_the_labels_of_the_batch(negatives, getkey):
+    x, y = points(9, (2,)), jnp.array([3, 1, 2, 0, 0, 3, 1, 2, 2])
+    out, _, info = negatives.step(WELLS, (x, y), None, key=getkey())
+    np.testing.assert_array_equal(out.y, y)
+    assert np.all(at_home(out.x, y))
+    np.testing.assert_allclose(info.chains.energy, 0, atol=0.1)
+
+
+def test_each_chain_of_each_label_can_have_its_own_step_size(getkey):
+    sampler = Langevin(1.0, report_acceptance=True)
+    negatives = PCD(sampler, 4, 8, 0.0, num_labels=4, adaptation=StepSizeAdaptation())
+    buffer = negatives.init((2,), key=getkey())
+    out, after, info = negatives.step(WELLS, jnp.zeros((8, 2)), buffer, key=getkey())
+    np.testing.assert_array_equal(np.sort(out.y), [0, 0, 1, 1, 2, 2, 3, 3])
+    assert np.all(after.log_scales != 0)
+    assert info.chains.acceptance.shape == (8,)
+
+
+def clusters(num=64):
+    """Data of four labels, spread by 0.5 around their modes, and as frequent as each other."""
+    y = np.arange(4 * num) % 4
+    x = np.asarray(MODES)[y] / 4 + 0.5 * np.random.default_rng(0).normal(size=(4 * num, 2))
+    return np.float32(x), y
+
+
+NEGATIVES = {
+    "pcd": PCD(Langevin(0.1), 8, capacity=256, reinit_prob=0.0, num_labels=4),
+    "cd": CD(Langevin(0.1), 4),
+}
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_training_finds_the_mode_of_each_label(name, getkey):
+    x, y = clusters()
+    optim = optax.adam(optax.cosine_decay_schedule(0.1, 150))
+    trainer = Trainer(optim, NEGATIVES[name], ema_decay=0.9)
+    state = trainer.init(Wells(jnp.zeros((4, 2)), jnp.full(4, 3.0)), key=getkey())
+    stream = batches(x, 128, labels=y, key=getkey())
+    state, history = fit(trainer, state, stream, num_steps=150, key=getkey())
+    want = [x[y == label].mean(0) for label in range(4)]
+    np.testing.assert_allclose(state.ema.modes, want, atol=0.25)
+    assert history["skipped"][-1] == 0
+
+
+def test_labels_as_rare_as_in_the_data_have_their_own_precision(getkey):
+    # one label four times as frequent as the other, and both of variance 1/2
+    y = np.repeat([0, 0, 0, 0, 1], 64)
+    x = np.float32(np.sqrt(0.5) * np.tile(quantiles(64), 5))[:, None]
+    sampler = Langevin(0.05)
+    negatives = PCD(sampler, 5, 640, 0.0, num_labels=2, label_shares=[0.8, 0.2])
+    optim = optax.adam(optax.cosine_decay_schedule(0.05, 250))
+    trainer = Trainer(optim, negatives, ema_decay=0.95)
+    state = trainer.init(Wells(jnp.zeros((2, 1)), jnp.ones(2)), key=getkey())
+    state, _ = fit(trainer, state, ((x, y) for _ in range(250)), num_steps=250, key=getkey())
+    # with equal shares it would be 1.25 and 5
+    np.testing.assert_allclose(state.ema.precisions, 2.0, rtol=0.25)
+
+
+class Logits(eqx.Module):
+    """Three blobs of any place: logits that are quadratic in the example."""
+
+    centres: jax.Array
+
+    def __call__(self, x):
+        return -2 * jnp.sum((x[None] - self.centres) ** 2, 1)
+
+
+def test_a_hybrid_learns_to_classify_and_to_sample(getkey):
+    y = np.arange(96) % 3
+    x = np.float32(np.array([[1.5, 0], [-1, 1], [0, -1.5]])[y] + 0.5 * points(96, (2,)))
+    loss = weighted_sum((1.0, contrastive_loss), (1.0, cross_entropy))
+    trainer = Trainer(optax.adam(0.05), PCD(Langevin(0.1), 5, 128, 0.0), loss)
+    state = trainer.init(JEM(Logits(0.1 * points(3, (2,), seed=1)), (2,)), key=getkey())
+    stream = ((x, y) for _ in range(120))
+    state, history = fit(trainer, state, stream, num_steps=120, key=getkey())
+    assert history["accuracy"][0] < 0.7
+    assert history["accuracy"][-1] > 0.93
+    assert history["loss_1"][-1] < 0.3 * history["loss_1"][0]
+    np.testing.assert_allclose(
+        history["loss"], history["loss_0"] + history["loss_1"], rtol=1e-4, atol=1e-4
+    )
+    means = [x[y == label].mean(0) for label in range(3)]
+    np.testing.assert_allclose(state.energy.network.centres, means, atol=0.3)
+
+
+X, Y = points(4, (2,)), np.array([0, 3, 1, 2])
+
+
+def update(batch, energy=WELLS, negatives=NEGATIVES["cd"]):
+    trainer = Trainer(optax.sgd(0.1), negatives)
+    state = trainer.init(energy, key=jax.random.key(0))
+    return trainer.step(state, batch, key=jax.random.key(0))
+
+
+def train(*stream, energy=WELLS, **options):
+    trainer = Trainer(optax.sgd(0.1), NEGATIVES["cd"])
+    state = trainer.init(energy, key=jax.random.key(0))
+    return fit(trainer, state, stream, num_steps=9, key=jax.random.key(0), log_every=1, **options)
+
+
+FLAT = Gaussian(jnp.zeros(2))
+HYBRID = JEM(Logits(MODES), (2,))
+PLAIN = PCD(HOME, 1, capacity=8)
+BAD = {
+    "chains without labels": (
+        lambda: update((X, Y), negatives=PLAIN),
+        r"num_labels=None: the energy has 4 labels: give PCD\(\.\.\., num_labels=4\)",
+    ),
+    "chains of other labels": (
+        lambda: update((X, Y), negatives=PCD(HOME, 1, 8, num_labels=3)),
+        r"num_labels=3: the energy has 4 labels: give PCD\(\.\.\., num_labels=4\)",
+    ),
+    "labels for an energy without": (
+        lambda: update(X, FLAT, PCD(HOME, 1, 8, num_labels=4)),
+        r"num_labels=4: the energy has None labels: give PCD\(\.\.\., num_labels=None\)",
+    ),
+    "labels for a marginal": (
+        lambda: update((X, Y), HYBRID, PCD(HOME, 1, 8, num_labels=4)),
+        r"num_labels=4: the energy has None labels",
+    ),
+    "conditions that are no labels": (
+        lambda: update((X[:, :1], X[:, :1]), Levels([0.1], [1.0]), PLAIN),
+        r"energy\.num_labels=None: chains keep labels alone: .* use CD or ShortRun",
+    ),
+    "no label": (
+        lambda: PCD(HOME, 1, num_labels=0),
+        "num_labels=0: give a Python integer of at least 1",
+    ),
+    "shares of others": (
+        lambda: PCD(HOME, 1, num_labels=2, label_shares=[0.2, 0.3, 0.5]),
+        r"label_shares\.shape=\(3,\): give one for each of the num_labels=2 labels",
+    ),
+    "shares without labels": (
+        lambda: PCD(HOME, 1, label_shares=[0.5, 0.5]),
+        r"label_shares\.shape=\(2,\): give one for each of the num_labels=None labels",
+    ),
+    "no share": (
+        lambda: PCD(HOME, 1, num_labels=2, label_shares=[1.0, 0.0]),
+        r"label_shares=\[1\.0, 0\.0\]: give a finite number above 0",
+    ),
+    "no labels in the batch": (lambda: update(X), r"batch=x: Wells needs labels or conditions"),
+    "fewer labels": (
+        lambda: update((X, Y[:3])),
+        r"batch\[1\]\.shape=\(3,\): give an array with one label for each of the 4 examples",
+    ),
+    "labels as numbers": (
+        lambda: update((X, Y.astype(np.float32))),
+        r"y\.dtype=float32: give labels as whole numbers",
+    ),
+    "labels as columns": (
+        lambda: update((X, Y[:, None])),
+        r"y\.shape=\(4, 1\): give a condition of shape \(batch\)",
+    ),
+    "label too high": (
+        lambda: train((X, np.array([0, 1, 4, 2]))),
+        r"batches\[0\]\[1\]=\[0, 1, 4, 2\]: labels are 0 to 3",
+    ),
+    "label too low": (
+        lambda: train((X, np.array([0, -1, 3, 2]))),
+        r"batches\[0\]\[1\]=\[0, -1, 3, 2\]: labels are 0 to 3",
+    ),
+    "label too high for a hybrid": (
+        lambda: train((X, np.array([0, 1, 4, 2])), energy=HYBRID),
+        r"batches\[0\]\[1\]=\[0, 1, 4, 2\]: labels are 0 to 3",
+    ),
+    "conditions that are not finite": (
+        lambda: train((X[:, :1], X[:, :1].at[1].set(jnp.nan)), energy=Levels([1.0], [1.0])),
+        r"batches\[0\]\[1\]=1 non-finite values of 4",
+    ),
+    "weighted chains": (
+        lambda: update((X, Y), negatives=Jarzynski(HOME, 1, 8)),
+        r"batch=x: Wells needs labels or conditions: .* with negatives that keep them",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_labels_that_do_not_fit_are_refused(name):
+    call, match = BAD[name]
+    with pytest.raises(ValueError, match=f"^{match}"):
+        call()
+
+
+def test_a_label_out_of_range_in_a_later_batch_changes_no_parameter():
+    ends = []
+    state, history = train(
+        (X, Y),
+        (X, np.array([0, 1, 4, 2])),
+        (X, np.array([0, 1, -1, 2])),
+        callbacks=[lambda step, state, metrics: ends.append(np.array(state.energy.modes))],
+    )
+    np.testing.assert_array_equal(history["skipped"], [0, 1, 2])
+    assert not np.array_equal(ends[0], MODES)
+    np.testing.assert_array_equal(ends[1:], [ends[0]] * 2)
+    np.testing.assert_array_equal(state.energy.modes, ends[0])
