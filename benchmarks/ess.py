@@ -71,22 +71,31 @@ def measure(
     return row
 
 
+TITLES = {
+    "ess_per_second": "effective samples in a second",
+    "ess_per_1000_gradients": "effective samples in 1000 gradients, which NUTS does not count",
+}
+
+
 def plot(path: Path, figures: dict[str, dict[str, dict]]) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained", dpi=110)
+    figure = Figure(figsize=(11, 8), layout="constrained", dpi=110)
     axes = figure.subplots(2, 1)
     names = list(next(iter(figures.values())))
-    for axis, quantity in zip(axes, ("ess_per_second", "ess_per_1000_gradients"), strict=True):
+    width = 0.8 / len(names)
+    for axis, (quantity, title) in zip(axes, TITLES.items(), strict=True):
         for number, name in enumerate(names):
             heights = [row[name].get(quantity, np.nan) for row in figures.values()]
-            place = np.arange(len(figures)) + number * 0.13
-            axis.bar(place, heights, 0.12, label=name)
-        axis.set_xticks(np.arange(len(figures)) + 0.32, list(figures))
+            place = np.arange(len(figures)) + (number - (len(names) - 1) / 2) * width
+            axis.bar(place, heights, 0.9 * width, label=name, zorder=2)
+        axis.set_xticks(np.arange(len(figures)), [name.replace(", ", ",\n") for name in figures])
         axis.set_yscale("log")
-        axis.set_ylabel(quantity.replace("_", " "))
-        axis.set_title(f"{quantity.replace('_', ' ')}, {CHAINS} chains")
-    axes[0].legend(ncols=len(names), frameon=False)
+        axis.set_ylabel(quantity.replace("_", " ").replace("ess", "ESS"))
+        axis.set_title(f"{title}, {CHAINS} chains")
+        axis.grid(axis="y", color="0.9", zorder=0)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(names), frameon=False)
     figure.savefig(path)
 
 
@@ -101,6 +110,7 @@ def main() -> None:
             row = measure(energy, sampler, jax.random.key(0))
             figures[target][name] = row
             words = "  ".join(f"{key} {value:.3g}" for key, value in row.items())
+            words = words if np.isfinite(row["ess"]) else "a chain left the finite numbers"
             print(f"{target:28s}{name:14s}{words}", flush=True)
     if options.plot:
         plot(options.plot, figures)
