@@ -1,4 +1,4 @@
-"""Energies whose best parameters are known, and numbers in the place of samples."""
+"""Energies whose best parameters are known, numbers in the place of samples, a sampler at rest."""
 
 import equinox as eqx
 import jax
@@ -7,6 +7,7 @@ import numpy as np
 import scipy.special
 
 from ebmx.energies import AbstractConditionalEnergy, AbstractEnergy
+from ebmx.samplers import AbstractSampler, StepInfo
 
 
 class Precise(AbstractEnergy):
@@ -56,6 +57,22 @@ class Levels(AbstractConditionalEnergy):
     def __call__(self, x, y):
         level = jnp.argmin(jnp.abs(jnp.log(jnp.asarray(self.sigma, x.dtype)) - y))
         return 0.5 * self.precisions[level] * jnp.sum(x**2)
+
+
+class Still(AbstractSampler[None]):
+    """A sampler that stays, which leaves any density as it is; its step size is its acceptance."""
+
+    step_size: jax.Array
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        zero = jnp.zeros(())
+        return x, state, StepInfo(zero, zero, self.step_size, zero > 0)
+
+
+STILL = Still(jnp.array(0.5))
 
 
 def quantiles(num):

@@ -7,13 +7,13 @@ import numpy as np
 import optax
 import pytest
 import scipy.special
-from closed_forms import quantiles
+from closed_forms import STILL, quantiles
 from helpers import assert_mean, points
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ebmx.energies import Gaussian, Normalised
-from ebmx.samplers import MALA, AbstractSampler, StepInfo
+from ebmx.samplers import MALA, AbstractSampler
 from ebmx.training import (
     GaussianNoise,
     Jarzynski,
@@ -89,20 +89,6 @@ def test_estimates_along_a_changing_energy_are_unbiased(step_size, resample_belo
         assert np.all(np.abs(x[:, 0] - x[:, -1]) < 0.01)
 
 
-class Still(AbstractSampler[None]):
-    """A sampler that stays, which leaves any density as it is."""
-
-    step_size: jax.Array
-
-    def init(self, energy, x, *, key):
-        return None
-
-    def step(self, energy, x, state, *, key):
-        zero = jnp.zeros(())
-        return x, state, StepInfo(zero, zero, self.step_size, zero > 0)
-
-
-STILL = Still(jnp.array(0.5))
 WIDE = Gaussian(jnp.zeros(2), 2.0)
 X = points(8, (2,))
 
