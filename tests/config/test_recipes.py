@@ -9,6 +9,7 @@ import pytest
 
 from ebmx.config import (
     RECIPES,
+    EnergyConfig,
     NegativesConfig,
     RunConfig,
     SamplerConfig,
@@ -37,11 +38,6 @@ PARAMETERS = {"uva_mnist": 76_993, "jem_cifar10": 36_680_010}
 
 def num_labels(name):
     return 10 if recipe(name).objective.kind == "jem" else None
-
-
-def make(name, config, key):
-    kind, labels = config.objective.kind, num_labels(name)
-    return build_energy(config.energy, SHAPES[name], objective=kind, num_labels=labels, key=key)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -79,12 +75,22 @@ def test_a_recipe_that_cannot_cross_the_range_is_refused():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_builds_its_objects_at_full_size(name):
+def test_a_recipe_traces_a_step_at_full_size(name):
     """As shapes alone: nothing is computed."""
-    config = recipe(name)
-    trainer = build_trainer(config, 100, num_labels(name))
-    start = lambda key: trainer.init(*make(name, config, key), key=key)  # noqa: E731
-    state = eqx.filter_eval_shape(start, jax.random.key(0))
+    config, labels = recipe(name), num_labels(name)
+    trainer = build_trainer(config, 100, labels)
+    x = jax.ShapeDtypeStruct((config.data.batch_size, *SHAPES[name]), np.float32)
+    y = jax.ShapeDtypeStruct(x.shape[:1], np.int32)
+
+    def step(batch, key):
+        kind = config.objective.kind
+        options = {"objective": kind, "num_labels": labels, "key": key}
+        state = trainer.init(*build_energy(config.energy, SHAPES[name], **options), key=key)
+        return trainer.step(state, batch, key=key)
+
+    batch = x if labels is None else (x, y)
+    state, metrics = eqx.filter_eval_shape(step, batch, jax.random.key(0))
+    assert metrics["loss"].shape == ()
     assert isinstance(trainer.negatives, PCD)
     positions = state.negatives_state.positions
     assert positions.shape == (config.negatives.capacity, *SHAPES[name])
@@ -102,27 +108,27 @@ def _is_number(leaf):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_takes_a_step(name, getkey):
-    """With a small network and few chains of few steps."""
-    full, shape = recipe(name), (8, 8, SHAPES[name][2])
-    few = (3,) * len(full.energy.widths)
+    """With a perceptron, which compiles fast, and few chains of one step."""
+    full, shape, labels = recipe(name), (4, 4, SHAPES[name][2]), num_labels(name)
     config = dataclasses.replace(
         full,
-        energy=dataclasses.replace(full.energy, widths=few, blocks_per_stage=1),
+        energy=EnergyConfig(
+            kind="mlp",
+            hidden_dims=(4,),
+            activation=full.energy.activation,
+            norm="spectral" if full.energy.norm == "spectral" else "none",
+            scale=full.energy.scale,
+        ),
         negatives=dataclasses.replace(full.negatives, num_steps=1, capacity=8),
         sampler=dataclasses.replace(full.sampler, grad_clip=None),
     )
-    labels = num_labels(name)
-    if full.energy.norm == "group":
-        config = dataclasses.replace(
-            config, energy=dataclasses.replace(config.energy, widths=(4, 4, 4))
-        )
     kind = config.objective.kind
     energy = build_energy(config.energy, shape, objective=kind, num_labels=labels, key=getkey())
     trainer = build_trainer(config, 10, labels)
     state = trainer.init(*energy, key=getkey())
     x = jax.random.uniform(getkey(), (4, *shape), minval=-1, maxval=1)
     batch = x if labels is None else (x, np.arange(4, dtype=np.int32))
-    new, metrics = _compiled_soon(trainer.step, state, batch, getkey())
+    new, metrics = eqx.filter_jit(trainer.step)(state, batch, key=getkey())
     assert int(new.step) == 1
     assert int(new.skipped) == 0
     assert np.isfinite(metrics["loss"])
@@ -132,20 +138,6 @@ def test_a_recipe_takes_a_step(name, getkey):
         assert 0 <= float(metrics["accuracy"]) <= 1
     if kind == "improved":
         assert np.isfinite(metrics["entropy"])
-
-
-def _compiled_soon(step, state, batch, key):
-    """The step by a program that is compiled fast and runs slowly."""
-    arrays, static = eqx.partition(state, eqx.is_array)
-
-    def run(arrays, batch, key):
-        new, metrics = step(eqx.combine(arrays, static), batch, key=key)
-        return eqx.filter(new, eqx.is_array), metrics
-
-    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    program = jax.jit(run).lower(arrays, batch, key).compile(compiler_options=options)
-    new, metrics = program(arrays, batch, key)
-    return eqx.combine(new, static), metrics
 
 
 def _parameters(state):
