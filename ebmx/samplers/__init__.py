@@ -16,6 +16,7 @@ from ._blackjax import BlackJAX as BlackJAX
 from ._combined import Cycle as Cycle
 from ._combined import Independence as Independence
 from ._combined import Mixture as Mixture
+from ._gibbs import BlockGibbs as BlockGibbs
 from ._increments import binomial as binomial
 from ._increments import normal as normal
 from ._increments import rademacher as rademacher

@@ -1,0 +1,102 @@
+"""Out-of-distribution figures against scikit-learn, and their laws."""
+
+import hypothesis
+import hypothesis.extra.numpy as arrays
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sklearn.metrics
+
+import ebmx
+from ebmx.energies import JEM, Gaussian
+from ebmx.evaluation import negative_max_probability, out_of_distribution, score_norm
+
+# few values, so that there are many ties
+SCORES = arrays.arrays(np.float64, st.integers(1, 40), elements=st.integers(-4, 4).map(float))
+
+
+def by_scikit_learn(inside, outside):
+    scores = np.concatenate([inside, outside])
+    out = np.concatenate([np.zeros(len(inside)), np.ones(len(outside))])
+    fpr, tpr, _ = sklearn.metrics.roc_curve(1 - out, -scores, drop_intermediate=False)
+    return (
+        sklearn.metrics.roc_auc_score(out, scores),
+        sklearn.metrics.average_precision_score(out, scores),
+        sklearn.metrics.average_precision_score(1 - out, -scores),
+        fpr[np.argmax(tpr >= 0.95 - 1e-12)],
+    )
+
+
+def figures(found):
+    return found.auroc, found.aupr_out, found.aupr_in, found.fpr95
+
+
+@hypothesis.given(SCORES, SCORES)
+def test_agrees_with_scikit_learn_with_ties(inside, outside):
+    hypothesis.assume(len(set(inside) | set(outside)) > 1)
+    found = out_of_distribution(inside, outside)
+    np.testing.assert_allclose(figures(found), by_scikit_learn(inside, outside), atol=1e-12)
+
+
+def test_agrees_with_scikit_learn_without_ties():
+    rng = np.random.default_rng(0)
+    inside, outside = rng.normal(size=500), rng.normal(size=300) + 1
+    found = out_of_distribution(inside, outside)
+    np.testing.assert_allclose(figures(found), by_scikit_learn(inside, outside), atol=1e-12)
+    assert "AUROC 0.7" in str(found)
+
+
+@hypothesis.given(SCORES, SCORES)
+def test_the_other_way_round(a, b):
+    hypothesis.assume(len(set(a) | set(b)) > 1)
+    there, back = out_of_distribution(a, b), out_of_distribution(b, a)
+    assert there.auroc == pytest.approx(1 - back.auroc, abs=1e-12)
+
+
+@hypothesis.given(SCORES, SCORES)
+def test_only_the_order_counts(a, b):
+    hypothesis.assume(len(set(a) | set(b)) > 1)
+    same = out_of_distribution(np.exp(a) + 3, np.exp(b) + 3)
+    np.testing.assert_allclose(figures(same), figures(out_of_distribution(a, b)), atol=1e-12)
+
+
+def test_what_is_far_apart_and_infinite():
+    found = out_of_distribution([0.0, 1.0], [2.0, np.inf])
+    assert figures(found) == (1.0, 1.0, 1.0, 0.0)
+    assert figures(out_of_distribution([2.0], [1.0]))[0] == 0.0
+
+
+def test_scores_of_models(getkey):
+    x = np.asarray(jax.random.normal(getkey(), (5, 3)))
+    np.testing.assert_allclose(
+        score_norm(Gaussian(jnp.zeros(3), 0.5), x), 2 * np.linalg.norm(x, axis=1), rtol=1e-5
+    )
+    matrix = jax.random.normal(getkey(), (4, 3))
+    model = JEM(lambda x: matrix @ x, (3,))
+    logits = x @ np.asarray(matrix).T
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(negative_max_probability(model, x), -p.max(1), rtol=1e-5)
+    np.testing.assert_allclose(ebmx.energy(model, x), -np.log(np.exp(logits).sum(1)), rtol=1e-5)
+
+
+BAD = {
+    "empty": ([], [1.0], r"scores_in\.shape=\(0,\): give a score for each"),
+    "one class": ([1.0], [], r"scores_out\.shape=\(0,\)"),
+    "table": ([1.0], [[1.0]], r"scores_out\.shape=\(1, 1\)"),
+    "nan": ([1.0, np.nan], [1.0], r"scores_in=1 NaNs of 2: mend"),
+    "constant": ([1.0, 1.0], [1.0], r"scores=1\.0: all scores are the same"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_scores_that_cannot_be_judged_are_refused(name):
+    inside, outside, match = BAD[name]
+    with pytest.raises(ValueError, match=match):
+        out_of_distribution(inside, outside)
+
+
+def test_classes_are_needed():
+    with pytest.raises(ValueError, match="energy=Gaussian: give a JEM"):
+        negative_max_probability(Gaussian(jnp.zeros(2)), jnp.zeros((1, 2)))

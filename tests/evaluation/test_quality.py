@@ -1,0 +1,203 @@
+"""Distances of sets of features against other implementations, and their laws."""
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import numpy as np
+import pytest
+import scipy.spatial.distance
+import scipy.stats
+import sklearn.linear_model
+import sklearn.metrics
+import sklearn.metrics.pairwise
+import sklearn.neighbors
+import sklearn.preprocessing
+
+from ebmx.evaluation import (
+    LogisticRegression,
+    NearestNeighbours,
+    energy_distance,
+    kernel_distance,
+    kernel_distance_subsets,
+    nearest_distances,
+    precision_recall,
+    sliced_wasserstein,
+    two_sample_auc,
+)
+from ebmx.evaluation import _features as features
+
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+A, B = RNG.normal(size=(40, 3)), 1.5 * RNG.normal(size=(30, 3)) + 0.5
+
+DISTANCES = {
+    "kernel": kernel_distance,
+    "energy": energy_distance,
+    "wasserstein": lambda a, b: sliced_wasserstein(a, b, key=KEY),
+    "wasserstein-1": lambda a, b: sliced_wasserstein(a, b, order=1, key=KEY),
+}
+
+
+def test_kernel_distance_is_that_of_scikit_learn():
+    kernel = sklearn.metrics.pairwise.polynomial_kernel
+    parts = [kernel(x, y, 3, 1 / 3, 1.0) for x, y in ((A, A), (B, B), (A, B))]
+    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in parts[:2]]
+    want = sum(within) - 2 * parts[2].mean()
+    assert kernel_distance(A, B) == pytest.approx(want, rel=1e-10)
+
+
+def test_kernel_distance_is_unbiased():
+    rng = np.random.default_rng(1)
+    values = [kernel_distance(*rng.normal(size=(2, 20, 2))) for _ in range(400)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(400)
+    assert min(values) < 0
+
+
+def test_kernel_distance_of_subsets():
+    values = kernel_distance_subsets(A, B, num_subsets=300, subset_size=15, key=KEY)
+    assert values.shape == (300,)
+    # the mean over subsets is that over all, since neither has a bias
+    assert abs(values.mean() - kernel_distance(A, B)) < 4 * values.std() / np.sqrt(300)
+    whole = kernel_distance_subsets(A, B, num_subsets=2, subset_size=100, key=KEY)
+    np.testing.assert_allclose(whole, kernel_distance(A, B), rtol=1e-9)
+
+
+def test_energy_distance_is_that_of_scipy():
+    cross, in_a, in_b = (
+        scipy.spatial.distance.cdist(x, y).mean() for x, y in ((A, B), (A, A), (B, B))
+    )
+    assert energy_distance(A, B) == pytest.approx(2 * cross - in_a - in_b, rel=1e-9)
+    want = scipy.stats.energy_distance(A[:, 0], B[:, 0]) ** 2
+    assert energy_distance(A[:, :1], B[:, :1]) == pytest.approx(want, rel=1e-9)
+
+
+@pytest.mark.parametrize(("num_a", "num_b"), [(40, 30), (1, 30), (7, 7)])
+def test_wasserstein_distance_in_one_dimension_is_that_of_scipy(num_a, num_b):
+    a, b = A[:num_a, :1], B[:num_b, :1]
+    want = scipy.stats.wasserstein_distance(a[:, 0], b[:, 0])
+    assert sliced_wasserstein(a, b, order=1, key=KEY) == pytest.approx(want, rel=1e-9)
+
+
+def test_sliced_wasserstein_distance_of_a_shift():
+    # W₂ of a shift v along u is |u·v|, whose mean square over directions is |v|² / d
+    shift = np.array([1.0, -2.0, 2.0])
+    found = sliced_wasserstein(A, A + shift, num_projections=20_000, key=KEY)
+    assert found == pytest.approx(3 / np.sqrt(3), rel=0.02)
+    a, b = np.sort(A[:30], 0)[:, :1], np.sort(B, 0)[:, :1]
+    want = np.sqrt(np.mean((a - b) ** 2))
+    assert sliced_wasserstein(a, b, key=KEY) == pytest.approx(want, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+@hypothesis.given(st.integers(0, 1000))
+def test_distances_are_symmetric_and_blind_to_order(name, seed):
+    distance, rng = DISTANCES[name], np.random.default_rng(seed)
+    a, b = rng.normal(size=(6, 2)), rng.normal(size=(4, 2)) + 1
+    found = distance(a, b)
+    assert distance(b, a) == pytest.approx(found, rel=1e-9, abs=1e-12)
+    assert distance(a[::-1], b) == pytest.approx(found, rel=1e-9, abs=1e-12)
+    if name != "kernel":
+        assert found > 0
+        assert distance(a, a) == pytest.approx(0, abs=1e-9)
+        assert distance(a + 3, b + 3) == pytest.approx(found, rel=1e-6)
+        assert distance(2 * a, 2 * b) == pytest.approx(2 * found, rel=1e-9)
+
+
+def test_precision_and_recall_by_scikit_learn():
+    def covered(a, b, k):
+        near = sklearn.neighbors.NearestNeighbors(n_neighbors=k + 1).fit(b)
+        radii = near.kneighbors(b)[0][:, k]
+        return np.mean((scipy.spatial.distance.cdist(a, b) <= radii[None]).any(1))
+
+    for k in (1, 3):
+        found = precision_recall(A, B, k=k)
+        assert found.precision == pytest.approx(covered(B, A, k))
+        assert found.recall == pytest.approx(covered(A, B, k))
+        assert tuple(precision_recall(B, A, k=k)) == (found.recall, found.precision)
+
+
+def test_precision_and_recall_at_their_ends():
+    assert precision_recall(A, A) == (1.0, 1.0)
+    assert precision_recall(A, A + 100) == (0.0, 0.0)
+    # one mode of two: all that is generated is good, half of what is real is missing
+    two = np.concatenate([A, A + 100])
+    found = precision_recall(two, A[::-1])
+    assert found.precision == 1.0
+    assert found.recall == 0.5
+
+
+def test_nearest_distances():
+    want = scipy.spatial.distance.cdist(A, B).min(1)
+    np.testing.assert_allclose(nearest_distances(A, B), want, rtol=1e-9)
+    np.testing.assert_array_equal(nearest_distances(A[:3], A), 0.0)
+
+
+def test_pairs_in_blocks_are_all_pairs(monkeypatch):
+    want = [kernel_distance(A, B), energy_distance(A, B), *precision_recall(A, B)]
+    monkeypatch.setattr(features, "_CHUNK", 70)
+    found = [kernel_distance(A, B), energy_distance(A, B), *precision_recall(A, B)]
+    np.testing.assert_allclose(found, want, rtol=1e-12)
+    assert len(list(features.blocks(40, 30))) == 20
+
+
+def test_logistic_regression_is_that_of_scikit_learn():
+    x, labels = np.concatenate([A, B]), np.repeat([0.0, 1.0], [40, 30])
+    ours = LogisticRegression(ridge=0.05)(x, labels)(x)
+    scaled = sklearn.preprocessing.StandardScaler().fit_transform(x)
+    model = sklearn.linear_model.LogisticRegression(C=1 / (0.05 * 70), tol=1e-10, max_iter=1000)
+    want = model.fit(scaled, labels).decision_function(scaled)
+    np.testing.assert_allclose(ours, want, atol=1e-4)
+
+
+def test_nearest_neighbours_are_those_of_scikit_learn():
+    x, labels = np.concatenate([A, B]), np.repeat([0.0, 1.0], [40, 30])
+    model = sklearn.neighbors.KNeighborsClassifier(5).fit(x, labels)
+    found = NearestNeighbours(5)(x, labels)(A + 0.1)
+    np.testing.assert_allclose(found, model.predict_proba(A + 0.1)[:, 1])
+
+
+@pytest.mark.parametrize("classifier", [None, NearestNeighbours(5)])
+def test_the_area_of_two_samples(classifier):
+    rng = np.random.default_rng(3)
+    options = {"classifier": classifier, "key": KEY}
+    a, b = rng.normal(size=(2, 600, 2))
+    assert two_sample_auc(a, b, **options) == pytest.approx(0.5, abs=0.06)
+    assert two_sample_auc(a, b + 20, **options) == 1.0
+    # two Gaussians at distance δ have Φ(δ / √2)
+    want = scipy.stats.norm.cdf(1 / np.sqrt(2))
+    found = two_sample_auc(a, b + np.array([1.0, 0.0]), **options)
+    assert found == pytest.approx(want, abs=0.08)
+
+
+def test_rows_are_judged_by_classifiers_that_have_not_seen_them():
+    # the nearest row of a row that was seen is itself
+    a, b = np.random.default_rng(4).normal(size=(2, 200, 5))
+    found = two_sample_auc(a, b, classifier=NearestNeighbours(1), key=KEY)
+    assert found == pytest.approx(0.5, abs=0.12)
+
+
+def test_what_is_separable_or_constant_has_a_fit():
+    x, labels = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([0.0, 1.0])
+    low, high = LogisticRegression(1e-6)(x, labels)(x)
+    assert low < 0 < high
+
+
+BAD = {
+    "features": (lambda: energy_distance(A, B[:, :2]), r"b\.shape=\(30, 2\): give 3 features"),
+    "images": (lambda: kernel_distance(A[:, :, None], B), r"a\.shape=\(40, 3, 1\): .*flatten"),
+    "nan": (lambda: precision_recall(A, np.full((9, 3), np.nan)), "fake=27 non-finite"),
+    "one row": (lambda: kernel_distance(A[:1], B), r"a\.shape=\(1, 3\): .*num ≥ 2"),
+    "neighbours": (lambda: precision_recall(A[:3], B), r"real\.shape=\(3, 3\): .*num ≥ 4"),
+    "folds": (lambda: two_sample_auc(A, B[:4], key=KEY), r"b\.shape=\(4, 3\): .*num ≥ 5"),
+    "order": (lambda: sliced_wasserstein(A, B, order=0.5, key=KEY), r"order=0\.5: .*at least 1"),
+    "degree": (lambda: kernel_distance(A, B, degree=0), "degree=0"),
+    "k": (lambda: NearestNeighbours(99)(A, np.ones(40)), "k=99: give at most 40"),
+    "ridge": (lambda: LogisticRegression(0.0), r"ridge=0\.0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_features_that_do_not_fit_are_refused(name):
+    call, match = BAD[name]
+    with pytest.raises(ValueError, match=match):
+        call()
