@@ -1,13 +1,16 @@
-"""The contrastive loss against NumPy and against the likelihood of a Gaussian."""
+"""Losses of energies and labels against NumPy, and the likelihood of a Gaussian."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
+from closed_forms import Wells
+from helpers import points
 
-from ebmx.energies import MLP, Gaussian
-from ebmx.training import contrastive_loss
+from ebmx.energies import JEM, MLP, Gaussian
+from ebmx.training import Examples, contrastive_loss, cross_entropy, weighted_sum
 
 
 def batches(key, num=6):
@@ -115,3 +118,125 @@ def test_batches_are_of_one_shape_and_means_of_any_size(getkey):
     np.testing.assert_allclose(
         contrastive_loss(energy, x, doubled)[0], contrastive_loss(energy, x, y)[0], rtol=1e-5
     )
+
+
+WELLS = Wells(points(3, (2,)), jnp.array([1.0, 2.0, 0.5]))
+X, OTHERS = points(4, (2,), seed=1), points(6, (2,), seed=2)
+Y, OTHER_LABELS = jnp.array([2, 0, 1, 2]), jnp.array([0, 1, 2, 0, 1, 0])
+
+
+def of_wells(x, y):
+    modes, precisions = np.asarray(WELLS.modes)[y], np.asarray(WELLS.precisions)[y]
+    return 0.5 * precisions * np.sum((np.asarray(x, np.float64) - modes) ** 2, 1)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_weighted_negatives_are_averaged_by_their_weights(alpha):
+    counts = np.array([3.0, 0.0, 1.0, 2.0, 0.0, 4.0])
+    with np.errstate(divide="ignore"):
+        weighted = Examples(OTHERS, None, jnp.asarray(np.log(counts) - 5, jnp.float32))
+    # the same as each as often as it weighs
+    repeated = jnp.repeat(OTHERS, counts.astype(int), axis=0)
+    energy = Gaussian(jnp.array([0.3, -0.2]), 0.7)
+    one, one_metrics = contrastive_loss(energy, X, weighted, alpha=alpha)
+    two, two_metrics = contrastive_loss(energy, X, repeated, alpha=alpha)
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+    for name, value in two_metrics.items():
+        np.testing.assert_allclose(one_metrics[name], value, rtol=1e-4, err_msg=name)
+    gradients = (
+        jax.tree.leaves(gradient(energy, X, fake, alpha=alpha)) for fake in (weighted, repeated)
+    )
+    for g, h in zip(*gradients, strict=True):
+        np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-6)
+
+
+def test_each_example_counts_under_its_own_label():
+    loss, metrics = contrastive_loss(WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS))
+    real, fake = of_wells(X, Y), of_wells(OTHERS, OTHER_LABELS)
+    np.testing.assert_allclose(loss, real.mean() - fake.mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["fake_energy_std"], fake.std(), rtol=1e-4)
+    weights = jnp.arange(6.0)
+    loss, _ = contrastive_loss(WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS, weights))
+    shares = scipy.special.softmax(np.arange(6.0))
+    np.testing.assert_allclose(loss, real.mean() - shares @ fake, rtol=1e-5)
+
+
+class Linear(eqx.Module):
+    weight: jax.Array
+
+    def __call__(self, x):
+        return self.weight @ x
+
+
+def hybrid():
+    return JEM(Linear(points(3, (2,), seed=3)), (2,))
+
+
+def test_cross_entropy_agrees_with_numpy():
+    energy = hybrid()
+    logits = np.asarray(X, np.float64) @ np.asarray(energy.network.weight).T
+    log_p = scipy.special.log_softmax(logits, 1)[np.arange(4), Y]
+    loss, metrics = cross_entropy(energy, (X, Y), None)
+    np.testing.assert_allclose(loss, -log_p.mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["accuracy"], (logits.argmax(1) == Y).mean())
+    weights = np.array([0.0, 1.0, 2.0, -1.0])
+    loss, _ = cross_entropy(energy, Examples(X, Y, jnp.asarray(weights, jnp.float32)), None)
+    np.testing.assert_allclose(loss, -scipy.special.softmax(weights) @ log_p, rtol=1e-5)
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_cross_entropy_of_a_label_out_of_range_is_no_number(label):
+    assert np.isnan(cross_entropy(hybrid(), (X, Y.at[1].set(label)), None)[0])
+
+
+def test_a_weighted_sum_has_the_losses_and_metrics_of_all():
+    energy = hybrid()
+    loss, metrics = weighted_sum((0.5, contrastive_loss), (2, cross_entropy))(
+        energy, (X, Y), OTHERS
+    )
+    one, one_metrics = contrastive_loss(energy, X, OTHERS)
+    two, two_metrics = cross_entropy(energy, (X, Y), None)
+    np.testing.assert_allclose(loss, 0.5 * one + 2 * two, rtol=1e-5)
+    want = {"loss_0": one, "loss_1": two} | one_metrics | two_metrics
+    assert metrics.keys() == want.keys()
+    for name, value in want.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
+
+
+BAD = {
+    "no logits": (
+        lambda: cross_entropy(WELLS, (X, Y), None),
+        "energy=Wells: cross entropy needs an energy with logits, such as ebmx.energies.JEM",
+    ),
+    "no labels": (
+        lambda: cross_entropy(hybrid(), X, None),
+        r"positives=x: cross entropy needs labels: train on batches \(x, y\)",
+    ),
+    "labels as numbers": (
+        lambda: cross_entropy(hybrid(), (X, X[:, 0]), None),
+        r"y\.dtype=float32: give labels as whole numbers",
+    ),
+    "labels as columns": (
+        lambda: cross_entropy(hybrid(), (X, Y[:, None]), None),
+        r"y\.shape=\(4, 1\): give labels as whole numbers, one for each example",
+    ),
+    "no negative labels": (
+        lambda: contrastive_loss(WELLS, (X, Y), OTHERS),
+        r"batch=x: Wells needs labels or conditions",
+    ),
+    "no term": (lambda: weighted_sum(), r"terms=\(\): give at least one pair \(weight, loss\)"),
+    "no pair": (lambda: weighted_sum(contrastive_loss), r"term=<function .*: give pairs \(weight"),
+    "turned": (lambda: weighted_sum((contrastive_loss, 1.0)), r"term=\(<function .*: give pairs"),
+    "no number": (
+        lambda: weighted_sum((float("nan"), contrastive_loss)),
+        r"term=\(nan, <function .*: give pairs",
+    ),
+    "no loss": (lambda: weighted_sum((1.0, 2.0)), r"term=\(1\.0, 2\.0\): give pairs"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_refused(name):
+    call, match = BAD[name]
+    with pytest.raises(ValueError, match=f"^{match}"):
+        call()
