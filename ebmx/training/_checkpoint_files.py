@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from ._manifest import (
     Config,
@@ -49,16 +51,22 @@ def read_parts(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
 def _read_arrays(path: Path, manifest: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
     check_files(manifest, path)
     ocp = orbax()
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    places = {p: getattr(leaf, "sharding", None) or here for p, leaf in like.items()}
+    places = {p: ocp.ArrayRestoreArgs(sharding=place) for p, place in _places(like).items()}
+    targets = {p: places.get(p, ocp.RestoreArgs(restore_type=np.ndarray)) for p in like}
     shapes = {p: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for p, leaf in like.items()}
-    targets = {p: ocp.ArrayRestoreArgs(sharding=place) for p, place in places.items()}
     args = ocp.args.PyTreeRestore(shapes, restore_args=targets, partial_restore=True)
     try:
         with ocp.Checkpointer(handler()) as checkpointer:
-            return checkpointer.restore(path, args=args)
+            arrays = checkpointer.restore(path, args=args)
     except Exception as error:
         raise DamagedCheckpointError(f"{path}: damaged, its arrays cannot be read") from error
+    return {p: a if p in places else jnp.asarray(a) for p, a in arrays.items()}
+
+
+def _places(like: dict[str, Any]) -> dict[str, Any]:
+    """Where arrays have to be; the others may go wherever a computation needs them."""
+    committed = (isinstance(leaf, jax.Array) and leaf.committed for leaf in like.values())
+    return {p: like[p].sharding for p, here in zip(like, committed, strict=True) if here}
 
 
 def handler() -> Any:

@@ -66,15 +66,17 @@ def fit(
 
     **Raises:**
 
-    `ValueError` if the first batch is empty, of another shape or dtype, or not finite, or a label
-    in it is out of range. In later batches, a non-finite value makes the update be skipped and
-    counted, and so does such a label. `CheckpointError` if the folder of `checkpoints` holds a
-    later step, or one of another config. `SaveError`, with the state, if the last save fails; an
-    earlier one that fails is a `SaveWarning`. `KeyboardInterrupt` at Ctrl-C, once the state is
-    saved if there are checkpoints; a second Ctrl-C does not wait.
+    `ValueError` if a parameter is not finite, or if the first batch is empty, of another shape or
+    dtype, or not finite, or a label in it is out of range; in later batches, a value that is not
+    finite, or such a label, makes the update be skipped and counted. `CheckpointError` if the
+    folder of `checkpoints` holds a later step, or one of another config. `SaveError`, with the
+    state, if the last save fails; an earlier one that fails is a `SaveWarning`.
+    `KeyboardInterrupt` at Ctrl-C, with checkpoints once the state is saved; a second Ctrl-C does
+    not wait.
     """
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)
+    _check_parameters(state)
     iterator = _checked_batches(iter(batches), state.energy)
     state = _own(state)
     meter = default_progress() if progress is None else progress
@@ -135,6 +137,15 @@ def _checked_batches(iterator, energy):
             if first.y is not None:
                 _check_conditions(np.asarray(first.y), num_labels)
         yield jax.device_put(batch)
+
+
+def _check_parameters(state: TrainState) -> None:
+    parameters = eqx.filter((state.energy, state.ema), eqx.is_inexact_array)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(parameters)[0]:
+        if not np.isfinite(np.asarray(leaf, float)).all():
+            name = ("energy", "ema")[path[0].idx] + jax.tree_util.keystr(path[1:])
+            fix = "parameters do not recover: go back to an earlier state"
+            _checks.invalid(f"state.{name}", "not finite", fix)
 
 
 def _check_conditions(y: np.ndarray, num_labels: int | None) -> None:

@@ -108,7 +108,8 @@ class Trainer(eqx.Module):
     def step(self, state: TrainState, batch: Batch, *, key: Key) -> tuple[TrainState, Metrics]:
         """One update.
 
-        A non-finite loss or gradient changes neither parameters nor averages, and is counted.
+        A loss, a gradient or new parameters that are not finite change neither parameters nor
+        averages, and are counted.
 
         **Arguments:**
 
@@ -136,7 +137,7 @@ class Trainer(eqx.Module):
         (loss, metrics), gradient = self._gradient(state.energy, norm_state, batch, negatives)
         grad_norm = optax.tree.norm(gradient)
         new = self._update(state, gradient, norm_state)
-        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & _all_finite(new)
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)
         energy, opt_state, norm_state, ema = _where(ok, new, kept)
         skipped = state.skipped + ~ok
@@ -168,6 +169,13 @@ def _average(ema: Any, energy: Any, decay: Scalar) -> Any:
     new = eqx.filter(energy, eqx.is_inexact_array)
     mean = jax.tree.map(lambda o, n: (decay * o + (1 - decay) * n).astype(o.dtype), old, new)
     return eqx.combine(mean, static)
+
+
+def _all_finite(new: tuple) -> jax.Array:
+    """Whether parameters and norm state are; what an optimiser keeps may be infinite."""
+    energy, _, norm_state, _ = new
+    arrays = jax.tree.leaves(eqx.filter((energy, norm_state), eqx.is_inexact_array))
+    return jnp.stack([jnp.all(jnp.isfinite(array)) for array in arrays]).all()
 
 
 def _where(condition: jax.Array, new: Any, old: Any) -> Any:
