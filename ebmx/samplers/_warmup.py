@@ -143,22 +143,29 @@ def _tune(
         return x, state, info.acceptance
 
     def step(i, carry):
-        x, state, tuner, mean, square = carry
+        x, state, tuner, moments = carry
         keys = chain_keys(jax.random.fold_in(key, i + 1), num)
         sizes = jnp.broadcast_to(jnp.exp(tuner.log_step), (num,))
         x, state, acceptance = for_each(one, energy, x, state, sizes, keys)
         tuner = tuner.update(acceptance if per_chain else jnp.mean(acceptance), target)
         tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
-        late = i >= half
-        flat = x.reshape(num, -1)
-        mean = mean + late * jnp.mean(flat, 0)
-        square = square + late * jnp.mean(flat**2, 0)
-        return x, state, tuner, mean, square
+        return x, state, tuner, _pooled(moments, x.reshape(num, -1), i - half)
 
     zero = jnp.zeros(x[0].size, x.dtype)
-    x, _, tuner, mean, square = jax.lax.fori_loop(0, num_steps, step, (x, state, tuner, zero, zero))
-    count = num_steps - half
-    variance = square / count - (mean / count) ** 2
+    begin = (x, state, tuner, (zero, zero))
+    x, _, tuner, (_, variance) = jax.lax.fori_loop(0, num_steps, step, begin)
     # a little towards a small number, as few samples make a poor estimate; Stan does the same
-    weight = count * num / (count * num + 5.0)
+    weight = num * (num_steps - half) / (num * (num_steps - half) + 5.0)
     return jnp.exp(tuner.log_average), x, weight * variance + (1 - weight) * 1e-3
+
+
+def _pooled(
+    moments: tuple[jax.Array, jax.Array], x: jax.Array, count: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance over steps and chains, after `count` earlier steps; none if negative."""
+    mean, variance = moments
+    share = jnp.where(count < 0, 0.0, 1 / (jnp.maximum(count, 0) + 1)).astype(x.dtype)
+    change = jnp.mean(x, 0) - mean
+    # of deviations, not of squares: those lose the digits of a variance far from the origin
+    variance = (1 - share) * variance + share * (jnp.var(x, 0) + (1 - share) * change**2)
+    return mean + share * change, variance

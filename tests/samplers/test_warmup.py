@@ -7,7 +7,7 @@ import pytest
 
 from ebmx.energies import AbstractConditionalEnergy, Banana, Gaussian
 from ebmx.samplers import HMC, MALA, NUTS, Barker, Independence, PerChain, run, sample, warmup
-from ebmx.samplers._warmup import DualAveraging
+from ebmx.samplers._warmup import DualAveraging, _pooled
 
 VARIANCES = np.array([0.1, 0.5, 1.0, 4.0])
 ENERGY = Gaussian(jnp.zeros(4), jnp.asarray(VARIANCES))
@@ -52,6 +52,22 @@ def test_where_the_acceptance_falls_steeply_the_search_is_refined(refined):
         steps.append(float(tuner.log_step))
     assert (np.std(steps[-80:]) < 0.01) == refined
     assert (abs(float(acceptance(tuner.log_average)) - 0.8) < 0.01) == refined
+
+
+def test_masses_are_right_far_from_the_origin(getkey):
+    energy = Gaussian(jnp.full(2, 1e3), jnp.array([0.01, 1.0]))
+    x = jnp.broadcast_to(energy.mean, (64, 2))
+    tuned, _ = warmup(energy, HMC(0.1, 5), x, num_steps=200, key=getkey())
+    np.testing.assert_allclose(tuned.inverse_mass_matrix, energy.variance, rtol=0.25)
+
+
+def test_moments_are_those_of_the_late_steps_of_all_chains():
+    x = np.random.default_rng(0).normal(3.0, 2.0, (7, 5, 2))
+    moments = jnp.zeros(2), jnp.zeros(2)
+    for i in range(7):
+        moments = _pooled(moments, jnp.asarray(x[i], float), jnp.asarray(i - 3))
+    np.testing.assert_allclose(moments[0], x[3:].mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(moments[1], x[3:].var((0, 1)), rtol=1e-5)
 
 
 def test_another_target(getkey):
