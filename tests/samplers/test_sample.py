@@ -7,7 +7,7 @@ import pytest
 from helpers import GRADIENTS, SAMPLERS
 
 from ebmx.energies import Gaussian
-from ebmx.samplers import RESULTS, Langevin, run, sample
+from ebmx.samplers import RESULTS, AbstractSampler, Langevin, StepInfo, run, sample
 
 
 def runaway(x):
@@ -147,6 +147,38 @@ def test_divergence_in_the_last_step_is_told(getkey):
     new, info = run(lambda x: jnp.sqrt(x[0]), descent(), x, num_steps=1, key=getkey())
     np.testing.assert_array_equal(jnp.isfinite(new[:, 0]), [False, True])
     np.testing.assert_array_equal(info.divergent, [True, False])
+
+
+class _FailsOnce(AbstractSampler[None]):
+    """Counts up, and fails in the step that starts at 1."""
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        one = jnp.ones(())
+        return x + 1, state, StepInfo(one, one, one, x[0] == 1)
+
+
+@pytest.mark.parametrize("num_steps", [2, 3, 6])
+def test_a_failure_in_the_middle_is_told(num_steps, getkey):
+    # the second step fails, the chain that starts later never does, and later steps are well again
+    x, key = jnp.array([[0.0], [2.0]]), getkey()
+    _, info = run(square, _FailsOnce(), x, num_steps=num_steps, key=key)
+    np.testing.assert_array_equal(info.divergent, [True, False])
+    got = sample(square, _FailsOnce(), x, num_samples=num_steps, key=key)
+    np.testing.assert_array_equal(got.info.divergent, [True, False])
+    kept = sample(square, _FailsOnce(), x, num_samples=2, thin=num_steps, key=key)
+    np.testing.assert_array_equal(kept.info.divergent, [True, False])
+
+
+@pytest.mark.parametrize("thin", [1, 2])
+def test_each_sample_has_noise_of_its_own(thin, getkey):
+    x = jnp.zeros((400, 1))
+    got = sample(lambda x: 0 * jnp.sum(x), Langevin(1.0), x, num_samples=4, thin=thin, key=getkey())
+    moves = np.diff(np.asarray(got.values)[:, :, 0], axis=1, prepend=0.0)
+    correlation = np.corrcoef(moves.T)
+    np.testing.assert_allclose(correlation, np.eye(4), atol=5 / np.sqrt(400))
 
 
 def test_every_result_has_a_message():

@@ -89,6 +89,18 @@ def test_the_first_of_a_draw_is_anywhere(getkey):
     np.testing.assert_array_less(np.abs(drawn - 20_000 / 12), 5 * error)
 
 
+def test_places_of_a_draw_owe_nothing_to_each_other(getkey):
+    # from one arc to the next: every distance of two uniform numbers, as often as it should be
+    buffer, keys = make(16), jax.random.split(getkey(), 20_000)
+    draws = np.asarray(jax.jit(jax.vmap(lambda key: buffer.draw(4, key=key)[1]))(keys))
+    for first, second in ((0, 1), (0, 2), (2, 3)):
+        apart = (draws[:, second] - draws[:, first]) % 16 - 4 * (second - first)
+        drawn = np.bincount(apart + 3, minlength=7)
+        share = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
+        error = np.sqrt(20_000 * share * (1 - share))
+        np.testing.assert_array_less(np.abs(drawn - 20_000 * share), 5 * error)
+
+
 def test_another_key_draws_other_slots(getkey):
     buffer, key = make(1000), getkey()
     same, again, other = (buffer.draw(10, key=k)[1] for k in (key, key, getkey()))
