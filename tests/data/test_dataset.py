@@ -79,6 +79,27 @@ def test_batches_depend_on_the_key_and_the_epoch():
     np.testing.assert_array_equal(old[:, 0], epochs(0)[0][:6])
 
 
+@given(num=st.integers(4, 30), batch_size=st.integers(1, 4), seed=st.integers(0, 99))
+def test_labels_stay_with_their_examples(num, batch_size, seed):
+    key = jax.random.key(seed)
+    stream = batches(numbered(num), batch_size, labels=np.arange(num), key=key)
+    plain = batches(numbered(num), batch_size, key=key)
+    for _ in range(2 * num // batch_size + 1):
+        x, labels = next(stream)
+        assert labels.shape == (batch_size,)
+        np.testing.assert_array_equal(x[:, 0], labels)
+        # the same order as without labels
+        np.testing.assert_array_equal(x, next(plain))
+
+
+def test_conditions_are_labels_too():
+    conditions = numbered(6)[:, :2] / 7
+    x, y = next(batches(numbered(6), 4, labels=conditions, key=KEY))
+    assert y.shape == (4, 2)
+    np.testing.assert_allclose(y[:, 0], x[:, 0] / 7)
+    assert next(batches(numbered(6), 4, labels=[0, 1, 2, 3, 4, 5], key=KEY))[1].shape == (4,)
+
+
 HOLED = numbered(4)
 HOLED[2, 1] = np.inf
 KEY = jax.random.key(0)
@@ -87,6 +108,14 @@ BAD = {
     "no batch": (lambda: batches(numbered(3), 0, key=KEY), "batch_size=0: .*at least 1"),
     "non-finite": (lambda: batches(HOLED, 2, key=KEY), r"x=1 non-finite.*\[2\]"),
     "integers": (lambda: batches(np.ones((3, 2), int), 2, key=KEY), r"x\.dtype=.*int64.*scale"),
+    "batch labels": (
+        lambda: batches(numbered(3), 2, labels=np.arange(4), key=KEY),
+        r"labels\.shape=\(4,\): give one label for each of the 3",
+    ),
+    "one label": (
+        lambda: batches(numbered(3), 2, labels=np.array(1), key=KEY),
+        r"labels\.shape=\(\): give one label for each of the 3",
+    ),
     "labels": (lambda: split(numbered(3), np.ones(4), key=KEY), r"labels\.shape=\(4,\).*3 exam"),
     "all": (lambda: split(numbered(3), test_share=1.0, key=KEY), r"test_share=1\.0"),
     "none": (lambda: split(numbered(3), test_share=0.0, key=KEY), r"test_share=0\.0"),

@@ -160,7 +160,7 @@ def test_drawn_chains_come_back_within_a_level(getkey):
     np.testing.assert_array_equal(buffer.ages, 1)
 
 
-@each
+@pytest.mark.parametrize("name", ["bfloat16", "uint8"])
 def test_training_stays_in_the_range(name, getkey):
     negatives = PCD(BOUNDED, 3, capacity=24, num_labels=3, storage=STORAGES[name])
     batch = jnp.tanh(points(8, (2,))), jnp.arange(8) % 3
