@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 _USAGE = """usage: ebmx train [DATA] [--recipe NAME] [options]     train an energy and draw it
+       ebmx train --resume RUN                        go on with a run that was ended
        ebmx sample RUN [options]                      draw samples of a trained run
        ebmx config show [--recipe NAME]               print a config and what it means
        ebmx config check FILE                         say whether a config can be run
@@ -34,8 +35,13 @@ DATA is digits if not given. `ebmx train --help` and `ebmx sample --help` list t
 
 
 def _train(tyro, arguments: list[str]) -> int:
-    from .config import RunConfig, default_config, forget_unread, recipe, train_run
+    from .config import RunConfig, default_config, forget_unread, recipe, resume_run, train_run
 
+    run, arguments = _take("--resume", arguments)
+    if run is not None:
+        if arguments:
+            raise ValueError(f"--resume goes with no other option, not {arguments[0]}")
+        return _print_report(resume_run(run))
     name, arguments = _take("--recipe", arguments)
     data = None
     if arguments and not arguments[0].startswith("-"):
@@ -45,7 +51,10 @@ def _train(tyro, arguments: list[str]) -> int:
         base = dataclasses.replace(base, data=dataclasses.replace(base.data, name=data))
     prog = "ebmx train [DATA] [--recipe NAME]"
     config = tyro.cli(RunConfig, prog=prog, args=arguments, default=base)
-    report = train_run(forget_unread(config, base))
+    return _print_report(train_run(forget_unread(config, base)))
+
+
+def _print_report(report: Any) -> int:
     how = "interrupted after" if report.interrupted else "trained for"
     print(f"{how} {report.num_updates} updates in {report.seconds:.1f} s")
     for picture in report.pictures:

@@ -54,7 +54,7 @@ def test_train_writes_a_run_and_says_how_good_it_is(run):
     (ratio,) = (line for line in lines if line.startswith("Fréchet ratio:"))
     assert f"{facts['frechet_ratio']:.3f}" in ratio
     assert facts["samples_from"] in ratio
-    assert (folder / "checkpoint.eqx").stat().st_size > 0
+    assert [p.name for p in (folder / "checkpoints").iterdir()] == ["4"]
 
 
 def test_options_reach_the_config(run):
@@ -99,6 +99,8 @@ def test_the_same_seed_samples_the_same(run, tmp_path):
         (["train", "digits", "--seed", "many"], "many"),
         (["train", "digits", "--negatives.kind", "mcmc"], "mcmc"),
         (["train", "digits", "--stpes", "3"], "stpes"),
+        (["train", "--resume", "no/such/run"], "no such file"),
+        (["train", "--resume", "run", "--steps", "3"], "--resume goes with no other option"),
         (["sample", "no/such/run"], "no run in it"),
         (["sample", "no/such/run", "--number", "3"], "number"),
         (["train", "digits", "--negatives.resample-below", "0.2"], "resample_below=0.2"),
@@ -107,7 +109,7 @@ def test_the_same_seed_samples_the_same(run, tmp_path):
 )
 def test_what_does_not_fit_ends_with_a_message(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    if arguments[0] == "train" and "--steps" not in arguments:
+    if arguments[0] == "train" and not {"--steps", "--resume"} & {*arguments}:
         arguments = [*arguments, "--steps", "1"]
     assert call(*arguments) == 2
     captured = capsys.readouterr()

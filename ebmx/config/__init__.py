@@ -22,6 +22,7 @@ from ._recipes import default_config as default_config
 from ._recipes import recipe as recipe
 from ._run import Report as Report
 from ._run import frechet_judge as frechet_judge
+from ._run import resume_run as resume_run
 from ._run import sample_run as sample_run
 from ._run import train_run as train_run
 from ._toml import from_dict as from_dict

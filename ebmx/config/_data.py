@@ -31,10 +31,11 @@ def count_labels(config: RunConfig, dataset: Dataset) -> int | None:
     return int(labels.max()) + 1
 
 
-def training_batches(config: RunConfig, dataset: Dataset) -> Iterator[Any]:
-    """Batches `x`, or `(x, labels)` for an objective that needs them."""
+def training_batches(config: RunConfig, dataset: Dataset, *, start: int = 0) -> Iterator[Any]:
+    """Batches `x`, or `(x, labels)` for an objective that needs them, from number `start` on."""
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     labels = None
     if count_labels(config, dataset) is not None and dataset.train_labels is not None:
         labels = dataset.train_labels.astype(np.int32)
-    return batches(dataset.train, config.data.batch_size, labels=labels, key=key)
+    size = config.data.batch_size
+    return batches(dataset.train, size, labels=labels, start=start, key=key)

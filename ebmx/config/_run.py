@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,18 +19,27 @@ from ..energies import energy as energies_of
 from ..energies import freeze
 from ..evaluation import frechet_distance
 from ..plotting import energy_histogram, sample_grid
-from ..training import AbstractProgress, Trainer, TrainState, fit, train_classifier
-from ..training import load as load_state
-from ..training import save as save_state
+from ..training import (
+    AbstractProgress,
+    Checkpoints,
+    Trainer,
+    TrainState,
+    checkpoint_config,
+    fit,
+    restore,
+    train_classifier,
+)
+from ..training._interrupt import Interrupt
 from ._build import build_noise, build_trainer
 from ._config import RunConfig
 from ._data import count_labels, training_batches
 from ._draw import Drawn, at_labels, draw_samples, spread_labels
-from ._interrupt import Interrupt
+from ._log import Log
 from ._networks import build_energy
-from ._toml import read_config, write_config
+from ._toml import read_config, to_dict, write_config
 
 _CALIBRATION_STEPS = 12
+_CHECKPOINTS = "checkpoints"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +61,9 @@ class Report:
 def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) -> Report:
     """Train what the config says, and leave a folder with all of it.
 
-    The folder holds `config.toml`, `metrics.jsonl`, `checkpoint.eqx`, `report.json`, `samples.png`
-    and `energies.png`. Ctrl-C ends the training early and leaves the same folder; a second one
-    ends the program.
+    The folder holds `config.toml`, `metrics.jsonl`, `checkpoints`, `report.json`, `samples.png`
+    and `energies.png`; those of an earlier run are replaced. Ctrl-C ends the training early and
+    leaves the same folder; a second one ends the program.
 
     **Raises:**
 
@@ -65,34 +76,75 @@ def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) ->
     folder = Path(config.out or f"runs/{Path(config.data.name).stem}-{config.seed}")
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder / "config.toml", config)
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
     with Interrupt() as interrupt:
         begin = time.monotonic()
         num_steps = config.steps or _updates_within(config, dataset, config.seconds)
-        trainer, state, fit_key = _start(config, dataset, num_steps)
-        with open(folder / "metrics.jsonl", "w") as log:
-
-            def record(step: int, state: TrainState, metrics: dict[str, float]) -> bool:
-                del state
-                seconds = time.monotonic() - begin
-                line = {"step": step, "seconds": round(seconds, 3)} | metrics
-                log.write(json.dumps(line) + "\n")
-                log.flush()
-                late = config.steps is None and seconds > config.seconds
-                return interrupt.asked or late
-
-            state, _ = fit(
-                trainer,
-                state,
-                training_batches(config, dataset),
-                num_steps=num_steps,
-                key=fit_key,
-                log_every=config.log_every,
-                callbacks=(record,),
-                progress=progress,
-            )
+        end = None if config.steps else begin + config.seconds
+        log = Log(folder, 0, begin, end, interrupt)
+        start = _start(config, dataset, num_steps)
+        state = _train(config, dataset, folder, start, num_steps, log, progress)
         seconds = time.monotonic() - begin
-    save_state(folder / "checkpoint.eqx", state)
     return _report(config, dataset, state, folder, seconds, interrupt.asked)
+
+
+def resume_run(folder: str | Path, *, progress: AbstractProgress | None = None) -> Report:
+    """Go on with a run from its last good checkpoint until all its updates are done.
+
+    The rest is, bit for bit, what it would have been without the interruption. `seconds` of the
+    config do not count any more.
+
+    **Raises:**
+
+    `ValueError` if there is no run in the folder, none of its checkpoints is good, or its config
+    was changed.
+    """
+    folder = Path(folder)
+    config = read_config(folder / "config.toml")
+    dataset = load(config.data.name, test_share=config.data.test_share)
+    saved = checkpoint_config(folder / _CHECKPOINTS)
+    num_steps = saved["num_steps"] if isinstance(saved, dict) else config.steps or 1
+    trainer, like, key = _start(config, dataset, num_steps)
+    given = _saved_config(config, num_steps)
+    state = restore(folder / _CHECKPOINTS, like, fallback=True, config=given)
+    with Interrupt() as interrupt:
+        begin = time.monotonic()
+        log = Log(folder, int(state.step), begin, None, interrupt)
+        start = trainer, state, key
+        state = _train(config, dataset, folder, start, num_steps, log, progress)
+        seconds = time.monotonic() - log.begin
+    return _report(config, dataset, state, folder, seconds, interrupt.asked)
+
+
+def _train(
+    config: RunConfig,
+    dataset: Dataset,
+    folder: Path,
+    start: tuple[Trainer, TrainState, Key],
+    num_steps: int,
+    log: Log,
+    progress: AbstractProgress | None,
+) -> TrainState:
+    trainer, state, key = start
+    done = int(state.step)
+    if done >= num_steps:
+        return state
+    saved = _saved_config(config, num_steps)
+    return fit(
+        trainer,
+        state,
+        training_batches(config, dataset, start=done),
+        num_steps=num_steps - done,
+        key=key,
+        log_every=config.log_every,
+        callbacks=(log,),
+        progress=progress,
+        checkpoints=Checkpoints(folder / _CHECKPOINTS, config=saved),
+    )[0]
+
+
+def _saved_config(config: RunConfig, num_steps: int) -> dict[str, Any]:
+    return {"run": to_dict(config), "num_steps": num_steps}
 
 
 def sample_run(
@@ -117,12 +169,12 @@ def sample_run(
     """
     _checks.at_least("num", num, 1)
     folder = Path(folder)
-    if not (folder / "checkpoint.eqx").exists():
+    if not Checkpoints(folder / _CHECKPOINTS).steps:
         _checks.invalid("folder", str(folder), "no run in it: make one with `ebmx train`")
     config = read_config(folder / "config.toml")
     dataset = load(config.data.name, test_share=config.data.test_share)
     _, like, _ = _start(config, dataset, 1)
-    state = load_state(folder / "checkpoint.eqx", like)
+    state = restore(folder / _CHECKPOINTS, like)
     key = jax.random.key(seed)
     drawn = draw_samples(config, dataset.shape, state, num, label=label, key=key)
     return drawn.x, dataset, drawn.source

@@ -5,6 +5,7 @@ import functools
 import json
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +19,14 @@ from ebmx.config import (
     RunConfig,
     SamplerConfig,
     read_config,
+    resume_run,
     sample_run,
     train_run,
+    write_config,
 )
 from ebmx.training import NoProgress, train_classifier
 
-FILES = {"config.toml", "metrics.jsonl", "checkpoint.eqx", "report.json", "energies.png"}
+FILES = {"config.toml", "metrics.jsonl", "checkpoints", "report.json", "energies.png"}
 TINY = RunConfig(
     data=DataConfig(name="digits", test_share=0.2, batch_size=16, noise=0.05),
     energy=EnergyConfig(
@@ -194,6 +197,37 @@ def test_a_second_ctrl_c_ends_the_program(points):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_run_does_not_go_on_with_another_config(points):
+    config = dataclasses.replace(points, steps=4)
+    train_run(config)
+    folder = Path(points.out)
+    write_config(folder / "config.toml", points)
+    with pytest.raises(
+        ValueError, match=r"checkpoints/4: of another config: run\.steps is 4, not 6"
+    ):
+        resume_run(folder)
+
+
+def test_ctrl_c_and_resume_are_one_run(run_on_points, points):
+    assert train_run(points, progress=_PressCtrlC()).num_updates == 4
+    log = Path(points.out) / "metrics.jsonl"
+    with open(log, "a") as file:
+        file.write('{"step": 6, "seconds": 1e9}\n{"step": 8, "sec')
+    report = resume_run(points.out)
+    assert report.num_updates == 6
+    assert not report.interrupted
+    np.testing.assert_array_equal(report.samples, run_on_points.samples)
+    whole, parts = (
+        [{k: v for k, v in line.items() if k != "seconds"} for line in lines(run.folder)]
+        for run in (run_on_points, report)
+    )
+    assert whole == parts
+    # and there is nothing left to do
+    again = resume_run(points.out)
+    np.testing.assert_array_equal(again.samples, report.samples)
+    assert lines(report.folder)[-1]["step"] == 6
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(ValueError, match="no run in it: make one with `ebmx train`"):
@@ -203,16 +237,16 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 @pytest.mark.parametrize("damage", ["checkpoint", "config", "other config", "no config"])
 def test_a_damaged_run_is_refused(damage, run_on_points, tmp_path):
     folder = shutil.copytree(run_on_points.folder, tmp_path / "run")
-    config, checkpoint = folder / "config.toml", folder / "checkpoint.eqx"
+    config, checkpoint = folder / "config.toml", folder / "checkpoints" / "6" / "manifest.ocdbt"
     if damage == "checkpoint":
-        checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
     elif damage == "config":
         config.write_text(config.read_text()[:-20] + '"')
     elif damage == "other config":
         config.write_text(config.read_text().replace("capacity = 32", "capacity = 33"))
     else:
         config.unlink()
-    name = r"checkpoint\.eqx" if damage in ("checkpoint", "other config") else r"config\.toml"
+    name = r"checkpoints/6" if damage in ("checkpoint", "other config") else r"config\.toml"
     with pytest.raises(ValueError, match=name):
         sample_run(folder, 1)
 
