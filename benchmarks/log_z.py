@@ -20,6 +20,7 @@ from ebmx.evaluation import (
     LogZ,
     adaptive_smc,
     annealed_importance_sampling,
+    fit_gaussian,
     reverse_annealed_importance_sampling,
 )
 
@@ -56,11 +57,11 @@ def targets() -> dict[str, tuple[Any, Any, float, float, dict[str, Callable[...,
     def smc(**options):
         return lambda e, b, key: adaptive_smc(e, b, key=key, **options)
 
-    few, many = {"num_temperatures": 4000}, {"num_temperatures": 8000}
+    many = {"num_temperatures": 8000}
     return {
-        "mixture, 32-D": (mixture, Gaussian(jnp.zeros(32), 10.0), 0.0, 0.1, {
-            "annealing": ais(num_chains=256, **few), "reverse": back(256, **few),
-            "particles": smc(num_particles=2048, num_islands=4),
+        "mixture, 32-D": (mixture, fit_gaussian(draws(mixture, 1000)), 0.0, 0.1, {
+            "annealing": ais(num_chains=512), "reverse": back(512),
+            "particles": smc(num_particles=512, num_islands=8),
         }),
         "Gaussian, 784-D": (stretched, Gaussian(jnp.zeros(784)), float(stretched.log_z), 0.5, {
             "annealing": ais(num_chains=64, **many), "reverse": back(64, **many),
