@@ -74,7 +74,7 @@ def flop_of_gradient(energy: Any) -> float:
                     total += 2.0 * out.size * math.prod(weight.shape[:3])
             for value in equation.params.values():
                 # of a choice by platform, the way that is a convolution
-                inner = value[-1] if isinstance(value, tuple) and value else value
+                inner: Any = value[-1] if isinstance(value, tuple) and value else value
                 if hasattr(inner, "jaxpr"):
                     total += count(inner.jaxpr)
         return total

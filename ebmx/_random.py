@@ -8,6 +8,7 @@ Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
 
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +66,7 @@ def _split(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jnp.stack(_counted(key, shape), axis=-1)
 
 
-def _fold_in(key: jax.Array, data: jax.Array) -> jax.Array:
+def _fold_in(key: jax.Array, data: Any) -> jax.Array:
     low = jnp.asarray(data, jnp.uint32)
     return jnp.stack(_threefry(key, jnp.zeros_like(low), low))
 
