@@ -125,8 +125,9 @@ def truths() -> dict[str, Any]:
 
 def log_densities(energy: Any) -> tuple[np.ndarray, float]:
     """The model's log densities on the plane, and its `log Z`, by quadrature."""
-    parts = [np.asarray(ebmx.energy(energy, jnp.asarray(part))) for part in np.array_split(PLANE, 10)]
-    values = np.concatenate(parts).astype(np.float64)
+    parts = [jnp.asarray(part) for part in np.array_split(PLANE, 10)]
+    found = [np.asarray(ebmx.energy(energy, part)) for part in parts]
+    values = np.concatenate(found).astype(np.float64)
     log_z = float(np.logaddexp.reduce(-values) + LOG_CELL)
     return -values - log_z, log_z
 

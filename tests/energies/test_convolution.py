@@ -94,3 +94,18 @@ def test_initial_weights_are_uniform_within_the_documented_limit(getkey):
     assert limit * 0.99 < float(jnp.max(jnp.abs(layer.weight))) <= limit
     assert float(jnp.max(jnp.abs(layer.bias))) <= limit
     np.testing.assert_allclose(jnp.std(layer.weight), limit / np.sqrt(3), rtol=0.03)
+
+
+def test_each_platform_takes_its_own_way(getkey):
+    # lowered for a GPU without one: there it is a convolution, on a CPU a product over patches
+    layer, x = case_of(CASES[2], getkey())
+
+    def gradient(x):
+        return jax.grad(lambda x: jnp.sum(layer(x) ** 2))(x)
+
+    traced = jax.jit(jax.vmap(gradient)).trace(x[None])
+    texts = {name: traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda")}
+    assert "stablehlo.convolution" in texts["cuda"]
+    assert "stablehlo.convolution" not in texts["cpu"]
+    assert "stablehlo.dot_general" in texts["cpu"]
+    assert "stablehlo.dot_general" not in texts["cuda"]
