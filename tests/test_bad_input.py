@@ -6,6 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 from bad_energies import BAD_ENERGIES
+from bad_training import BAD_TRAINING
 
 import ebmx
 from ebmx.energies import MLP, ConvNet, Gaussian, GaussianMixture
@@ -151,7 +152,7 @@ CALLS = [
         r"give \(2,\)",
     ),
 ]
-CALLS += BAD_ENERGIES
+CALLS += BAD_ENERGIES + BAD_TRAINING
 CALLS += [
     (f"{entry}: {what}", lambda f=f, x=x: f(x), argument, fix)
     for entry, f in ENTRIES.items()

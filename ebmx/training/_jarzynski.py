@@ -83,7 +83,8 @@ class Jarzynski(AbstractNegatives[Populations]):
     - `num_steps`: how many steps for each update, at least 1.
     - `num_chains`: how many chains for the negatives.
     - `num_held_out`: how many further chains for `log Z`; they take part in nothing else.
-    - `noise`: where they start; its log density makes `log Z` absolute.
+    - `noise`: where they start; its log density makes `log Z` absolute. It has to reach wherever
+        the energy does: `log Z` does not know of what lies outside.
     - `resample_below`: draw anew if the effective sample size is below this share, in [0, 1].
     - `num_negatives`: how many negatives an update sees, drawn by weight; all chains with their
         weights, if not given.
@@ -91,7 +92,7 @@ class Jarzynski(AbstractNegatives[Populations]):
 
     **Raises:**
 
-    `ValueError` if a number is out of its range.
+    `ValueError` if a number is out of its range, or the noise has no log density.
     """
 
     sampler: AbstractSampler
@@ -108,6 +109,9 @@ class Jarzynski(AbstractNegatives[Populations]):
         _checks.at_least("num_chains", self.num_chains, 1)
         _checks.at_least("num_held_out", self.num_held_out, 0)
         _checks.probability("resample_below", self.resample_below)
+        fix = "give a noise with a log_density, such as UniformNoise"
+        ok = hasattr(self.noise, "log_density")
+        _checks.require(ok, "noise", type(self.noise).__name__, fix)
         if self.num_negatives is not None:
             _checks.at_least("num_negatives", self.num_negatives, 1)
         if self.adaptation is not None:

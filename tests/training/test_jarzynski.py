@@ -309,6 +309,10 @@ BAD = {
     "held out": (lambda: Jarzynski(STILL, num_held_out=-1), "num_held_out=-1: give a Python int"),
     "below": (lambda: Jarzynski(STILL, resample_below=1.5), r"resample_below=1\.5: give a prob"),
     "negatives": (lambda: Jarzynski(STILL, num_negatives=0), "num_negatives=0: give a Python int"),
+    "noise": (
+        lambda: Jarzynski(STILL, noise=lambda shape: 0.0),
+        "noise=function: give a noise with a log_density, such as UniformNoise",
+    ),
     "adaptation": (
         lambda: Jarzynski(_NoStep(), adaptation=StepSizeAdaptation()),
         "adaptation=_NoStep: _NoStep has no step size",
