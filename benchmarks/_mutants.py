@@ -65,7 +65,7 @@ MUTANTS = {
          "num_integration_steps=1,"),
         ("step-static", "jnp.asarray(value) if isinstance(value, float) else value", "value"),
     ],
-    ("samplers/_run.py", "samplers/test_properties.py samplers/test_sample.py"
+    ("samplers/_run.py", "samplers/test_sample.py samplers/test_properties.py"
      " samplers/test_warmup.py"): [
         ("loop-key-reused", "key=jax.random.fold_in(key, i))\n        return",
          "key=key)\n        return"),
