@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebmx.energies import Gaussian, Normalised
-from ebmx.samplers import MALA, AbstractSampler
+from ebmx.samplers import MALA, AbstractSampler, StepInfo
 from ebmx.training import (
     GaussianNoise,
     Jarzynski,
@@ -256,9 +256,23 @@ def test_the_start_is_the_noise_with_its_normaliser(getkey):
         np.testing.assert_allclose(chains.log_z, 0, atol=1e-6)
 
 
+class Halves(AbstractSampler[None]):
+    """A sampler that halves the position, and tells it as its acceptance."""
+
+    step_size: jax.Array
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        zero = jnp.zeros(())
+        return 0.5 * x, state, StepInfo(zero, zero, jax.nn.sigmoid(x[0]), zero > 0)
+
+
 def test_what_is_held_out_reaches_nothing_but_log_z(getkey):
+    sampler, noise = Halves(jnp.array(0.5)), GaussianNoise()
     negatives = Jarzynski(
-        MALA(0.5), 2, 8, num_held_out=8, noise=GaussianNoise(), adaptation=StepSizeAdaptation()
+        sampler, 2, 8, num_held_out=8, noise=noise, adaptation=StepSizeAdaptation()
     )
     state, key = negatives.init((2,), key=getkey()), getkey()
     other = eqx.tree_at(lambda s: s.held_out.positions, state, 5 + state.held_out.positions)
