@@ -139,3 +139,13 @@ def test_examples_that_do_not_fit_are_refused(name):
     # at the call, and not when the first batch is taken
     with pytest.raises(ValueError, match=f"^{match}"):
         call()
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4, 7, 9])
+def test_batches_from_a_number_on_are_the_rest_of_all(start, getkey):
+    x, key = numbered(14), getkey()
+    whole = list(itertools.islice(batches(x, 4, key=key), 12))
+    rest = list(itertools.islice(batches(x, 4, start=start, key=key), 12 - start))
+    np.testing.assert_array_equal(rest, whole[start:])
+    with pytest.raises(ValueError, match="start=-1"):
+        batches(x, 4, start=-1, key=key)
