@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
-from .._random import fuse
 from .._types import Count, Key, Number, Scalar
 from ..energies import advance, freeze, shape_of
 from ._examples import Batch, as_examples, like
@@ -126,7 +125,7 @@ class Trainer(eqx.Module):
         """
         positives = as_examples(batch, "batch", shape_of(state.energy))
         x = positives.x
-        data_key, negatives_key = jax.random.split(jax.random.fold_in(fuse(key), state.step))
+        data_key, negatives_key = jax.random.split(jax.random.fold_in(key, state.step))
         x = x + self.data_noise * jax.random.normal(data_key, x.shape, x.dtype)
         batch = like(positives, x)
 
