@@ -90,6 +90,8 @@ def test_what_is_read_twice_has_other_noise(getkey):
     one, two = (UInt8().decode(code, key=getkey()) for _ in range(2))
     assert np.corrcoef(one, two)[0, 1] < 0.2
     assert len(np.unique(one)) > 900
+    drawn = [empty(UInt8(), 1).draw(1, key=getkey())[0] for _ in range(2)]
+    assert len(np.unique(drawn)) == 4
 
 
 def test_what_lies_outside_is_moved_to_the_edge(getkey):
