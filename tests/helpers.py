@@ -122,3 +122,11 @@ def assert_covariance(values, expected, num_errors=5.0):
     centred = values - values.mean(0)
     products = centred[:, :, None] * centred[:, None, :]
     assert_mean(products * len(values) / (len(values) - 1), expected, num_errors)
+
+
+def muller_brown(x):
+    """Three wells on the plane: Müller and Brown (1979), "Location of saddle points"."""
+    a, b = np.array([-1, -1, -6.5, 0.7]), np.array([0, 0, 11, 0.6])
+    c, heights = np.array([-10, -10, -6.5, 0.7]), np.array([-200, -100, -170, 15])
+    u, v = x[0] - np.array([1, 0, -0.5, -1]), x[1] - np.array([0, 0.5, 1.5, 1])
+    return jnp.sum(heights * jnp.exp(a * u**2 + b * u * v + c * v**2)).astype(x.dtype)
