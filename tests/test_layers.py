@@ -11,7 +11,7 @@ import ebmx
 
 ROOT = Path(ebmx.__file__).parent
 ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
-SHARED = {"_checks", "_random", "_types"}
+SHARED = {"_checks", "_mesh", "_random", "_types"}
 
 # What each room may import of the package; a room that is new has to be entered here.
 ALLOWED = {
@@ -25,6 +25,7 @@ ALLOWED = {
     "__main__": ROOMS,
     "__init__": ROOMS,
     "_checks": set(),
+    "_mesh": set(),
     "_random": set(),
     "_types": set(),
 }

@@ -100,6 +100,7 @@ def build_negatives(
         num_labels=num_labels,
         restart=config.restart,
         storage=_storage(config.storage, noise),
+        num_shards=config.num_shards,
     )
 
 

@@ -94,6 +94,9 @@ class NegativesConfig:
     """Which chains restart more often: old ones, those of high energy, or none (pcd)."""
     storage: Literal["float32", "bfloat16", "uint8"] = "float32"
     """What chains are kept as between updates; uint8 needs bounds (pcd)."""
+    num_shards: int = 1
+    """Into how many blocks the chains are cut; the devices that share them have to divide it
+    (pcd)."""
     resample_below: float = 0.5
     """Chains are drawn by their weights if their effective share is below it (jarzynski)."""
     num_held_out: int = 0

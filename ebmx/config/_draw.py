@@ -111,6 +111,8 @@ def _persistent(
         return chains.training.positions[index], None, "the weighted chains, drawn by their weights"
     buffer: ReplayBuffer = chains
     where = "the persistent chains of the buffer"
+    # of a number that the shards need not divide
+    buffer = dataclasses.replace(buffer, num_shards=1)
     if label is None or buffer.labels is None:
         x, index = buffer.draw(min(num, buffer.capacity), key=key)
         return x, None if buffer.labels is None else buffer.labels[index], where

@@ -31,7 +31,7 @@ _READ: dict[str, dict[str, set[str]]] = {
         "hmc": {"step_size", "bounds", "num_integration_steps"},
     },
     "negatives": {
-        "pcd": {"num_steps", "capacity", "reinit_prob", "restart", "storage"},
+        "pcd": {"num_steps", "capacity", "reinit_prob", "restart", "storage", "num_shards"},
         "cd": {"num_steps"},
         "short-run": {"num_steps"},
         "jarzynski": {"num_steps", "capacity", "resample_below", "num_held_out"},

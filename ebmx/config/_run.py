@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from .. import _checks
-from .._types import EnergyFn, Key
+from .._types import Key
 from ..data import Dataset, load
-from ..energies import energy as energies_of
-from ..energies import freeze
 from ..evaluation import frechet_distance
-from ..plotting import energy_histogram, sample_grid
 from ..training import (
     AbstractProgress,
     Checkpoints,
@@ -30,12 +27,13 @@ from ..training import (
     train_classifier,
 )
 from ..training._interrupt import Interrupt
-from ._build import build_noise, build_trainer
+from ._build import build_trainer
 from ._config import RunConfig
 from ._data import count_labels, training_batches
-from ._draw import Drawn, at_labels, draw_samples, spread_labels
+from ._draw import draw_samples
 from ._log import Log
 from ._networks import build_energy
+from ._pictures import draw_pictures
 from ._toml import read_config, to_dict, write_config
 
 _CALIBRATION_STEPS = 12
@@ -58,12 +56,19 @@ class Report:
     interrupted: bool
 
 
-def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) -> Report:
+def train_run(
+    config: RunConfig, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
+) -> Report:
     """Train what the config says, and leave a folder with all of it.
 
     The folder holds `config.toml`, `metrics.jsonl`, `checkpoints`, `report.json`, `samples.png`
     and `energies.png`; those of an earlier run are replaced. Ctrl-C ends the training early and
     leaves the same folder; a second one ends the program.
+
+    **Arguments:**
+
+    - `config`: what to train.
+    - `progress`, `mesh`: as for `ebmx.fit`.
 
     **Raises:**
 
@@ -79,20 +84,22 @@ def train_run(config: RunConfig, *, progress: AbstractProgress | None = None) ->
     shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
     with Interrupt() as interrupt:
         begin = time.monotonic()
-        num_steps = config.steps or _updates_within(config, dataset, config.seconds)
+        num_steps = config.steps or _updates_within(config, dataset, config.seconds, mesh)
         end = None if config.steps else begin + config.seconds
         log = Log(folder, 0, begin, end, interrupt)
         start = _start(config, dataset, num_steps)
-        state = _train(config, dataset, folder, start, num_steps, log, progress)
+        state = _train(config, dataset, folder, start, num_steps, log, progress, mesh)
         seconds = time.monotonic() - begin
     return _report(config, dataset, state, folder, seconds, interrupt.asked)
 
 
-def resume_run(folder: str | Path, *, progress: AbstractProgress | None = None) -> Report:
+def resume_run(
+    folder: str | Path, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
+) -> Report:
     """Go on with a run from its last good checkpoint until all its updates are done.
 
     The rest is, bit for bit, what it would have been without the interruption. `seconds` of the
-    config do not count any more.
+    config do not count any more. `mesh` may be another than before, or none.
 
     **Raises:**
 
@@ -111,7 +118,7 @@ def resume_run(folder: str | Path, *, progress: AbstractProgress | None = None) 
         begin = time.monotonic()
         log = Log(folder, int(state.step), begin, None, interrupt)
         start = trainer, state, key
-        state = _train(config, dataset, folder, start, num_steps, log, progress)
+        state = _train(config, dataset, folder, start, num_steps, log, progress, mesh)
         seconds = time.monotonic() - log.begin
     return _report(config, dataset, state, folder, seconds, interrupt.asked)
 
@@ -124,6 +131,7 @@ def _train(
     num_steps: int,
     log: Log,
     progress: AbstractProgress | None,
+    mesh: Mesh | None,
 ) -> TrainState:
     trainer, state, key = start
     done = int(state.step)
@@ -140,6 +148,7 @@ def _train(
         callbacks=(log,),
         progress=progress,
         checkpoints=Checkpoints(folder / _CHECKPOINTS, config=saved),
+        mesh=mesh,
     )[0]
 
 
@@ -210,7 +219,7 @@ def _start(config: RunConfig, dataset: Dataset, num_steps: int) -> tuple[Trainer
     return trainer, trainer.init(energy, norm_state, key=chains_key), fit_key
 
 
-def _updates_within(config: RunConfig, dataset: Dataset, seconds: float) -> int:
+def _updates_within(config: RunConfig, dataset: Dataset, seconds: float, mesh: Mesh | None) -> int:
     """How many updates will fit, from the times of a few whose results are thrown away."""
     begin = time.monotonic()
     trainer, state, key = _start(config, dataset, 1)
@@ -227,6 +236,7 @@ def _updates_within(config: RunConfig, dataset: Dataset, seconds: float) -> int:
         key=key,
         log_every=1,
         callbacks=(tick,),
+        mesh=mesh,
     )
     compiling = times[1] - times[0]
     left = seconds - (time.monotonic() - begin) - compiling
@@ -246,7 +256,7 @@ def _report(
     samples, source = drawn.x, drawn.source
     judge = frechet_judge(dataset)
     ratio = None if judge is None else judge(samples)
-    pictures = _draw_pictures(config, dataset, state, drawn, folder)
+    pictures = draw_pictures(config, dataset, state, drawn, folder)
     updates = int(state.step)
     report = Report(folder, updates, seconds, samples, source, ratio, pictures, interrupted)
     facts = {
@@ -260,31 +270,3 @@ def _report(
     }
     (folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
     return report
-
-
-def _draw_pictures(
-    config: RunConfig, dataset: Dataset, state: TrainState, drawn: Drawn, folder: Path
-) -> tuple[Path, ...]:
-    energy: EnergyFn = freeze(state.ema, state.norm_state)
-    noise_key = jax.random.fold_in(jax.random.key(config.seed), 3)
-    noise, size = build_noise(config.sampler), (1000, *dataset.shape)
-    uniform = jax.random.uniform(noise_key, size, minval=noise.low, maxval=noise.high)
-    samples, labels = drawn.x, dataset.test_labels
-    groups = {
-        "data": (dataset.test[:1000], None if labels is None else labels[:1000]),
-        "samples": (samples[:1000], None if drawn.y is None else drawn.y[:1000]),
-        "noise": (np.asarray(uniform), spread_labels(energy, 1000)),
-    }
-    histogram = folder / "energies.png"
-    found = {
-        name: np.asarray(energies_of(at_labels(energy, y), jnp.asarray(x)))
-        for name, (x, y) in groups.items()
-    }
-    energy_histogram(found).savefig(histogram)
-    if len(dataset.shape) != 3 or dataset.shape[-1] not in (1, 3):
-        return (histogram,)
-    grid = folder / "samples.png"
-    choice = np.random.default_rng(config.seed).permutation(len(samples))[:100]
-    shown = {"samples of the model": samples[choice], "real data": dataset.test[:100]}
-    sample_grid(shown).savefig(grid)
-    return grid, histogram

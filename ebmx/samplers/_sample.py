@@ -8,8 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from .. import _checks
+from .. import _checks, _mesh
 from .._checks import checked
 from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies import shape_of
@@ -66,6 +67,7 @@ def sample(
     thin: int = 1,
     save: Save = save_position,
     throw: bool = True,
+    mesh: Mesh | None = None,
     key: Keys,
 ) -> Samples:
     """Draw samples from chains.
@@ -81,6 +83,8 @@ def sample(
     - `save`: what to keep: a function of the position and the `StepInfo` (summed up over the `thin`
         steps) of one chain; or `Last()`, `Moments()` or another `AbstractSave`.
     - `throw`: whether to raise if a chain is not finite. If not, look at `result`.
+    - `mesh`: devices of this process that share the chains, such as
+        `jax.make_mesh((4,), ("data",))`; but for rounding, a chain is what it is on one device.
     - `key`: one key, or one for each chain.
 
     **Returns:**
@@ -96,6 +100,8 @@ def sample(
     _checks.at_least("num_samples", num_samples, 1)
     _checks.at_least("num_warmup", num_warmup, 0)
     _checks.at_least("thin", thin, 1)
+    if mesh is not None:
+        x = _mesh.put(x, _mesh.spread(mesh))
     samples = _sample(energy, sampler, x, num_samples, num_warmup, thin, save, key)
     if throw and _checks.is_concrete(samples.x):
         _throw(samples.result)

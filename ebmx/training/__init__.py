@@ -54,6 +54,7 @@ from ._restore import restore_energy as restore_energy
 from ._score_matching import denoising_score_matching as denoising_score_matching
 from ._score_matching import score_matching as score_matching
 from ._score_matching import sliced_score_matching as sliced_score_matching
+from ._sharding import shard as shard
 from ._storage import AbstractStorage as AbstractStorage
 from ._storage import BFloat16 as BFloat16
 from ._storage import FullPrecision as FullPrecision

@@ -1,5 +1,6 @@
 """The replay buffer: where persistent chains rest between updates."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -32,11 +33,26 @@ class ReplayBuffer(eqx.Module):
     labels: Int[Array, "capacity"] | None = None
     """The label of each chain, for a conditional energy."""
     storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
+    num_shards: int = eqx.field(static=True, default=1)
+    """Into how many blocks the slots are cut; a draw takes as many from each."""
+
+    def __check_init__(self):
+        _checks.at_least("num_shards", self.num_shards, 1)
+        fix = f"the buffer holds {self.capacity} chains: give a number that divides it"
+        _checks.require(self.capacity % self.num_shards == 0, "num_shards", self.num_shards, fix)
 
     @property
     def capacity(self) -> int:
         """How many chains it holds."""
         return self.positions.shape[0]
+
+    def at(self, values: jax.Array, index: Int[Array, "num"]) -> jax.Array:
+        """What `values` `(capacity, ...)` are in the slots that `draw` has returned."""
+        if self.num_shards == 1:
+            return values.at[index].get(mode="promise_in_bounds")
+        take = jax.vmap(lambda block, place: block.at[place].get(mode="promise_in_bounds"))
+        found = take(self._blocks(values), self._within(index))
+        return found.reshape(-1, *values.shape[1:])
 
     @checked
     def draw(
@@ -47,6 +63,7 @@ class ReplayBuffer(eqx.Module):
         The slots form a ring, turned by a random angle and cut into `num` arcs of equal length;
         one slot is drawn from each arc. So the cost does not grow with the capacity, and two slots
         are never the same. Neighbours on the ring are drawn together less often than strangers.
+        With several shards each has a ring of its own, and gives as many.
 
         **Arguments:**
 
@@ -59,13 +76,21 @@ class ReplayBuffer(eqx.Module):
 
         **Raises:**
 
-        `ValueError` if `num` is above the capacity.
+        `ValueError` if `num` is above the capacity, or no multiple of the number of shards.
         """
         _checks.at_least("num", num, 1)
         fix = f"draw at most the {self.capacity} chains of the buffer, or give it a larger capacity"
         _checks.require(num <= self.capacity, "num", num, fix)
-        index = _one_of_each_arc(num, self.capacity, key)
-        stored = self.positions.at[index].get(mode="promise_in_bounds")
+        fix = f"each of the num_shards={self.num_shards} gives as many chains: give a multiple"
+        _checks.require(num % self.num_shards == 0, "num", num, fix)
+        if self.num_shards == 1:
+            index = _one_of_each_arc(num, self.capacity, key)
+        else:
+            shards, size = jnp.arange(self.num_shards), self.capacity // self.num_shards
+            keys = jax.vmap(lambda shard: jax.random.fold_in(key, shard))(shards)
+            one = functools.partial(_one_of_each_arc, num // self.num_shards, size)
+            index = (jax.vmap(one)(keys) + size * shards[:, None]).reshape(-1)
+        stored = self.at(self.positions, index)
         return self.storage.decode(stored, key=jax.random.fold_in(key, 0)), index
 
     @checked
@@ -82,7 +107,8 @@ class ReplayBuffer(eqx.Module):
 
         **Arguments:**
 
-        - `index`: the slots, all different, as `draw` returns them.
+        - `index`: the slots, all different, as `draw` returns them: with several shards, as many
+            of each, in their order.
         - `x`: the positions.
         - `ages`: the new ages of the chains; one more than before if not given.
         - `log_scales`: the new factors on their step sizes; as before if not given.
@@ -95,13 +121,15 @@ class ReplayBuffer(eqx.Module):
         if x.shape[1:] != self.positions.shape[1:]:
             fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
             _checks.invalid("x.shape", x.shape, fix)
-        ages = self.ages[index] + 1 if ages is None else ages
+        fix = f"give as many slots of each of the num_shards={self.num_shards}, as `draw` does"
+        _checks.require(len(x) % self.num_shards == 0, "index.shape", index.shape, fix)
+        ages = self.at(self.ages, index) + 1 if ages is None else ages
         scales = self.log_scales
         if scales is not None and log_scales is not None:
-            scales = _put(scales, index, log_scales)
+            scales = self._put(scales, index, log_scales)
         stored = self.storage.encode(x, key=_checked_key(self.storage, key))
-        places = _put(self.positions, index, stored), _put(self.ages, index, ages)
-        return ReplayBuffer(*places, scales, self.labels, self.storage)
+        places = self._put(self.positions, index, stored), self._put(self.ages, index, ages)
+        return ReplayBuffer(*places, scales, self.labels, self.storage, self.num_shards)
 
     def fill(self, x: Batch, *, key: Key) -> "ReplayBuffer":
         """The same chains at positions drawn from `x`, such as data or an earlier buffer.
@@ -127,6 +155,21 @@ class ReplayBuffer(eqx.Module):
         stored = self.storage.encode(batch.x[index], key=code_key).astype(self.positions.dtype)
         return eqx.tree_at(lambda b: b.positions, self, stored)
 
+    def _blocks(self, values: jax.Array) -> jax.Array:
+        return values.reshape(self.num_shards, -1, *values.shape[1:])
+
+    def _within(self, index: jax.Array) -> jax.Array:
+        """The places within its own block of each slot of a draw, `(num_shards, ...)`."""
+        size = self.capacity // self.num_shards
+        return self._blocks(index) - size * jnp.arange(self.num_shards)[:, None]
+
+    def _put(self, slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
+        values = values.astype(slots.dtype)
+        if self.num_shards == 1:
+            return _put(slots, index, values)
+        blocks = self._blocks(slots), self._within(index), self._blocks(values)
+        return jax.vmap(_put)(*blocks).reshape(slots.shape)
+
 
 def _of_labels(wanted: jax.Array, y: jax.Array, key: Key) -> jax.Array:
     """For each wanted label a random place where it is in `y`."""
@@ -145,7 +188,6 @@ def _checked_key(storage: AbstractStorage, key: Key | None) -> Any:
 
 
 def _put(slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
-    values = values.astype(slots.dtype)
     return slots.at[index].set(values, unique_indices=True, mode="promise_in_bounds")
 
 

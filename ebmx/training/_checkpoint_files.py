@@ -65,8 +65,13 @@ def _read_arrays(path: Path, manifest: dict[str, Any], like: dict[str, Any]) -> 
 
 def _places(like: dict[str, Any]) -> dict[str, Any]:
     """Where arrays have to be; the others may go wherever a computation needs them."""
-    committed = (isinstance(leaf, jax.Array) and leaf.committed for leaf in like.values())
-    return {p: like[p].sharding for p, here in zip(like, committed, strict=True) if here}
+
+    def decided(leaf: Any) -> bool:
+        if isinstance(leaf, jax.Array):
+            return leaf.committed
+        return isinstance(leaf, jax.ShapeDtypeStruct) and leaf.sharding is not None
+
+    return {path: leaf.sharding for path, leaf in like.items() if decided(leaf)}
 
 
 def handler() -> Any:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from jax.experimental import multihost_utils
 
 from .. import _checks
 from ._checkpoint_files import check, handler, orbax, read_state, steps_in
@@ -104,6 +106,8 @@ class Writer:
         self._last = int(state.step)
         self._clean()
         self._refuse(state)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("the folder is clean")
 
     def save_if_due(self, step: int, state: Any) -> None:
         """Save if a multiple of the interval has passed since the last save; warn if that fails."""
@@ -140,6 +144,8 @@ class Writer:
         `SaveError` if it was not possible.
         """
         self._try(self._checkpointer.wait_until_finished)
+        if jax.process_index() > 0:
+            return
         for step in steps_in(self._folder)[: -self._settings.keep]:
             self._path(step).rename(self._path(step).with_suffix(".deleted"))
         self._clean()
@@ -176,6 +182,8 @@ class Writer:
 
     def _clean(self) -> None:
         """Remove what a killed process, or a full disk, left unfinished."""
+        if jax.process_index() > 0:
+            return
         for path in self._folder.iterdir():
             if _LEFTOVER.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
@@ -191,7 +199,8 @@ class Writer:
             try:
                 read_state(path, state, self._settings.config)
             except DamagedCheckpointError:
-                path.rename(path.with_suffix(".damaged"))
+                if jax.process_index() == 0:
+                    path.rename(path.with_suffix(".damaged"))
                 continue
             fix = "go on from it with `restore`, or give another folder"
             raise CheckpointError(f"{path}: later than the step {self._last} of the state; {fix}")

@@ -8,14 +8,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from .. import _checks
+from .. import _checks, _mesh
 from .._types import Key
 from ..energies import shape_of
 from ._checkpoints import Checkpoints
 from ._examples import as_examples
 from ._progress import AbstractProgress, default_progress
 from ._saving import saving
+from ._sharding import put_batch, shard, stay
 from ._trainer import Trainer, TrainState
 
 History = dict[str, np.ndarray]
@@ -35,6 +37,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     progress: AbstractProgress | None = None,
     checkpoints: Checkpoints | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, History]:
     """Train for `num_steps` updates.
 
@@ -59,6 +62,10 @@ def fit(
     - `checkpoints`: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
         `Watchdog` raises. To go on, give what `restore` returns, and batches from that step on, as
         `ebmx.data.batches(..., start=int(state.step))` makes them.
+    - `mesh`: devices that share the chains and the data, such as `jax.make_mesh((4,), ("data",))`;
+        each has all parameters. Results depend on the `num_shards` of `PCD`, and on the devices,
+        which have to divide it, in rounding alone. Of several processes, each gives the rows of a
+        batch that are its own, in their order.
 
     **Returns:**
 
@@ -68,7 +75,8 @@ def fit(
 
     `ValueError` if a parameter is not finite, or if the first batch is empty, of another shape or
     dtype, or not finite, or a label in it is out of range; in later batches, a value that is not
-    finite, or such a label, makes the update be skipped and counted. `CheckpointError` if the
+    finite, or such a label, makes the update be skipped and counted. `ValueError` if the devices of
+    `mesh` do not divide the batch or the shards of the chains. `CheckpointError` if the
     folder of `checkpoints` holds a later step, or one of another config. `SaveError`, with the
     state, if the last save fails; an earlier one that fails is a `SaveWarning`.
     `KeyboardInterrupt` at Ctrl-C, with checkpoints once the state is saved; a second Ctrl-C does
@@ -77,8 +85,8 @@ def fit(
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)
     _check_parameters(state)
-    iterator = _checked_batches(iter(batches), state.energy)
-    state = _own(state)
+    iterator = _checked_batches(iter(batches), state.energy, mesh)
+    state = _own(state) if mesh is None else shard(state, mesh)
     meter = default_progress() if progress is None else progress
     history: list[np.ndarray] = []
     names: list[str] = []
@@ -88,7 +96,7 @@ def fit(
             for count in _intervals(int(state.step), num_steps, log_every):
                 pending = []
                 for batch in itertools.islice(iterator, count):
-                    state, names, packed = _step(trainer, state, batch, key)
+                    state, names, packed = _step(trainer, state, batch, key, mesh)
                     pending.append(packed)
                     if writer.interrupted:
                         break
@@ -111,8 +119,10 @@ def fit(
     return state, _columns(names, history)
 
 
-def _step(trainer: Trainer, state: TrainState, batch: Any, key: Key) -> tuple:
-    names, state, packed = _jitted_step((trainer, batch, key), state)
+def _step(
+    trainer: Trainer, state: TrainState, batch: Any, key: Key, mesh: Mesh | None = None
+) -> tuple:
+    names, state, packed = _jitted_step((trainer, batch, key, mesh), state)
     return state, names.value, packed
 
 
@@ -122,13 +132,14 @@ class _Names(eqx.Module):
 
 @eqx.filter_jit(donate="all-except-first")
 def _jitted_step(inputs: tuple, state: TrainState) -> tuple[_Names, TrainState, jax.Array]:
-    trainer, batch, key = inputs
-    state, metrics = trainer.step(state, batch, key=key)
+    trainer, batch, key, mesh = inputs
+    with _mesh.within(mesh):
+        state, metrics = trainer.step(state, batch, key=key)
     values = [jnp.asarray(v, jnp.result_type(float)) for v in metrics.values()]
-    return _Names(tuple(metrics)), state, jnp.stack(values)
+    return _Names(tuple(metrics)), stay(state, mesh), stay(jnp.stack(values), mesh)
 
 
-def _checked_batches(iterator, energy):
+def _checked_batches(iterator, energy, mesh=None):
     shape, num_labels = shape_of(energy), getattr(energy, "num_labels", None)
     for number, batch in enumerate(iterator):
         if number == 0:
@@ -136,7 +147,7 @@ def _checked_batches(iterator, energy):
             _checks.finite(jax.device_get(first.x), "batches[0]")
             if first.y is not None:
                 _check_conditions(np.asarray(first.y), num_labels)
-        yield jax.device_put(batch)
+        yield put_batch(batch, mesh)
 
 
 def _check_parameters(state: TrainState) -> None:

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .. import _checks
+from .. import _checks, _mesh
 from .._types import EnergyFn, Number, Scalar, Vector
 from ._examples import Batch, Examples, as_examples, energies, mean
 
@@ -42,12 +42,7 @@ def contrastive_loss(
     shapes = real.x.shape[1:], fake.x.shape[1:]
     fix = f"the positives are of shape {shapes[0]}"
     _checks.require(shapes[0] == shapes[1], "negatives.shape", shapes[1], fix)
-    # one call where it can be one: a batch twice as large is faster than two
-    if real.y is None and fake.y is None:
-        both = energies(energy, as_examples(jnp.concatenate([real.x, fake.x])))
-        real_energy, fake_energy = both[: len(real.x)], both[len(real.x) :]
-    else:
-        real_energy, fake_energy = energies(energy, real), energies(energy, fake)
+    real_energy, fake_energy = _energies_of_both(energy, real, fake)
     size = mean(real_energy**2, real) + mean(fake_energy**2, fake)
     loss = mean(real_energy, real) - mean(fake_energy, fake) + alpha * size
     metrics = {
@@ -57,6 +52,19 @@ def contrastive_loss(
         "fake_energy_std": _spread(fake_energy, fake),
     }
     return loss, metrics
+
+
+def _energies_of_both(energy: EnergyFn, real: Examples, fake: Examples) -> tuple[Vector, Vector]:
+    """In one call where it can be one: a batch twice as large is faster than two."""
+    if real.y is None and fake.y is None and not _mesh.is_shared():
+        both = energies(energy, as_examples(jnp.concatenate([real.x, fake.x])))
+        return both[: len(real.x)], both[len(real.x) :]
+    if real.y is None and fake.y is None and len(real.x) == len(fake.x):
+        # in turns, so that each stays on its device, and there is one gradient to sum over these
+        turns = jnp.stack([real.x, fake.x], 1).reshape(-1, *real.x.shape[1:])
+        both = energies(energy, as_examples(turns)).reshape(-1, 2)
+        return both[:, 0], both[:, 1]
+    return energies(energy, real), energies(energy, fake)
 
 
 def _spread(values: Vector, examples: Examples) -> Scalar:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._types import EnergyFn, Key, Number, Vector, XBatch
+from .._types import Count, EnergyFn, Key, Number, Vector, XBatch
 from ..energies import AbstractConditionalEnergy
 from ..samplers import AbstractLangevin, AbstractSampler
 from ._adaptation import StepSizeAdaptation
@@ -54,6 +54,8 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         proportion to their age, or to the rank of their energy, at the same rate in the mean.
     - `augment`: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
     - `storage`: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
+    - `num_shards`: into how many blocks the chains are cut; an update takes as many from each. It
+        decides what is drawn, and the devices that divide it do not: see `fit(..., mesh=...)`.
 
     **Raises:**
 
@@ -75,11 +77,15 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     restart: Literal["alike", "age", "energy"] = eqx.field(static=True, default="alike")
     augment: Callable | None = None
     storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
+    num_shards: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
         check_chain(self.sampler, self.num_steps)
         check_displacement(self.sampler, self.num_steps, width_of(self.noise))
         _checks.at_least("capacity", self.capacity, 1)
+        _checks.at_least("num_shards", self.num_shards, 1)
+        fix = f"give a multiple of num_shards={self.num_shards}"
+        _checks.require(self.capacity % self.num_shards == 0, "capacity", self.capacity, fix)
         _checks.probability("reinit_prob", self.reinit_prob)
         if self.adaptation is not None:
             self.adaptation.check(self.sampler)
@@ -115,23 +121,35 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             ).astype(empty.dtype)
         scales = None if self.adaptation is None else jnp.zeros(self.capacity)
         ages = jnp.zeros(self.capacity, jnp.int32)
-        return ReplayBuffer(positions, ages, scales, self._labels(), self.storage)
+        return ReplayBuffer(positions, ages, scales, self._labels(), self.storage, self.num_shards)
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: ReplayBuffer, *, key: Key
+        self,
+        energy: EnergyFn,
+        x: Batch,
+        state: ReplayBuffer,
+        *,
+        key: Key,
+        num_steps: Count | None = None,
     ) -> tuple[Batch, ReplayBuffer, NegativesInfo]:
-        """Draw, restart, run, write back; `x` says how many."""
+        """Draw, restart, run, write back; `x` says how many.
+
+        `num_steps`, if given, replaces that of the construction.
+        """
         num = len(as_examples(x).x)
         if num > state.capacity:
             fix = f"give at least the batch size, {num}, or smaller batches"
             _checks.invalid("capacity", state.capacity, fix)
+        fix = f"give a number that divides the batch size, {num}"
+        _checks.require(num % state.num_shards == 0, "num_shards", state.num_shards, fix)
         self._check_labels(energy)
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
         start, index = state.draw(num, key=draw_key)
-        labels = None if state.labels is None else state.labels[index]
+        labels = None if state.labels is None else state.at(state.labels, index)
         energy = condition(energy, labels)
         noise = draw_noise(self.noise, num, start.shape[1:], key=noise_key).astype(start.dtype)
-        chances = self._restart_chances(energy, start, state.ages[index])
+        old_ages = state.at(state.ages, index)
+        chances = self._restart_chances(energy, start, old_ages)
         restarted = jax.random.uniform(restart_key, (num,)) < chances
         augment = self.augment
         if augment is not None:
@@ -140,10 +158,11 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         start = where_chain(restarted, noise, start)
         sampler, log_scales = self.sampler, None
         if self.adaptation is not None and state.log_scales is not None:
-            log_scales = jnp.where(restarted, 0, state.log_scales[index])
+            log_scales = jnp.where(restarted, 0, state.at(state.log_scales, index))
             sampler = self.adaptation.scale(sampler, log_scales)
-        moved, info = move(energy, sampler, self.num_steps, start, noise, restarted, run_key)
-        ages = jnp.where(info.dead, 0, jnp.where(restarted, 0, state.ages[index]) + 1)
+        steps = self.num_steps if num_steps is None else num_steps
+        moved, info = move(energy, sampler, steps, start, noise, restarted, run_key)
+        ages = jnp.where(info.dead, 0, jnp.where(restarted, 0, old_ages) + 1)
         if self.adaptation is not None and log_scales is not None:
             log_scales = self.adaptation.update(log_scales, info, ages)
         state = state.write(index, moved, ages, log_scales, key=jax.random.fold_in(draw_key, 2))

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jax.sharding import Mesh
+
 from .._types import EnergyFn
 from ..energies import freeze
 from ._checkpoint_files import read_parts, read_state, steps_in
 from ._manifest import CheckpointError, Config, DamagedCheckpointError, read_manifest
+from ._sharding import shapes
 
 
 def restore(
@@ -17,6 +20,7 @@ def restore(
     step: int | None = None,
     fallback: bool = False,
     config: Config = None,
+    mesh: Mesh | None = None,
 ) -> Any:
     """Read a state that `fit` has saved, bit for bit.
 
@@ -28,12 +32,15 @@ def restore(
     - `step`: which; the last one if not given.
     - `fallback`: go back to the last good step if that one is damaged.
     - `config`: compared with the config of the checkpoint, if given.
+    - `mesh`: where to, as in `fit`, whatever the number of devices was that it was saved from; each
+        device reads its own part.
 
     **Raises:**
 
     `DamagedCheckpointError` if it is not what was written, `OtherConfigError` if structure or
     config are others, `CheckpointError` if there is none. All are `ValueError`s.
     """
+    like = like if mesh is None else shapes(like, mesh)
     return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
 
 

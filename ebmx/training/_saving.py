@@ -55,7 +55,9 @@ class Saving:
 
     def rescue(self, state: Any, error: BaseException) -> None:
         """Save what there is, unless it is what went wrong."""
-        unwanted = isinstance(error, DivergedError | SaveError)
+        # of several processes, the others may go on, and would be waited for
+        alone = jax.process_count() == 1
+        unwanted = not alone or isinstance(error, DivergedError | SaveError)
         # an error within an update leaves a state that was donated and is gone
         gone = any(leaf.is_deleted() for leaf in jax.tree.leaves(state) if hasattr(leaf, "devices"))
         if not unwanted and not gone:

@@ -1,0 +1,47 @@
+"""Where arrays go on a mesh of devices."""
+
+import contextlib
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from . import _checks
+
+
+def spread(mesh: Any) -> NamedSharding:
+    """The first axis in equal parts, one on each device of the mesh."""
+    return NamedSharding(_automatic(mesh), PartitionSpec(tuple(mesh.axis_names)))
+
+
+def everywhere(mesh: Any) -> NamedSharding:
+    """All of it on each device of the mesh."""
+    return NamedSharding(_automatic(mesh), PartitionSpec())
+
+
+def put(array: Any, sharding: NamedSharding) -> jax.Array:
+    """A copy there; each process has the whole of the array, or it is on this mesh already."""
+    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        return jax.device_put(array, sharding, may_alias=False)
+    whole = np.asarray(array)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+
+def within(mesh: Any) -> Any:
+    """A context for what is traced for a mesh, or for none."""
+    if mesh is None:
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(_automatic(mesh).abstract_mesh)
+
+
+def is_shared() -> bool:
+    """Whether what is traced is for a mesh, so that two batches are not to be laid end to end."""
+    return not jax.sharding.get_abstract_mesh().empty
+
+
+def _automatic(mesh: Any) -> Mesh:
+    """The same devices, where the compiler decides on what is not said."""
+    fix = "give a mesh of devices, such as jax.make_mesh((4,), ('data',))"
+    _checks.require(isinstance(mesh, Mesh), "mesh", mesh, fix)
+    return Mesh(mesh.devices, mesh.axis_names)

@@ -1,0 +1,82 @@
+"""Trainings on a mesh of devices: chains and data in parts, all else on each."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from .. import _checks, _mesh
+from ._buffer import ReplayBuffer
+
+
+def shard(state: Any, mesh: Mesh) -> Any:
+    """A copy of a state on a mesh: persistent chains in equal parts, all else on each device.
+
+    `fit(..., mesh=mesh)` does it by itself. For a buffer that fills the first device, drop the
+    state that `Trainer.init` has made once this one is there.
+
+    **Arguments:**
+
+    - `state`: from `Trainer.init`, or any tree with a `ReplayBuffer` in it.
+    - `mesh`: of devices, such as `jax.make_mesh((4,), ("data",))`.
+
+    **Raises:**
+
+    `ValueError` if the devices do not divide the shards of the chains.
+    """
+    arrays, rest = eqx.partition(state, eqx.is_array)
+    return eqx.combine(jax.tree.map(_mesh.put, arrays, shardings(arrays, mesh)), rest)
+
+
+def shardings(state: Any, mesh: Mesh) -> Any:
+    """Where each array of a state belongs; errors as of `shard`."""
+    parts, whole = _mesh.spread(mesh), _mesh.everywhere(mesh)
+
+    def place(node: Any) -> Any:
+        if not isinstance(node, ReplayBuffer):
+            return whole
+        fix = f"the {mesh.size} devices must divide it: give PCD(..., num_shards={mesh.size})"
+        _checks.require(node.num_shards % mesh.size == 0, "num_shards", node.num_shards, fix)
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: whole if path[0].name == "storage" else parts, node
+        )
+
+    return jax.tree.map(place, state, is_leaf=lambda node: isinstance(node, ReplayBuffer))
+
+
+def shapes(like: Any, mesh: Mesh) -> Any:
+    """A state of shapes and of where each array belongs, to read one from disk."""
+
+    def shape(leaf: Any, sharding: Any) -> Any:
+        if not isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct) or leaf.size == 0:
+            return leaf
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(shape, like, shardings(like, mesh))
+
+
+def stay(state: Any, mesh: Mesh | None) -> Any:
+    """The state within a compiled function, kept where `shard` has put it."""
+    if mesh is None:
+        return state
+    arrays, rest = eqx.partition(state, eqx.is_array)
+    kept = jax.lax.with_sharding_constraint(arrays, shardings(arrays, mesh))
+    return eqx.combine(kept, rest)
+
+
+def put_batch(batch: Any, mesh: Mesh | None) -> Any:
+    """A batch on the devices; of several processes each gives its own rows, in their order."""
+    if mesh is None:
+        return jax.device_put(batch)
+    sharding, here = _mesh.spread(mesh), len(mesh.local_devices)
+
+    def put(x: Any) -> jax.Array:
+        x = np.asarray(x, jax.dtypes.canonicalize_dtype(jnp.asarray(x).dtype))
+        fix = f"give batches whose size is a multiple of the {here} devices that share it"
+        _checks.require(len(x) % here == 0, "batches.shape", x.shape, fix)
+        return jax.make_array_from_process_local_data(sharding, x)
+
+    return jax.tree.map(put, batch)

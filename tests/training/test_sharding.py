@@ -1,0 +1,242 @@
+"""Trainings on several devices are, but for rounding, those on one; each device has its part."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+import sharding_worker
+from sharding_worker import BATCH, CAPACITY, KEY, X, arrays, draw, labelled, plain, train
+
+from ebmx.energies import MLP
+from ebmx.samplers import Langevin
+from ebmx.training import CD, PCD, NoProgress, ReplayBuffer, Trainer, fit, shard
+
+WORKER = Path(sharding_worker.__file__)
+
+
+def start(what, folder, devices):
+    command = [sys.executable, WORKER, what, folder, str(devices)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, errors
+
+
+def read(folder, devices):
+    with np.load(folder / f"{devices}.npz", allow_pickle=False) as file:
+        found = dict(file)
+    return found, json.loads((folder / f"{devices}.json").read_text())
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def one():
+    """What comes out without a mesh, in this process."""
+    whole = train(plain, None)
+    return arrays(whole=whole, rest=whole, labelled=train(labelled, None), drawn=draw(None))
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """What comes out of four devices, and then of two that go on from their checkpoint."""
+    folder = tmp_path_factory.mktemp("devices")
+    finish(start("first", folder, 4))
+    finish(start("second", folder, 2))
+    return {devices: read(folder, devices) for devices in (2, 4)}
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """What comes out of two processes with two devices each, and where their checkpoints are."""
+    folder, port = tmp_path_factory.mktemp("processes"), free_port()
+    both = [start(f"{number},{port}", folder, 2) for number in range(2)]
+    for process in both:
+        finish(process)
+    return *read(folder, 4), folder / "saved"
+
+
+def assert_close(found, expected, names):
+    compared = [name for name in found if name.rstrip("0123456789") in names]
+    assert {name.rstrip("0123456789") for name in compared} == set(names)
+    for name in compared:
+        np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_four_devices_train_and_sample_as_one(one, several):
+    assert_close(several[4][0], one, {"whole", "labelled", "drawn"})
+
+
+def test_two_devices_train_as_one_and_go_on_from_what_four_have_saved(one, several):
+    assert_close(several[2][0], one, {"whole", "rest"})
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_and_go_on_from_what_they_have_saved(one, processes):
+    assert_close(processes[0], one, {"whole", "rest"})
+    assert processes[1]["bytes"] == [CAPACITY * 2 * 4 // 4] * 2
+
+
+@pytest.mark.slow
+def test_one_device_goes_on_from_what_two_processes_have_saved(one, processes):
+    rest = train(plain, None, processes[2], go_on=True)
+    assert_close(arrays(rest=rest), one, {"rest"})
+
+
+def test_each_device_has_its_part_of_the_buffer(several):
+    whole = CAPACITY * 2 * 4
+    assert several[4][1]["bytes"] == [whole // 4] * 4
+    assert several[2][1]["bytes"] == [whole // 2] * 2
+
+
+def elements(shapes):
+    """How many numbers an operation returns, from `(f32[8,2]{1,0}, f32[])`."""
+    sizes = re.findall(r"\w\d+\[([\d,]*)\]", shapes)
+    assert sizes
+    return sum(int(np.prod([int(d) for d in size.split(",") if d])) for size in sizes)
+
+
+PARAMETERS = {
+    "plain": (8 * 2 + 8) + (8 + 1),
+    # once for the data, once for the chains: the conditions of both are others
+    "labelled": 2 * ((4 * 2 + 4) + (4 * 4 + 4) + 3 * 5 + (4 + 1)),
+}
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+def test_a_step_adds_up_gradients_and_gathers_no_positions(case, several):
+    found = several[4][1][case]
+    assert {name for name, _ in found} == {"all-reduce", "all-gather"}
+    # the hashes that tell how many chains are distinct: one number for each
+    assert [shape for name, shape in found if name == "all-gather"] == [f"u32[{BATCH}]{{0}}"]
+    reduced = sum(elements(shape) for name, shape in found if name == "all-reduce")
+    assert PARAMETERS[case] <= reduced <= PARAMETERS[case] + 20
+
+
+def test_draws_of_a_shard_are_its_own_and_without_repeats():
+    positions = np.arange(2.0 * 12, dtype=np.float32).reshape(12, 2)
+    buffer = ReplayBuffer(jax.numpy.asarray(positions), jax.numpy.arange(12), num_shards=3)
+    for seed in range(20):
+        x, index = buffer.draw(6, key=jax.random.key(seed))
+        np.testing.assert_array_equal(x, positions[np.asarray(index)])
+        np.testing.assert_array_equal(np.asarray(index) // 4, [0, 0, 1, 1, 2, 2])
+        assert len(set(index.tolist())) == 6
+        np.testing.assert_array_equal(buffer.at(buffer.ages, index), index)
+        after = buffer.write(index, -1 - x)
+        expected = positions.copy()
+        expected[np.asarray(index)] = -1 - expected[np.asarray(index)]
+        np.testing.assert_array_equal(after.positions, expected)
+        assert after.num_shards == 3
+    within = np.asarray([buffer.draw(6, key=jax.random.key(s))[1] % 4 for s in range(20)])
+    assert not np.array_equal(within[:, :2], within[:, 2:4])
+
+
+def test_every_slot_of_each_shard_is_equally_likely(getkey):
+    count = 6000
+    buffer = ReplayBuffer(jax.numpy.zeros((10, 1)), jax.numpy.zeros(10, int), num_shards=2)
+    keys = jax.random.split(getkey(), count)
+    draws = jax.jit(jax.vmap(lambda key: buffer.draw(4, key=key)[1]))(keys)
+    drawn = np.bincount(np.asarray(draws).reshape(-1), minlength=10)
+    error = np.sqrt(count * 0.4 * 0.6)
+    np.testing.assert_array_less(np.abs(drawn - count * 0.4), 5 * error)
+
+
+class FourDevices:
+    """As much of a mesh as the checks look at."""
+
+    size = 4
+
+
+def go(negatives, batch=8, **options):
+    trainer = Trainer(optax.sgd(0.1), negatives)
+    state = trainer.init(MLP((2,), (2,), key=KEY), key=KEY)
+    batches = [X[0][:batch]]
+    return fit(trainer, state, batches, num_steps=1, key=KEY, progress=NoProgress(), **options)
+
+
+CHAINS = Langevin(0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: PCD(CHAINS, capacity=10, num_shards=4), "capacity=10: .*multiple of num_shards=4"),
+        (lambda: PCD(CHAINS, num_shards=0), "num_shards=0: .*at least 1"),
+        (lambda: PCD(CHAINS, num_shards=2.0), r"num_shards=2\.0: .*integer"),
+        (
+            lambda: go(PCD(CHAINS, capacity=30, num_shards=3)),
+            "num_shards=3: .*divides the batch size, 8",
+        ),
+        (
+            lambda: ReplayBuffer(np.zeros((7, 2)), np.zeros(7, int), num_shards=2),
+            "num_shards=2: the buffer holds 7",
+        ),
+        (
+            lambda: ReplayBuffer(
+                jax.numpy.zeros((8, 2)), jax.numpy.zeros(8, int), num_shards=2
+            ).draw(3, key=KEY),
+            "num=3: each of the num_shards=2",
+        ),
+        (lambda: go(CD(CHAINS), mesh=3), "mesh=3: .*jax.make_mesh"),
+        (
+            lambda: sharding_worker.sample(
+                MLP((2,), key=KEY), CHAINS, X[0], num_samples=1, key=KEY, mesh="all"
+            ),
+            "mesh=all: .*jax.make_mesh",
+        ),
+    ],
+)
+def test_what_does_not_divide_is_refused(call, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        call()
+
+
+def test_devices_that_do_not_divide_are_refused(tmp_path):
+    code = f"""
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+import sys
+sys.path.insert(0, {str(WORKER.parent)!r})
+import numpy as np
+from ebmx.__main__ import main
+from test_sharding import CD, CHAINS, PCD, go
+mesh = jax.make_mesh((4,), ("data",))
+for negatives, batch in ((PCD(CHAINS, capacity=32, num_shards=2), 8), (CD(CHAINS), 6)):
+    try:
+        go(negatives, batch, mesh=mesh)
+    except ValueError as error:
+        print(error)
+print(main(["train", "digits", "--devices", "5"]))
+print(main(["train", "digits", "--devices", "3", "--steps", "1", "--out", {str(tmp_path)!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    shards, batch, *codes = done.stdout.splitlines()
+    assert re.match(r"num_shards=2: the 4 devices must divide it: .*num_shards=4", shards)
+    assert re.match(r"batches.shape=\(6, 2\): .*multiple of the 4 devices", batch)
+    assert codes == ["2", "2"]
+    first, second = done.stderr.splitlines()
+    assert first == "ebmx: --devices=5: there are 4"
+    assert re.match(r"ebmx: num_shards=1: the 3 devices must divide it", second)
+
+
+def test_what_is_put_on_a_mesh_is_what_it_was():
+    mesh = jax.make_mesh((1,), ("data",))
+    state = plain()[1]
+    found = shard(state, mesh)
+    assert found.negatives_state.positions.sharding.mesh.size == 1
+    assert found.negatives_state.num_shards == 4
+    assert_close(arrays(state=found), arrays(state=state), {"state"})
