@@ -4,7 +4,6 @@ import dataclasses
 import warnings
 from typing import Any
 
-import blackjax
 import jax
 import numpy as np
 
@@ -72,6 +71,9 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     _checks.require(ok, "samples.values.shape", x.shape, fix)
     flat = x.reshape(*x.shape[:2], -1)
     acceptance = np.asarray(samples.info.acceptance)
+    with jax.ensure_compile_time_eval():
+        import blackjax  # late, as in the samplers
+
     # identical ranks, as where a coordinate never moved, have no variance to divide by
     # and BlackJAX relies on rank promotion, which a program may have forbidden
     with np.errstate(all="ignore"), jax.numpy_rank_promotion("allow"):

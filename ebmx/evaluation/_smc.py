@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from blackjax.smc import resampling
 
 from .. import _checks
 from .._checks import checked
@@ -163,6 +162,9 @@ def _temper(
 
     beta = _next(rise, island.beta, target)
     log, num = rise(beta), island.x.shape[0]
+    with jax.ensure_compile_time_eval():
+        from blackjax.smc import resampling  # late, as in the samplers
+
     index = resampling.systematic(choose_key, jax.nn.softmax(log), num)
     log_weight = island.log_weight + jax.nn.logsumexp(log) - jnp.log(num)
     moves = tuned(sampler, island.tuning)

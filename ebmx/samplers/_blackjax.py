@@ -1,11 +1,11 @@
 """BlackJAX's kernels as samplers. The one file of the samplers that knows BlackJAX."""
 
 import abc
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-import blackjax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -108,7 +108,7 @@ class MALA(AbstractKernelSampler):
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions of any shape."""
-        return BlackJAX(blackjax.mala.init, _MALA, step_size=jnp.asarray(self.step_size) / 2)
+        return BlackJAX(*_parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
 
 
 class HMC(AbstractKernelSampler):
@@ -136,8 +136,7 @@ class HMC(AbstractKernelSampler):
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
         return BlackJAX(
-            blackjax.hmc.init,
-            _HMC,
+            *_parts("hmc"),
             step_size=self.step_size,
             inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
             num_integration_steps=self.num_integration_steps,
@@ -169,8 +168,7 @@ class NUTS(AbstractKernelSampler):
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
         return BlackJAX(
-            blackjax.nuts.init,
-            _NUTS,
+            *_parts("nuts"),
             step_size=self.step_size,
             inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
             max_num_doublings=self.max_num_doublings,
@@ -195,7 +193,7 @@ class Barker(AbstractKernelSampler):
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions of any shape."""
-        return BlackJAX(blackjax.barker.init, _BARKER, step_size=self.step_size)
+        return BlackJAX(*_parts("barker"), step_size=self.step_size)
 
 
 class MCLMC(AbstractKernelSampler):
@@ -219,20 +217,25 @@ class MCLMC(AbstractKernelSampler):
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
         return BlackJAX(
-            blackjax.mclmc.init,
-            _MCLMC,
+            *_parts("mclmc"),
             inverse_mass_matrix=_masses(None, x),
             L=self.decoherence_length,
             step_size=self.step_size,
         )
 
 
-# Built once: a kernel is static, and another one of the same kind would retrace.
-_MALA = blackjax.mala.build_kernel()
-_HMC = blackjax.hmc.build_kernel()
-_NUTS = blackjax.nuts.build_kernel()
-_BARKER = blackjax.barker.build_kernel()
-_MCLMC = blackjax.mclmc.build_kernel()
+@functools.cache
+def _parts(name: str) -> tuple[Callable, Callable]:
+    """Init and kernel, made once: they are static, and others of the same kind would retrace.
+
+    BlackJAX is imported when it is needed, since that takes hold of the devices, of which a program
+    may first want to say how many there are; and outside of any trace, since it computes then.
+    """
+    with jax.ensure_compile_time_eval():
+        import blackjax
+
+    algorithm = getattr(blackjax, name)
+    return algorithm.init, algorithm.build_kernel()
 
 
 def _wide(x: jax.Array) -> jax.Array:
