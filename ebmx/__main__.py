@@ -1,5 +1,6 @@
 """The command line: `ebmx train`, `ebmx sample` and `ebmx config`."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -26,22 +27,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-_USAGE = """usage: ebmx train [DATA] [--recipe NAME] [options]     train an energy and draw it
+_USAGE = """usage: ebmx train [DATA] [--recipe NAME] [--devices N] [options]    train an energy
        ebmx train --resume RUN                        go on with a run that was ended
        ebmx sample RUN [options]                      draw samples of a trained run
        ebmx config show [--recipe NAME]               print a config and what it means
        ebmx config check FILE                         say whether a config can be run
-DATA is digits if not given. `ebmx train --help` and `ebmx sample --help` list the options."""
+DATA is digits if not given. With --devices, so many share the chains and the data.
+`ebmx train --help` and `ebmx sample --help` list the options."""
 
 
 def _train(tyro, arguments: list[str]) -> int:
     from .config import RunConfig, default_config, forget_unread, recipe, resume_run, train_run
 
+    devices, arguments = _take("--devices", arguments)
+    mesh = None if devices is None else _mesh(devices)
     run, arguments = _take("--resume", arguments)
     if run is not None:
         if arguments:
-            raise ValueError(f"--resume goes with no other option, not {arguments[0]}")
-        return _print_report(resume_run(run))
+            raise ValueError(f"--resume goes with no option but --devices, not {arguments[0]}")
+        return _print_report(resume_run(run, mesh=mesh))
     name, arguments = _take("--recipe", arguments)
     data = None
     if arguments and not arguments[0].startswith("-"):
@@ -51,7 +55,21 @@ def _train(tyro, arguments: list[str]) -> int:
         base = dataclasses.replace(base, data=dataclasses.replace(base.data, name=data))
     prog = "ebmx train [DATA] [--recipe NAME]"
     config = tyro.cli(RunConfig, prog=prog, args=arguments, default=base)
-    return _print_report(train_run(forget_unread(config, base)))
+    return _print_report(train_run(forget_unread(config, base), mesh=mesh))
+
+
+def _mesh(devices: str) -> Any:
+    """So many devices; on a CPU, so many parts of it, if JAX is not in use yet."""
+    import jax
+
+    if not devices.isdecimal() or int(devices) < 1:
+        raise ValueError(f"--devices={devices}: give a whole number of at least 1")
+    num = int(devices)
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", num)
+    if num > len(jax.devices()):
+        raise ValueError(f"--devices={num}: there are {len(jax.devices())}")
+    return jax.make_mesh((num,), ("data",), devices=jax.devices()[:num])
 
 
 def _print_report(report: Any) -> int:

@@ -114,7 +114,11 @@ def test_files_inside_a_room_are_private():
     assert public == []
 
 
-def test_importing_the_package_imports_no_optional_dependency():
+def test_importing_the_package_takes_nothing_it_may_not_need():
+    # nor does it take hold of the devices, of which a program may want to say how many there are
+    code = "import ebmx, jax; jax.config.update('jax_num_cpu_devices', 3); print(jax.device_count())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["3"], done.stderr
     optional = ["matplotlib", "tyro", "sklearn", "datasets", "mlxtend", "tqdm", "tomli_w", "orbax"]
     code = f"import ebmx, sys; print(*[m for m in {optional} if m in sys.modules]); ebmx.run"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
