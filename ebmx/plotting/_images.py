@@ -1,20 +1,14 @@
 """Pictures of samples and of energies."""
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _checks
+from ._figure import label, looks, new_figure
 
-_COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-)  # Okabe and Ito: colour-blind safe
+_MOST_AREAS = 4
 
 
 def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: int = 10) -> Any:
@@ -29,41 +23,88 @@ def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: in
 
     A matplotlib figure.
     """
-    figure = _figure(figsize=(4.2 * len(groups), 4.6))
+    figure = new_figure(figsize=(4.2 * len(groups), 4.6))
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for axis, (title, images) in zip(axes, groups.items(), strict=True):
-        grid = _tile(np.asarray(images)[: columns * rows], columns)
-        grey = grid.shape[-1] == 1
-        axis.imshow(grid[..., 0] if grey else grid, cmap="gray" if grey else None, vmin=0, vmax=1)
+        _show(axis, _tile(np.asarray(images)[: columns * rows], columns))
         axis.set_title(title)
         axis.axis("off")
     return figure
 
 
-def energy_histogram(energies: Mapping[str, np.ndarray], *, bins: int = 60) -> Any:
-    """Histograms of energies over one axis.
+def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chains") -> Any:
+    """What chains look like as they go: a chain in each row, a time in each column.
+
+    **Arguments:**
+
+    - `images`: `(times, chains, height, width, channel)` in [-1, 1].
+    - `steps`: after how many steps, `(times,)`.
+    - `title`: of the figure.
+
+    **Returns:**
+
+    A matplotlib figure.
+
+    **Raises:**
+
+    `ValueError` if these are no images, or not as many times.
+    """
+    images = np.asarray(images)
+    fix = f"give images (times, chains, height, width, channel) at {len(steps)} times"
+    ok = images.ndim == 5 and images.size > 0 and len(images) == len(steps)
+    _checks.require(ok, "images.shape", images.shape, fix)
+    times, chains = images.shape[:2]
+    grid = _tile(images.swapaxes(0, 1).reshape(-1, *images.shape[2:]), times)
+    figure = new_figure(figsize=(0.9 * times + 0.6, 0.9 * chains + 0.9))
+    axis = figure.subplots()
+    _show(axis, grid)
+    wide, high = images.shape[3] + 1, images.shape[2] + 1
+    axis.set_xticks(wide * (np.arange(times) + 0.5) - 1, [str(step) for step in steps])
+    axis.set_yticks(high * (np.arange(chains) + 0.5) - 1, [str(i + 1) for i in range(chains)])
+    label(axis, title, "steps", "chain")
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+def energy_histogram(
+    energies: Mapping[str, np.ndarray],
+    *,
+    bins: int = 60,
+    title: str = "Energies of data, samples and noise",
+    name: str = "energy E(x), nats (low: likely)",
+) -> Any:
+    """Histograms of energies, or of other scores, over one axis.
 
     **Arguments:**
 
     - `energies`: for each name, energies `(num,)`, in nats.
     - `bins`: how many.
+    - `title`: of the figure.
+    - `name`: what is counted, for the axis.
 
     **Returns:**
 
     A matplotlib figure.
     """
-    figure = _figure(figsize=(6.4, 3.8))
+    figure = new_figure(figsize=(6.4, 3.8))
     axis = figure.subplots()
     values = np.concatenate([np.ravel(e) for e in energies.values()])
     edges = np.linspace(values.min(), values.max() + 1e-9, bins + 1)
-    for (name, group), colour in zip(energies.items(), itertools.cycle(_COLOURS), strict=False):
-        axis.hist(group, edges, density=True, histtype="stepfilled", alpha=0.35, color=colour)
-        axis.hist(group, edges, density=True, histtype="step", color=colour, label=name, lw=1.5)
-    axis.set_xlabel("energy E(x), nats (low: likely)")
-    axis.set_ylabel("density")
-    axis.set_title("Energies of data, samples and noise")
+    for (group, numbers), look in zip(energies.items(), looks(), strict=False):
+        # many areas on top of each other are mud
+        if len(energies) <= _MOST_AREAS:
+            area = {"histtype": "stepfilled", "alpha": 0.25, "color": look["color"]}
+            axis.hist(numbers, edges, density=True, **area)
+        axis.hist(numbers, edges, density=True, histtype="step", label=group, lw=1.5, **look)
+    label(axis, title, name, "density")
     axis.legend(frameon=False)
     return figure
+
+
+def _show(axis: Any, grid: np.ndarray) -> None:
+    grey = grid.shape[-1] == 1
+    axis.imshow(grid[..., 0] if grey else grid, cmap="gray" if grey else None, vmin=0, vmax=1)
 
 
 def _tile(images: np.ndarray, columns: int) -> np.ndarray:
@@ -76,11 +117,3 @@ def _tile(images: np.ndarray, columns: int) -> np.ndarray:
     tiles[:num, :height, :width] = np.clip((images + 1) / 2, 0, 1)
     tiles = tiles.reshape(rows, columns, height + 1, width + 1, channels)
     return tiles.transpose(0, 2, 1, 3, 4).reshape(rows * (height + 1), -1, channels)
-
-
-def _figure(**options: Any) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plotting needs matplotlib: pip install 'ebmx[cli]'") from error
-    return Figure(layout="constrained", dpi=120, **options)

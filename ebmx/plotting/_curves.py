@@ -1,0 +1,160 @@
+"""Pictures of what changes with the steps of chains, or of a training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import ArrayLike
+
+from .. import _checks
+from ._figure import COLOURS, label, looks, new_figure
+
+_MOST_CHAINS = 20
+_COLUMNS = 3
+
+
+def chain_traces(
+    traces: Mapping[str, ArrayLike],
+    *,
+    steps: ArrayLike | None = None,
+    title: str = "Chains as they go",
+) -> Any:
+    """How numbers of chains change with their steps: some chains, and the mean of all.
+
+    **Arguments:**
+
+    - `traces`: for each name, `(chains, records)`: an energy, a coordinate; or `(records,)`.
+    - `steps`: after how many steps, `(records,)`; drawn in logarithms if they grow by factors. All
+        steps, if not given.
+    - `title`: of the figure.
+
+    **Returns:**
+
+    A matplotlib figure with a panel for each name.
+
+    **Raises:**
+
+    `ValueError` if the traces are not of one length, that of `steps`.
+    """
+    arrays = {name: np.atleast_2d(np.asarray(trace, float)) for name, trace in traces.items()}
+    length = next(iter(arrays.values())).shape[-1]
+    times = np.arange(length) if steps is None else np.asarray(steps)
+    figure = new_figure(figsize=(6.4, 0.7 + 2.1 * len(arrays)))
+    figure.suptitle(title)
+    axes = figure.subplots(len(arrays), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (name, trace) in zip(axes, arrays.items(), strict=True):
+        fix = f"give (chains, {len(times)})"
+        ok = trace.ndim == 2 and trace.shape[1] == len(times)
+        _checks.require(ok, f"traces[{name!r}].shape", trace.shape, fix)
+        if len(trace) > 1:
+            axis.plot(times, trace[:_MOST_CHAINS].T, color=COLOURS[5], lw=0.7, alpha=0.7)
+        axis.plot(times, trace.mean(0), color=COLOURS[0], lw=1.8, label=f"mean of {len(trace)}")
+        label(axis, "", "", name)
+        if axis is axes[0] and len(trace) > 1:
+            axis.legend(loc="upper right", framealpha=0.9)
+    if len(times) > 2 and times[-1] > 20 * max(1, times[1]) and _uneven(times):
+        axes[-1].set_xscale("symlog", linthresh=max(1, times[1]))
+    axes[-1].set_xlabel("steps")
+    return figure
+
+
+def training_curves(
+    history: Mapping[str, ArrayLike],
+    *,
+    steps: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
+    title: str = "Training",
+) -> Any:
+    """How the metrics of a training went.
+
+    **Arguments:**
+
+    - `history`: for each metric, its values `(records,)`, as `ebmx.fit` returns them or as they are
+        in the `metrics.jsonl` of a run.
+    - `steps`: after how many updates, `(records,)`; each update, if not given.
+    - `names`: which metrics; all that are not constant, if not given.
+    - `title`: of the figure.
+
+    **Returns:**
+
+    A matplotlib figure with a panel for each metric.
+
+    **Raises:**
+
+    `ValueError` if there is no such metric, or none that changes.
+    """
+    values = {name: np.asarray(v, float) for name, v in history.items()}
+    for name in names or ():
+        _checks.require(name in values, "names", name, f"give some of {', '.join(values)}")
+    changing = [name for name, v in values.items() if np.unique(v[np.isfinite(v)]).size > 1]
+    shown = list(names) if names is not None else changing
+    fix = "no metric changes: give the names of those to draw"
+    _checks.require(len(shown) > 0, "names", names, fix)
+    rows = -(-len(shown) // _COLUMNS)
+    figure = new_figure(figsize=(3.1 * min(_COLUMNS, len(shown)), 2.1 * rows + 0.5))
+    figure.suptitle(title)
+    axes = figure.subplots(rows, min(_COLUMNS, len(shown)), squeeze=False).ravel()
+    for axis, name in zip(axes, shown, strict=False):
+        times = np.arange(1, len(values[name]) + 1) if steps is None else np.asarray(steps)
+        marker = "." if len(times) < 30 else None
+        axis.plot(times, values[name], color=COLOURS[0], lw=1.2, marker=marker)
+        label(axis, name.replace("_", " "), "updates", "")
+        # an offset beside the axis is easily overlooked
+        axis.ticklabel_format(axis="y", useOffset=False)
+    for axis in axes[len(shown) :]:
+        axis.axis("off")
+    return figure
+
+
+def temperature_ladder(
+    temperatures: ArrayLike,
+    swap_rates: ArrayLike,
+    *,
+    round_trips: ArrayLike | None = None,
+    title: str = "Replica exchange",
+) -> Any:
+    """How often neighbours on a ladder of temperatures swap.
+
+    **Arguments:**
+
+    - `temperatures`: `(rungs,)`, rising.
+    - `swap_rates`: of each pair of neighbours, `(rungs - 1,)`, or `(chains, rungs - 1)`, of which
+        each chain is drawn beside the mean.
+    - `round_trips`: how many there were, to be written into the title.
+    - `title`: of the figure.
+
+    **Returns:**
+
+    A matplotlib figure.
+
+    **Raises:**
+
+    `ValueError` if there are not as many rates as pairs.
+    """
+    temperatures = np.asarray(temperatures, float)
+    rates = np.atleast_2d(np.asarray(swap_rates, float))
+    pairs = len(temperatures) - 1
+    fix = f"give one rate for each of the {pairs} pairs of neighbours"
+    _checks.require(rates.shape[1:] == (pairs,), "swap_rates.shape", rates.shape, fix)
+    figure = new_figure(figsize=(6.4, 3.6))
+    axis = figure.subplots()
+    middles = np.sqrt(temperatures[1:] * temperatures[:-1])
+    if len(rates) > 1:
+        axis.plot(middles, rates.T, color=COLOURS[5], lw=0.7, alpha=0.7)
+    look = next(looks())
+    axis.plot(middles, rates.mean(0), marker="o", label="between neighbours", **look)
+    axis.set_xscale("log")
+    axis.minorticks_off()
+    axis.set_xticks(temperatures, [f"{t:.3g}" for t in temperatures])
+    axis.vlines(temperatures, 0, 1, color="0.85", lw=0.8, zorder=0)
+    axis.set_ylim(0, 1)
+    if round_trips is not None:
+        title = f"{title}: {int(np.sum(round_trips))} round trips"
+    label(axis, title, "temperature", "share of swaps accepted")
+    axis.legend(frameon=False)
+    return figure
+
+
+def _uneven(steps: np.ndarray) -> bool:
+    gaps = np.diff(steps)
+    return bool(gaps.max() > 3 * gaps.min())

@@ -1,0 +1,207 @@
+"""Pictures of energy landscapes: planes, paths, and the tree of the minima."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import ArrayLike
+
+from .. import _checks
+from ._figure import COLOURS, MAP, label, looks, new_figure
+
+_ARROWS = 16  # along each side
+_MARKERS = "osD^vP*"
+
+
+def energy_landscape(
+    a: ArrayLike,
+    b: ArrayLike,
+    energies: ArrayLike,
+    *,
+    points: Mapping[str, ArrayLike] | None = None,
+    field: ArrayLike | None = None,
+    ceiling: float | None = None,
+    names: tuple[str, str] = ("a", "b"),
+    title: str = "Energy landscape",
+) -> Any:
+    """Energies on a plane, with points and arrows on it.
+
+    **Arguments:**
+
+    - `a`, `b`: the coordinates of columns and rows, `(columns,)` and `(rows,)`.
+    - `energies`: `(rows, columns)`, in nats; what is not finite is left white.
+    - `points`: for each name, points `(num, 2)` to mark, such as data or samples; those beyond the
+        plane are not seen.
+    - `field`: arrows at the points of the grid, `(rows, columns, 2)`, such as scores; all of one
+        length, for their directions.
+    - `ceiling`: energies above are drawn alike, so that what is below it can be told apart; the
+        highest energy, if not given.
+    - `names`: of the coordinates.
+    - `title`: of the figure.
+
+    **Returns:**
+
+    A matplotlib figure.
+
+    **Raises:**
+
+    `ValueError` if a shape does not fit, or no energy is finite.
+    """
+    a, b, grid = np.asarray(a), np.asarray(b), np.asarray(energies, np.float64)
+    fix = "give (rows, columns), as many as `b` and `a` have coordinates"
+    _checks.require(grid.shape == (b.size, a.size), "energies.shape", grid.shape, fix)
+    finite = np.isfinite(grid)
+    _checks.require(bool(finite.any()), "energies", "none is finite", "look at the model")
+    low = float(grid[finite].min())
+    high = float(grid[finite].max()) if ceiling is None else float(ceiling)
+    high = max(high, low + 1e-6 * max(1.0, abs(low)))
+    shown = np.ma.masked_where(~finite, np.clip(grid, low, high))
+    figure = new_figure(figsize=(6.0, 4.8))
+    axis = figure.subplots()
+    levels = np.linspace(low, high, 31)
+    filled = axis.contourf(a, b, shown, levels, cmap=MAP)
+    axis.contour(a, b, shown, levels[::3], colors="white", linewidths=0.4, alpha=0.6)
+    above = "" if ceiling is None else f"; {ceiling:.4g} and above alike"
+    bar = figure.colorbar(filled, ax=axis, label=f"energy, nats{above}")
+    bar.locator = _few_round_ticks()
+    bar.update_ticks()
+    if field is not None:
+        _arrows(axis, a, b, np.asarray(field, np.float64))
+    _points(axis, points or {})
+    axis.set_xlim(a[0], a[-1])
+    axis.set_ylim(b[0], b[-1])
+    label(axis, title, *names)
+    return figure
+
+
+def energy_profile(
+    paths: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    *,
+    title: str = "Energies along paths",
+) -> Any:
+    """Energies along paths, the top of each marked.
+
+    **Arguments:**
+
+    - `paths`: for each name, distances `(num,)` and energies `(num,)`, in nats. Each path is drawn
+        from 0 to 1, since their lengths differ.
+    - `title`: of the figure.
+
+    **Returns:**
+
+    A matplotlib figure.
+    """
+    figure = new_figure(figsize=(6.4, 3.8))
+    axis = figure.subplots()
+    for (name, (distances, energies)), look in zip(paths.items(), looks(), strict=False):
+        distances, energies = np.asarray(distances, float), np.asarray(energies, float)
+        share = distances / max(float(distances[-1]), 1e-30)
+        rise = float(energies.max() - energies[0])
+        text = f"{name}: length {distances[-1]:.3g}, rises by {rise:.3g}"
+        axis.plot(share, energies, label=text, marker=".", **look)
+        top = int(energies.argmax())
+        axis.plot(share[top], energies[top], "o", color=look["color"], fillstyle="none", ms=11)
+    label(axis, title, "share of the path", "energy, nats")
+    axis.legend(frameon=False)
+    return figure
+
+
+def disconnectivity_graph(
+    energies: ArrayLike,
+    merges: ArrayLike,
+    *,
+    shares: Sequence[float] | np.ndarray | None = None,
+    title: str = "How minima hang together",
+) -> Any:
+    """The tree in which minima join when the energy rises.
+
+    Each branch ends at the energy of a minimum; two join at the energy of the pass between them.
+
+    **Arguments:**
+
+    - `energies`: of the minima, `(minima,)`, in nats.
+    - `merges`: `(minima - 1, 3)`, as `ebmx.evaluation.disconnectivity` gives them: two groups and
+        the energy at which they join.
+    - `shares`: of the starts that fell into each minimum, to be written below.
+    - `title`: of the figure.
+
+    **Returns:**
+
+    A matplotlib figure.
+
+    **Raises:**
+
+    `ValueError` if there are not as many merges as the minima need.
+    """
+    energies, merges = np.asarray(energies, float), np.asarray(merges, float)
+    fix = f"give ({len(energies) - 1}, 3) for {len(energies)} minima"
+    _checks.require(merges.shape == (len(energies) - 1, 3), "merges.shape", merges.shape, fix)
+    figure = new_figure(figsize=(max(4.5, 0.5 * len(energies) + 2), 4.2))
+    axis = figure.subplots()
+    order = _leaves(len(energies), merges)
+    places = {int(leaf): float(i) for i, leaf in enumerate(order)}
+    ends = {i: float(energy) for i, energy in enumerate(energies)}
+    line: dict[str, Any] = {"color": COLOURS[0], "linewidth": 1.4}
+    for number, (first, second, height) in enumerate(merges, start=len(energies)):
+        for group in (int(first), int(second)):
+            axis.plot([places[group]] * 2, [ends[group], height], **line)
+        axis.plot([places[int(first)], places[int(second)]], [height, height], **line)
+        places[number] = 0.5 * (places[int(first)] + places[int(second)])
+        ends[number] = height
+    axis.plot(np.arange(len(order)), energies[order], "o", color=COLOURS[1], ms=4)
+    names = [str(leaf) for leaf in order]
+    if shares is not None:
+        names = [f"{leaf}\n{100 * shares[leaf]:.0f} %" for leaf in order]
+    axis.set_xticks(np.arange(len(order)), names)
+    axis.margins(x=0.5 / len(order) + 0.05)
+    what = "minimum" if shares is None else "minimum, and the share of starts that fall into it"
+    label(axis, title, what, "energy, nats")
+    return figure
+
+
+def _leaves(num: int, merges: np.ndarray) -> list[int]:
+    """The minima in an order in which no two branches cross."""
+    members = {i: [i] for i in range(num)}
+    for number, (first, second, _) in enumerate(merges, start=num):
+        members[number] = members[int(first)] + members[int(second)]
+    return members[num + len(merges) - 1]
+
+
+def _few_round_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(7)
+
+
+def _arrows(axis: Any, a: np.ndarray, b: np.ndarray, field: np.ndarray) -> None:
+    fix = "give (rows, columns, 2)"
+    _checks.require(field.shape == (b.size, a.size, 2), "field.shape", field.shape, fix)
+    rows, columns = (slice(None, None, max(1, c.size // _ARROWS)) for c in (b, a))
+    way = field[rows, columns]
+    # directions as they are seen: the sides of the plane may be of different lengths
+    way = way / np.array([np.ptp(a), np.ptp(b)])
+    length = np.linalg.norm(way, axis=-1, keepdims=True)
+    way = np.where(np.isfinite(length) & (length > 0), way / np.maximum(length, 1e-30), 0.0)
+    axis.quiver(
+        a[columns], b[rows], way[..., 0], way[..., 1], color="white", alpha=0.8, pivot="mid",
+        angles="uv", scale=28, width=0.003,
+    )  # fmt: skip
+
+
+def _points(axis: Any, points: Mapping[str, ArrayLike]) -> None:
+    marks = zip(points.items(), COLOURS[1:], _MARKERS, strict=False)
+    for (name, group), colour, marker in marks:
+        group = np.asarray(group, float)
+        _checks.require(group.ndim == 2, f"points[{name!r}].shape", group.shape, "give (num, 2)")
+        size = 60 if len(group) < 10 else 8
+        axis.scatter(
+            *group.T,
+            s=size,
+            c=colour,
+            marker=marker,
+            edgecolors="white",
+            linewidths=0.5,
+            label=name,
+        )
+    if points:
+        axis.legend(loc="upper right", framealpha=0.9)
