@@ -39,6 +39,7 @@ from ._frozen import freeze as freeze
 from ._gaussian import Gaussian as Gaussian
 from ._hybrid import JEM as JEM
 from ._hybrid import ClassEnergy as ClassEnergy
+from ._marginal import Marginal as Marginal
 from ._mixture import GaussianMixture as GaussianMixture
 from ._mlp import MLP as MLP
 from ._mlp import MLPNetwork as MLPNetwork

@@ -9,7 +9,13 @@ from helpers import conditional, points
 from reference import ACTIVATIONS, numpy_dense
 
 import ebmx
-from ebmx.energies import AbstractConditionalEnergy, Conditional, ResNetwork
+from ebmx.energies import (
+    AbstractConditionalEnergy,
+    Conditional,
+    Gaussian,
+    Marginal,
+    ResNetwork,
+)
 from ebmx.samplers import MALA, Langevin, run, sample
 from ebmx.samplers._run import PerChain
 
@@ -159,3 +165,16 @@ def test_training_leaves_conditions_alone(getkey):
     slope = eqx.filter_grad(lambda energy: energy(X[0]))(energy)
     np.testing.assert_array_equal(slope.y, np.zeros(2))
     assert float(jnp.max(jnp.abs(slope.energy.embedding[0].weight))) > 1e-4
+
+
+def test_the_marginal_sums_over_labels(getkey):
+    energy = conditional(getkey())
+    marginal = Marginal(energy)
+    single = np.stack([np.asarray(ebmx.energy(energy.at(y), X)) for y in range(3)])
+    np.testing.assert_allclose(
+        ebmx.energy(marginal, X), -np.log(np.exp(-single).sum(0)), rtol=1e-5, atol=1e-6
+    )
+    assert (marginal.shape, marginal.num_labels) == ((2,), 3)
+    for other in (conditional(getkey(), condition_dim=2), Gaussian(jnp.zeros(2))):
+        with pytest.raises(ValueError, match=r"energy=\w+: give a conditional energy with labels"):
+            Marginal(other)
