@@ -1,4 +1,4 @@
-"""The command line: `ebmx train`, `ebmx sample` and `ebmx config`."""
+"""The command line: `ebmx train`, `ebmx sample`, `ebmx evaluate` and `ebmx config`."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("the command line needs tyro: pip install 'ebmx[cli]'", file=sys.stderr)
         return 2
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"train": _train, "sample": _sample, "config": _config}
+    commands = {"train": _train, "sample": _sample, "evaluate": _evaluate, "config": _config}
     if not arguments or arguments[0] not in commands:
         print(_USAGE, file=sys.stdout if arguments[:1] in (["-h"], ["--help"]) else sys.stderr)
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
@@ -30,10 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 _USAGE = """usage: ebmx train [DATA] [--recipe NAME] [--devices N] [options]    train an energy
        ebmx train --resume RUN                        go on with a run that was ended
        ebmx sample RUN [options]                      draw samples of a trained run
+       ebmx evaluate RUN [options]                    measure how good a trained run is
        ebmx config show [--recipe NAME]               print a config and what it means
        ebmx config check FILE                         say whether a config can be run
 DATA is digits if not given. With --devices, so many share the chains and the data.
-`ebmx train --help` and `ebmx sample --help` list the options."""
+`ebmx train --help`, and so for the others, lists the options."""
 
 
 def _train(tyro, arguments: list[str]) -> int:
@@ -151,6 +152,43 @@ def _sample(tyro, arguments: list[str]) -> int:
 
     config = (tyro.conf.OmitArgPrefixes,)
     tyro.cli(command, prog="ebmx sample", args=arguments, config=config)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateOptions:
+    """Measure how good a trained run is; `report.md` and `report.json` go to RUN/evaluation."""
+
+    steps: int = 2000
+    """How many steps the long chains take that start at the test data."""
+    num: int = 2000
+    """How many samples are judged."""
+    others: tuple[str, ...] = ()
+    """Further data sets of the same shape, whose examples are to be told from those of the run."""
+    log_z: bool = False
+    """Bracket the log likelihood by annealing, which takes minutes."""
+    seed: int = 0
+    """Of everything random."""
+
+
+def _evaluate(tyro, arguments: list[str]) -> int:
+    from .config import evaluate_run
+
+    def command(run: Annotated[Path, tyro.conf.Positional], options: EvaluateOptions) -> None:
+        found = evaluate_run(
+            run,
+            num_steps=options.steps,
+            num=options.num,
+            others=options.others,
+            log_z=options.log_z,
+            seed=options.seed,
+        )
+        for picture in found.pictures:
+            print(f"picture: {picture}")
+        print(f"report: {found.folder / 'report.md'} ({found.seconds:.1f} s)")
+
+    config = (tyro.conf.OmitArgPrefixes,)
+    tyro.cli(command, prog="ebmx evaluate", args=arguments, config=config)
     return 0
 
 

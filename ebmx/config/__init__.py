@@ -14,6 +14,8 @@ from ._config import RunConfig as RunConfig
 from ._config import SamplerConfig as SamplerConfig
 from ._describe import check_config as check_config
 from ._describe import show_config as show_config
+from ._evaluate import Evaluation as Evaluation
+from ._evaluate import evaluate_run as evaluate_run
 from ._kinds import forget_unread as forget_unread
 from ._networks import build_energy as build_energy
 from ._recipes import RECIPES as RECIPES

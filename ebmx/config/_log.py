@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+
 from ..training import TrainState
 from ..training._interrupt import Interrupt
 
@@ -30,3 +32,12 @@ class Log:
         with open(self._path, "a") as file:
             file.write(json.dumps(line) + "\n")
         return self._interrupt.asked or (self._end is not None and now > self._end)
+
+
+def read_log(folder: Path) -> dict[str, np.ndarray]:
+    """The metrics of a run, `(records,)` for each name; a line that a kill has cut is left out."""
+    path = folder / "metrics.jsonl"
+    text = path.read_text() if path.exists() else ""
+    lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    names = dict.fromkeys(name for line in lines for name in line)
+    return {name: np.array([line.get(name, np.nan) for line in lines], float) for name in names}

@@ -1,0 +1,134 @@
+"""The evaluation of a run: what it measures, writes and refuses."""
+
+import dataclasses
+import functools
+import json
+import re
+
+import numpy as np
+import pytest
+
+import ebmx
+import ebmx.config._judge
+from ebmx.config import (
+    DataConfig,
+    EnergyConfig,
+    NegativesConfig,
+    ObjectiveConfig,
+    RunConfig,
+    SamplerConfig,
+    _evaluate,
+    evaluate_run,
+    train_run,
+)
+from ebmx.config._section import Section
+from ebmx.training import NoProgress, train_classifier
+
+TINY = RunConfig(
+    data=DataConfig(test_share=0.3, batch_size=16, noise=0.05),
+    energy=EnergyConfig(kind="mlp", hidden_dims=(8,)),
+    sampler=SamplerConfig(step_size=0.1, noise_scale=None, grad_clip=50.0, bounds=(-1.0, 1.0)),
+    negatives=NegativesConfig(num_steps=3, capacity=64, reinit_prob=0.1),
+    steps=4,
+    log_every=2,
+)
+OPEN = dataclasses.replace(TINY.sampler, bounds=None)
+NUMBERS = np.random.default_rng(0)
+SECTIONS = {
+    "run", "energies", "quality", "memorisation", "out_of_distribution", "long_run", "landscape",
+    "training", "coverage", "likelihood",
+}  # fmt: skip
+
+
+def trained(folder, objective, **arrays):
+    np.savez(folder / "data.npz", **arrays)
+    data = dataclasses.replace(TINY.data, name=str(folder / "data.npz"))
+    objective = ObjectiveConfig(kind=objective)
+    config = dataclasses.replace(TINY, data=data, objective=objective, out=str(folder / "run"))
+    with pytest.MonkeyPatch.context() as patch:
+        # what a training says of itself is not what is tested here
+        patch.setattr(ebmx.config._run, "frechet_judge", lambda *_: None)
+        patch.setattr(ebmx.config._run, "draw_pictures", lambda *_: ())
+        return train_run(config, progress=NoProgress()).folder
+
+
+def stand_in(patch, *names):
+    """Sections that say nothing, for those that have tests of their own and take long."""
+    for name in names:
+        said = Section(name, name, {"done": "yes"}, {"done": "whether this was asked for."})
+        patch.setattr(_evaluate, f"{name}_section", lambda *_, said=said: said)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """The evaluation of a hybrid run on labelled images."""
+    x = NUMBERS.uniform(0, 1, size=(90, 4, 4)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("images")
+    other = NUMBERS.uniform(0, 0.1, size=(20, 4, 4)).astype(np.float32)
+    np.savez(folder / "other.npz", x=other)
+    run = trained(folder, "jem", x=x, y=np.arange(90) % 3)
+    with pytest.MonkeyPatch.context() as patch:
+        quick = functools.partial(train_classifier, num_steps=5)
+        patch.setattr(ebmx.config._judge, "train_classifier", quick)
+        stand_in(patch, "landscape", "likelihood")
+        other = str(folder / "other.npz")
+        return evaluate_run(run, num_steps=20, num=40, others=[other], log_z=True)
+
+
+def numbers(facts):
+    for value in facts.values():
+        yield from numbers(value) if isinstance(value, dict) else [value]
+
+
+def test_a_report_of_images_has_all_parts(images):
+    facts = json.loads((images.folder / "report.json").read_text())
+    assert set(facts) == SECTIONS
+    assert set(facts["out_of_distribution"]) >= {
+        "uniform noise", "constants", "mirrored", "upside down", "quarters swapped"
+    }  # fmt: skip
+    (other,) = (name for name in facts["out_of_distribution"] if name.endswith("other.npz"))
+    columns = facts["out_of_distribution"][other]
+    assert set(columns) == {
+        "AUROC, energy", "AUPR", "FPR@95", "AUROC, score norm", "AUROC, class probability"
+    }  # fmt: skip
+    assert all(0 <= value <= 1 for value in columns.values())
+    assert 1 <= facts["coverage"]["test data"]["effective classes"] <= 3
+    assert facts["long_run"]["steps"] == 20
+    assert facts["run"]["updates"] == 4
+    names = {path.name for path in images.pictures}
+    assert names >= {
+        "energies.png", "samples.png", "outside.png", "drift.png", "chain.png", "training.png"
+    }  # fmt: skip
+
+
+def test_the_page_says_what_each_number_means_and_shows_each_picture(images):
+    found = images
+    page = (found.folder / "report.md").read_text()
+    assert {path.name for path in found.pictures} == set(re.findall(r"!\[.*?\]\((.*?)\)", page))
+    for path in found.pictures:
+        assert path.read_bytes().startswith(b"\x89PNG")
+    for section in found.facts.values():
+        for name, value in section.items():
+            for label in value if isinstance(value, dict) else [name]:
+                words = re.escape(label)
+                meaning = re.search(rf"^(- {words}: |\| {words} \| .* \| )(.*)$", page, re.M)
+                assert len(meaning[2]) > 20
+    assert all(isinstance(v, (int, float, str)) for v in numbers(found.facts))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"num": 4}, "num=4"),
+        ({"num_steps": 0}, "num_steps=0"),
+        ({"others": ["digits"]}, r"other=digits: its examples are of shape \(8, 8, 1\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, match, images):
+    with pytest.raises(ValueError, match=match):
+        evaluate_run(images.folder.parent, **options)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"folder=.*no run in it: make one with `ebmx train`"):
+        evaluate_run(tmp_path)

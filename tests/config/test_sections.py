@@ -1,0 +1,138 @@
+"""Parts of an evaluation on energies and sets about which all is known."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import conditional
+
+import ebmx
+from ebmx.config import RunConfig, SamplerConfig
+from ebmx.config._evaluate import judged_energy
+from ebmx.config._judge import in_chunks, judge_of, outsiders
+from ebmx.config._quality import Sets, memorisation_section, outside_section, quality_section
+from ebmx.config._terrain import landscape_section
+from ebmx.config._walks import likelihood_section
+from ebmx.data import Dataset
+from ebmx.energies import DoubleWell, Gaussian
+
+OPEN = RunConfig(sampler=SamplerConfig(bounds=None))
+NUMBERS = np.random.default_rng(0)
+
+
+def gaussians(num, scale=1.0, seed=0):
+    return scale * np.random.default_rng(seed).normal(size=(num, 2)).astype(np.float32)
+
+
+def test_the_likelihood_of_a_gaussian_at_its_temperature(getkey):
+    sampler = SamplerConfig(step_size=0.08, noise_scale=0.2, grad_clip=50.0, bounds=(-3.0, 3.0))
+    config = RunConfig(sampler=sampler)
+    x = gaussians(128, 0.5**0.5)
+    found = likelihood_section(
+        config, Gaussian(jnp.zeros(2)), Dataset("x", x, x), x, getkey(), num_temperatures=100
+    )
+    facts = found.facts
+    # T = 0.2² / 0.08: E / T is a Gaussian of variance ½, all of it in the box
+    assert facts["temperature"] == pytest.approx(0.5)
+    exact = np.log(np.pi)
+    assert facts["log Z, from below"] == pytest.approx(exact, abs=0.2)
+    assert facts["log Z, from above"] == pytest.approx(exact, abs=0.2)
+    mean = -np.mean(np.sum(np.float64(x) ** 2, 1)) - facts["log Z, from below"]
+    assert facts["log likelihood, at most"] == pytest.approx(mean, abs=1e-5)
+    assert found.remarks == ["The density is that on the box of the chains' bounds."]
+
+
+def test_the_landscape_of_a_double_well(getkey):
+    x = gaussians(64)
+    x[:2] = [[-0.8, -1.0], [0.9, -1.0]]
+    energy = DoubleWell((2,), 3.0)
+    found = landscape_section(OPEN, energy, Dataset("x", x, x), x, getkey())
+    facts = found.facts
+    start = float(energy(jnp.asarray(x[0])))
+    # the straight line is the path of least energy here, over the pass at (0, -1)
+    assert facts["straight barrier"] == pytest.approx(3 - start, abs=0.02)
+    assert facts["least barrier"] == pytest.approx(3 - start, abs=0.02)
+    assert (facts["minima"], facts["ended"]) == (4, 1.0)
+    assert facts["largest basin"] == np.max(np.unique(x > 0, axis=0, return_counts=True)[1]) / 64
+    assert facts["least curvature"] == pytest.approx(24, rel=1e-2)
+    assert facts["largest curvature"] == pytest.approx(24, rel=1e-2)
+    assert facts["lowest pass"] == pytest.approx(3, abs=0.01)
+    assert set(found.figures) == {"path", "landscape", "minima"}
+    assert found.figures["landscape"].axes[0].get_title() == "The plane of the data"
+    assert set(facts) <= set(found.meanings)
+
+
+def test_a_landscape_without_minima_says_so(getkey):
+    x = gaussians(64)
+    found = landscape_section(OPEN, jnp.sum, Dataset("x", x, x), x, getkey())
+    assert "minima" not in found.facts
+    assert "No minima: " in found.remarks[0]
+
+
+def test_exact_samples_are_as_good_as_data_and_copies_are_told():
+    data = Dataset("x", gaussians(400), gaussians(400, seed=1))
+    judge = judge_of(data)
+    assert judge.classes is None
+    exact = Sets(data, gaussians(400, seed=2), {})
+    facts = quality_section(judge, exact, seed=0).facts
+    assert facts["samples"]["two-sample AUC"] == pytest.approx(0.5, abs=0.06)
+    assert facts["samples"]["precision"] > 0.8
+    wide = quality_section(judge, Sets(data, gaussians(400, 3.0, 3), {}), seed=0).facts
+    assert wide["ratio"]["Fréchet distance"] > 20
+    assert wide["samples"]["precision"] < 0.6
+    assert memorisation_section(exact).facts["share of near samples"] < 0.05
+    copies = memorisation_section(Sets(data, data.train + 1e-6, {})).facts
+    assert copies["share of near samples"] == 1
+    assert copies["median distance of samples"] < 1e-4
+
+
+def test_the_energy_of_a_gaussian_tells_what_is_far():
+    data = Dataset("x", gaussians(50), gaussians(300, seed=1))
+    far = {"uniform noise": gaussians(300, 30.0, 2), "same": gaussians(300, seed=3)}
+    facts = outside_section(Gaussian(jnp.zeros(2)), Sets(data, data.test, far)).facts
+    assert facts["uniform noise"]["AUROC, energy"] > 0.98
+    assert facts["same"]["AUROC, energy"] == pytest.approx(0.5, abs=0.1)
+    assert facts["same"]["AUROC, score norm"] == facts["same"]["AUROC, energy"]
+    assert "AUROC, class probability" not in facts["same"]
+
+
+def test_outsiders_are_changed_test_data():
+    x = NUMBERS.uniform(-1, 1, size=(5, 4, 6, 1)).astype(np.float32)
+    found = outsiders(Dataset("x", x, x), SamplerConfig(), [], seed=0)
+    np.testing.assert_array_equal(found["mirrored"][0, :, 0], x[0, :, -1])
+    np.testing.assert_array_equal(found["upside down"][0, 0], x[0, -1])
+    np.testing.assert_array_equal(found["quarters swapped"][1, 2:, 3:], x[1, :2, :3])
+    assert np.ptp(found["constants"], axis=(1, 2, 3)).max() == 0
+    assert len(np.unique(found["constants"])) == 5
+    rows = x.reshape(5, 24)
+    flat = outsiders(Dataset("x", rows, rows), SamplerConfig(), [], seed=0)
+    np.testing.assert_array_equal(
+        np.sort(flat["coordinates shuffled"], axis=0), np.sort(rows, axis=0)
+    )
+
+
+def test_a_conditional_energy_is_judged_without_its_label(getkey):
+    energy = conditional(getkey())
+    state = SimpleNamespace(ema=energy, norm_state=None)
+    x = gaussians(4)
+    single = np.stack([np.asarray(ebmx.energy(energy.at(y), x)) for y in range(3)])
+    want = -np.log(np.exp(-single).sum(0))
+    np.testing.assert_allclose(ebmx.energy(judged_energy(state), x), want, rtol=1e-5, atol=1e-6)
+    plain = SimpleNamespace(ema=Gaussian(jnp.zeros(2)), norm_state=None)
+    assert isinstance(judged_energy(plain), Gaussian)
+
+
+def test_chunks_are_compiled_once_and_forgotten():
+    shapes = []
+
+    @jax.jit
+    def double(x):
+        shapes.append(x.shape)
+        return 2 * x
+
+    for num in (1, 255, 256, 600):
+        x = np.arange(3.0 * num, dtype=np.float32).reshape(num, 3)
+        np.testing.assert_array_equal(in_chunks(double, x), 2 * x)
+    assert len(shapes) == 1
