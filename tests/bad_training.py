@@ -6,7 +6,7 @@ import numpy as np
 import optax
 
 from ebmx.energies import Conditional, Gaussian, MLPNetwork
-from ebmx.samplers import Langevin
+from ebmx.samplers import MALA, Langevin
 from ebmx.training import (
     CD,
     PCD,
@@ -63,7 +63,7 @@ BAD_TRAINING = [
         "noise=Silent",
         "a noise with a log_density",
     ),
-    ("noise", lambda: Jarzynski(PLAIN, noise=Silent()), "noise=Silent", "with a log_density"),
+    ("noise", lambda: Jarzynski(MALA(0.1), noise=Silent()), "noise=Silent", "with a log_density"),
     ("unbounded", lambda: PCD(PLAIN, storage=UInt8()), "storage=UInt8", "sampler with `bounds`"),
     (
         "range",

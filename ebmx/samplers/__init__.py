@@ -27,6 +27,7 @@ from ._preconditioned import AbstractPreconditioner as AbstractPreconditioner
 from ._preconditioned import Diagonal as Diagonal
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
+from ._replicas import run_replicas as run_replicas
 from ._run import PerChain as PerChain
 from ._run import run as run
 from ._sample import RESULTS as RESULTS

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._checks import checked
 from .._random import fuse
-from .._types import EnergyFn, Key, Keys, X, XBatch
+from .._types import Count, EnergyFn, Key, Keys, X, XBatch
 from ..energies import as_scalar, for_each, shape_of
 from ._base import AbstractSampler, StepInfo
 
@@ -36,7 +36,7 @@ _PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; use it in `
 
 
 def run(
-    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, *, num_steps: int, key: Keys
+    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, *, num_steps: int | Count, key: Keys
 ) -> tuple[XBatch, StepInfo]:
     """Move chains by `num_steps` steps in constant memory.
 
@@ -45,7 +45,7 @@ def run(
     - `energy`: an energy, or any callable from one example to a scalar.
     - `sampler`: a sampler of one chain.
     - `x`: the positions of the chains, `(chains, *shape)`.
-    - `num_steps`: how many steps, at least 1.
+    - `num_steps`: how many steps, at least 1; under `jit` it may be computed.
     - `key`: one key; or keys `(chains,)`, one for each chain, which then owe nothing to each other.
 
     **Returns:**
@@ -59,14 +59,15 @@ def run(
     the energy does not return one floating-point number.
     """
     x = _checks.batch(x, "x", shape_of(energy))
-    _checks.at_least("num_steps", num_steps, 1)
+    if not isinstance(num_steps, jax.core.Tracer):
+        _checks.at_least("num_steps", num_steps, 1)
     return _run(energy, sampler, x, num_steps, key)
 
 
 @eqx.filter_jit
 @checked
 def _run(
-    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, num_steps: int, key: Keys
+    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, num_steps: int | Count, key: Keys
 ) -> tuple[XBatch, StepInfo]:
     def chain(energy: Any, sampler: Any, x: X, key: Key) -> tuple[X, StepInfo]:
         init_key, steps_key = jax.random.split(key)
@@ -79,7 +80,13 @@ def _run(
 
 
 def advance_chain(
-    energy: EnergyFn, sampler: AbstractSampler, x: X, state: Any, num_steps: int, *, key: Key
+    energy: EnergyFn,
+    sampler: AbstractSampler,
+    x: X,
+    state: Any,
+    num_steps: int | Count,
+    *,
+    key: Key,
 ) -> tuple[X, Any, StepInfo]:
     """Move one chain, and sum up its steps.
 

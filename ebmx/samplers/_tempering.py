@@ -81,11 +81,20 @@ class ReplicaExchange(AbstractSampler[Ladder]):
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Ladder:
         """All replicas at `x`."""
         rungs = self.temperatures.shape[0]
+        return self.init_replicas(energy, jnp.broadcast_to(x, (rungs, *x.shape)), key=key)
+
+    def init_replicas(
+        self, energy: EnergyFn, replicas: Float[Array, "rungs *shape"], *, key: Key
+    ) -> Ladder:
+        """A ladder with these replicas on its rungs, the lowest temperature first."""
+        rungs = self.temperatures.shape[0]
+        fix = f"give one replica for each of the {rungs} temperatures"
+        _checks.require(len(replicas) == rungs, "replicas.shape", replicas.shape, fix)
         keys = jax.random.split(key, rungs)
-        init = jax.vmap(lambda t, k: self._at(t).init(_tempered(energy, t), x, key=k))
+        init = jax.vmap(lambda t, x, k: self._at(t).init(_tempered(energy, t), x, key=k))
         return Ladder(
-            upper=jnp.broadcast_to(x, (rungs - 1, *x.shape)),
-            states=init(self.temperatures, keys),
+            upper=replicas[1:],
+            states=init(self.temperatures, replicas, keys),
             step=jnp.zeros((), jnp.int32),
             accepted=jnp.zeros(rungs - 1, self.temperatures.dtype),
             attempted=jnp.zeros(rungs - 1, jnp.int32),

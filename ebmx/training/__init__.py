@@ -1,6 +1,7 @@
 """Training: where the second batch comes from, and a plain loss."""
 
 from ._adaptation import StepSizeAdaptation as StepSizeAdaptation
+from ._adaptive_steps import AdaptiveSteps as AdaptiveSteps
 from ._buffer import ReplayBuffer as ReplayBuffer
 from ._chains import CD as CD
 from ._chains import ShortRun as ShortRun
@@ -59,6 +60,7 @@ from ._storage import AbstractStorage as AbstractStorage
 from ._storage import BFloat16 as BFloat16
 from ._storage import FullPrecision as FullPrecision
 from ._storage import UInt8 as UInt8
+from ._tempered import TemperedPCD as TemperedPCD
 from ._trainer import Trainer as Trainer
 from ._trainer import TrainState as TrainState
 from ._watchdog import DivergedError as DivergedError

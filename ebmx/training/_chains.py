@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._types import EnergyFn, Key, Number
+from .._types import Count, EnergyFn, Key, Number
 from ..samplers import AbstractSampler
 from ._examples import Batch, as_examples, condition, like
 from ._negatives import (
@@ -40,13 +40,23 @@ class CD(AbstractNegatives[None]):
         del shape, key
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+        self,
+        energy: EnergyFn,
+        x: Batch,
+        state: None,
+        *,
+        key: Key,
+        num_steps: Count | None = None,
     ) -> tuple[Batch, None, NegativesInfo]:
-        """Chains that start at `x`. One that is not finite falls back to where it started."""
+        """Chains that start at `x`. One that is not finite falls back to where it started.
+
+        `num_steps`, if given, replaces that of the construction.
+        """
         batch = as_examples(x)
         start, never = batch.x, jnp.zeros(len(batch.x), bool)
         energy = condition(energy, batch.y)
-        moved, info = move(energy, self.sampler, self.num_steps, start, start, never, key)
+        steps = self.num_steps if num_steps is None else num_steps
+        moved, info = move(energy, self.sampler, steps, start, start, never, key)
         return like(batch, moved), state, info
 
 
@@ -80,16 +90,26 @@ class ShortRun(AbstractNegatives[None]):
         del shape, key
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+        self,
+        energy: EnergyFn,
+        x: Batch,
+        state: None,
+        *,
+        key: Key,
+        num_steps: Count | None = None,
     ) -> tuple[Batch, None, NegativesInfo]:
-        """Chains that start from noise; `x` says how many, of which shape and condition."""
+        """Chains that start from noise; `x` says how many, of which shape and condition.
+
+        `num_steps`, if given, replaces that of the construction.
+        """
         _, _, noise_key, run_key = jax.random.split(key, 4)
         batch = as_examples(x)
         num, shape = len(batch.x), batch.x.shape[1:]
         noise = draw_noise(self.noise, num, shape, key=noise_key).astype(batch.x.dtype)
         every = jnp.ones(num, bool)
         energy = condition(energy, batch.y)
-        moved, info = move(energy, self.sampler, self.num_steps, noise, noise, every, run_key)
+        steps = self.num_steps if num_steps is None else num_steps
+        moved, info = move(energy, self.sampler, steps, noise, noise, every, run_key)
         return like(batch, moved), state, info
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
-from ..samplers import AbstractSampler
+from ..samplers import MCLMC, AbstractLangevin, AbstractSampler
 from ._adaptation import StepSizeAdaptation
 from ._examples import Batch, Examples, energies
 from ._negatives import (
@@ -92,7 +92,8 @@ class Jarzynski(AbstractNegatives[Populations]):
 
     **Raises:**
 
-    `ValueError` if a number is out of its range, or the noise has no log density.
+    `ValueError` if a number is out of its range, the sampler is not adjusted, or the noise has no
+    log density.
     """
 
     sampler: AbstractSampler
@@ -109,6 +110,11 @@ class Jarzynski(AbstractNegatives[Populations]):
         _checks.at_least("num_chains", self.num_chains, 1)
         _checks.at_least("num_held_out", self.num_held_out, 0)
         _checks.probability("resample_below", self.resample_below)
+        biased = (AbstractLangevin, MCLMC)
+        parts = jax.tree.leaves(self.sampler, is_leaf=lambda part: isinstance(part, biased))
+        names = [type(part).__name__ for part in parts if isinstance(part, biased)]
+        fix = "it does not leave the density as it is: give an adjusted sampler, MALA or HMC"
+        _checks.require(not names, "sampler", ", ".join(names), fix)
         fix = "give a noise with a log_density, such as UniformNoise"
         ok = hasattr(self.noise, "log_density")
         _checks.require(ok, "noise", type(self.noise).__name__, fix)

@@ -11,6 +11,7 @@ Metrics = dict[str, Scalar]
 
 def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
     """How the chains of the negatives `x` fared."""
+    sometimes = {"swap_rate": info.swap_rate, "num_steps": info.num_steps}
     return {
         "chain_grad_norm": jnp.mean(info.chains.grad_norm),
         "acceptance": jnp.mean(info.chains.acceptance),
@@ -18,7 +19,7 @@ def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
         "dead_chains": jnp.sum(info.dead, dtype=jnp.int32),
         "distinct": distinct_share(x),
         "saturated": info.saturated,
-    }
+    } | {name: value for name, value in sometimes.items() if value is not None}
 
 
 def distinct_share(x: XBatch) -> Scalar:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from .. import _checks
-from .._types import EnergyFn, Key, Number, Scalar, XBatch
+from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractLangevin, AbstractSampler, StepInfo, displacement_budget, run
 from ._examples import Batch
 from ._noise import AbstractNoise
@@ -28,6 +28,10 @@ class NegativesInfo(eqx.Module):
     """Which chains left the finite numbers and were replaced by noise."""
     saturated: Scalar
     """The share of values at the sampler's bounds; 0 if it has none."""
+    swap_rate: Scalar | None = None
+    """The mean acceptance of swaps between temperatures, if chains have several."""
+    num_steps: Count | None = None
+    """How many steps the chains took, if that changes."""
 
 
 class AbstractNegatives(eqx.Module, Generic[State]):
@@ -74,7 +78,7 @@ def draw_noise(noise: AbstractNoise, num: int, shape: tuple[int, ...], *, key: K
 def move(
     energy: EnergyFn,
     sampler: AbstractSampler,
-    num_steps: int,
+    num_steps: int | Count,
     start: XBatch,
     noise: XBatch,
     restarted: jax.Array,
@@ -85,7 +89,7 @@ def move(
     axes = tuple(range(1, x.ndim))
     dead = ~jnp.all(jnp.isfinite(x), axes)
     x = where_chain(dead, noise, x)
-    info = NegativesInfo(chains, restarted, dead, _saturated(sampler, x))
+    info = NegativesInfo(chains, restarted, dead, saturated_share(sampler, x))
     return jax.lax.stop_gradient(x), info
 
 
@@ -94,7 +98,8 @@ def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
     return jnp.where(condition.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
 
 
-def _saturated(sampler: AbstractSampler, x: XBatch) -> Scalar:
+def saturated_share(sampler: AbstractSampler, x: XBatch) -> Scalar:
+    """The share of values at the sampler's bounds; 0 if it has none."""
     if not isinstance(sampler, AbstractLangevin) or sampler.bounds is None:
         return jnp.zeros((), x.dtype)
     low, high = sampler.bounds

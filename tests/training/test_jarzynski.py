@@ -11,7 +11,7 @@ from closed_forms import STILL, quantiles
 from helpers import assert_mean, points
 
 from ebmx.energies import Gaussian, Normalised
-from ebmx.samplers import MALA, AbstractSampler, StepInfo
+from ebmx.samplers import MALA, AbstractSampler, Cycle, Langevin, StepInfo
 from ebmx.training import (
     GaussianNoise,
     Jarzynski,
@@ -284,6 +284,11 @@ BAD = {
     "held out": (lambda: Jarzynski(STILL, num_held_out=-1), "num_held_out=-1: give a Python int"),
     "below": (lambda: Jarzynski(STILL, resample_below=1.5), r"resample_below=1\.5: give a prob"),
     "negatives": (lambda: Jarzynski(STILL, num_negatives=0), "num_negatives=0: give a Python int"),
+    "not adjusted": (lambda: Jarzynski(Langevin(0.1)), "sampler=Langevin: it does not leave"),
+    "not adjusted within": (
+        lambda: Jarzynski(Cycle((MALA(0.1), Langevin(0.1)))),
+        "sampler=Langevin: it does not leave the density as it is: give an adjusted sampler",
+    ),
     "noise": (
         lambda: Jarzynski(STILL, noise=lambda shape: 0.0),
         "noise=function: give a noise with a log_density, such as UniformNoise",

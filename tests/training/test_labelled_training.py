@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ebmx.data import batches
 from ebmx.energies import JEM, Gaussian
-from ebmx.samplers import Langevin
+from ebmx.samplers import MALA, Langevin
 from ebmx.training import (
     CD,
     PCD,
@@ -239,7 +239,7 @@ BAD = {
         r"batches\[0\]\[1\]=1 non-finite values of 4",
     ),
     "weighted chains": (
-        lambda: update((X, Y), negatives=Jarzynski(HOME, 1, 8)),
+        lambda: update((X, Y), negatives=Jarzynski(MALA(0.1), 1, 8)),
         r"batch=x: Wells needs labels or conditions: .* with negatives that keep them",
     ),
 }

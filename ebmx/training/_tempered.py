@@ -1,0 +1,95 @@
+"""Negatives from persistent chains on a ladder of temperatures."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._types import EnergyFn, Key, Number
+from ..energies import AbstractConditionalEnergy
+from ..samplers import ReplicaExchange, run_replicas
+from ._buffer import ReplayBuffer
+from ._examples import Batch, as_examples
+from ._negatives import (
+    AbstractNegatives,
+    NegativesInfo,
+    check_chain,
+    draw_noise,
+    saturated_share,
+    where_chain,
+)
+from ._noise import AbstractNoise, UniformNoise
+
+
+class TemperedPCD(AbstractNegatives[ReplayBuffer]):
+    """Persistent contrastive divergence with replica exchange.
+
+    Each slot of the buffer holds a ladder of replicas at rising temperatures, which go on where
+    they last stopped and swap places with their neighbours. The negatives are the replicas at the
+    lowest temperature. Hot replicas cross between modes that a chain alone does not leave, and
+    come down to where the energy has sunk.
+
+    Desjardins et al. (2010), "Tempered Markov chain Monte Carlo for training of restricted
+    Boltzmann machines".
+
+    **Arguments:**
+
+    - `sampler`: the exchange, with its temperatures.
+    - `num_steps`: how many steps for each update, at least 1.
+    - `capacity`: how many ladders there are, at least the batch size.
+    - `reinit_prob`: the probability that the hottest replica of a drawn ladder is restarted, in
+        [0, 1]. The chain itself never is.
+    - `noise`: where replicas start.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range, or the sampler is no `ReplicaExchange`.
+    """
+
+    sampler: ReplicaExchange
+    num_steps: int = eqx.field(static=True, default=20)
+    capacity: int = eqx.field(static=True, default=2048)
+    reinit_prob: Number = eqx.field(converter=jnp.asarray, default=0.05)
+    noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
+
+    def __check_init__(self):
+        check_chain(self.sampler, self.num_steps)
+        fix = "give a ReplicaExchange(sampler, temperatures), or take PCD"
+        ok = isinstance(self.sampler, ReplicaExchange)
+        _checks.require(ok, "sampler", type(self.sampler).__name__, fix)
+        _checks.at_least("capacity", self.capacity, 1)
+        _checks.probability("reinit_prob", self.reinit_prob)
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
+        """A buffer full of ladders of noise, `(capacity, rungs, *shape)`."""
+        rungs = self.sampler.temperatures.shape[0]
+        noise = draw_noise(self.noise, self.capacity * rungs, shape, key=key)
+        positions = noise.reshape(self.capacity, rungs, *shape)
+        return ReplayBuffer(positions, jnp.zeros(self.capacity, jnp.int32))
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: ReplayBuffer, *, key: Key
+    ) -> tuple[Batch, ReplayBuffer, NegativesInfo]:
+        """Draw ladders, restart hottest replicas, run, write back; `x` says how many."""
+        fix = "ladders keep no labels: for a conditional energy use PCD(..., num_labels=...)"
+        ok = not isinstance(energy, AbstractConditionalEnergy)
+        _checks.require(ok, "energy", type(energy).__name__, fix)
+        num = len(as_examples(x).x)
+        fix = f"give at least the batch size, {num}, or smaller batches"
+        _checks.require(num <= state.capacity, "capacity", state.capacity, fix)
+        draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
+        start, index = state.draw(num, key=draw_key)
+        noise = draw_noise(self.noise, num, start.shape[2:], key=noise_key).astype(start.dtype)
+        restarted = jax.random.uniform(restart_key, (num,)) < self.reinit_prob
+        top = where_chain(restarted, noise, start[:, -1])
+        start = start.at[:, -1].set(top)
+        moved, chains, swap_rates = run_replicas(
+            energy, self.sampler, start, num_steps=self.num_steps, key=run_key
+        )
+        moved = jax.lax.stop_gradient(moved)
+        dead = ~jnp.all(jnp.isfinite(moved), tuple(range(1, moved.ndim)))
+        moved = where_chain(dead, jnp.broadcast_to(noise[:, None], moved.shape), moved)
+        ages = jnp.where(dead, 0, state.ages[index] + 1)
+        saturated = saturated_share(self.sampler.sampler, moved[:, 0])
+        info = NegativesInfo(chains, restarted, dead, saturated, jnp.mean(swap_rates))
+        return moved[:, 0], state.write(index, moved, ages), info
