@@ -12,7 +12,7 @@ import pytest
 import ebmx.config._run
 import ebmx.training
 from ebmx.__main__ import main
-from ebmx.config import RECIPES, RunConfig, read_config, recipe
+from ebmx.config import RECIPES, Evaluation, RunConfig, read_config, recipe
 
 TINY = [
     *("--steps", "4", "--log-every", "2", "--data.batch-size", "16"),
@@ -106,6 +106,9 @@ def test_the_same_seed_samples_the_same(run, tmp_path):
         (["sample", "no/such/run", "--number", "3"], "number"),
         (["train", "digits", "--negatives.resample-below", "0.2"], "resample_below=0.2"),
         (["sample"], "run"),
+        (["evaluate", "no/such/run"], "no run in it"),
+        (["evaluate", "no/such/run", "--stpes", "3"], "stpes"),
+        (["evaluate"], "run"),
     ],
 )
 def test_what_does_not_fit_ends_with_a_message(arguments, message, tmp_path, monkeypatch, capsys):
@@ -132,6 +135,27 @@ def caught(monkeypatch):
 
     monkeypatch.setattr(ebmx.config, "train_run", catch)
     return configs
+
+
+def test_evaluate_passes_its_options_on_and_says_where_the_report_is(monkeypatch, capsys, tmp_path):
+    calls = []
+
+    def catch(run, **options):
+        calls.append((run, options))
+        return Evaluation(tmp_path, {}, (tmp_path / "energies.png",), 1.25)
+
+    monkeypatch.setattr(ebmx.config, "evaluate_run", catch)
+    options = ["--steps", "7", "--num", "9", "--others", "a.npz", "b.npz", "--log-z", "--seed", "3"]
+    assert call("evaluate", tmp_path, *options) == 0
+    assert call("evaluate", tmp_path) == 0
+    given, default = calls
+    wanted = {"num_steps": 7, "num": 9, "others": ("a.npz", "b.npz"), "log_z": True, "seed": 3}
+    assert given == (tmp_path, wanted)
+    wanted = {"num_steps": 2000, "num": 2000, "others": (), "log_z": False, "seed": 0}
+    assert default == (tmp_path, wanted)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"picture: {tmp_path / 'energies.png'}"
+    assert printed[1].startswith(f"report: {tmp_path / 'report.md'} (1.2")
 
 
 @pytest.mark.parametrize("flag", [["--recipe", "uva_mnist"], ["--recipe=uva_mnist"]])
