@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _common import arguments, write
+from _flow import Flow
 
 from ebmx.energies import BernoulliRBM, Gaussian, GaussianMixture
 from ebmx.evaluation import (
@@ -21,6 +22,7 @@ from ebmx.evaluation import (
     adaptive_smc,
     annealed_importance_sampling,
     fit_gaussian,
+    log_z_by_quadrature,
     reverse_annealed_importance_sampling,
 )
 
@@ -28,6 +30,14 @@ from ebmx.evaluation import (
 def draws(energy: Any, num: int) -> jax.Array:
     """Exact samples."""
     return jax.vmap(lambda key: energy.sample(key=key))(jax.random.split(jax.random.key(5), num))
+
+
+def by_quadrature(flow: Flow) -> float:
+    """`log Z` of a flow on the plane, which is 0 if the flow is what it says."""
+    log_z = log_z_by_quadrature(flow, [-25.0, -25.0], [25.0, 25.0], num=2000)
+    if abs(log_z) > 1e-3:
+        raise SystemExit(f"the flow is not normalised: log Z is {log_z}")
+    return log_z
 
 
 def machine(scale: float) -> BernoulliRBM:
@@ -43,6 +53,7 @@ def targets() -> dict[str, tuple[Any, Any, float, float, dict[str, Callable[...,
     mixture = GaussianMixture(means, 1.0, jnp.array([0.1, 0.2, 0.3, 0.4]))
     stretched = Gaussian(jnp.ones(784), jnp.exp(jnp.linspace(np.log(0.01), np.log(10), 784)))
     soft, hard = machine(0.1), machine(1.0)
+    flow, small = Flow(16, key=jax.random.key(1)), Flow(2, key=jax.random.key(2))
 
     def ais(**options):
         return lambda e, b, key: annealed_importance_sampling(e, b, key=key, **options)
@@ -65,6 +76,13 @@ def targets() -> dict[str, tuple[Any, Any, float, float, dict[str, Callable[...,
         }),
         "Gaussian, 784-D": (stretched, Gaussian(jnp.zeros(784)), float(stretched.log_z), 0.5, {
             "annealing": ais(num_chains=64, **many), "reverse": back(64, **many),
+        }),
+        "flow, 16-D": (flow, fit_gaussian(draws(flow, 1000)), 0.0, 0.1, {
+            "annealing": ais(num_chains=512), "reverse": back(512),
+            "particles": smc(num_particles=512, num_islands=8),
+        }),
+        "flow, 2-D": (small, fit_gaussian(draws(small, 1000)), by_quadrature(small), 0.02, {
+            "annealing": ais(num_chains=512), "reverse": back(512),
         }),
         "RBM 784×20": (soft, Bernoulli(soft.visible_bias), float(soft.log_z), 0.05, {
             "annealing": ais(num_chains=128),
