@@ -25,7 +25,7 @@ class NegativesInfo(eqx.Module):
     restarted: Bool[Array, "batch"]
     """Which chains were started from noise."""
     dead: Bool[Array, "batch"]
-    """Which chains left the finite numbers and were replaced by noise."""
+    """Which chains left the finite numbers, in position or energy, and were replaced by noise."""
     saturated: Scalar
     """The share of values at the sampler's bounds; 0 if it has none."""
     swap_rate: Scalar | None = None
@@ -84,10 +84,13 @@ def move(
     restarted: jax.Array,
     key: Key,
 ) -> tuple[XBatch, NegativesInfo]:
-    """Move chains and put `noise` in the place of those that leave the finite numbers."""
+    """Move chains and put `noise` in the place of those that leave the finite numbers.
+
+    That is of those whose position, or energy where the last step was taken, is not finite.
+    """
     x, chains = run(energy, sampler, start, num_steps=num_steps, key=key)
     axes = tuple(range(1, x.ndim))
-    dead = ~jnp.all(jnp.isfinite(x), axes)
+    dead = ~(jnp.all(jnp.isfinite(x), axes) & jnp.isfinite(chains.energy))
     x = where_chain(dead, noise, x)
     info = NegativesInfo(chains, restarted, dead, saturated_share(sampler, x))
     return jax.lax.stop_gradient(x), info

@@ -93,6 +93,52 @@ def test_an_energy_without_a_value_kills_chains_and_not_the_training():
     assert 0 <= int(state.skipped) < 9
 
 
+class Hole(AbstractEnergy):
+    """An energy that has no value in a half-plane, where its gradient is as elsewhere."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    weight: jax.Array
+
+    def __call__(self, x):
+        hole = jnp.where(x[0] > 5.0, jnp.nan, 0.0)
+        return self.weight * jnp.sum(x**2) / 2 + jax.lax.stop_gradient(hole)
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_finite_chain_without_an_energy_is_restarted_and_counted(step):
+    trainer = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 2, capacity=8, reinit_prob=0.0))
+    batches, state = [X[:8]] * 4, begin(trainer, Hole((2,), jnp.asarray(1.0)))
+    if step > 0:
+        state, _ = update(state, batches[:step], trainer)
+    positions = state.negatives_state.positions.at[2, 0].set(50.0).at[5, 0].set(60.0)
+    state = eqx.tree_at(lambda s: s.negatives_state.positions, state, positions)
+    state, history = update(state, batches[step:], trainer)
+    assert int(state.skipped) == 0
+    np.testing.assert_array_equal(history["dead_chains"], [2] + [0] * (3 - step))
+    assert float(state.negatives_state.positions[:, 0].max()) < 5
+    assert np.isfinite(history["fake_energy_mean"]).all()
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_gradient_that_is_not_finite_skips_its_update_and_no_other(step):
+    def loss(energy, positives, negatives):
+        value, metrics = ebmx.training.contrastive_loss(energy, positives, negatives)
+        marked = jnp.any(positives == 77.0)
+        # zero, and the slope of a root there
+        weight = energy.network.layers[0].weight[0, 0]
+        more = jax.lax.cond(marked, lambda w: jnp.sqrt(0.0 * w), lambda w: 0.0 * w, weight)
+        return value + more, metrics
+
+    trainer = Trainer(optax.adam(0.01), TRAINER.negatives, loss)
+    batches = [X[8 * i : 8 * i + 8].copy() for i in range(4)]
+    batches[step][0, 0] = 77.0
+    state, history = update(begin(trainer), batches, trainer)
+    assert all_finite((state.energy, state.ema, state.opt_state, state.negatives_state))
+    assert np.isfinite(history["loss"]).all()
+    np.testing.assert_array_equal(np.isfinite(history["grad_norm"]), np.arange(4) != step)
+    np.testing.assert_array_equal(history["skipped"], np.arange(4) >= step)
+
+
 @pytest.mark.parametrize("rate", [np.inf, 3e38])
 def test_an_update_that_leaves_the_numbers_is_skipped(rate):
     trainer = Trainer(optax.sgd(rate), TRAINER.negatives)
