@@ -87,7 +87,8 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
             energy, self.sampler, start, num_steps=self.num_steps, key=run_key
         )
         moved = jax.lax.stop_gradient(moved)
-        dead = ~jnp.all(jnp.isfinite(moved), tuple(range(1, moved.ndim)))
+        finite = jnp.all(jnp.isfinite(moved), tuple(range(1, moved.ndim)))
+        dead = ~(finite & jnp.isfinite(chains.energy))
         moved = where_chain(dead, jnp.broadcast_to(noise[:, None], moved.shape), moved)
         ages = jnp.where(dead, 0, state.ages[index] + 1)
         saturated = saturated_share(self.sampler.sampler, moved[:, 0])
