@@ -53,3 +53,13 @@ def test_it_begins_with_the_command_that_trains_and_the_one_that_tests():
     assert "ebmx train" in first
     assert "pip install" in first
     assert "pytest" in second
+
+
+def test_the_calls_in_the_page_on_evaluation_exist():
+    calls = re.findall(r"`[^`]*`", (ROOT / "docs/evaluation.md").read_text())
+    names = {name for call in calls for name in re.findall(r"(?<![.\w])(\w+)\(", call)}
+    rooms = [importlib.import_module(f"ebmx.{room}") for room in ("evaluation", "plotting")]
+    rooms.append(importlib.import_module("ebmx.energies"))
+    assert len(names) > 20
+    missing = {name for name in names if not any(hasattr(room, name) for room in rooms)}
+    assert missing <= {"exp"}

@@ -11,10 +11,9 @@ import numpy as np
 
 from .. import _checks
 from .._types import EnergyFn
-from ..data import load
 from ..energies import AbstractConditionalEnergy, Marginal, freeze
 from ..plotting import training_curves
-from ..training import Checkpoints, TrainState, restore
+from ..training import TrainState
 from ._draw import draw_samples
 from ._judge import judge_of, outsiders
 from ._log import read_log
@@ -26,10 +25,9 @@ from ._quality import (
     outside_section,
     quality_section,
 )
-from ._run import _CHECKPOINTS, _start
+from ._run import open_run
 from ._section import Section, write_sections
 from ._terrain import landscape_section
-from ._toml import read_config
 from ._walks import likelihood_section, long_run_section
 
 
@@ -82,18 +80,14 @@ def evaluate_run(
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("num", num, 8)
     folder = Path(folder)
-    if not Checkpoints(folder / _CHECKPOINTS).steps:
-        _checks.invalid("folder", str(folder), "no run in it: make one with `ebmx train`")
-    config = read_config(folder / "config.toml")
-    dataset = load(config.data.name, test_share=config.data.test_share)
+    config, dataset, state = open_run(folder)
     fix = "an evaluation compares with at least 8 test examples: raise data.test_share"
     _checks.require(len(dataset.test) >= 8, "data.test_share", config.data.test_share, fix)
-    others = outsiders(dataset, config.sampler, others, seed=seed)
-    state = restore(folder / _CHECKPOINTS, _start(config, dataset, 1)[1])
+    outside = outsiders(dataset, config.sampler, others, seed=seed)
     energy = judged_energy(state)
     keys = jax.random.split(jax.random.key(seed), 4)
     drawn = draw_samples(config, dataset.shape, state, num, key=keys[0])
-    sets, judge = Sets(dataset, drawn.x, others), judge_of(dataset, seed=seed)
+    sets, judge = Sets(dataset, drawn.x, outside), judge_of(dataset, seed=seed)
     sections = [
         energies_section(energy, sets),
         quality_section(judge, sets, seed=seed),

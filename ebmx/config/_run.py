@@ -177,16 +177,26 @@ def sample_run(
     `ValueError` if the folder holds no run, or a damaged one, or the energy knows no such label.
     """
     _checks.at_least("num", num, 1)
+    config, dataset, state = open_run(folder)
+    key = jax.random.key(seed)
+    drawn = draw_samples(config, dataset.shape, state, num, label=label, key=key)
+    return drawn.x, dataset, drawn.source
+
+
+def open_run(folder: str | Path) -> tuple[RunConfig, Dataset, TrainState]:
+    """The config, the data and the last state of a run.
+
+    **Raises:**
+
+    `ValueError` if the folder holds no run, or a damaged one.
+    """
     folder = Path(folder)
     if not Checkpoints(folder / _CHECKPOINTS).steps:
         _checks.invalid("folder", str(folder), "no run in it: make one with `ebmx train`")
     config = read_config(folder / "config.toml")
     dataset = load(config.data.name, test_share=config.data.test_share)
     _, like, _ = _start(config, dataset, 1)
-    state = restore(folder / _CHECKPOINTS, like)
-    key = jax.random.key(seed)
-    drawn = draw_samples(config, dataset.shape, state, num, label=label, key=key)
-    return drawn.x, dataset, drawn.source
+    return config, dataset, restore(folder / _CHECKPOINTS, like)
 
 
 def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:

@@ -75,7 +75,7 @@ def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
     """The plane of the data, or one through three examples of them."""
     test = dataset.test
     if dataset.shape == (2,):
-        axes, limits = np.eye(2, dtype=np.float32), ((-1.2, 1.2), (-1.2, 1.2))
+        axes, limits = tuple(np.eye(2, dtype=np.float32)), ((-1.2, 1.2), (-1.2, 1.2))
         found = energy_slice(energy, np.zeros(2, np.float32), axes, limits=limits, num=61)
         points = {"test data": test[:500], "samples": samples[:500]}
         title, names = "The plane of the data", ("first coordinate", "second coordinate")

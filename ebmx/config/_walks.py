@@ -73,7 +73,8 @@ def likelihood_section(
     sampler = build_sampler(config.sampler)
     warm = isinstance(sampler, AbstractLangevin)
     temperature = float(sampler.effective_temperature) if warm else 1.0
-    tempered: Any = energy / temperature
+    plain: Any = energy
+    tempered: Any = plain / temperature
     base: Any = fit_gaussian(dataset.train)
     bounds = config.sampler.bounds
     if bounds is not None:

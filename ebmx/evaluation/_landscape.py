@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -152,7 +153,7 @@ def between(a: X, b: X, num: int) -> XBatch:
     return (1 - share) * a[None] + share * b[None]
 
 
-def example_of(like: EnergyFn | jax.Array, x: ArrayLike, name: str) -> X:
+def example_of(like: Any, x: ArrayLike, name: str) -> X:
     """One floating-point example of the shape of an energy, if that is known, or of another one."""
     x = jnp.asarray(x)
     shape = shape_of(like)

@@ -83,6 +83,17 @@ def test_a_bent_band_goes_round_the_hill_of_a_double_well():
     np.testing.assert_array_equal(path.x[-1], ends[1])
 
 
+def test_a_path_stays_within_bounds():
+    # without bounds it would slide upwards for ever
+    slope = lambda x: 3 * (x[0] ** 2 - 1) ** 2 - x[1]  # noqa: E731
+    share = jnp.linspace(0, 1, 9)[:, None]
+    start = jnp.concatenate([2 * share - 1, 1 - 0.8 * jnp.sin(jnp.pi * share)], 1)
+    path = minimum_energy_path(slope, start[0], start[-1], start=start, bounds=(-1.0, 1.0))
+    np.testing.assert_allclose(path.x[:, 1], 1, atol=1e-6)
+    assert barrier_height(path) == pytest.approx(3, abs=1e-3)
+    assert path.residual < 0.05
+
+
 def test_the_pass_of_a_mixture_is_that_of_a_flooded_grid():
     wells = np.float32([[-2.0, 0.0], [1.5, -1.0]])
     path = minimum_energy_path(MIXTURE, *wells)
@@ -110,6 +121,7 @@ BAD = {
     "ends": (lambda: straight_path(G2, O2, jnp.zeros(3)), r"b=float32\[3\]"),
     "few": (lambda: minimum_energy_path(G2, O2, O2 + 1, num=2), "num=2"),
     "start": (lambda: minimum_energy_path(G2, O2, O2, start=jnp.zeros((5, 3))), r"start\.shape"),
+    "bounds": (lambda: minimum_energy_path(G2, O2, O2, bounds=(1.0, 0.0)), "bounds=.*low < high"),
     "nan": (lambda: straight_path(G2, O2, O2 * jnp.nan), "b=2 non-finite"),
 }
 
