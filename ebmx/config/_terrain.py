@@ -9,7 +9,7 @@ from .._types import EnergyFn, Key
 from ..data import Dataset
 from ..energies import score as scores_of
 from ..evaluation import (
-    barrier_height,
+    EnergyPath,
     disconnectivity,
     energy_slice,
     hessian_eigenvalues,
@@ -37,8 +37,8 @@ def landscape_section(
     straight = straight_path(energy, test[0], test[1])
     least = minimum_energy_path(energy, test[0], test[1], **options)
     facts: dict[str, Any] = {
-        "straight barrier": barrier_height(straight),
-        "least barrier": barrier_height(least),
+        "straight barrier": _rise(straight),
+        "least barrier": _rise(least),
     }
     paths = {"straight": straight, "of least energy": least}
     profile = {name: (path.distances, path.energies) for name, path in paths.items()}
@@ -71,6 +71,11 @@ def landscape_section(
     return Section("landscape", "Landscape", facts, _LANDSCAPE, figures, remarks)
 
 
+def _rise(path: EnergyPath) -> float:
+    """How far the energy rises above the higher end."""
+    return float(path.energies.max() - max(path.energies[0], path.energies[-1]))
+
+
 def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
     """The plane of the data, or one through three examples of them."""
     test = dataset.test
@@ -91,10 +96,9 @@ def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
 
 
 _LANDSCAPE = {
-    "straight barrier": "how far the energy rises on the straight line between two test examples, "
-    "in nats.",
-    "least barrier": "how far it rises on the path of least energy between them, in nats: chains "
-    "need not climb higher.",
+    "straight barrier": "how far the energy rises above the higher one of two test examples on the "
+    "straight line between them, in nats.",
+    "least barrier": "the same on the path of least energy: chains need not climb higher.",
     "minima": f"how many different minima {_STARTS} samples fall into, going downhill.",
     "largest basin": "the share of those samples that fall into one minimum: 1 if all collapse.",
     "ended": "the share of those samples whose descent came to an end.",

@@ -103,6 +103,12 @@ def likelihood_section(
         "log likelihood, at least": mean - over.log_z,
     }
     remarks = sorted({f"Warning: {w.message}" for w in caught})
+    if over.log_z < under.log_z - 3 * facts["standard error"]:
+        text = (
+            "The bounds have crossed: the samples are not those of this density, so that the one "
+            "from above is none."
+        )
+        remarks.append(text)
     if bounds is not None:
         remarks.append("The density is that on the box of the chains' bounds.")
     return Section("likelihood", "Likelihood", facts, _LIKELIHOOD, remarks=remarks)

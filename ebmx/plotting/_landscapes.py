@@ -102,7 +102,7 @@ def energy_profile(
         top = int(energies.argmax())
         axis.plot(share[top], energies[top], "o", color=look["color"], fillstyle="none", ms=11)
     label(axis, title, "share of the path", "energy, nats")
-    axis.legend(frameon=False)
+    axis.legend(framealpha=0.9)
     return figure
 
 

@@ -9,7 +9,7 @@ import pytest
 from helpers import conditional
 
 import ebmx
-from ebmx.config import RunConfig, SamplerConfig
+from ebmx.config import RunConfig, SamplerConfig, _walks
 from ebmx.config._evaluate import judged_energy
 from ebmx.config._judge import in_chunks, judge_of, outsiders
 from ebmx.config._quality import Sets, memorisation_section, outside_section, quality_section
@@ -42,6 +42,17 @@ def test_the_likelihood_of_a_gaussian_at_its_temperature(getkey):
     mean = -np.mean(np.sum(np.float64(x) ** 2, 1)) - facts["log Z, from below"]
     assert facts["log likelihood, at most"] == pytest.approx(mean, abs=1e-5)
     assert found.remarks == ["The density is that on the box of the chains' bounds."]
+
+
+def test_bounds_that_have_crossed_are_told(monkeypatch, getkey):
+    for name, log_z in (("annealed", 2.0), ("reverse_annealed", 1.0)):
+        found = SimpleNamespace(log_z=log_z, standard_error=0.1)
+        call = f"{name}_importance_sampling"
+        monkeypatch.setattr(_walks, call, lambda *_, found=found, **__: found)
+    x = gaussians(16)
+    said = likelihood_section(OPEN, Gaussian(jnp.zeros(2)), Dataset("x", x, x), x, getkey())
+    assert "The bounds have crossed" in said.remarks[0]
+    assert said.facts["log likelihood, at most"] < said.facts["log likelihood, at least"]
 
 
 def test_the_landscape_of_a_double_well(getkey):
