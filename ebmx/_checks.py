@@ -32,13 +32,21 @@ def positive(name: str, value: Any, fix: str = "give a finite number above 0") -
     if is_concrete(value):
         # NumPy's, since under a trace a comparison of JAX's would be traced
         number = np.asarray(value)
-        require(bool(np.all(np.isfinite(number)) and np.all(number > 0)), name, value, fix)
+        ok = number.size > 0 and bool(np.all(np.isfinite(number)) and np.all(number > 0))
+        require(ok, name, value, fix)
 
 
 def non_negative(name: str, value: Any, fix: str = "give a finite number of at least 0") -> None:
     if is_concrete(value):
         number = np.asarray(value)
         require(bool(np.all(np.isfinite(number)) and np.all(number >= 0)), name, value, fix)
+
+
+def finite_value(name: str, value: Any) -> None:
+    if value is not None and is_concrete(value):
+        number = np.asarray(value)
+        ok = number.size > 0 and bool(np.all(np.isfinite(number)))
+        require(ok, name, value, "give finite numbers")
 
 
 def probability(name: str, value: Any) -> None:
@@ -56,6 +64,13 @@ def dimensions(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     ok = all(isinstance(d, int | np.integer) and d > 0 for d in shape)
     require(ok, name, tuple(shape), "give positive integers, such as (28, 28, 1)")
     return tuple(int(d) for d in shape)
+
+
+def sizes(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """As `dimensions`, but an array may be empty."""
+    ok = all(isinstance(d, int | np.integer) and d >= 0 for d in shape)
+    require(ok, name, tuple(shape), "give a tuple of integers of at least 0")
+    return tuple(shape)
 
 
 def batch(x: Any, name: str, shape: tuple[int, ...] | None = None) -> jax.Array:

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 from bad_energies import BAD_ENERGIES
@@ -83,7 +82,7 @@ CALLS = [
         "a function or one of",
     ),
     ("shape", lambda: MLP((0,), key=KEY), r"shape=\(0,\)", "positive integers"),
-    ("shape", lambda: MLP((2.5,), key=KEY), r"shape=\(2\.5,\)", "positive integers"),
+    ("shape", lambda: MLP((2.5,), key=KEY), r"shape=\(2\.5,\)", "integer"),
     ("hidden", lambda: MLP((2,), (8, 0), key=KEY), r"hidden_dims=\(8, 0\)", "positive integers"),
     ("widths", lambda: ConvNet((8, 8, 1), (-3,), key=KEY), r"widths=\(-3,\)", "positive integers"),
     ("no channel", lambda: ConvNet((8, 8), key=KEY), r"shape=\(8, 8\)", "height, width, channel"),
@@ -171,7 +170,7 @@ def test_bad_input_raises_an_error_that_instructs(call, argument, fix):
 @pytest.mark.parametrize("call", [go, draw], ids=["run", "sample"])
 @pytest.mark.parametrize("key", [3, None, jnp.zeros(2)], ids=["integer", "none", "floats"])
 def test_a_key_that_is_none_is_refused(call, key):
-    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'key'"):
+    with pytest.raises(ValueError, match=r"^key=.*give a key"):
         call(key=key)
 
 

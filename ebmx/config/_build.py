@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
+from .._arguments import guarded
 from ..samplers import HMC, MALA, AbstractSampler, Langevin, UnderdampedLangevin
 from ..training import (
     CD,
@@ -40,6 +41,7 @@ from ._kinds import WITHOUT_CHAINS, check_kind, check_without_chains
 Loss = Callable[..., Any]
 
 
+@guarded
 def build_sampler(config: SamplerConfig) -> AbstractSampler:
     """The sampler."""
     check_kind("sampler", config)
@@ -63,6 +65,7 @@ def build_noise(config: SamplerConfig) -> UniformNoise:
     return UniformNoise(*(config.bounds or (-1.0, 1.0)))
 
 
+@guarded
 def build_negatives(
     config: NegativesConfig,
     sampler: SamplerConfig,
@@ -104,6 +107,7 @@ def build_negatives(
     )
 
 
+@guarded
 def build_objective(config: ObjectiveConfig, sampler: SamplerConfig) -> Loss:
     """The loss; the sampler says by which step and from which noise.
 
@@ -132,6 +136,7 @@ def build_objective(config: ObjectiveConfig, sampler: SamplerConfig) -> Loss:
     return contrastive
 
 
+@guarded
 def build_optimiser(config: OptimiserConfig, num_steps: int) -> optax.GradientTransformation:
     """The optimiser for a training of `num_steps`.
 
@@ -142,6 +147,10 @@ def build_optimiser(config: OptimiserConfig, num_steps: int) -> optax.GradientTr
     check_kind("optimiser", config)
     _checks.positive("optimiser.learning_rate", config.learning_rate)
     _checks.at_least("optimiser.warmup_steps", config.warmup_steps, 0)
+    _checks.at_least("num_steps", num_steps, 1)
+    for name in ("b1", "b2"):
+        value = getattr(config, name)
+        _checks.require(0 <= value < 1, f"optimiser.{name}", value, "give a number in [0, 1)")
     rate = _schedule(config, num_steps)
     rule = optax.sgd(rate) if config.kind == "sgd" else optax.adam(rate, config.b1, config.b2)
     if config.clip is None:
@@ -150,8 +159,11 @@ def build_optimiser(config: OptimiserConfig, num_steps: int) -> optax.GradientTr
     return optax.chain(optax.clip_by_global_norm(config.clip), rule)
 
 
+@guarded
 def build_trainer(config: RunConfig, num_steps: int, num_labels: int | None = None) -> Trainer:
     """The trainer for a training of `num_steps` on data with so many labels."""
+    _checks.probability("optimiser.ema_decay", config.optimiser.ema_decay)
+    _checks.non_negative("data.noise", config.data.noise)
     return Trainer(
         build_optimiser(config.optimiser, num_steps),
         build_negatives(config.negatives, config.sampler, config.objective, num_labels),
@@ -194,6 +206,8 @@ def _jarzynski(
 
 
 def _storage(name: str, noise: UniformNoise) -> AbstractStorage:
+    fix = "give float32, bfloat16 or uint8"
+    _checks.require(name in ("float32", "bfloat16", "uint8"), "negatives.storage", name, fix)
     if name == "uint8":
         return UInt8(noise.low, noise.high)
     return BFloat16() if name == "bfloat16" else FullPrecision()
@@ -211,6 +225,8 @@ def _divergence(config: ObjectiveConfig, sampler: SamplerConfig) -> Loss:
 
 def _schedule(config: OptimiserConfig, num_steps: int) -> optax.Schedule:
     warm = config.warmup_steps
+    ok, fix = config.schedule in ("cosine", "constant"), "give cosine or constant"
+    _checks.require(ok, "optimiser.schedule", config.schedule, fix)
     if config.schedule == "constant":
         after = optax.constant_schedule(config.learning_rate)
     else:

@@ -7,7 +7,10 @@ not all do; for the others it has to stay at its default. `None` is written `"no
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .._arguments import guarded
 
+
+@guarded
 @dataclass(frozen=True)
 class DataConfig:
     """What to learn from."""
@@ -22,6 +25,7 @@ class DataConfig:
     """Standard deviation of Gaussian noise on the data, which spans [-1, 1]."""
 
 
+@guarded
 @dataclass(frozen=True)
 class EnergyConfig:
     """The network."""
@@ -52,6 +56,7 @@ class EnergyConfig:
     """The energy is this many times the output of the network."""
 
 
+@guarded
 @dataclass(frozen=True)
 class SamplerConfig:
     """The Markov chains."""
@@ -78,6 +83,7 @@ class SamplerConfig:
     """Leapfrog steps of a trajectory (hmc)."""
 
 
+@guarded
 @dataclass(frozen=True)
 class NegativesConfig:
     """Where the second batch comes from, for objectives with chains."""
@@ -103,6 +109,7 @@ class NegativesConfig:
     """Further chains that are no negatives, for an unbiased log Z (jarzynski)."""
 
 
+@guarded
 @dataclass(frozen=True)
 class ObjectiveConfig:
     """The loss."""
@@ -134,6 +141,7 @@ class ObjectiveConfig:
     """Negatives for each datum (noise-contrastive, energy-discrepancy)."""
 
 
+@guarded
 @dataclass(frozen=True)
 class OptimiserConfig:
     """How the parameters move."""
@@ -156,6 +164,7 @@ class OptimiserConfig:
     """Of the average of the parameters."""
 
 
+@guarded
 @dataclass(frozen=True)
 class RunConfig:
     """A training run."""

@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from .._arguments import guarded
 from ..data import load
 from ._build import build_trainer
 from ._config import RunConfig
@@ -32,6 +33,7 @@ def meanings(kind: type) -> dict[str, str]:
     return found
 
 
+@guarded
 def show_config(config: RunConfig, title: str = "") -> str:
     """A config as TOML, with the meaning of each field as a comment above it.
 
@@ -50,6 +52,7 @@ def show_config(config: RunConfig, title: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+@guarded
 def check_config(config: RunConfig) -> str:
     """Check that a config can be run: build what it names and trace one update.
 

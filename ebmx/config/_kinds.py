@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from .. import _checks
+from .._arguments import guarded
 from ._config import NegativesConfig, ObjectiveConfig, RunConfig
 
 LABELLED = ("jem", "conditional")
@@ -48,6 +49,7 @@ _READ: dict[str, dict[str, set[str]]] = {
     },
     "optimiser": {"adam": _OPTIMISER | {"b1", "b2"}, "sgd": _OPTIMISER},
 }
+OBJECTIVES = tuple(_READ["objective"])
 
 
 def check_kind(room: str, config: Any) -> None:
@@ -72,6 +74,7 @@ def check_without_chains(config: NegativesConfig, objective: ObjectiveConfig) ->
         _checks.require(value == default, f"negatives.{field.name}", value, fix)
 
 
+@guarded
 def forget_unread(config: RunConfig, base: RunConfig) -> RunConfig:
     """A config without what its kinds do not read and `base` had set already.
 

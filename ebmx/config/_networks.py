@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 from ..energies import (
     JEM,
@@ -21,7 +22,7 @@ from ..energies import (
     resnet,
 )
 from ._config import EnergyConfig
-from ._kinds import LABELLED, check_kind
+from ._kinds import LABELLED, OBJECTIVES, check_kind
 
 NormState = eqx.nn.State | None
 
@@ -29,6 +30,7 @@ _ENERGIES: dict[str, Any] = {"convnet": ConvNet, "mlp": MLP, "resnet": ResNet}
 _NETWORKS: dict[str, Any] = {"convnet": ConvNetwork, "mlp": MLPNetwork, "resnet": ResNetwork}
 
 
+@guarded
 def build_energy(
     config: EnergyConfig,
     shape: tuple[int, ...],
@@ -53,6 +55,8 @@ def build_energy(
     `ValueError` if a value does not fit, or a field is set that nothing reads.
     """
     check_kind("energy", config)
+    fix = f"give one of {', '.join(OBJECTIVES)}"
+    _checks.require(objective in OBJECTIVES, "objective", repr(objective), fix)
     _checks.positive("energy.scale", config.scale)
     kind = config.kind
     if kind == "auto":

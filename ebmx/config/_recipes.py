@@ -8,6 +8,7 @@ with a factor F on the gradient, noise S and a clip C has here the step size ε 
 import dataclasses
 
 from .. import _checks
+from .._arguments import guarded
 from ..samplers import AbstractLangevin, displacement_budget
 from ._build import build_noise, build_sampler
 from ._config import (
@@ -218,6 +219,7 @@ RECIPES: dict[str, Recipe] = {
 """All recipes by their names."""
 
 
+@guarded
 def recipe(name: str) -> RunConfig:
     """The config of a recipe.
 
@@ -230,6 +232,7 @@ def recipe(name: str) -> RunConfig:
     return RECIPES[name].config
 
 
+@guarded
 def default_config(data: str) -> RunConfig:
     """The recipe for a data set; that of MNIST, with its network, for one not known."""
     if data == "digits":

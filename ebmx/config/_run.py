@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 from ..data import Dataset, load
 from ..evaluation import frechet_distance
@@ -56,6 +57,7 @@ class Report:
     interrupted: bool
 
 
+@guarded
 def train_run(
     config: RunConfig, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
 ) -> Report:
@@ -93,6 +95,7 @@ def train_run(
     return _report(config, dataset, state, folder, seconds, interrupt.asked)
 
 
+@guarded
 def resume_run(
     folder: str | Path, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
 ) -> Report:
@@ -156,6 +159,7 @@ def _saved_config(config: RunConfig, num_steps: int) -> dict[str, Any]:
     return {"run": to_dict(config), "num_steps": num_steps}
 
 
+@guarded
 def sample_run(
     folder: str | Path, num: int, *, label: int | None = None, seed: int = 0
 ) -> tuple[np.ndarray, Dataset, str]:
@@ -199,6 +203,7 @@ def open_run(folder: str | Path) -> tuple[RunConfig, Dataset, TrainState]:
     return config, dataset, restore(folder / _CHECKPOINTS, like)
 
 
+@guarded
 def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
     """A function from samples to their Fréchet ratio; `None` if the data has no labels.
 

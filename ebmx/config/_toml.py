@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import _checks
+from .._arguments import guarded
 from ._config import RunConfig
 
 NONE = "none"
 """`None` in TOML, which has no such value."""
 
 
+@guarded
 def to_dict(config: Any) -> dict[str, Any]:
     """A config as nested dictionaries of TOML's types.
 
@@ -33,6 +35,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     return out
 
 
+@guarded
 def from_dict(values: dict[str, Any], kind: type = RunConfig, path: str = "") -> Any:
     """The config of these nested dictionaries.
 
@@ -51,6 +54,7 @@ def from_dict(values: dict[str, Any], kind: type = RunConfig, path: str = "") ->
     return kind(**out)
 
 
+@guarded
 def write_config(path: str | Path, config: RunConfig) -> None:
     """Write a config as TOML. Needs `pip install ebmx[cli]`."""
     try:
@@ -60,6 +64,7 @@ def write_config(path: str | Path, config: RunConfig) -> None:
     Path(path).write_text(tomli_w.dumps(to_dict(config)), encoding="utf-8")
 
 
+@guarded
 def read_config(path: str | Path) -> RunConfig:
     """Read a config from TOML.
 
@@ -69,7 +74,7 @@ def read_config(path: str | Path) -> RunConfig:
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise ValueError(f"path={path}: no such file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"path={path}: not a TOML file: {error}") from error

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 
 
+@guarded
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Examples for training and for testing, scaled to [-1, 1].
@@ -37,10 +39,11 @@ class Dataset:
         pairs = {"train": self.train_labels, "test": self.test_labels}
         for name, labels in pairs.items():
             x = getattr(self, name)
+            _checks.require(np.ndim(x) > 0, f"{name}.shape", np.shape(x), "give (num, *shape)")
             _checks.finite(x, name)
-            if labels is not None and len(labels) != len(x):
-                fix = f"give one label for each of the {len(x)} examples"
-                _checks.invalid(f"{name}_labels.shape", labels.shape, fix)
+            _check_labels(labels, len(x), f"{name}_labels")
+        _checks.finite_value("low", self.low)
+        _checks.finite_value("high", self.high)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,6 +55,13 @@ class Dataset:
         return (np.asarray(x) + 1) / 2 * (self.high - self.low) + self.low
 
 
+def _check_labels(labels: np.ndarray | None, num: int, name: str) -> None:
+    if labels is not None and np.shape(labels)[:1] != (num,):
+        fix = f"give one label for each of the {num} examples"
+        _checks.invalid(f"{name}.shape", np.shape(labels), fix)
+
+
+@guarded
 def scale(x: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
     """Map `[low, high]` linearly to [-1, 1], as float32.
 
@@ -65,6 +75,10 @@ def scale(x: np.ndarray, low: float | None = None, high: float | None = None) ->
     `ValueError` if `low` is not below `high`.
     """
     x = np.asarray(x)
+    _checks.require(x.size > 0, "x.shape", x.shape, "give at least one number")
+    for name, value in (("low", low), ("high", high)):
+        if value is not None:
+            _checks.finite_value(name, value)
     default = (0, 255) if x.dtype == np.uint8 else (x.min(), x.max())
     low = float(default[0] if low is None else low)
     high = float(default[1] if high is None else high)
@@ -72,6 +86,7 @@ def scale(x: np.ndarray, low: float | None = None, high: float | None = None) ->
     return ((x.astype(np.float32) - low) * (2 / (high - low)) - 1).astype(np.float32)
 
 
+@guarded
 def split(
     x: np.ndarray, labels: np.ndarray | None = None, *, test_share: float = 0.2, key: Key
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
@@ -88,9 +103,11 @@ def split(
 
     `ValueError` if labels and examples differ in number, or a part would be empty.
     """
-    if labels is not None and len(labels) != len(x):
-        fix = f"give one label for each of the {len(x)} examples"
-        _checks.invalid("labels.shape", np.shape(labels), fix)
+    x, labels = np.asarray(x), None if labels is None else np.asarray(labels)
+    _checks.require(x.ndim > 0 and len(x) > 0, "x.shape", x.shape, "give examples (num, *shape)")
+    _checks.finite(x, "x")
+    _check_labels(labels, len(x), "labels")
+    _checks.finite_value("test_share", test_share)
     num_test = round(len(x) * test_share)
     fix = f"both parts of {len(x)} examples must have one at least"
     _checks.require(0 < num_test < len(x), "test_share", test_share, fix)
@@ -101,6 +118,7 @@ def split(
     return x[train], x[test], labels[train], labels[test]
 
 
+@guarded
 def batches(
     x: np.ndarray,
     batch_size: int,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import Key, Scalar
 
@@ -119,6 +120,7 @@ class _Pinwheel(AbstractDensity):
         return jnp.stack([cos * x[0] - sin * x[1], sin * x[0] + cos * x[1]])
 
 
+@guarded
 def density(name: str) -> AbstractDensity:
     """A density on the plane by name.
 

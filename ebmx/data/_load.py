@@ -7,12 +7,14 @@ import jax
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from ._dataset import Dataset, scale, split
 from ._files import Parts, load_huggingface, load_idx, load_npz
 
 _NAMES = "'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX file or a folder of IDX files"
 
 
+@guarded
 def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset:
     """Load a data set, scale it to [-1, 1] and split it.
 

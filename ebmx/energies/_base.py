@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
 
 
@@ -55,6 +56,7 @@ class AbstractEnergy(eqx.Module):
         return Weighted(self, 1 / jnp.asarray(temperature))
 
 
+@guarded
 class Function(AbstractEnergy):
     """A plain function of one example with the shape that it takes."""
 
@@ -81,6 +83,7 @@ class Function(AbstractEnergy):
         return self.function(x)
 
 
+@guarded
 class Product(AbstractEnergy):
     """`E(x) = Σᵢ Eᵢ(x)`: the product of densities, where all of them agree. Also `a + b`.
 
@@ -107,6 +110,7 @@ class Product(AbstractEnergy):
         return functools.reduce(operator.add, [energy(x) for energy in self.energies])
 
 
+@guarded
 class Weighted(AbstractEnergy):
     """`E(x) = w E₁(x)`. Also `w * a`, `-a`, and `a / T` for `w = 1/T`.
 

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Number, Scalar, X
 from ._base import AbstractEnergy, Product, Weighted, common_shape
 from ._conditional import AbstractConditionalEnergy
 
 
+@guarded
 class Normalised(AbstractEnergy):
     """`E(x) = E₁(x) + c` with a constant that training learns.
 
@@ -36,6 +38,7 @@ class Normalised(AbstractEnergy):
         """
         self.shape = common_shape([energy])
         self.energy = energy
+        _checks.finite_value("constant", constant)
         self.constant = jnp.asarray(constant, float)
 
     def __call__(self, x: X) -> Scalar:
@@ -43,6 +46,7 @@ class Normalised(AbstractEnergy):
         return value + self.constant.astype(value.dtype)
 
 
+@guarded
 class Mixture(AbstractEnergy):
     """`E(x) = -log Σₖ wₖ exp(-Eₖ(x))`: where any of the densities is likely.
 
@@ -79,6 +83,7 @@ class Mixture(AbstractEnergy):
         return -jax.nn.logsumexp(self.log_weights - values)
 
 
+@guarded
 class Box(AbstractEnergy):
     """An energy restricted to a box: infinite where a coordinate is outside.
 
@@ -126,6 +131,7 @@ class Box(AbstractEnergy):
         return jnp.where(inside, value, jnp.inf)
 
 
+@guarded
 def conjunction(
     energy: AbstractConditionalEnergy, conditions: Sequence[Any], base: Any = None
 ) -> Product:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._activations import resolve_activation
 from ._base import AbstractEnergy
@@ -128,6 +129,7 @@ def check_condition(
     return y
 
 
+@guarded
 class Conditional(AbstractConditionalEnergy):
     """A conditional energy on the features of a network.
 

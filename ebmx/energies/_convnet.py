@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._activations import resolve_activation
 from ._base import AbstractEnergy
@@ -17,6 +18,7 @@ from ._precision import cast_input, cast_layers, resolve_dtype
 Sizes = int | Sequence[int]
 
 
+@guarded
 class ConvNetwork(eqx.Module):
     """Convolutions with an activation after each, a head, and linear outputs `(out_size,)`.
 
@@ -80,6 +82,7 @@ class ConvNetwork(eqx.Module):
         return apply_layers(self.layers, self.activation, pool(x, self.head), self.compute_dtype)
 
 
+@guarded
 class ConvNet(AbstractEnergy):
     """Convolutions with an activation after each, a head, and one linear output.
 

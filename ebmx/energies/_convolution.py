@@ -10,11 +10,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 
 _SMALL = 32  # numbers under the kernel, up to which a sum is faster than a product over patches
 
 
+@guarded
 class Convolution(eqx.Module):
     """A two-dimensional convolution of one image `(height, width, channel)`.
 
@@ -38,6 +41,10 @@ class Convolution(eqx.Module):
         - `stride`, `padding`: in pixels, the same on both axes.
         - `key`: a key for the initial weights, uniform on `±1/√(size² · in_channels)`.
         """
+        sizes = {"in_channels": in_channels, "out_channels": out_channels, "size": size}
+        for name, value in {**sizes, "stride": stride}.items():
+            _checks.at_least(name, value, 1)
+        _checks.at_least("padding", padding, 0)
         weight_key, bias_key = jax.random.split(key)
         limit = 1 / math.sqrt(size * size * in_channels)
         shape = (size, size, in_channels, out_channels)

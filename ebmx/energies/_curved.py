@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
 from ._base import AbstractAnalyticEnergy, AbstractExactEnergy
 
@@ -16,6 +17,7 @@ def _number(**kwargs):
     return eqx.field(converter=jnp.asarray, **kwargs)
 
 
+@guarded
 class Banana(AbstractExactEnergy):
     """`E(x) = x₀² / 2s² + (x₁ − b (x₀² − s²))² / 2`: a Gaussian on the plane, bent.
 
@@ -33,6 +35,7 @@ class Banana(AbstractExactEnergy):
 
     def __check_init__(self):
         _checks.positive("scale", self.scale)
+        _checks.finite_value("bend", self.bend)
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
@@ -61,6 +64,7 @@ class Banana(AbstractExactEnergy):
         return jnp.log(2 * math.pi * self.scale)
 
 
+@guarded
 class Funnel(AbstractExactEnergy):
     """`x₀ ~ N(0, s²)` and `xᵢ ~ N(0, exp x₀)`: scales that differ from place to place.
 
@@ -110,6 +114,7 @@ class Funnel(AbstractExactEnergy):
         return 0.5 * self.shape[0] * math.log(2 * math.pi) + jnp.log(self.scale)
 
 
+@guarded
 class StudentT(AbstractExactEnergy):
     """Independent coordinates with tails like `|x|^(-ν-1)`: `E = (ν+1)/2 Σ log(1 + x²/ν)`.
 
@@ -154,6 +159,7 @@ class StudentT(AbstractExactEnergy):
         return math.prod(self.shape) * (one + 0.5 * jnp.log(self.dof * math.pi))
 
 
+@guarded
 class Ring(AbstractAnalyticEnergy):
     """`E(x) = (|x| − r)² / 2s²` on the plane.
 
@@ -202,6 +208,7 @@ class Ring(AbstractAnalyticEnergy):
         return zeroth, first, second, r * second + 2 * s**2 * first
 
 
+@guarded
 class DoubleWell(AbstractAnalyticEnergy):
     """`E(x) = h Σ (xᵢ² − 1)²`: `2^d` wells at `±1`, barriers of height `h`.
 

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Scalar, Vector, X, XBatch
 from ._conditional import for_each
 
 
+@guarded
 def energy(model: EnergyFn, x: XBatch) -> Vector:
     """The energies `E(x)` of a batch.
 
@@ -32,6 +34,7 @@ def energy(model: EnergyFn, x: XBatch) -> Vector:
     return _energy(model, _checks.batch(x, "x", shape_of(model)))
 
 
+@guarded
 def score(model: EnergyFn, x: XBatch) -> XBatch:
     """The scores `-∇E(x)` of a batch: the gradients of the log density with respect to `x`.
 
@@ -40,6 +43,7 @@ def score(model: EnergyFn, x: XBatch) -> XBatch:
     return _score(model, _checks.batch(x, "x", shape_of(model)))
 
 
+@guarded
 def log_density_unnormalised(model: EnergyFn, x: XBatch) -> Vector:
     """The log densities of a batch up to the constant `log Z`: `-E(x)`.
 

@@ -3,12 +3,14 @@
 import equinox as eqx
 import jax
 
+from .._arguments import guarded
 from .._types import Key
 from ._convnet import ConvNet
 from ._resnet import ResNet
 from ._spectral import SpectralNorm
 
 
+@guarded
 def mnist(*, key: Key) -> ConvNet:
     """The energy for 28×28×1 images: 3×3 convolutions 32-64-64 with stride 2, silu, linear 64.
 
@@ -17,6 +19,7 @@ def mnist(*, key: Key) -> ConvNet:
     return ConvNet((28, 28, 1), (32, 64, 64), key=key)
 
 
+@guarded
 def uva_mnist(*, key: Key) -> ConvNet:
     """The energy of the UvA deep-learning tutorial 8 for 28×28×1 images.
 
@@ -32,6 +35,7 @@ def uva_mnist(*, key: Key) -> ConvNet:
     )
 
 
+@guarded
 def cifar10(*, key: Key) -> ConvNet:
     """The energy for 32×32×3 images: 3×3 convolutions 64-128-256 with stride 2, silu, linear 64.
 
@@ -40,6 +44,7 @@ def cifar10(*, key: Key) -> ConvNet:
     return ConvNet((32, 32, 3), (64, 128, 256), key=key)
 
 
+@guarded
 def deep(*, key: Key) -> tuple[SpectralNorm, eqx.nn.State]:
     """A residual energy for 32×32×3 images with spectral norm, and the state of the norm.
 

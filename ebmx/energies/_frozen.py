@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Scalar, X
 from ._base import AbstractEnergy, AbstractStatefulEnergy
 
@@ -22,6 +23,7 @@ class Frozen(AbstractEnergy):
         return self.energy(x, self.state)[0]
 
 
+@guarded
 def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     """Bind `state` and put all layers into inference mode, so that the energy is a fixed `E(x)`.
 
@@ -51,6 +53,7 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     return inference
 
 
+@guarded
 def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.State | None:
     """Move the state of the norm layers by one training batch: running statistics, power iteration.
 
@@ -66,6 +69,10 @@ def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.Sta
     """
     if state is None:
         return None
+    fix = "a state belongs to a stateful energy: give that energy, or no state"
+    stateful = isinstance(energy, AbstractStatefulEnergy)
+    _checks.require(stateful, "energy", type(energy).__name__, fix)
+    x = _checks.batch(x, "x", energy.shape)
     training = eqx.nn.inference_mode(energy, value=False)
     apply = jax.vmap(training, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
     return jax.lax.stop_gradient(apply(x, state)[1])

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
 
 
+@guarded
 class Gaussian(AbstractExactEnergy):
     """`E(x) = ½ (x - μ)ᵀ Σ⁻¹ (x - μ)`, so `log Z = ½ log det(2πΣ)`.
 
@@ -34,6 +36,7 @@ class Gaussian(AbstractExactEnergy):
         `ValueError` if the covariance is of another shape or not positive definite.
         """
         self.location = jnp.asarray(mean, dtype=jnp.result_type(float))
+        _checks.finite_value("mean", self.location)
         self.shape = self.location.shape
         covariance = jnp.asarray(covariance, self.location.dtype)
         self.whiten = _whiten(covariance, self.shape)

@@ -5,11 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Scalar, X
 from ._base import AbstractEnergy
 from ._conditional import AbstractConditionalEnergy
 
 
+@guarded
 class Marginal(AbstractEnergy):
     """`E(x) = -log Σ_y exp(-E(x, y))` over all labels: what a labelled energy says of `x` alone.
 

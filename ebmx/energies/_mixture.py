@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
 
 
+@guarded
 class GaussianMixture(AbstractExactEnergy):
     """`E(x) = -log Σₖ wₖ N(x; μₖ, diag σₖ²)`, a normalised mixture, so `log Z = 0`."""
 
@@ -35,6 +37,7 @@ class GaussianMixture(AbstractExactEnergy):
         self.means = jnp.asarray(means, dtype=jnp.result_type(float))
         if self.means.ndim == 0:
             _checks.invalid("means.shape", (), "give an array (components, *shape)")
+        _checks.finite_value("means", self.means)
         count, self.shape = self.means.shape[0], self.means.shape[1:]
         scales = jnp.asarray(scales, self.means.dtype)
         weights = jnp.ones(count) if weights is None else jnp.asarray(weights, self.means.dtype)

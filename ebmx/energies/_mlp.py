@@ -8,12 +8,14 @@ import equinox as eqx
 import jax
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._activations import resolve_activation
 from ._base import AbstractEnergy
 from ._precision import cast_input, cast_layers, resolve_dtype
 
 
+@guarded
 class MLPNetwork(eqx.Module):
     """A multi-layer perceptron on the flattened example, with linear outputs `(out_size,)`."""
 
@@ -48,6 +50,7 @@ class MLPNetwork(eqx.Module):
         return apply_layers(self.layers, self.activation, x, self.compute_dtype)
 
 
+@guarded
 class MLP(AbstractEnergy):
     """A multi-layer perceptron on the flattened example, with one linear output.
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
 
@@ -13,6 +14,7 @@ _LARGEST = 22  # 4 million states
 _CHUNK = 10  # so many of the units run in one batch of states
 
 
+@guarded
 class BernoulliRBM(AbstractExactEnergy):
     """The free energy of a restricted Boltzmann machine with binary units.
 
@@ -49,6 +51,8 @@ class BernoulliRBM(AbstractExactEnergy):
         sides = ("visible_bias", self.visible_bias), ("hidden_bias", self.hidden_bias)
         for (name, bias), size in zip(sides, self.weight.shape, strict=True):
             _checks.require(bias.shape == (size,), f"{name}.shape", bias.shape, f"give ({size},)")
+        for name in ("weight", "visible_bias", "hidden_bias"):
+            _checks.finite_value(name, getattr(self, name))
         self.shape = self.visible_bias.shape
 
     def __call__(self, x: X) -> Scalar:

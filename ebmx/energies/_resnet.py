@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._activations import resolve_activation
 from ._base import AbstractEnergy, AbstractStatefulEnergy
@@ -72,6 +73,7 @@ class ResidualBlock(eqx.Module):
         return (x if self.skip is None else self.skip(x)) + branch, state
 
 
+@guarded
 class ResNetwork(eqx.Module):
     """A convolution, residual blocks, a head, and linear outputs `(out_size,)`."""
 
@@ -142,6 +144,7 @@ class ResNetwork(eqx.Module):
         return self.apply(x, None)[0]
 
 
+@guarded
 class ResNet(AbstractEnergy):
     """A convolution, residual blocks, a head, and one linear output; for images.
 
@@ -184,6 +187,7 @@ class ResNet(AbstractEnergy):
         return self.network(x)[0]
 
 
+@guarded
 class BatchNormResNet(AbstractStatefulEnergy):
     """`ResNet` with batch norm. Its running statistics move in `advance` alone.
 
@@ -202,6 +206,7 @@ class BatchNormResNet(AbstractStatefulEnergy):
         return values[0], state
 
 
+@guarded
 def resnet(
     shape: Sequence[int],
     hidden_dims: Sequence[int] = (32, 64, 128),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractEnergy, AbstractStatefulEnergy
 from ._convolution import Convolution
@@ -14,6 +15,7 @@ from ._convolution import Convolution
 _TINY = 1e-12  # a layer of zeros stays one
 
 
+@guarded
 class SpectralNorm(AbstractStatefulEnergy):
     """An energy with every weight of a convolution or linear layer divided by its spectral norm.
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._random import fuse
 from .._types import EnergyFn, Key, XBatch
@@ -19,6 +20,7 @@ from ._paths import AbstractPath, path_of, sampler_for
 from ._pilot import Plan, move, plan, rises, starts, tuned
 
 
+@guarded
 def annealed_importance_sampling(
     energy: EnergyFn,
     base: AbstractExactEnergy,
@@ -77,6 +79,7 @@ def annealed_importance_sampling(
     return found
 
 
+@guarded
 def reverse_annealed_importance_sampling(
     energy: EnergyFn,
     base: AbstractExactEnergy,

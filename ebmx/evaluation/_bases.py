@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ..energies import AbstractExactEnergy, Gaussian
 
 
+@guarded
 class Bernoulli(AbstractExactEnergy):
     """Independent zeros and ones, `E(x) = -logits · x`: the base for a `BernoulliRBM`."""
 
@@ -29,6 +31,7 @@ class Bernoulli(AbstractExactEnergy):
         self.logits = jnp.asarray(logits, float)
         self.shape = self.logits.shape
         if _checks.is_concrete(self.logits):
+            _checks.require(self.logits.size > 0, "logits.shape", self.shape, "give at least one")
             _checks.finite(self.logits, "logits")
 
     def __call__(self, x: X) -> Scalar:
@@ -56,6 +59,7 @@ class Bernoulli(AbstractExactEnergy):
         return jnp.sum(jax.nn.softplus(self.logits))
 
 
+@guarded
 def fit_bernoulli(x: ArrayLike) -> Bernoulli:
     """The independent zeros and ones whose means are those of examples, one more of each counted.
 
@@ -75,6 +79,7 @@ def fit_bernoulli(x: ArrayLike) -> Bernoulli:
     return Bernoulli(np.log(mean) - np.log1p(-mean))
 
 
+@guarded
 def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
     """The Gaussian with the mean of examples, and their covariance shrunk towards a sphere.
 

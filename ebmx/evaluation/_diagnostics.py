@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from ..samplers import Samples
 
 
@@ -48,6 +49,7 @@ class Diagnosis:
         return "\n".join([*lines, *self.warnings])
 
 
+@guarded
 def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     """Judge chains by themselves.
 
@@ -96,6 +98,7 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     return found
 
 
+@guarded
 def to_arviz(samples: Samples) -> Any:
     """The samples as ArviZ has them, with the groups `posterior` and, if saved, `sample_stats`.
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._random import fuse
 from .._types import Count, EnergyFn, Key, Keys, XBatch
@@ -36,6 +37,7 @@ class Drift:
     """Where the chains ended, `(chains, *shape)`."""
 
 
+@guarded
 def drift(
     energy: EnergyFn,
     sampler: AbstractSampler,
@@ -76,6 +78,7 @@ def drift(
     `ValueError` if `x` or a number does not fit, and `FloatingPointError` if a chain is not finite.
     """
     x = _checks.batch(x, "x", shape_of(energy))
+    _checks.finite(x, "x")
     _checks.require(len(x) >= 2, "x.shape", x.shape, "give at least two chains")
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("num_records", num_records, 1)
@@ -97,6 +100,7 @@ def drift(
     return Drift(steps, energies, distances, shares, x)
 
 
+@guarded
 def saturated_share(
     x: ArrayLike, bounds: Sequence[float] = (-1.0, 1.0), *, tolerance: float = 0.0
 ) -> float:
@@ -112,13 +116,16 @@ def saturated_share(
 
     `ValueError` if the bounds are not in order or the tolerance is negative.
     """
+    _checks.require(len(bounds) == 2, "bounds", bounds, "give (low, high)")
     low, high = bounds
     _checks.require(low < high, "bounds", bounds, "give (low, high) with low < high")
     _checks.non_negative("tolerance", tolerance)
     x = np.asarray(x)
+    _checks.finite_value("x", x)
     return float(np.mean((x <= low + tolerance) | (x >= high - tolerance)))
 
 
+@guarded
 def effective_classes(classes: ArrayLike) -> float:
     """How many classes there are in effect, `exp(H)` with the entropy of their shares.
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 
 
+@guarded
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """The squared Fréchet distance of Gaussians fitted to two sets of features.
 

@@ -5,10 +5,12 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 from ._features import blocks, two_sets
 
 
+@guarded
 def kernel_distance(a: ArrayLike, b: ArrayLike, *, degree: int = 3) -> float:
     """The squared maximum mean discrepancy of two sets of features, with a polynomial kernel.
 
@@ -34,6 +36,7 @@ def kernel_distance(a: ArrayLike, b: ArrayLike, *, degree: int = 3) -> float:
     return within - 2 * _total(a, b, degree) / (len(a) * len(b))
 
 
+@guarded
 def kernel_distance_subsets(
     a: ArrayLike,
     b: ArrayLike,

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
-from .._types import EnergyFn, Scalar, Vector, XBatch
+from .._arguments import guarded
+from .._types import EnergyFn, Number, Scalar, Vector, XBatch
 from ..energies import energy as energies_of
 from ._diagnostics import ConvergenceWarning
 
@@ -99,7 +100,8 @@ def warn_of_islands(found: LogZ, arrived: np.ndarray) -> None:
         warnings.warn(text, ConvergenceWarning, stacklevel=3)
 
 
-def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Any) -> Vector:
+@guarded
+def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
     """The log densities of examples, `-E(x) - log Z`.
 
     **Arguments:**
@@ -123,7 +125,8 @@ def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Any) -> Vector:
     return -energies_of(energy, x) - jnp.asarray(log_z, float)
 
 
-def bits_per_dimension(energy: EnergyFn, x: XBatch, log_z: Any, *, bin_width: float) -> Vector:
+@guarded
+def bits_per_dimension(energy: EnergyFn, x: XBatch, log_z: Number, *, bin_width: float) -> Vector:
     """The negative log likelihood of discrete data in bits for each number of an example.
 
     A level of discrete data is a bin of the continuous ones: its probability is about the density

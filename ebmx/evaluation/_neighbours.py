@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from ._features import blocks, squared_distances, two_sets
 
 
@@ -18,6 +19,7 @@ class PrecisionRecall(NamedTuple):
     """The share of the real examples that lie on the manifold of the generated ones: coverage."""
 
 
+@guarded
 def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> PrecisionRecall:
     """The shares of each set that lie on the manifold of the other one.
 
@@ -41,6 +43,7 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> Precisi
     return PrecisionRecall(_covered(fake, real, k), _covered(real, fake, k))
 
 
+@guarded
 def nearest_distances(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """The distance of each row of `a` to the nearest row of `b`, `(len(a),)`.
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Vector, XBatch
 from ..energies import JEM
 from ..energies import score as scores_of
@@ -35,6 +36,7 @@ class OutOfDistribution:
         )
 
 
+@guarded
 def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDistribution:
     """Judge a score that should be low inside the distribution and high outside.
 
@@ -67,6 +69,7 @@ def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDis
     )
 
 
+@guarded
 def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
     """The norms of the scores, `|∇E(x)|`, `(batch,)`: large where the energy is steep.
 
@@ -76,6 +79,7 @@ def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
     return jnp.sqrt(jnp.sum(score.reshape(score.shape[0], -1) ** 2, 1))
 
 
+@guarded
 def negative_max_probability(energy: JEM, x: XBatch) -> Vector:
     """The negative probability of the likeliest class, `-max p(y | x)`, `(batch,)`.
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._random import fuse
 from .._types import EnergyFn, Key, XBatch
@@ -23,6 +24,7 @@ _GAIN = 1.0
 _MEMORY = 0.5
 
 
+@guarded
 def adaptive_smc(
     energy: EnergyFn,
     base: AbstractExactEnergy,

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, XBatch
 from ..energies import score as scores_of
 from ..energies import shape_of
@@ -23,6 +24,7 @@ class SteinDiscrepancy(NamedTuple):
     """How often chance alone would make the U-statistic as large for independent samples."""
 
 
+@guarded
 def kernel_stein_discrepancy(
     energy: EnergyFn,
     x: XBatch,

@@ -5,10 +5,12 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 from ._features import blocks, squared_distances, two_sets
 
 
+@guarded
 def energy_distance(a: ArrayLike, b: ArrayLike) -> float:
     """`2 E|X - Y| - E|X - X'| - E|Y - Y'|`, in units of the features; zero for equal sets only.
 
@@ -29,6 +31,7 @@ def energy_distance(a: ArrayLike, b: ArrayLike) -> float:
     return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)
 
 
+@guarded
 def sliced_wasserstein(
     a: ArrayLike, b: ArrayLike, *, num_projections: int = 256, order: float = 2.0, key: Key
 ) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 from ._features import blocks, squared_distances, two_sets
 from ._ood import auroc
@@ -16,6 +17,7 @@ Score = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Score]
 
 
+@guarded
 @dataclasses.dataclass(frozen=True)
 class LogisticRegression:
     """A linear classifier of standardised features, fitted by Newton's method.
@@ -48,6 +50,7 @@ class LogisticRegression:
         return lambda x: design(x) @ weights
 
 
+@guarded
 @dataclasses.dataclass(frozen=True)
 class NearestNeighbours:
     """The share of ones among the `k` nearest rows, by the distance of the features as they are."""
@@ -69,6 +72,7 @@ class NearestNeighbours:
         return lambda new: np.concatenate([share(new[i]) for i in blocks(len(new), len(x))])
 
 
+@guarded
 def two_sample_auc(
     a: ArrayLike,
     b: ArrayLike,

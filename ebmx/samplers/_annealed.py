@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, X
 from ._base import AbstractSampler, StepInfo
 from ._langevin import number
@@ -15,6 +16,7 @@ from ._langevin import number
 Schedule = Callable[[Count], Any]
 
 
+@guarded
 class Linear(eqx.Module):
     """A schedule: from `start` to `end` in `num_steps`, then constant."""
 
@@ -23,6 +25,8 @@ class Linear(eqx.Module):
     num_steps: Number = number()
 
     def __check_init__(self):
+        _checks.finite_value("start", self.start)
+        _checks.finite_value("end", self.end)
         _checks.positive("num_steps", self.num_steps)
 
     def __call__(self, step: Count) -> Any:
@@ -31,6 +35,7 @@ class Linear(eqx.Module):
         return self.start + share * (self.end - self.start)
 
 
+@guarded
 class Geometric(eqx.Module):
     """A schedule: from `start` to `end` in `num_steps` by equal factors, then constant."""
 
@@ -49,6 +54,7 @@ class Geometric(eqx.Module):
         return self.start * (self.end / self.start) ** share
 
 
+@guarded
 class Annealed(AbstractSampler[tuple[Count, Any]]):
     """A sampler whose hyper-parameters follow schedules of the step of the chain.
 
@@ -88,6 +94,7 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
         return x, (count + 1, inner), info
 
 
+@guarded
 def annealed(sampler: AbstractSampler, **schedules: Schedule) -> Annealed:
     """Let hyper-parameters of a sampler follow schedules.
 

@@ -9,13 +9,17 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
 from ..energies import as_scalar
 from ._base import AbstractSampler, StepInfo
+from ._langevin import number
 
 
+@guarded
 class BlackJAX(AbstractSampler[Any]):
     """Any kernel of BlackJAX, or of one's own in its form.
 
@@ -46,6 +50,9 @@ class BlackJAX(AbstractSampler[Any]):
 
     def __init__(self, init: Callable, kernel: Callable, **parameters: Any):
         _check_kernel(kernel, parameters)
+        for name, value in parameters.items():
+            if isinstance(value, float | jax.Array | np.ndarray):
+                _checks.finite_value(name, value)
         self.init_fn = init
         self.kernel = kernel
         self.parameters = {name: _sweepable(value) for name, value in parameters.items()}
@@ -83,10 +90,7 @@ def _number(**kwargs: Any) -> Any:
     return eqx.field(converter=jnp.asarray, **kwargs)
 
 
-def _optional(**kwargs: Any) -> Any:
-    return eqx.field(converter=lambda v: None if v is None else jnp.asarray(v), **kwargs)
-
-
+@guarded
 class MALA(AbstractKernelSampler):
     """Metropolis-adjusted Langevin; one gradient a step, exact at any step size.
 
@@ -111,6 +115,7 @@ class MALA(AbstractKernelSampler):
         return BlackJAX(*_parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
 
 
+@guarded
 class HMC(AbstractKernelSampler):
     """Hamiltonian Monte Carlo; `num_integration_steps` gradients a step.
 
@@ -127,11 +132,12 @@ class HMC(AbstractKernelSampler):
 
     step_size: Number = _number()
     num_integration_steps: int = eqx.field(static=True, default=10)
-    inverse_mass_matrix: jax.Array | None = _optional(default=None)
+    inverse_mass_matrix: jax.Array | None = number(default=None)
 
     def __check_init__(self):
         _checks.positive("step_size", self.step_size)
         _checks.at_least("num_integration_steps", self.num_integration_steps, 1)
+        _checks.finite_value("inverse_mass_matrix", self.inverse_mass_matrix)
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
@@ -143,6 +149,7 @@ class HMC(AbstractKernelSampler):
         )
 
 
+@guarded
 class NUTS(AbstractKernelSampler):
     """The no-U-turn sampler: Hamiltonian Monte Carlo that chooses the length of its trajectories.
 
@@ -158,12 +165,13 @@ class NUTS(AbstractKernelSampler):
     """
 
     step_size: Number = _number()
-    inverse_mass_matrix: jax.Array | None = _optional(default=None)
+    inverse_mass_matrix: jax.Array | None = number(default=None)
     max_num_doublings: int = eqx.field(static=True, default=10)
 
     def __check_init__(self):
         _checks.positive("step_size", self.step_size)
         _checks.at_least("max_num_doublings", self.max_num_doublings, 1)
+        _checks.finite_value("inverse_mass_matrix", self.inverse_mass_matrix)
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
@@ -175,6 +183,7 @@ class NUTS(AbstractKernelSampler):
         )
 
 
+@guarded
 class Barker(AbstractKernelSampler):
     """The Barker proposal: one gradient a step, robust to a step size that is too large.
 
@@ -196,6 +205,7 @@ class Barker(AbstractKernelSampler):
         return BlackJAX(*_parts("barker"), step_size=self.step_size)
 
 
+@guarded
 class MCLMC(AbstractKernelSampler):
     """Microcanonical Langevin: a momentum of constant length; not Metropolis-adjusted.
 
@@ -228,14 +238,13 @@ class MCLMC(AbstractKernelSampler):
 def _parts(name: str) -> tuple[Callable, Callable]:
     """Init and kernel, made once: they are static, and others of the same kind would retrace.
 
-    BlackJAX is imported when it is needed, since that takes hold of the devices, of which a program
-    may first want to say how many there are; and outside of any trace, since it computes then.
+    BlackJAX is imported late, since it takes hold of the devices, and outside of any trace.
     """
     with jax.ensure_compile_time_eval():
         import blackjax
 
-    algorithm = getattr(blackjax, name)
-    return algorithm.init, algorithm.build_kernel()
+        algorithm = getattr(blackjax, name)
+        return algorithm.init, algorithm.build_kernel()
 
 
 def _wide(x: jax.Array) -> jax.Array:

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Scalar, X
 from ..energies import AbstractExactEnergy, as_scalar
 from ._base import AbstractSampler, StepInfo
 
 
+@guarded
 class Cycle(AbstractSampler[None]):
     """One step is a step of each sampler in turn.
 
@@ -49,6 +51,7 @@ class Cycle(AbstractSampler[None]):
         return x, state, StepInfo(info.energy, info.grad_norm, mean, any_divergent)
 
 
+@guarded
 class Mixture(AbstractSampler[None]):
     """One step is a step of one of the samplers, drawn by lot.
 
@@ -89,6 +92,7 @@ class Mixture(AbstractSampler[None]):
         return x, state, info
 
 
+@guarded
 class Independence(AbstractSampler[Scalar]):
     """Jumps to exact samples of another density, accepted such that the chain is exact.
 

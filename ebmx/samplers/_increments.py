@@ -11,22 +11,30 @@ import math
 import jax
 import jax.numpy as jnp
 
+from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 
 
+@guarded
 def normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """Normal increments."""
+    shape = _checks.sizes("shape", shape)
     return jax.random.normal(key, shape, dtype)
 
 
+@guarded
 def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """`-1` or `1`, each with probability ½: one random bit each."""
+    shape = _checks.sizes("shape", shape)
     bits = _pieces(_words(key, shape, 32), 1, shape)
     return (2 * bits.astype(jnp.int32) - 1).astype(dtype)
 
 
+@guarded
 def binomial(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk."""
+    shape = _checks.sizes("shape", shape)
     words = _words(key, shape, 4)
     # the ones in each byte of a word, added up in pairs, nibbles and bytes
     words = words - ((words >> 1) & 0x55555555)

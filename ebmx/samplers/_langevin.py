@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar, X
 from ..energies import value_and_gradient
 from ._base import AbstractSampler, StepInfo
@@ -90,6 +91,7 @@ class Transition(NamedTuple):
     energy: Scalar
 
 
+@guarded
 class Langevin(AbstractLangevin[Transition | None]):
     """`x ← x − (ε/2) ∇E(x) + √(εT) ξ` with standard normal `ξ`; one gradient a step.
 
@@ -177,12 +179,14 @@ def _acceptance(old: Transition, new: Transition, scale: Number, step_size: Numb
     return jnp.exp(jnp.minimum(log_ratio / scale**2, 0.0)).astype(new.energy.dtype)
 
 
+@guarded
 def displacement_budget(sampler: AbstractSampler, num_steps: int) -> float:
     """How far the drift can carry one coordinate in `num_steps`, `num_steps · (ε/2) · grad_clip`.
 
     Infinite for samplers that do not clip. Persistent and noise-started chains whose budget is
     smaller than the range of the data cannot reach it, and training with them learns nothing.
     """
+    _checks.at_least("num_steps", num_steps, 1)
     if not isinstance(sampler, Langevin) or sampler.grad_clip is None:
         return math.inf
     if not (_checks.is_concrete(sampler.step_size) and _checks.is_concrete(sampler.grad_clip)):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
 from ..energies import value_and_gradient
 from ._base import StepInfo
@@ -30,6 +31,7 @@ class AbstractPreconditioner(eqx.Module, Generic[Memory]):
         """The diagonal, of the shape of one example, and what it remembers after this gradient."""
 
 
+@guarded
 class Diagonal(AbstractPreconditioner[None]):
     """A fixed diagonal, best near the variances of the coordinates.
 
@@ -54,6 +56,7 @@ class Diagonal(AbstractPreconditioner[None]):
         return jnp.broadcast_to(self.scale, gradient.shape), memory
 
 
+@guarded
 class RMSProp(AbstractPreconditioner[jax.Array]):
     """`V ← β V + (1 − β) ∇E²`, `G = 1 / (λ + √V)`.
 
@@ -86,6 +89,7 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
         return 1 / (self.damping + jnp.sqrt(square)), square
 
 
+@guarded
 class PreconditionedLangevin(AbstractLangevin[Any]):
     """`x ← x − (ε/2) G ∇E(x) + √(εTG) ξ` with a diagonal `G`; one gradient a step.
 

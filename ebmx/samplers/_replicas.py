@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Keys
 from ..energies import shape_of
@@ -14,6 +15,7 @@ from ._run import advance_chain, check_energy, over_chains
 from ._tempering import ReplicaExchange
 
 
+@guarded
 def run_replicas(
     energy: EnergyFn,
     sampler: ReplicaExchange,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._random import fuse
 from .._types import Count, EnergyFn, Key, Keys, X, XBatch
@@ -35,6 +36,7 @@ class PerChain(AbstractSampler[Any]):
 _PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; use it in `run` or `sample`"
 
 
+@guarded
 def run(
     energy: EnergyFn, sampler: AbstractSampler, x: XBatch, *, num_steps: int | Count, key: Keys
 ) -> tuple[XBatch, StepInfo]:

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks, _mesh
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies import shape_of
@@ -57,6 +58,7 @@ class Samples(eqx.Module):
     """How each chain ended, `(chains,)`: the numbers of `RESULTS`."""
 
 
+@guarded
 def sample(
     energy: EnergyFn,
     sampler: AbstractSampler,

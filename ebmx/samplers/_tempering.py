@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, X
 from ..energies import as_scalar
 from ._base import AbstractSampler, StepInfo
@@ -36,6 +37,7 @@ class Ladder(NamedTuple):
         return self.accepted / jnp.maximum(self.attempted, 1)
 
 
+@guarded
 class ReplicaExchange(AbstractSampler[Ladder]):
     """Replicas of a chain at rising temperatures, which swap places with their neighbours.
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar, X
 from ..energies import value_and_gradient
 from ._base import StepInfo
@@ -23,6 +24,7 @@ class Momentum(NamedTuple):
     energy: Scalar
 
 
+@guarded
 class UnderdampedLangevin(AbstractLangevin[Momentum]):
     """`dx = v dt, dv = −∇E(x) dt − γ v dt + √(2γT) dW` by the BAOAB splitting; one gradient a step.
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, XBatch
 from ..energies import for_each, shape_of
@@ -58,6 +59,7 @@ class DualAveraging(eqx.Module):
         return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)
 
 
+@guarded
 def warmup(
     energy: EnergyFn,
     sampler: AbstractSampler,

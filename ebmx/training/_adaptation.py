@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Number
 from ..samplers import AbstractSampler, PerChain
 from ._negatives import NegativesInfo
 
 
+@guarded
 class StepSizeAdaptation(eqx.Module):
     """Tunes the step size of each persistent chain to an acceptance.
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar
 from ._chains import CD, ShortRun
 from ._examples import Batch, as_examples, energies, mean
@@ -28,6 +29,7 @@ class StepsState(eqx.Module):
         return jnp.round(jnp.exp(self.log_steps)).astype(jnp.int32)
 
 
+@guarded
 class AdaptiveSteps(AbstractNegatives[StepsState]):
     """Chains that take more steps when they lag behind the energy, and fewer when they do not.
 

@@ -10,12 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import Key
 from ._examples import Batch, as_examples
 from ._storage import AbstractStorage, BFloat16, FullPrecision
 
 
+@guarded
 class ReplayBuffer(eqx.Module):
     """An immutable store of chain positions, and of how often each was moved since its start.
 
@@ -37,6 +39,14 @@ class ReplayBuffer(eqx.Module):
     """Into how many blocks the slots are cut; a draw takes as many from each."""
 
     def __check_init__(self):
+        shape = jnp.shape(self.positions)
+        ok = len(shape) > 0 and shape[0] > 0 and hasattr(self.positions, "dtype")
+        _checks.require(ok, "positions.shape", shape, "give an array (capacity, *shape)")
+        for name in ("ages", "log_scales", "labels"):
+            value = getattr(self, name)
+            found = None if value is None else getattr(value, "shape", "none")
+            fix = f"give an array of shape {shape[:1]}"
+            _checks.require(found in (None, shape[:1]), f"{name}.shape", found, fix)
         _checks.at_least("num_shards", self.num_shards, 1)
         fix = f"the buffer holds {self.capacity} chains: give a number that divides it"
         _checks.require(self.capacity % self.num_shards == 0, "num_shards", self.num_shards, fix)

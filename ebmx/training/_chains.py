@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number
 from ..samplers import AbstractSampler
 from ._examples import Batch, as_examples, condition, like
@@ -18,6 +19,7 @@ from ._negatives import (
 from ._noise import AbstractNoise, GaussianNoise, UniformNoise
 
 
+@guarded
 class CD(AbstractNegatives[None]):
     """Contrastive divergence: chains of `num_steps` that start at the positives.
 
@@ -60,6 +62,7 @@ class CD(AbstractNegatives[None]):
         return like(batch, moved), state, info
 
 
+@guarded
 class ShortRun(AbstractNegatives[None]):
     """Short-run chains of `num_steps` that start from noise.
 

@@ -9,7 +9,11 @@ from typing import Any
 
 import equinox as eqx
 
+from .. import _checks
+from .._arguments import guarded
 
+
+@guarded
 def save(path: str | Path, state: Any) -> None:
     """Write the arrays of a tree to one file: all of it, or nothing.
 
@@ -21,11 +25,13 @@ def save(path: str | Path, state: Any) -> None:
     - `state`: any pytree, such as `state.ema`.
     """
     path = Path(path)
+    _checks.require(path.parent.is_dir(), "path", str(path), "give a file in a folder")
     partial = path.with_name(path.name + ".partial")
     eqx.tree_serialise_leaves(partial, state)
     os.replace(partial, path)
 
 
+@guarded
 def load(path: str | Path, like: Any) -> Any:
     """Read what `save` has written.
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.experimental import multihost_utils
 
 from .. import _checks
+from .._arguments import guarded
 from ._checkpoint_files import check, handler, orbax, read_state, steps_in
 from ._manifest import (
     CheckpointError,
@@ -38,6 +39,7 @@ class SaveWarning(UserWarning):
     """A checkpoint that could not be written, while the training goes on."""
 
 
+@guarded
 @dataclasses.dataclass(frozen=True)
 class Checkpoints:
     """Where and how often `fit` saves its state. Needs `pip install ebmx[checkpoint]`.

@@ -9,10 +9,12 @@ import numpy as np
 import optax
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, X
 from ..energies import Convolution
 
 
+@guarded
 class Classifier(eqx.Module):
     """Two 3×3 convolutions with stride 2, one hidden layer, and logits."""
 
@@ -32,6 +34,8 @@ class Classifier(eqx.Module):
         self.shape = _checks.dimensions("shape", shape)
         fix = "give (height, width, channel)"
         _checks.require(len(self.shape) == 3, "shape", self.shape, fix)
+        _checks.at_least("num_classes", num_classes, 1)
+        _checks.at_least("num_features", num_features, 1)
         keys = jax.random.split(key, 4)
         height, width, channels = self.shape
         self.convolutions = (
@@ -55,6 +59,7 @@ class Classifier(eqx.Module):
         return self.head(self.features(x))
 
 
+@guarded
 def train_classifier(
     x: np.ndarray, labels: np.ndarray, *, num_steps: int = 600, batch_size: int = 128, key: Key
 ) -> Classifier:
@@ -70,11 +75,17 @@ def train_classifier(
 
     **Raises:**
 
-    `ValueError` if images and labels differ in number.
+    `ValueError` if images and labels differ in number, or one of them is not such.
     """
-    x = np.asarray(_checks.batch(x, "x"))
+    x, labels = np.asarray(_checks.batch(x, "x")), np.asarray(labels)
+    _checks.require(x.ndim == 4, "x.shape", x.shape, "give (num, height, width, channel)")
+    _checks.finite(x, "x")
     fix = f"give one label for each of the {len(x)} images"
-    _checks.require(len(labels) == len(x), "labels.shape", np.shape(labels), fix)
+    _checks.require(labels.shape == (len(x),), "labels.shape", labels.shape, fix)
+    ok = np.issubdtype(labels.dtype, np.integer) and bool(np.all(labels >= 0))
+    _checks.require(ok, "labels", labels[:8], "give whole numbers from 0")
+    _checks.at_least("num_steps", num_steps, 1)
+    _checks.at_least("batch_size", batch_size, 1)
     init_key, order_key = jax.random.split(key)
     classifier = Classifier(x.shape[1:], int(np.max(labels)) + 1, key=init_key)
     optim = optax.adamw(optax.cosine_decay_schedule(2e-3, num_steps), weight_decay=1e-2)

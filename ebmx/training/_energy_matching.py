@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar
 from ..energies import for_each
 from ._examples import Batch, Examples, as_examples
@@ -13,6 +14,7 @@ from ._noise import AbstractNoise, GaussianNoise
 from ._perturbed import AbstractStateless, Stateless
 
 
+@guarded
 class TransportPairs(AbstractStateless):
     """For each datum, noise that optimal transport within the batch assigns to it.
 
@@ -64,6 +66,7 @@ class TransportPairs(AbstractStateless):
         return log_kernel + f[:, None] + g[None]
 
 
+@guarded
 def transport_matching(
     energy: EnergyFn, positives: Batch, negatives: Batch
 ) -> tuple[Scalar, dict[str, Scalar]]:

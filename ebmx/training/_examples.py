@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Scalar, Vector, XBatch
 from ..energies import AbstractConditionalEnergy, for_each
 
 
+@guarded
 class Examples(eqx.Module):
     """A batch of examples."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks, _mesh
+from .._arguments import guarded
 from .._types import Key
 from ..energies import shape_of
 from ._checkpoints import Checkpoints
@@ -26,6 +27,7 @@ Callback = Callable[[int, TrainState, dict[str, float]], bool | None]
 _COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
 
 
+@guarded
 def fit(
     trainer: Trainer,
     state: TrainState,

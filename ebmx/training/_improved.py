@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Number, Scalar
 from ..energies import for_each
 from ._examples import Batch, as_examples, condition
 
 
+@guarded
 def sampler_divergence(
     energy: EnergyFn,
     positives: Batch,
@@ -54,11 +56,13 @@ def sampler_divergence(
     return jnp.mean(judged) - entropy_weight * entropy, {"entropy": entropy}
 
 
+@guarded
 def nearest_neighbour_entropy(x: jax.Array) -> Scalar:
     """`mean log minⱼ |xᵢ − xⱼ|`: the entropy of a batch over its dimension, up to a constant.
 
     Kozachenko and Leonenko (1987), "Sample estimate of the entropy of a random vector".
     """
+    x = _checks.batch(x, "x")
     flat = x.reshape(len(x), -1)
     square = jnp.sum((flat[:, None] - flat[None]) ** 2, -1)
     square = square + jnp.where(jnp.eye(len(x), dtype=bool), jnp.inf, 0.0)

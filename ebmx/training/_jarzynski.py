@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import MCLMC, AbstractLangevin, AbstractSampler
 from ._adaptation import StepSizeAdaptation
@@ -63,6 +64,7 @@ class Populations(eqx.Module):
         return (self.training if self.held_out is None else self.held_out).log_z
 
 
+@guarded
 class Jarzynski(AbstractNegatives[Populations]):
     """Persistent chains with weights that make up for the changes of the energy.
 
@@ -115,9 +117,6 @@ class Jarzynski(AbstractNegatives[Populations]):
         names = [type(part).__name__ for part in parts if isinstance(part, biased)]
         fix = "it does not leave the density as it is: give an adjusted sampler, MALA or HMC"
         _checks.require(not names, "sampler", ", ".join(names), fix)
-        fix = "give a noise with a log_density, such as UniformNoise"
-        ok = hasattr(self.noise, "log_density")
-        _checks.require(ok, "noise", type(self.noise).__name__, fix)
         if self.num_negatives is not None:
             _checks.at_least("num_negatives", self.num_negatives, 1)
         if self.adaptation is not None:

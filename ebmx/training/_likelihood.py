@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Number, Scalar
 from ._examples import Batch, as_examples, energies, mean
 from ._noise import AbstractNoise
 
 
+@guarded
 def noise_contrastive_loss(
     energy: EnergyFn, positives: Batch, negatives: Batch, *, noise: AbstractNoise
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -32,8 +34,6 @@ def noise_contrastive_loss(
 
     `ValueError` if the noise has no log density, or its samples are no multiple of the data.
     """
-    fix = "give a noise with a log_density, such as UniformNoise"
-    _checks.require(hasattr(noise, "log_density"), "noise", type(noise).__name__, fix)
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     ratio = _ratio(len(real.x), len(fake.x), "NoiseSamples(noise, ratio)")
     log_ratio = jnp.log(float(ratio))
@@ -48,6 +48,7 @@ def noise_contrastive_loss(
     return loss, {"accuracy": right.astype(loss.dtype)}
 
 
+@guarded
 def energy_discrepancy(
     energy: EnergyFn, positives: Batch, negatives: Batch, *, stabilise: Number = 1.0
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -76,6 +77,7 @@ def energy_discrepancy(
     return mean(values, real) - jnp.log(float(num)), {}
 
 
+@guarded
 def minimum_probability_flow(
     energy: EnergyFn, positives: Batch, negatives: Batch
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -95,6 +97,7 @@ def minimum_probability_flow(
     return mean(jnp.mean(jnp.exp(0.5 * gap), axis=0), real), {}
 
 
+@guarded
 def negative_log_likelihood(
     energy: EnergyFn, positives: Batch, negatives: Batch
 ) -> tuple[Scalar, dict[str, Scalar]]:

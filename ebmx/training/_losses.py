@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks, _mesh
+from .._arguments import guarded
 from .._types import EnergyFn, Number, Scalar, Vector
 from ._examples import Batch, Examples, as_examples, energies, mean
 
 Loss = Callable[..., tuple[Scalar, dict[str, Scalar]]]
 
 
+@guarded
 def contrastive_loss(
     energy: EnergyFn, positives: Batch, negatives: Batch, *, alpha: Number = 0.0
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -39,6 +41,7 @@ def contrastive_loss(
     The loss, and the means and standard deviations of both energies, in nats.
     """
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
+    _checks.non_negative("alpha", alpha)
     shapes = real.x.shape[1:], fake.x.shape[1:]
     fix = f"the positives are of shape {shapes[0]}"
     _checks.require(shapes[0] == shapes[1], "negatives.shape", shapes[1], fix)
@@ -71,6 +74,7 @@ def _spread(values: Vector, examples: Examples) -> Scalar:
     return jnp.sqrt(mean((values - mean(values, examples)) ** 2, examples))
 
 
+@guarded
 def cross_entropy(
     energy: EnergyFn, positives: Batch, negatives: Batch
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -122,6 +126,7 @@ class WeightedSum(eqx.Module):
         return total, metrics
 
 
+@guarded
 def weighted_sum(*terms: tuple[float, Loss]) -> WeightedSum:
     """The loss `Σ wᵢ lossᵢ`, with the metrics of all, and `loss_0`, `loss_1`, … for the parts.
 

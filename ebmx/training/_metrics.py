@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from .. import _checks
+from .._arguments import guarded
 from .._types import Scalar, XBatch
 from ._negatives import NegativesInfo
 
@@ -22,8 +24,10 @@ def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
     } | {name: value for name, value in sometimes.items() if value is not None}
 
 
+@guarded
 def distinct_share(x: XBatch) -> Scalar:
     """The share of different examples in a batch; 1 if no two are the same, bit for bit."""
+    x = _checks.batch(x, "x")
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
     place = _mix(jnp.arange(bits.shape[1], dtype=jnp.uint32))
     ordered = jnp.sort(jnp.sum(_mix(bits ^ place[None]), axis=1, dtype=jnp.uint32))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
 
 
@@ -23,6 +24,7 @@ class AbstractNoise(eqx.Module):
         """The log density of one example, in nats."""
 
 
+@guarded
 class UniformNoise(AbstractNoise):
     """Each coordinate uniform on `[low, high)`."""
 
@@ -42,6 +44,7 @@ class UniformNoise(AbstractNoise):
         return jnp.where(inside, -x.size * jnp.log(self.high - self.low), -jnp.inf)
 
 
+@guarded
 class GaussianNoise(AbstractNoise):
     """Each coordinate normal with this mean and standard deviation."""
 
@@ -49,6 +52,7 @@ class GaussianNoise(AbstractNoise):
     scale: Number = eqx.field(converter=jnp.asarray, default=1.0)
 
     def __check_init__(self):
+        _checks.finite_value("mean", self.mean)
         _checks.positive("scale", self.scale)
 
     def sample(self, shape: tuple[int, ...], *, key: Key) -> X:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, Vector, XBatch
 from ..energies import AbstractConditionalEnergy
 from ..samplers import AbstractLangevin, AbstractSampler
@@ -28,6 +29,7 @@ from ._noise import AbstractNoise, UniformNoise
 from ._storage import AbstractStorage, FullPrecision, UInt8
 
 
+@guarded
 class PCD(AbstractNegatives[ReplayBuffer]):
     """Persistent contrastive divergence: chains that go on where they last stopped.
 

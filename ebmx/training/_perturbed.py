@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number
 from ._examples import Batch, Examples, as_examples, like
 from ._negatives import AbstractNegatives, draw_noise
@@ -32,6 +33,7 @@ class NoNegatives(AbstractStateless):
         return x, state, None
 
 
+@guarded
 class Perturbed(AbstractStateless):
     """Data with Gaussian noise, `x̃ = x + σ ξ`, for denoising score matching.
 
@@ -83,6 +85,7 @@ class Directions(AbstractStateless):
         return like(batch, jax.random.rademacher(key, batch.x.shape, batch.x.dtype)), state, None
 
 
+@guarded
 class NoiseSamples(AbstractStateless):
     """Samples of a noise distribution, for noise-contrastive estimation.
 
@@ -109,6 +112,7 @@ class NoiseSamples(AbstractStateless):
         return like(batch, noise), state, None
 
 
+@guarded
 class PerturbedTwice(AbstractStateless):
     """`num` negatives `x + √t ξ + √t ξ'` for each datum, with one `ξ` each: for energy discrepancy.
 
@@ -139,6 +143,7 @@ class PerturbedTwice(AbstractStateless):
         return like(batch, (once[None] + twice).reshape(-1, *x.shape[1:])), state, None
 
 
+@guarded
 class Neighbours(AbstractStateless):
     """`num` neighbours `x + σ ξ` of each datum, for minimum probability flow.
 
@@ -167,6 +172,7 @@ class Neighbours(AbstractStateless):
         return like(batch, neighbours.reshape(-1, *x.shape[1:])), state, None
 
 
+@guarded
 class Grid(AbstractStateless):
     """The points of a grid over a box of one or two dimensions, for maximum likelihood.
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar, X
 from ..energies import AbstractConditionalEnergy
 from ..samplers import AbstractSampler
@@ -34,6 +35,7 @@ class Recovered(AbstractConditionalEnergy):
         return self.energy(x) + jnp.sum((y - x) ** 2) / (2 * self.sigma**2)
 
 
+@guarded
 class Recovery(AbstractNegatives[None]):
     """Negatives of diffusion recovery likelihood, for the contrastive loss.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
+from .._arguments import guarded
 from .._types import EnergyFn
 from ..energies import freeze
 from ._checkpoint_files import read_parts, read_state, steps_in
@@ -13,6 +14,7 @@ from ._manifest import CheckpointError, Config, DamagedCheckpointError, read_man
 from ._sharding import shapes
 
 
+@guarded
 def restore(
     folder: str | Path,
     like: Any,
@@ -44,6 +46,7 @@ def restore(
     return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
 
 
+@guarded
 def restore_energy(
     folder: str | Path,
     like: Any,
@@ -75,6 +78,7 @@ def restore_energy(
     return freeze(found[name], found.get("norm_state"))
 
 
+@guarded
 def checkpoint_config(folder: str | Path, *, step: int | None = None) -> Config:
     """The config beside a checkpoint, the last one if `step` is not given.
 

@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Number, Scalar
 from ..energies import for_each
 from ._examples import Batch, as_examples, condition, mean
 
 
+@guarded
 def score_matching(
     energy: EnergyFn, positives: Batch, negatives: Batch
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -30,6 +32,7 @@ def score_matching(
     return mean(for_each(one, condition(energy, batch.y), batch.x), batch), {}
 
 
+@guarded
 def sliced_score_matching(
     energy: EnergyFn, positives: Batch, negatives: Batch
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -52,6 +55,7 @@ def sliced_score_matching(
     return mean(for_each(one, condition(energy, batch.y), batch.x, directions), batch), {}
 
 
+@guarded
 def denoising_score_matching(
     energy: EnergyFn, positives: Batch, negatives: Batch, *, sigma: Number | None = None
 ) -> tuple[Scalar, dict[str, Scalar]]:

@@ -9,9 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks, _mesh
+from .._arguments import guarded
 from ._buffer import ReplayBuffer
 
 
+@guarded
 def shard(state: Any, mesh: Mesh) -> Any:
     """A copy of a state on a mesh: persistent chains in equal parts, all else on each device.
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key, Number
 
 
@@ -75,6 +76,7 @@ class BFloat16(AbstractStorage):
         return code.astype(jnp.result_type(float))
 
 
+@guarded
 class UInt8(AbstractStorage):
     """Positions in 256 levels over a range, with uniform noise within a level when they are read.
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import EnergyFn, Key, Number
 from ..energies import AbstractConditionalEnergy
 from ..samplers import ReplicaExchange, run_replicas
@@ -21,6 +22,7 @@ from ._negatives import (
 from ._noise import AbstractNoise, UniformNoise
 
 
+@guarded
 class TemperedPCD(AbstractNegatives[ReplayBuffer]):
     """Persistent contrastive divergence with replica exchange.
 

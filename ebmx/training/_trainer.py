@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Count, Key, Number, Scalar
 from ..energies import advance, freeze, shape_of
 from ._examples import Batch, as_examples, like
@@ -33,6 +34,7 @@ class TrainState(eqx.Module):
     skipped: Count
 
 
+@guarded
 class Trainer(eqx.Module):
     """How to train: an optimiser, a source of negatives and a loss.
 

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import _checks
+from .._arguments import guarded
 
 
 class DivergedError(RuntimeError):
     """A training has left the region from which it comes back by itself."""
 
 
+@guarded
 @dataclasses.dataclass
 class Watchdog:
     """A callback for `fit` that raises a `DivergedError` when a metric says that training is lost.
@@ -43,6 +45,7 @@ class Watchdog:
     def __post_init__(self):
         for name in ("max_energy", "max_gap", "max_saturated", "max_chain_grad_norm"):
             _checks.positive(name, getattr(self, name))
+        _checks.non_negative("min_chain_grad_norm", self.min_chain_grad_norm)
         _checks.probability("min_distinct", self.min_distinct)
         _checks.at_least("patience", self.patience, 1)
 
