@@ -11,7 +11,6 @@ from jaxtyping import ArrayLike
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
-from .._random import fuse
 from .._types import EnergyFn, Key, XBatch
 from ..energies import AbstractExactEnergy
 from ..samplers import AbstractSampler
@@ -159,7 +158,7 @@ def _forward(
     key: Key,
 ) -> tuple[XBatch, jax.Array, jax.Array]:
     """Examples, log weights `(chains,)`, acceptances `(temperatures,)`."""
-    start_key, leave_key, key = jax.random.split(fuse(key), 3)
+    start_key, leave_key, key = jax.random.split(key, 3)
     x = starts(path, num_chains, start_key)
 
     def step(carry, values):
@@ -188,7 +187,7 @@ def _backward(
     key: Key,
 ) -> tuple[XBatch, jax.Array, jax.Array]:
     """As `_forward`, step by step the other way round."""
-    enter_key, leave_key, key = jax.random.split(fuse(key), 3)
+    enter_key, leave_key, key = jax.random.split(key, 3)
     num_chains = x.shape[0]
     enter_keys, leave_keys = (jax.random.split(k, num_chains) for k in (enter_key, leave_key))
     x = jax.vmap(lambda x, k: path.enter(x, key=k))(x, enter_keys)

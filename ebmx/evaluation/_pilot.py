@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import checked
-from .._random import fuse
 from .._types import Key, XBatch
 from ..samplers import HMC, NUTS, AbstractSampler, run
 from ._paths import AbstractPath
@@ -132,7 +131,7 @@ def _walk(
     key: Key,
 ) -> tuple[Tuning, jax.Array]:
     """The tunings at all temperatures, `(temperatures + 1, ...)`, and the distances between."""
-    start_key, key = jax.random.split(fuse(key))
+    start_key, key = jax.random.split(key)
     x = starts(path, num_chains, start_key)
 
     def step(carry, values):

@@ -10,7 +10,6 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
-from .._random import fuse
 from .._types import EnergyFn, Key, XBatch
 from ..energies import AbstractExactEnergy
 from ..samplers import AbstractSampler
@@ -113,7 +112,7 @@ def _islands(
     num_steps: int,
     key: Key,
 ) -> tuple[Island, XBatch]:
-    leave_key, key = jax.random.split(fuse(key))
+    leave_key, key = jax.random.split(key)
 
     def island(key: Key) -> Island:
         start_key, search_key, key = jax.random.split(key, 3)
