@@ -5,7 +5,11 @@ whose chains keep their labels, and a classifier trained as an energy (JEM). Rep
 a classifier trained on the real digits agrees with the label asked for, the Fréchet ratio of the
 samples, and for JEM its accuracy and calibration on the test digits. Then composition: chains under
 the sum of two conditional energies, and under one class but not another.
+
+`--data mnist-5k` trains the hybrid alone, on larger images and with a larger network.
 """
+
+import time
 
 import equinox as eqx
 import jax
@@ -16,7 +20,7 @@ from _common import arguments, write
 
 import ebmx
 from ebmx.config import frechet_judge
-from ebmx.energies import JEM, Conditional, ConvNetwork, freeze
+from ebmx.energies import JEM, Conditional, ConvNetwork, Marginal, freeze
 from ebmx.samplers import Langevin
 from ebmx.training import (
     PCD,
@@ -30,6 +34,7 @@ from ebmx.training import (
 )
 
 LABELS = 10
+CONTRASTIVE = eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))
 CHAINS = Langevin(2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
 
 
@@ -38,7 +43,8 @@ def train(model, loss, num_labels, digits, num_steps, seed):
     model_key, chain_key, data_key, fit_key = jax.random.split(jax.random.key(seed), 4)
     schedule = optax.cosine_decay_schedule(4e-3, num_steps)
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b1=0.0))
-    negatives = PCD(CHAINS, 30, 4096, 0.05, num_labels=num_labels)
+    shares = None if num_labels is None else np.bincount(digits.train_labels, minlength=num_labels)
+    negatives = PCD(CHAINS, 30, 4096, 0.05, num_labels=num_labels, label_shares=shares)
     trainer = Trainer(optim, negatives, loss, ema_decay=0.99, data_noise=0.03)
     batches = ebmx.data.batches(digits.train, 128, labels=digits.train_labels, key=data_key)
     state = trainer.init(model(model_key), key=chain_key)
@@ -69,56 +75,74 @@ def composed(energy, classify, key, num: int = 256):
         return float(np.isin(classify(x).argmax(1), wanted).mean())
 
     three, eight, one = (energy.at(k) for k in (3, 8, 1))
+    anything = Marginal(energy)
     return {
         "3 and 8, says 3 or 8": share(three + eight, (3, 8)),
         "1, says 1": share(one, (1,)),
-        "8 but not 3, says 8": share(eight - 0.5 * three, (8,)),
+        "any, says 3": share(anything, (3,)),
+        "any but 3, says 3": share(anything - 0.25 * three, (3,)),
+        "8 but not 3, says 8": share(eight - 0.25 * three, (8,)),
+    }
+
+
+def conditional_digits(digits, classify, judge, num_steps, seed):
+    """The figures of a conditional energy, and of what can be composed of it."""
+
+    def model(key):
+        network_key, head_key = jax.random.split(key)
+        network = ConvNetwork(digits.shape, 64, (64, 64), hidden_dims=(64,), key=network_key)
+        return Conditional(network, num_labels=LABELS, key=head_key)
+
+    state = train(model, CONTRASTIVE, LABELS, digits, num_steps, seed)
+    buffer, key = state.negatives_state, jax.random.key(seed)
+    x, index = buffer.draw(buffer.capacity, key=key)
+    asked = np.asarray(buffer.labels[index])
+    own = {
+        "classifier_agrees": float((np.asarray(classify(x)).argmax(1) == asked).mean()),
+        "frechet_ratio": judge(np.asarray(x)),
+    }
+    return own, composed(freeze(state.energy), classify, key)
+
+
+def hybrid(data, widths, judge, num_steps, seed):
+    """The figures of a classifier trained as an energy."""
+
+    def model(key):
+        return JEM(ConvNetwork(data.shape, LABELS, widths, hidden_dims=(64,), key=key))
+
+    loss = weighted_sum((1.0, CONTRASTIVE), (1.0, cross_entropy))
+    begin = time.perf_counter()
+    state = train(model, loss, None, data, num_steps, seed)
+    seconds = time.perf_counter() - begin
+    logits = jax.jit(jax.vmap(state.ema.logits))(data.test)
+    probabilities = np.asarray(jax.nn.softmax(logits))
+    x, _ = state.negatives_state.draw(4096, key=jax.random.key(seed))
+    return {
+        "accuracy": float((probabilities.argmax(1) == data.test_labels).mean()),
+        "calibration_error": calibration_error(probabilities, data.test_labels),
+        "frechet_ratio": judge(np.asarray(x)),
+        "seconds": seconds,
     }
 
 
 def main() -> None:
     parser = arguments(__doc__)
+    parser.add_argument("--data", choices=("digits", "mnist-5k"), default="digits")
     parser.add_argument("--updates", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    digits = ebmx.data.load("digits")
-    assert digits.train_labels is not None
-    assert digits.test_labels is not None
-    judge = frechet_judge(digits)
+    data = ebmx.data.load(options.data)
+    assert data.train_labels is not None
+    judge = frechet_judge(data)
     assert judge is not None
-    classifier = train_classifier(digits.train, digits.train_labels, key=jax.random.key(9))
-    classify = jax.jit(jax.vmap(classifier))
-    contrastive = eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))
-    shape = digits.shape
-
-    def network(size, key):
-        return ConvNetwork(shape, size, (64, 64), hidden_dims=(64,), key=key)
-
-    def conditional(key):
-        network_key, head_key = jax.random.split(key)
-        return Conditional(network(64, network_key), num_labels=LABELS, key=head_key)
-
-    state = train(conditional, contrastive, LABELS, digits, options.updates, options.seed)
-    buffer, key = state.negatives_state, jax.random.key(options.seed)
-    x, index = buffer.draw(buffer.capacity, key=key)
-    asked = np.asarray(buffer.labels[index])
-    figures = {
-        "conditional": {
-            "classifier_agrees": float((np.asarray(classify(x)).argmax(1) == asked).mean()),
-            "frechet_ratio": judge(np.asarray(x)),
-        },
-        "composition": composed(freeze(state.energy), classify, key),
-    }
-    loss = weighted_sum((1.0, contrastive), (1.0, cross_entropy))
-    state = train(lambda k: JEM(network(LABELS, k)), loss, None, digits, options.updates, 0)
-    logits = jax.jit(jax.vmap(state.ema.logits))(digits.test)
-    probabilities = np.asarray(jax.nn.softmax(logits))
-    x, _ = state.negatives_state.draw(4096, key=key)
-    figures["JEM"] = {
-        "accuracy": float((probabilities.argmax(1) == digits.test_labels).mean()),
-        "calibration_error": calibration_error(probabilities, digits.test_labels),
-        "frechet_ratio": judge(np.asarray(x)),
-    }
+    figures = {}
+    if options.data == "digits":
+        classifier = train_classifier(data.train, data.train_labels, key=jax.random.key(9))
+        classify = jax.jit(jax.vmap(classifier))
+        own, parts = conditional_digits(data, classify, judge, options.updates, options.seed)
+        figures |= {"conditional": own, "composition": parts}
+    widths = (64, 64) if options.data == "digits" else (32, 64, 64)
+    figures["JEM"] = hybrid(data, widths, judge, options.updates, options.seed)
     for name, row in figures.items():
         print(f"{name:14s}" + "".join(f"{key:>24s} {value:.3f}" for key, value in row.items()))
     write(options.json, figures)

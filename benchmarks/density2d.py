@@ -23,7 +23,7 @@ from _common import arguments, write
 import ebmx
 from ebmx.data import density
 from ebmx.energies import AbstractEnergy, Box, GaussianMixture, MLPNetwork, Uniform
-from ebmx.samplers import MALA, Cycle, Independence, Langevin
+from ebmx.samplers import MALA, Cycle, Independence, Langevin, ReplicaExchange
 from ebmx.training import (
     PCD,
     Directions,
@@ -35,6 +35,7 @@ from ebmx.training import (
     Perturbed,
     PerturbedTwice,
     Populations,
+    TemperedPCD,
     Trainer,
     UniformNoise,
     contrastive_loss,
@@ -54,7 +55,7 @@ LOG_CELL = 2 * np.log(2 * LIMIT / POINTS)
 
 
 class FourierEnergy(AbstractEnergy):
-    """A perceptron on a point and on random waves of it."""
+    """A perceptron on a point and on random waves of it, long ones and short ones."""
 
     shape: tuple[int, ...] = eqx.field(static=True)
     frequencies: jax.Array
@@ -63,8 +64,9 @@ class FourierEnergy(AbstractEnergy):
     def __init__(self, *, key: jax.Array):
         wave_key, network_key = jax.random.split(key)
         self.shape = (2,)
-        self.frequencies = 0.8 * jax.random.normal(wave_key, (2, 32))
-        network = MLPNetwork((66,), 1, (128, 128, 128), key=network_key)
+        scales = jnp.geomspace(0.4, 8.0, 64)
+        self.frequencies = scales[None] * jax.random.normal(wave_key, (2, 64))
+        network = MLPNetwork((130,), 1, (128, 128, 128), key=network_key)
         # nearly flat at first, so that chains which start uniform have nearly equal weights
         last = lambda n: n.layers[-1].weight  # noqa: E731
         self.network = eqx.tree_at(last, network, 0.1 * last(network))
@@ -97,18 +99,23 @@ def objectives() -> dict[str, tuple[Any, Any, bool, float]]:
     noise = UniformNoise(-LIMIT, LIMIT)
     everywhere = Independence(Uniform(*CORNERS))
     mixing = Cycle((MALA(0.02), everywhere))
+    ladder = ReplicaExchange(MALA(0.02), 4.0 ** jnp.arange(4), scale_step=True)
     nce = eqx.Partial(noise_contrastive_loss, noise=noise)
     dsm = eqx.Partial(denoising_score_matching, sigma=jnp.asarray(0.05))
     langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
     return {
         "likelihood by quadrature": (Grid(*CORNERS, 100), negative_log_likelihood, False, 1.0),
         "Jarzynski, MALA": (
-            Jarzynski(MALA(0.02), 10, 2048, 1024, noise), contrastive_loss, True, 1.0
+            Jarzynski(MALA(0.02), 4, 1024, 512, noise), contrastive_loss, True, 1.0
         ),
         "Jarzynski, MALA and jumps": (
-            Jarzynski(mixing, 6, 2048, 1024, noise), contrastive_loss, True, 1.0
+            Jarzynski(mixing, 2, 1024, 512, noise), contrastive_loss, True, 1.0
         ),
-        "PCD, MALA and jumps": (PCD(mixing, 6, 4096, 0.0, noise), contrastive_loss, True, 2.0),
+        "PCD, MALA and jumps": (PCD(mixing, 6, 4096, 0.0, noise), contrastive_loss, True, 1.0),
+        "PCD, tempered": (
+            TemperedPCD(ladder, 4, 2048, 0.05, noise), contrastive_loss, True, 1.0
+        ),
+        "PCD, MALA": (PCD(MALA(0.02), 12, 4096, 0.05, noise), contrastive_loss, True, 1.0),
         "PCD, Langevin": (PCD(langevin, 20, 4096, 0.05, noise), contrastive_loss, False, 1.0),
         "noise-contrastive": (NoiseSamples(noise, 4), nce, False, 3.0),
         "energy discrepancy": (PerturbedTwice(0.25, 16), energy_discrepancy, False, 1.0),
