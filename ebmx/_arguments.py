@@ -19,6 +19,22 @@ from . import _checks
 
 Public = TypeVar("Public", bound=Callable)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_PLAIN = (int, float, complex, str, type, tuple, list, dict, jax.Array, np.ndarray, np.generic)
+_SUCH_AS = {
+    "AbstractSampler": "a sampler, such as ebmx.samplers.Langevin(step_size=0.1)",
+    "AbstractNoise": "a noise with a log_density, such as UniformNoise()",
+    "AbstractNegatives": "negatives, such as ebmx.training.PCD(sampler)",
+    "AbstractStorage": "a storage, such as FullPrecision()",
+    "AbstractPreconditioner": "a preconditioner, such as RMSProp()",
+    "AbstractConditionalEnergy": "a conditional energy, such as ebmx.energies.Conditional",
+    "AbstractExactEnergy": "an energy with `log_z` and `sample`, such as a Gaussian",
+    "GradientTransformation": "an optimiser of optax, such as optax.adam(1e-3)",
+    "Mesh": "a mesh of devices, such as jax.make_mesh((4,), ('data',))",
+    "Callable": "a function",
+    "int": "a Python integer",
+    "float": "a number",
+    "str": "text",
+}
 _SEQUENCES = (tuple, list, collections.abc.Sequence)
 
 
@@ -122,7 +138,8 @@ def _is_sequence(value: Any, kinds: tuple) -> bool:
 
 
 def _short(value: Any) -> Any:
-    return value if len(repr(value)) < 80 else type(value).__name__
+    shown = value is None or isinstance(value, _PLAIN)
+    return value if shown and len(repr(value)) < 80 else type(value).__name__
 
 
 def _words(kind: Any) -> str:
@@ -147,10 +164,4 @@ def _word(kind: Any) -> str:
         key = getattr(kind, "dtype", None) in (jaxtyping.Key, jaxtyping.UInt32)
         return "a key, such as jax.random.key(0)" if key else "an array of numbers"
     name = getattr(kind, "__name__", str(kind))
-    words = {
-        "int": "a Python integer",
-        "float": "a number",
-        "str": "text",
-        "Callable": "a function",
-    }
-    return words.get(name, f"{'an' if name[0] in 'AEIOU' else 'a'} {name}")
+    return _SUCH_AS.get(name, f"{'an' if name[0] in 'AEIOU' else 'a'} {name}")

@@ -76,7 +76,7 @@ def _spread(values: Vector, examples: Examples) -> Scalar:
 
 @guarded
 def cross_entropy(
-    energy: EnergyFn, positives: Batch, negatives: Batch
+    energy: EnergyFn, positives: Batch, negatives: Batch | None
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """The mean of `−log p(y | x)` over labelled data, for a `JEM` energy.
 

@@ -52,10 +52,10 @@ class Perturbed(AbstractStateless):
     sigma: jax.Array = eqx.field(converter=jnp.asarray)
 
     def __check_init__(self):
-        _checks.positive("sigma", self.sigma)
         fix = "give a number, or a vector of them"
         ok = self.sigma.ndim < 2 and self.sigma.size > 0
         _checks.require(ok, "sigma.shape", self.sigma.shape, fix)
+        _checks.positive("sigma", self.sigma)
 
     def step(
         self, energy: EnergyFn, x: Batch, state: None, *, key: Key

@@ -12,7 +12,7 @@ from ._examples import Batch, as_examples, condition, mean
 
 @guarded
 def score_matching(
-    energy: EnergyFn, positives: Batch, negatives: Batch
+    energy: EnergyFn, positives: Batch, negatives: Batch | None
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean (½ |∇E(x)|² − tr ∇²E(x))`: exact score matching, at `d` Hessian products a datum.
 

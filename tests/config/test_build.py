@@ -263,7 +263,7 @@ def test_the_learning_rate_decays_to_nothing():
         ("data.name", "no-such-data", "name='no-such-data'"),
         ("data.test_share", 1.5, "test_share"),
         ("data.batch_size", 10**6, "batch_size"),
-        ("data.noise", -1.0, "data_noise"),
+        ("data.noise", -1.0, r"data\.noise"),
         ("energy.widths", (0,), "widths"),
         ("energy.kernel_sizes", (3,), "kernel_sizes"),
         ("energy.activation", "sillu", "activation"),

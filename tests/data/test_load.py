@@ -183,7 +183,7 @@ def test_npz_files_that_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"examples\.shape="):
         load(path)
     np.savez(path, images=np.full((4, 2), np.nan))
-    with pytest.raises(ValueError, match=r"train=.*non-finite"):
+    with pytest.raises(ValueError, match=r"x=.*non-finite"):
         load(path)
 
 
