@@ -11,7 +11,7 @@ from helpers import points
 
 from ebmx.data import batches
 from ebmx.energies import Gaussian
-from ebmx.samplers import Langevin
+from ebmx.samplers import MALA, Langevin
 from ebmx.training import (
     PCD,
     BFloat16,
@@ -43,12 +43,12 @@ CASES = {
     "weighted": (
         Gaussian(jnp.zeros(2)),
         Jarzynski(
-            BOUNDED,
+            MALA(0.1),
             2,
             12,
             num_held_out=6,
             noise=GaussianNoise(),
-            resample_below=0.9999,
+            resample_below=0.99,
             adaptation=TUNED,
         ),
         contrastive_loss,
