@@ -62,7 +62,7 @@ def guarded(public: Public) -> Public:
 
     if isinstance(public, type):
         public.__init__ = wrapper
-        return public
+        return cast(Public, public)
     return cast(Public, wrapper)
 
 

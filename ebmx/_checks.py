@@ -54,7 +54,7 @@ def probability(name: str, value: Any) -> None:
         require(bool(0 <= np.asarray(value) <= 1), name, value, "give a probability, in [0, 1]")
 
 
-def at_least(name: str, value: int, lowest: int) -> None:
+def at_least(name: str, value: Any, lowest: int) -> None:
     """Check a static size. Python integers only: an array here would retrace at each value."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= lowest
     require(ok, name, value, f"give a Python integer of at least {lowest}")

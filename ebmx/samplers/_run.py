@@ -61,7 +61,7 @@ def run(
     the energy does not return one floating-point number.
     """
     x = _checks.batch(x, "x", shape_of(energy))
-    if not isinstance(num_steps, jax.core.Tracer):
+    if _checks.is_concrete(num_steps):
         _checks.at_least("num_steps", num_steps, 1)
     return _run(energy, sampler, x, num_steps, key)
 
