@@ -57,7 +57,7 @@ def probability(name: str, value: Any) -> None:
 def at_least(name: str, value: Any, lowest: int) -> None:
     """Check a static size. Python integers only: an array here would retrace at each value."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= lowest
-    require(ok, name, value, f"give a Python integer of at least {lowest}")
+    require(bool(ok), name, value, f"give a Python integer of at least {lowest}")
 
 
 def dimensions(name: str, shape: Sequence[int]) -> tuple[int, ...]:
