@@ -29,3 +29,10 @@ def getkey():
     """A function that returns a fresh key at each call, the same ones in each run."""
     root, counter = jax.random.key(2006), itertools.count()
     return lambda: jax.random.fold_in(root, next(counter))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_code():
+    """A process may map some 65,000 pieces of memory, and all compiled code of all tests is more."""
+    yield
+    jax.clear_caches()

@@ -82,8 +82,12 @@ class ReplicaExchange(AbstractSampler[Ladder]):
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Ladder:
         """All replicas at `x`."""
+        # one position for all, so that an energy and a gradient of it are one, too
         rungs = self.temperatures.shape[0]
-        return self.init_replicas(energy, jnp.broadcast_to(x, (rungs, *x.shape)), key=key)
+        keys = jax.random.split(key, rungs)
+        init = jax.vmap(lambda t, k: self._at(t).init(_tempered(energy, t), x, key=k))
+        upper = jnp.broadcast_to(x, (rungs - 1, *x.shape))
+        return self._ladder(upper, init(self.temperatures, keys))
 
     def init_replicas(
         self, energy: EnergyFn, replicas: Float[Array, "rungs *shape"], *, key: Key
@@ -94,9 +98,13 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         _checks.require(len(replicas) == rungs, "replicas.shape", replicas.shape, fix)
         keys = jax.random.split(key, rungs)
         init = jax.vmap(lambda t, x, k: self._at(t).init(_tempered(energy, t), x, key=k))
+        return self._ladder(replicas[1:], init(self.temperatures, replicas, keys))
+
+    def _ladder(self, upper: Any, states: Any) -> Ladder:
+        rungs = self.temperatures.shape[0]
         return Ladder(
-            upper=replicas[1:],
-            states=init(self.temperatures, replicas, keys),
+            upper=upper,
+            states=states,
             step=jnp.zeros((), jnp.int32),
             accepted=jnp.zeros(rungs - 1, self.temperatures.dtype),
             attempted=jnp.zeros(rungs - 1, jnp.int32),

@@ -107,7 +107,7 @@ def test_each_chain_is_tuned_to_its_own_condition(getkey):
 
 def test_chains_take_their_own_steps(getkey):
     sizes = jnp.array([1e-6, 0.5])
-    each = PerChain(MALA(sizes))
+    each = PerChain(jax.vmap(MALA)(sizes))
     x, _ = run(ENERGY, each, X[:2], num_steps=5, key=getkey())
     moved = np.abs(np.asarray(x - X[:2])).max(1)
     assert moved[0] < 0.05
@@ -117,7 +117,7 @@ def test_chains_take_their_own_steps(getkey):
 
 
 def test_samplers_of_other_chains_are_told(getkey):
-    each = PerChain(MALA(jnp.full(3, 0.1)))
+    each = PerChain(jax.vmap(MALA)(jnp.full(3, 0.1)))
     with pytest.raises(ValueError, match=r"x\.shape=\(64, 4\).*one for each of \[3\]"):
         run(ENERGY, each, X, num_steps=1, key=getkey())
     with pytest.raises(ValueError, match="sampler=PerChain: it holds one sampler for each"):
