@@ -33,6 +33,6 @@ def getkey():
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_code():
-    """A process may map some 65,000 pieces of memory, and all compiled code of all tests is more."""
+    """A process may map some 65,000 pieces of memory; the code of all tests is more than that."""
     yield
     jax.clear_caches()
