@@ -1,8 +1,8 @@
 """Does a long training grow? 20,000 updates of a small model, and the memory of the process.
 
 The memory is that in use (the resident set, after the garbage of Python is collected), looked at
-after each twentieth of the updates; the first quarter is warm-up. An update that is compiled anew
-would be seen too: the number of programs in the cache of the compiled update is counted.
+after each twentieth of the updates; the first quarter is warm-up. Compilations by XLA are counted,
+so an update that is compiled anew would be seen too.
 """
 
 import gc
