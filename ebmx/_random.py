@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.random import define_prng_impl
 
+from . import _checks
 from ._types import Keys
 
 _ROTATIONS = (13, 15, 26, 6), (17, 29, 16, 24)
@@ -50,7 +51,8 @@ def _counted(key: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Arr
     """Two random words for each element of an array of this shape."""
     size = math.prod(shape)
     if size >= 2**32:
-        raise NotImplementedError(f"{size} random numbers from one key: split it")
+        fix = "a key has at most 2³² - 1 numbers here: split it"
+        _checks.invalid("shape", shape, fix)
     low = jax.lax.iota(jnp.uint32, size).reshape(shape)
     return _threefry(key, jnp.zeros_like(low), low)
 

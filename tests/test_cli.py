@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-import ebmx.config._run
+import ebmx.config._judge
 import ebmx.training
 from ebmx.__main__ import main
 from ebmx.config import RECIPES, Evaluation, RunConfig, read_config, recipe
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
         lines = []
         # the judge is not what is tested here
         quick = functools.partial(ebmx.training.train_classifier, num_steps=20)
-        patch.setattr(ebmx.config._run, "train_classifier", quick)
+        patch.setattr(ebmx.config._judge, "train_classifier", quick)
         patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(words)))
         assert call("train", "digits", "--seed", "5", "--out", folder, *TINY) == 0
     return folder, lines

@@ -16,6 +16,7 @@ from ._describe import check_config as check_config
 from ._describe import show_config as show_config
 from ._evaluate import Evaluation as Evaluation
 from ._evaluate import evaluate_run as evaluate_run
+from ._judge import frechet_judge as frechet_judge
 from ._kinds import forget_unread as forget_unread
 from ._networks import build_energy as build_energy
 from ._recipes import RECIPES as RECIPES
@@ -23,7 +24,6 @@ from ._recipes import Recipe as Recipe
 from ._recipes import default_config as default_config
 from ._recipes import recipe as recipe
 from ._run import Report as Report
-from ._run import frechet_judge as frechet_judge
 from ._run import resume_run as resume_run
 from ._run import sample_run as sample_run
 from ._run import train_run as train_run

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from ..data import Dataset, load
+from ..evaluation import frechet_distance
 from ..training import train_classifier
 from ._build import build_noise
 from ._config import SamplerConfig
@@ -48,6 +50,21 @@ def judge_of(dataset: Dataset, *, seed: int = 0) -> Judge:
         right = np.mean(classes(dataset.test) == dataset.test_labels)
         words = f"{words} and tells {100 * right:.1f} % of the test images right"
     return Judge(words, lambda x: in_chunks(features, x), classes)
+
+
+@guarded
+def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
+    """A function from samples to their Fréchet ratio; `None` if the data has no labels.
+
+    The distance of the samples to the test images, over that of the training images, in the
+    features of a classifier trained on the training images.
+    """
+    judge = judge_of(dataset, seed=seed)
+    if judge.classes is None:
+        return None
+    test = judge.features(dataset.test)
+    unit = frechet_distance(judge.features(dataset.train), test)
+    return lambda samples: frechet_distance(judge.features(samples), test) / unit
 
 
 def in_chunks(function: Callable[[jax.Array], Any], x: Any) -> np.ndarray:

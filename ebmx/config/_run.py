@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key
 from ..data import Dataset, load
-from ..evaluation import frechet_distance
 from ..training import (
     AbstractProgress,
     Checkpoints,
@@ -25,13 +23,13 @@ from ..training import (
     checkpoint_config,
     fit,
     restore,
-    train_classifier,
 )
 from ..training._interrupt import Interrupt
 from ._build import build_trainer
 from ._config import RunConfig
 from ._data import count_labels, training_batches
 from ._draw import draw_samples
+from ._judge import frechet_judge
 from ._log import Log
 from ._networks import build_energy
 from ._pictures import draw_pictures
@@ -201,23 +199,6 @@ def open_run(folder: str | Path) -> tuple[RunConfig, Dataset, TrainState]:
     dataset = load(config.data.name, test_share=config.data.test_share)
     _, like, _ = _start(config, dataset, 1)
     return config, dataset, restore(folder / _CHECKPOINTS, like)
-
-
-@guarded
-def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
-    """A function from samples to their Fréchet ratio; `None` if the data has no labels.
-
-    The distance of the samples to the test images, over that of the training images, in the
-    features of a classifier trained on the training images.
-    """
-    if dataset.train_labels is None or len(dataset.shape) != 3:
-        return None
-    key = jax.random.key(seed)
-    classifier = train_classifier(dataset.train, dataset.train_labels, key=key)
-    features = jax.jit(jax.vmap(classifier.features))
-    test = np.asarray(features(dataset.test))
-    unit = frechet_distance(np.asarray(features(dataset.train)), test)
-    return lambda samples: frechet_distance(np.asarray(features(samples)), test) / unit
 
 
 def _start(config: RunConfig, dataset: Dataset, num_steps: int) -> tuple[Trainer, TrainState, Key]:

@@ -14,7 +14,8 @@ class StepInfo(eqx.Module):
     """What one step of one chain reports. Small, since loops carry and stack it."""
 
     energy: Scalar
-    """The energy where the step took its (last) gradient, in nats."""
+    """The energy where the step took its (last) gradient, in nats; training takes a chain for dead
+    whose energy is not finite."""
     grad_norm: Scalar
     """The norm of the gradient of the energy there."""
     acceptance: Scalar

@@ -66,8 +66,9 @@ class BlackJAX(AbstractSampler[Any]):
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""
         state = state._replace(position=_wide(x))
-        new, info = self.kernel(key, state, _log_density(energy, x.dtype), **self.parameters)
-        return new.position.astype(x.dtype), _drop(new), _summarise(new, info, x)
+        log_density = _log_density(energy, x.dtype)
+        new, info = self.kernel(key, state, log_density, **self.parameters)
+        return new.position.astype(x.dtype), _drop(new), _summarise(new, info, log_density, x)
 
 
 class AbstractKernelSampler(AbstractSampler[Any]):
@@ -274,11 +275,12 @@ def _masses(given: jax.Array | None, x: X) -> jax.Array:
     return given
 
 
-def _summarise(state: Any, info: Any, x: X) -> StepInfo:
-    """What the state and the info of any kernel say; NaN for what they do not know."""
-    unknown = jnp.full((), jnp.nan)
-    energy = -getattr(state, "logdensity", unknown)
-    gradient = getattr(state, "logdensity_grad", unknown)
+def _summarise(state: Any, info: Any, log_density: Callable, x: X) -> StepInfo:
+    """What the state and the info of any kernel say, with NaN for a gradient they do not know."""
+    # never NaN for an energy: chains of an energy that is not finite count as dead
+    known = hasattr(state, "logdensity")
+    energy = -(state.logdensity if known else log_density(state.position))
+    gradient = getattr(state, "logdensity_grad", jnp.full((), jnp.nan))
     return StepInfo(
         energy=energy.astype(x.dtype),
         grad_norm=jnp.sqrt(jnp.sum(gradient**2)).astype(x.dtype),

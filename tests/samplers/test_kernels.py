@@ -1,5 +1,7 @@
 """BlackJAX's kernels: exact densities, and states that live in a run."""
 
+from typing import NamedTuple
+
 import blackjax
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from helpers import assert_covariance, assert_mean
 
 from ebmx.energies import Banana, DoubleWell, Gaussian
 from ebmx.samplers import HMC, MALA, MCLMC, NUTS, Barker, BlackJAX, Moments, run, sample
+from ebmx.training import PCD
 
 COVARIANCE = np.array([[0.8, 0.3], [0.3, 1.5]])
 MEAN = np.array([1.0, -0.5])
@@ -185,6 +188,35 @@ def test_a_new_number_does_not_retrace(getkey):
 
 
 KERNEL = blackjax.mala.build_kernel()
+
+
+class Place(NamedTuple):
+    """A state that knows no log density."""
+
+    position: jax.Array
+
+
+def wander(rng_key, state, logdensity_fn, *, scale):
+    return Place(state.position + scale * jax.random.normal(rng_key, state.position.shape)), None
+
+
+WANDER = BlackJAX(lambda position, logdensity_fn: Place(position), wander, scale=0.1)
+
+
+def test_the_energy_is_known_where_a_kernel_does_not_tell(getkey):
+    x, info = run(GAUSSIAN, WANDER, jnp.ones((4, 2)), num_steps=3, key=getkey())
+    np.testing.assert_allclose(info.energy, jax.vmap(GAUSSIAN)(x), rtol=1e-6)
+    assert np.all(np.isnan(info.grad_norm))
+    assert not np.any(info.divergent)
+
+
+def test_persistent_chains_of_such_a_kernel_live(getkey):
+    negatives = PCD(WANDER, 2, 8, 0.0)
+    state = negatives.init((2,), key=getkey())
+    x, after, info = negatives.step(GAUSSIAN, jnp.zeros((8, 2)), state, key=getkey())
+    assert not np.any(info.dead)
+    assert float(np.abs(np.sort(x, 0) - np.sort(state.positions, 0)).max()) < 1
+    np.testing.assert_array_equal(after.ages, 1)
 
 
 @pytest.mark.parametrize(
