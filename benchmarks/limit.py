@@ -7,6 +7,9 @@ normal numbers, both measured in the same process, in turn with the work:
   with the network of the UvA tutorial, and with 3×3 convolutions 16-32-64 of strides 2, 2, 1;
 - a Langevin step of 64 chains of 32×32×3 with a residual network 32-64-128; the same network on
   `eqx.nn.Conv2d`, which is `lax.conv`, stands beside it.
+
+Last come the seconds to trace and compile a whole update, and its memory by XLA's own account over
+that of the buffer and of what the layers of both batches return, before and after activations.
 """
 
 import math
@@ -19,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from _common import arguments, medians, normals, product, write
+from _on_paper import outputs
 
 import ebmx
 from ebmx.energies import ConvNet, Convolution, ResNet
@@ -82,19 +86,38 @@ def flop_of_gradient(energy: Any) -> float:
     return 2 * count(jax.make_jaxpr(energy)(jnp.zeros(energy.shape)).jaxpr)
 
 
-def update_of(energy: Any) -> Callable[[], Any]:
-    """An update of PCD, compiled and donated as `fit` does, that goes on from call to call."""
+def training_of(energy: Any, batch_size: int) -> tuple[Any, tuple, Any]:
+    """An update of PCD, to be compiled and donated as `fit` does, and what it takes."""
     optim = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(1e-4, b1=0.0))
     loss = eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.1))
     trainer = Trainer(optim, PCD(SAMPLER, STEPS, CAPACITY, 0.05), loss, data_noise=0.005)
-    batch = jax.random.uniform(KEY, (BATCH, *energy.shape), minval=-1)
+    batch = jax.random.uniform(KEY, (batch_size, *energy.shape), minval=-1)
     state = trainer.init(energy, key=KEY)
-    holder = [jax.tree.map(lambda a: jnp.array(a) if eqx.is_array(a) else a, state)]
     step = eqx.filter_jit(lambda args, state: args[0].step(state, args[1], key=KEY),
                           donate="all-except-first")  # fmt: skip
+    return step, (trainer, batch), state
+
+
+def compiled(energy: Any, batch_size: int) -> dict[str, float]:
+    """Seconds to trace and compile an update, and the memory it takes over what it must."""
+    step, inputs, state = training_of(energy, batch_size)
+    begin = time.perf_counter()
+    program = step.lower(inputs, state).compile().compiled
+    seconds = time.perf_counter() - begin
+    buffer = 4 * CAPACITY * math.prod(energy.shape)
+    layers = outputs(jax.make_jaxpr(energy)(jnp.zeros(energy.shape)).jaxpr)
+    needed = buffer + 2 * 4 * layers * 2 * batch_size
+    used = buffer + program.memory_analysis().temp_size_in_bytes
+    return {"update_compile_s": seconds, "memory_ratio": used / needed}
+
+
+def update_of(energy: Any) -> Callable[[], Any]:
+    """An update that goes on from call to call."""
+    step, inputs, state = training_of(energy, BATCH)
+    holder = [jax.tree.map(lambda a: jnp.array(a) if eqx.is_array(a) else a, state)]
 
     def update():
-        holder[0], metrics = step((trainer, batch), holder[0])
+        holder[0], metrics = step(inputs, holder[0])
         return holder[0], metrics
 
     return update
@@ -154,7 +177,10 @@ def main() -> None:
     }
     for name, value in rates.items():
         print(f"{name:26s}{value:10.2f}")
-    write(options.json, {"work": figures, **rates})
+    whole = {"uva": compiled(uva, BATCH), "resnet": compiled(resnet, RESNET_BATCH)}
+    for name, row in whole.items():
+        print(f"{name:12s}" + "".join(f"{key:>18s} {value:.2f}" for key, value in row.items()))
+    write(options.json, {"work": figures, "whole": whole, **rates})
 
 
 if __name__ == "__main__":
