@@ -80,14 +80,14 @@ MUTANTS = {
         ("per-chain-axes", "for_each(one, energy, arrays, x, keys)",
          "for_each(one, energy, jax.tree.map(lambda a: 0 * a + a[:1], arrays), x, keys)"),
     ],
-    ("samplers/_sample.py", "samplers/test_sample.py samplers/test_saving.py"): [
+    ("samplers/_sample.py", "samplers/test_sample.py samplers/test_saving_policies.py"): [
         ("thinning-off-by-one", "x, state, thin, key=key)", "x, state, thin + 1, key=key)"),
         ("warm-up-ignored", "if num_warmup > 0:", "if num_warmup > 10**6:"),
         ("samples-key-reused", "key = jax.random.fold_in(samples_key, i)", "key = samples_key"),
         ("start-not-judged", "jnp.where(jnp.all(jnp.isfinite(start)), ended",
          "jnp.where(True, ended"),
     ],
-    ("samplers/_saving.py", "samplers/test_saving.py"): [
+    ("samplers/_saving.py", "samplers/test_saving_policies.py"): [
         ("moments-square", "change * (x - mean)", "change**2"),
         ("moments-count", "change / count)", "change / (count + 1))"),
         ("moments-biased", "self.square / (count - 1)", "self.square / count"),
