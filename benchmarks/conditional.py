@@ -21,6 +21,7 @@ from _common import arguments, write
 import ebmx
 from ebmx.config import frechet_judge
 from ebmx.energies import JEM, Conditional, ConvNetwork, Marginal, freeze
+from ebmx.evaluation import calibration_error
 from ebmx.samplers import Langevin
 from ebmx.training import (
     PCD,
@@ -51,18 +52,6 @@ def train(model, loss, num_labels, digits, num_steps, seed):
     return ebmx.fit(
         trainer, state, batches, num_steps=num_steps, key=fit_key, progress=NoProgress()
     )[0]
-
-
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """The expected calibration error: mean |accuracy − confidence| over bins of confidence."""
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(right[place == b].mean() - confidence[place == b].mean()) * np.mean(place == b)
-        for b in range(bins)
-        if np.any(place == b)
-    ]
-    return float(sum(gaps))
 
 
 def composed(energy, classify, key, num: int = 256):

@@ -14,6 +14,7 @@ from .._types import EnergyFn
 from ..energies import AbstractConditionalEnergy, Marginal, freeze
 from ..plotting import training_curves
 from ..training import TrainState
+from ._classes import classes_section
 from ._draw import draw_samples
 from ._judge import judge_of, outsiders
 from ._log import read_log
@@ -50,6 +51,7 @@ def evaluate_run(
     num: int = 2000,
     others: Sequence[str] = (),
     log_z: bool = False,
+    denoise: int = 0,
     seed: int = 0,
 ) -> Evaluation:
     """Measure how good a trained run is, and write it into the folder `evaluation` in it.
@@ -65,6 +67,7 @@ def evaluate_run(
     - `others`: further data sets, as `ebmx.data.load` takes them, whose examples are to be told
         from those of the run.
     - `log_z`: whether to bracket the log likelihood by annealing, which takes minutes.
+    - `denoise`: how many steps without noise the samples take at last; of Langevin chains alone.
     - `seed`: of everything random.
 
     **Returns:**
@@ -86,12 +89,13 @@ def evaluate_run(
     outside = outsiders(dataset, config.sampler, others, seed=seed)
     energy = judged_energy(state)
     keys = jax.random.split(jax.random.key(seed), 4)
-    drawn = draw_samples(config, dataset.shape, state, num, key=keys[0])
+    drawn = draw_samples(config, dataset.shape, state, num, denoise=denoise, key=keys[0])
     sets, judge = Sets(dataset, drawn.x, outside), judge_of(dataset, seed=seed)
     sections = [
         energies_section(energy, sets),
         quality_section(judge, sets, seed=seed),
         coverage_section(judge, sets),
+        classes_section(energy, dataset),
         memorisation_section(sets),
         outside_section(energy, sets),
         long_run_section(config, energy, dataset, judge, num_steps, keys[1]),

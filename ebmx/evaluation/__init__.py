@@ -5,6 +5,7 @@ from ._annealing import reverse_annealed_importance_sampling as reverse_annealed
 from ._bases import Bernoulli as Bernoulli
 from ._bases import fit_bernoulli as fit_bernoulli
 from ._bases import fit_gaussian as fit_gaussian
+from ._calibration import calibration_error as calibration_error
 from ._counting import log_z_by_enumeration as log_z_by_enumeration
 from ._counting import log_z_by_quadrature as log_z_by_quadrature
 from ._diagnostics import ConvergenceWarning as ConvergenceWarning

@@ -36,7 +36,7 @@ OPEN = dataclasses.replace(TINY.sampler, bounds=None)
 NUMBERS = np.random.default_rng(0)
 SECTIONS = {
     "run", "energies", "quality", "memorisation", "out_of_distribution", "long_run", "landscape",
-    "training", "coverage", "likelihood",
+    "training", "coverage", "classes", "likelihood",
 }  # fmt: skip
 
 
@@ -93,6 +93,7 @@ def test_a_report_of_images_has_all_parts(images):
     }  # fmt: skip
     assert all(0 <= value <= 1 for value in columns.values())
     assert 1 <= facts["coverage"]["test data"]["effective classes"] <= 3
+    assert all(0 <= facts["classes"][name] <= 1 for name in ("accuracy", "calibration error"))
     assert facts["long_run"]["steps"] == 20
     assert facts["run"]["updates"] == 4
     names = {path.name for path in images.pictures}

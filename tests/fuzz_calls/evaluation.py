@@ -79,6 +79,10 @@ def evaluation_calls(parts: dict[str, Any]) -> dict[str, Call]:
             ("x",),
             any_of=("bounds",),
         ),
+        "calibration_error": Call(
+            v.calibration_error,
+            {"probabilities": np.full((6, 3), 1 / 3), "labels": np.arange(6) % 3, "num_bins": 5},
+        ),
         "effective_classes": Call(v.effective_classes, {"classes": np.arange(6) % 3}),
         "energy_distance": Call(v.energy_distance, two, **of_points),
         "fit_bernoulli": Call(v.fit_bernoulli, {"x": bits}),
