@@ -126,6 +126,8 @@ class SampleOptions:
     """How many."""
     label: int | None = None
     """Of which class, if the energy is conditional or a classifier."""
+    denoise: int = 0
+    """How many steps without noise the chains take at last."""
     out: Path = Path("samples.npz")
     """Where to: an npz file with the array `x` in data units; a picture is put beside it."""
     seed: int = 0
@@ -140,7 +142,11 @@ def _sample(tyro, arguments: list[str]) -> int:
 
     def command(run: Annotated[Path, tyro.conf.Positional], options: SampleOptions) -> None:
         samples, dataset, source = sample_run(
-            run, options.num, label=options.label, seed=options.seed
+            run,
+            options.num,
+            label=options.label,
+            denoise=options.denoise,
+            seed=options.seed,
         )
         options.out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(options.out, x=dataset.to_units(samples))
@@ -167,6 +173,8 @@ class EvaluateOptions:
     """Further data sets of the same shape, whose examples are to be told from those of the run."""
     log_z: bool = False
     """Bracket the log likelihood by annealing, which takes minutes."""
+    denoise: int = 0
+    """How many steps without noise the samples take at last."""
     seed: int = 0
     """Of everything random."""
 
@@ -181,6 +189,7 @@ def _evaluate(tyro, arguments: list[str]) -> int:
             num=options.num,
             others=options.others,
             log_z=options.log_z,
+            denoise=options.denoise,
             seed=options.seed,
         )
         for picture in found.pictures:

@@ -10,7 +10,7 @@ import numpy as np
 from .. import _checks
 from .._types import Key
 from ..energies import JEM, AbstractConditionalEnergy, freeze
-from ..samplers import run
+from ..samplers import AbstractLangevin, AbstractSampler, run
 from ..training import Populations, ReplayBuffer, TrainState
 from ._build import build_noise, build_sampler
 from ._config import RunConfig
@@ -32,6 +32,7 @@ def draw_samples(
     num: int,
     *,
     label: int | None = None,
+    denoise: int = 0,
     key: Key,
 ) -> Drawn:
     """Samples of the model: its persistent chains, or chains from noise if it has none.
@@ -42,14 +43,49 @@ def draw_samples(
     - `shape`: of one example.
     - `num`: how many.
     - `label`: of which class, for a conditional or hybrid energy; of all alike if not given.
+    - `denoise`: how many steps without noise the chains take at last, on the averaged energy.
     - `key`: a key.
 
     **Raises:**
 
-    `ValueError` if the energy knows no labels, or not this one.
+    `ValueError` if the energy knows no labels, or not this one, or `denoise` is not 0 with chains
+    that are not of Langevin's kind.
     """
     start_key, run_key = jax.random.split(key)
     _check_label(state.energy, label)
+    quiet = _without_noise(config, denoise)
+    drawn = _draw(config, shape, state, num, label, start_key, run_key)
+    if denoise == 0:
+        return drawn
+    energy: Any = freeze(state.ema, state.norm_state)
+    if isinstance(energy, JEM) and label is not None:
+        energy = energy.at(label)
+    y = None if drawn.y is None else jnp.asarray(drawn.y)
+    x, _ = run(at_labels(energy, y), quiet, jnp.asarray(drawn.x), num_steps=denoise, key=run_key)
+    return Drawn(np.asarray(x), drawn.y, f"{drawn.source}, and {denoise} steps without noise")
+
+
+def _without_noise(config: RunConfig, num_steps: int) -> AbstractSampler:
+    """The sampler whose steps are those of the run, but for the noise."""
+    _checks.at_least("denoise", num_steps, 0)
+    sampler = build_sampler(config.sampler)
+    if num_steps == 0 or not isinstance(sampler, AbstractLangevin):
+        fix = f"the chains of sampler.kind={config.sampler.kind!r} have no noise to leave out"
+        _checks.require(num_steps == 0, "denoise", num_steps, f"{fix}: give 0")
+        return sampler
+    # the noise has a scale of its own, 0, and then no temperature
+    return dataclasses.replace(sampler, noise_scale=0.0, temperature=1.0)
+
+
+def _draw(
+    config: RunConfig,
+    shape: tuple[int, ...],
+    state: TrainState,
+    num: int,
+    label: int | None,
+    start_key: Key,
+    run_key: Key,
+) -> Drawn:
     chains = state.negatives_state
     # persistent chains of a hybrid energy are of no class
     if chains is None or (label is not None and isinstance(state.energy, JEM)):

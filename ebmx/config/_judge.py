@@ -67,6 +67,17 @@ def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], 
     return lambda samples: frechet_distance(judge.features(samples), test) / unit
 
 
+def levels_of(x: np.ndarray, most: int = 256) -> np.ndarray | None:
+    """The few values that the numbers of examples take, in order; `None` if there are too many."""
+    values = np.unique(x)
+    return values if len(values) <= min(most, x.size // 16) else None
+
+
+def rounded(x: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Each number at the nearest level."""
+    return levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, x)]
+
+
 def in_chunks(function: Callable[[jax.Array], Any], x: Any) -> np.ndarray:
     """`function(x)` in chunks of one size, so that it is compiled once for all sets."""
     x = np.asarray(x)

@@ -24,8 +24,8 @@ from ..evaluation import (
     two_sample_auc,
 )
 from ..plotting import energy_histogram, sample_grid
-from ._judge import Judge, in_chunks
-from ._section import Section
+from ._judge import Judge, in_chunks, levels_of, rounded
+from ._section import Section, warnings_as_remarks
 
 _SHOWN = 100
 
@@ -65,40 +65,50 @@ def quality_section(judge: Judge, sets: Sets, *, seed: int) -> Section:
     train, test, samples = (
         judge.features(x) for x in (sets.dataset.train, sets.dataset.test, sets.samples)
     )
-    even = min(len(train), len(test), len(samples))
-    key = jax.random.key(seed)
-
-    def distances(x: np.ndarray) -> dict[str, float]:
-        quality = precision_recall(test[:even], x[:even])
-        return {
-            "Fréchet distance": frechet_distance(x, test),
-            "kernel distance": kernel_distance(x, test),
-            "energy distance": energy_distance(x, test),
-            "precision": quality.precision,
-            "recall": quality.recall,
-            "two-sample AUC": two_sample_auc(x[:even], test[:even], key=key),
-        }
-
-    facts: dict[str, Any] = {"samples": distances(samples), "training data": distances(train)}
-    names = ("Fréchet distance", "kernel distance", "energy distance")
-    ratios = {name: facts["samples"][name] / facts["training data"][name] for name in names}
-    # a distance without bias may be about zero, or negative, and then has no ratio
-    if facts["training data"]["kernel distance"] <= 0:
-        ratios["kernel distance"] = float("nan")
-    facts["ratio"] = ratios
-    remarks = [f"Each set against the test data, in {judge.words}."]
-    if even <= train.shape[1]:
-        text = (
-            f"There are {even} examples and {train.shape[1]} features: covariances are singular, "
-            "and Fréchet distances say little."
+    groups, levels = {"samples": samples}, levels_of(sets.dataset.train)
+    if levels is not None:
+        groups["rounded samples"] = judge.features(rounded(sets.samples, levels))
+    groups["training data"] = train
+    remarks, facts = [f"Each set against the test data, in {judge.words}."], {}
+    with warnings_as_remarks(remarks):
+        for name, features in groups.items():
+            facts[name] = _distances(features, test, min(map(len, (train, test, samples))), seed)
+    facts["ratio"] = _ratios(facts["samples"], facts["training data"])
+    if levels is not None:
+        facts["ratio, rounded"] = _ratios(facts["rounded samples"], facts["training data"])
+        remarks.append(
+            f"The data take {len(levels)} values; rounded samples are at the nearest of them, so "
+            "that they are not told from data by what lies between."
         )
-        remarks.append(text)
     figures = {}
     if sets.dataset.test.ndim == 4 and sets.dataset.shape[-1] in (1, 3):
         choice = np.random.default_rng(seed).permutation(len(sets.samples))[:_SHOWN]
         shown = {"samples": sets.samples[choice], "test data": sets.dataset.test[:_SHOWN]}
         figures["samples"] = sample_grid(shown)
     return Section("quality", "Samples", facts, _QUALITY, figures, remarks)
+
+
+def _distances(x: np.ndarray, test: np.ndarray, even: int, seed: int) -> dict[str, float]:
+    """The distances of features from those of the test data, some of them in equal numbers."""
+    quality = precision_recall(test[:even], x[:even])
+    return {
+        "Fréchet distance": frechet_distance(x, test),
+        "kernel distance": kernel_distance(x, test),
+        "energy distance": energy_distance(x, test),
+        "precision": quality.precision,
+        "recall": quality.recall,
+        "two-sample AUC": two_sample_auc(x[:even], test[:even], key=jax.random.key(seed)),
+    }
+
+
+def _ratios(ours: dict[str, float], unit: dict[str, float]) -> dict[str, float]:
+    """Distances over those of the training data."""
+    names = ("Fréchet distance", "kernel distance", "energy distance")
+    ratios = {name: ours[name] / unit[name] for name in names}
+    # a distance without bias may be about zero, or negative, and then has no ratio
+    if unit["kernel distance"] <= 0:
+        ratios["kernel distance"] = float("nan")
+    return ratios
 
 
 def coverage_section(judge: Judge, sets: Sets) -> Section | None:

@@ -159,7 +159,7 @@ def _saved_config(config: RunConfig, num_steps: int) -> dict[str, Any]:
 
 @guarded
 def sample_run(
-    folder: str | Path, num: int, *, label: int | None = None, seed: int = 0
+    folder: str | Path, num: int, *, label: int | None = None, denoise: int = 0, seed: int = 0
 ) -> tuple[np.ndarray, Dataset, str]:
     """Draw samples of a trained run.
 
@@ -168,6 +168,7 @@ def sample_run(
     - `folder`: of a run.
     - `num`: how many, at least 1.
     - `label`: of which class, for a conditional or hybrid energy; of all alike if not given.
+    - `denoise`: how many steps without noise the chains take at last; of Langevin chains alone.
     - `seed`: of everything random.
 
     **Returns:**
@@ -176,12 +177,13 @@ def sample_run(
 
     **Raises:**
 
-    `ValueError` if the folder holds no run, or a damaged one, or the energy knows no such label.
+    `ValueError` if the folder holds no run, or a damaged one, or the energy knows no such label, or
+    `denoise` is not for its chains.
     """
     _checks.at_least("num", num, 1)
     config, dataset, state = open_run(folder)
     key = jax.random.key(seed)
-    drawn = draw_samples(config, dataset.shape, state, num, label=label, key=key)
+    drawn = draw_samples(config, dataset.shape, state, num, label=label, denoise=denoise, key=key)
     return drawn.x, dataset, drawn.source
 
 

@@ -1,9 +1,11 @@
 """A part of the report of an evaluation, and how it is written down."""
 
+import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,15 @@ class Section:
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     """For the name of each picture, a figure."""
     remarks: Sequence[str] = ()
+
+
+@contextlib.contextmanager
+def warnings_as_remarks(remarks: list[str]) -> Iterator[None]:
+    """Put the warnings of what is done within, each once, into the remarks of a section."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    remarks += sorted({f"Warning: {w.message}" for w in caught})
 
 
 def write_sections(folder: Path, title: str, sections: Sequence[Section]) -> tuple[Path, ...]:

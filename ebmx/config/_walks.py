@@ -1,6 +1,5 @@
 """Where the chains of a run go, and how likely its density makes the test data."""
 
-import warnings
 from typing import Any
 
 import jax
@@ -22,7 +21,7 @@ from ..samplers import AbstractLangevin, sample
 from ._build import build_noise, build_sampler
 from ._config import RunConfig
 from ._judge import Judge
-from ._section import Section
+from ._section import Section, warnings_as_remarks
 
 _CHAINS = 128
 _TIMES = (0, 1, 4, 16, 64, 256)
@@ -35,12 +34,14 @@ def long_run_section(
     sampler, bounds = build_sampler(config.sampler), config.sampler.bounds
     start = jnp.asarray(dataset.test[:_CHAINS])
     facts: dict[str, Any] = {"steps": num_steps}
-    figures, remarks = {}, []
+    figures: dict[str, Any] = {}
+    remarks: list[str] = []
     try:
-        found = drift(
-            energy, sampler, start, num_steps=num_steps, features=judge.features, bounds=bounds,
-            key=jax.random.fold_in(key, 0),
-        )  # fmt: skip
+        with warnings_as_remarks(remarks):
+            found = drift(
+                energy, sampler, start, num_steps=num_steps, features=judge.features, bounds=bounds,
+                key=jax.random.fold_in(key, 0),
+            )  # fmt: skip
         first, last = found.energies[0], found.energies[-1]
         facts["energy at the start"] = float(first.mean())
         facts["energy at the end"] = float(last.mean())
@@ -81,8 +82,8 @@ def likelihood_section(
         low, high = (np.full(dataset.shape, b) for b in bounds)
         tempered, base = Box(tempered, low, high), Uniform(low, high)
     keys = jax.random.split(key)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    remarks: list[str] = []
+    with warnings_as_remarks(remarks):
         under = annealed_importance_sampling(
             tempered, base, num_temperatures=num_temperatures, key=keys[0]
         )
@@ -102,7 +103,6 @@ def likelihood_section(
         "log likelihood, at most": mean - under.log_z,
         "log likelihood, at least": mean - over.log_z,
     }
-    remarks = sorted({f"Warning: {w.message}" for w in caught})
     if over.log_z < under.log_z - 3 * facts["standard error"]:
         text = (
             "The bounds have crossed: the samples are not those of this density, so that the one "

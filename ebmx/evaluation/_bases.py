@@ -107,13 +107,14 @@ def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
     scale = np.trace(sample) / len(sample)
     _checks.require(scale > 0, "x", "constant", "give examples that differ")
     if shrinkage is None:
-        shrinkage = _ledoit_wolf(centred, sample, scale)
+        shrinkage = ledoit_wolf(centred, sample, scale)
     _checks.probability("shrinkage", shrinkage)
     covariance = (1 - shrinkage) * sample + shrinkage * scale * np.eye(len(sample))
     return Gaussian(mean, covariance)
 
 
-def _ledoit_wolf(centred: np.ndarray, sample: np.ndarray, scale: float) -> float:
+def ledoit_wolf(centred: np.ndarray, sample: np.ndarray, scale: float) -> float:
+    """The share of a sphere that Ledoit and Wolf take, of deviations from the mean, `(num, d)`."""
     size, num = len(sample), len(centred)
     distance = np.sum(sample**2) / size - scale**2
     fourth = np.sum(np.sum(centred**2, 1) ** 2) / num

@@ -1,6 +1,7 @@
 """Where long chains go, and how many of the modes are there."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ from .._types import Count, EnergyFn, Key, Keys, XBatch
 from ..energies import energy as energies_of
 from ..energies import shape_of
 from ..samplers import AbstractSampler
-from ._frechet import frechet_distance
+from ._features import two_sets
+from ._frechet import fitted_distance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,7 @@ def drift(
     **Raises:**
 
     `ValueError` if `x` or a number does not fit, and `FloatingPointError` if a chain is not finite.
+    Warns by a `UserWarning` if there are no more chains than features.
     """
     x = _checks.batch(x, "x", shape_of(energy))
     _checks.finite(x, "x")
@@ -85,7 +88,8 @@ def drift(
     times = np.unique(np.rint(np.geomspace(num_steps, 1, num_records)).astype(int))
     steps = np.concatenate([[0], times])
     view = features if features is not None else lambda x: x.reshape(x.shape[0], -1)
-    first, rows = np.asarray(view(x), np.float64), []
+    (first, _), rows = two_sets(view(x), view(x), 2, ("features", "features")), []
+    _warn_of_few(*first.shape)
     key = fuse(key)
     state = _begin(energy, sampler, x, jax.random.fold_in(key, num_steps))
     for before, after in zip([0, *steps[:-1]], steps, strict=True):
@@ -94,7 +98,7 @@ def drift(
             text = f"a chain left the finite numbers between steps {before} and {after}: "
             raise FloatingPointError(text + "take a smaller step_size, or set bounds")
         share = np.nan if bounds is None else saturated_share(x, bounds)
-        distance = frechet_distance(first, np.asarray(view(x)))
+        distance = fitted_distance(*two_sets(first, view(x), 2, ("features", "features")))
         rows.append((np.asarray(energies_of(energy, x)), distance, share))
     energies, distances, shares = (np.array(column) for column in zip(*rows, strict=True))
     return Drift(steps, energies, distances, shares, x)
@@ -154,6 +158,15 @@ def effective_classes(classes: ArrayLike) -> float:
         shares = values.mean(0, dtype=np.float64)
     shares = shares[shares > 0] / shares.sum()
     return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def _warn_of_few(num: int, size: int) -> None:
+    if num <= size:
+        text = (
+            f"there are {num} chains and {size} features, too few for a covariance, so that "
+            "distances are rough: give more chains, or `features` of fewer numbers."
+        )
+        warnings.warn(text, UserWarning, stacklevel=4)
 
 
 @eqx.filter_jit

@@ -1,9 +1,12 @@
 """How far two sets of examples lie apart."""
 
+import warnings
+
 import numpy as np
 
-from .. import _checks
 from .._arguments import guarded
+from ._bases import ledoit_wolf
+from ._features import two_sets
 
 
 @guarded
@@ -17,25 +20,47 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
     **Arguments:**
 
-    - `a`, `b`: features `(num, features)`, at least two rows each.
+    - `a`, `b`: features `(num, features)`, at least two rows each. Distances of sets of different
+        sizes are not comparable, those of fewer rows than features say little.
 
     **Raises:**
 
     `ValueError` if the numbers of features differ, rows are missing or values are not finite.
+    Warns by a `UserWarning` if a set has no more rows than features, so that its covariance is
+    singular; it is then shrunk towards a sphere, as by `fit_gaussian`.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = two_sets(a, b)
     for name, features in (("a", a), ("b", b)):
-        ok = features.ndim == 2 and len(features) >= 2
-        _checks.require(ok, f"{name}.shape", features.shape, "give (num, features) with num ≥ 2")
-        _checks.finite(features, name)
-    ok = a.shape[1] == b.shape[1]
-    _checks.require(ok, "b.shape", b.shape, f"give {a.shape[1]} features, as `a` has")
-    cov_a = np.atleast_2d(np.cov(a, rowvar=False))
-    cov_b = np.atleast_2d(np.cov(b, rowvar=False))
+        num, size = features.shape
+        if num <= size:
+            text = (
+                f"{name} has {num} rows of {size} features, so that its covariance is singular and "
+                f"was shrunk towards a sphere: give more than {size} rows, or use kernel_distance, "
+                "which needs no covariance."
+            )
+            warnings.warn(text, UserWarning, stacklevel=3)
+    return fitted_distance(a, b)
+
+
+def fitted_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """The distance of features that are known to fit, without a warning."""
+    cov_a, cov_b = _covariance(a), _covariance(b)
     root_a = _root(cov_a)
     cross = np.trace(_root(root_a @ cov_b @ root_a))
     mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
     return float(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def _covariance(x: np.ndarray) -> np.ndarray:
+    """The sample covariance; shrunk, if it is singular by the number of rows."""
+    num, size = x.shape
+    covariance = np.atleast_2d(np.cov(x, rowvar=False))
+    if num > size:
+        return covariance
+    centred, scale = x - x.mean(0), np.trace(covariance) / size
+    sample = centred.T @ centred / num
+    shrinkage = ledoit_wolf(centred, sample, np.trace(sample) / size)
+    return (1 - shrinkage) * covariance + shrinkage * scale * np.eye(size)
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ebmx.config import (
     RunConfig,
     SamplerConfig,
     build_energy,
+    build_sampler,
     build_trainer,
     sample_run,
     train_run,
@@ -73,6 +75,30 @@ def test_chains_of_a_class_from_noise(objective, getkey):
         drawn = draw_samples(config, (2,), state, 40, label=label, key=getkey())
         assert np.mean(np.sign(drawn.x[:, 0]) == sign) > 0.9
         assert drawn.source.endswith(f"from noise on the averaged energy, of class {label}")
+
+
+def test_denoised_samples_have_gone_down_the_averaged_energy(getkey):
+    state, key = untrained(CONFIG, getkey), getkey()
+    assert CONFIG.sampler.noise_scale is None or CONFIG.sampler.noise_scale > 0
+    plain, quiet = (draw_samples(CONFIG, (2,), state, 6, denoise=n, key=key) for n in (0, 2))
+    sampler = dataclasses.replace(build_sampler(CONFIG.sampler), noise_scale=0.0, temperature=1.0)
+    x = jnp.asarray(plain.x)
+    for _ in range(2):
+        gradient = jax.vmap(jax.grad(lambda x, y: state.ema.at(y)(x)))(x, jnp.asarray(plain.y))
+        x = sampler.confine(x - 0.5 * sampler.step_size * sampler.clip(gradient))
+    np.testing.assert_allclose(quiet.x, x, atol=1e-5)
+    assert np.abs(quiet.x - plain.x).max() > 1e-4
+    np.testing.assert_array_equal(quiet.y, plain.y)
+    assert quiet.source == f"{plain.source}, and 2 steps without noise"
+
+
+def test_chains_that_are_not_langevin_s_have_no_noise_to_leave_out(getkey):
+    config = dataclasses.replace(of_kind("contrastive"), sampler=SamplerConfig("mala"))
+    state = untrained(config, getkey, None)
+    with pytest.raises(ValueError, match=r"denoise=2: the chains of sampler.kind='mala' have no"):
+        draw_samples(config, (2,), state, 4, denoise=2, key=getkey())
+    with pytest.raises(ValueError, match=r"denoise=-1"):
+        draw_samples(config, (2,), state, 4, denoise=-1, key=getkey())
 
 
 def test_what_has_no_such_label_is_refused(getkey):

@@ -11,7 +11,7 @@ from helpers import conditional
 import ebmx
 from ebmx.config import RunConfig, SamplerConfig, _walks
 from ebmx.config._evaluate import judged_energy
-from ebmx.config._judge import in_chunks, judge_of, outsiders
+from ebmx.config._judge import in_chunks, judge_of, levels_of, outsiders, rounded
 from ebmx.config._quality import Sets, memorisation_section, outside_section, quality_section
 from ebmx.config._terrain import landscape_section
 from ebmx.config._walks import likelihood_section
@@ -97,6 +97,30 @@ def test_exact_samples_are_as_good_as_data_and_copies_are_told():
     copies = memorisation_section(Sets(data, data.train + 1e-6, {})).facts
     assert copies["share of near samples"] == 1
     assert copies["median distance of samples"] < 1e-4
+
+
+def test_noise_between_grey_levels_is_forgiven_to_rounded_samples():
+    levels = np.linspace(-1, 1, 5, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    train, test, exact = rng.choice(levels, size=(3, 600, 3))
+    noisy = exact + rng.choice([-0.2, 0.2], size=exact.shape).astype(np.float32)
+    np.testing.assert_array_equal(rounded(noisy, levels_of(train)), exact)
+    data = Dataset("x", train, test)
+    found = quality_section(judge_of(data), Sets(data, noisy, {}), seed=0)
+    own, best = found.facts["rounded samples"], Sets(data, exact, {})
+    assert own == quality_section(judge_of(data), best, seed=0).facts["samples"]
+    assert own != found.facts["samples"]
+    distances = (own["Fréchet distance"], found.facts["training data"]["Fréchet distance"])
+    assert found.facts["ratio, rounded"]["Fréchet distance"] == distances[0] / distances[1]
+    assert found.remarks[-1].startswith("The data take 5 values")
+    assert levels_of(gaussians(200)) is None
+
+
+def test_fewer_samples_than_features_are_remarked():
+    data = Dataset("x", *np.random.default_rng(0).normal(size=(2, 30, 8)).astype(np.float32))
+    found = quality_section(judge_of(data), Sets(data, data.train[:8], {}), seed=0)
+    assert found.remarks[1].startswith("Warning: a has 8 rows of 8 features")
+    assert np.isfinite(found.facts["ratio"]["Fréchet distance"])
 
 
 def test_the_energy_of_a_gaussian_tells_what_is_far():

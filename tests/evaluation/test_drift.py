@@ -49,9 +49,16 @@ def test_records_do_not_change_the_walk(getkey):
     np.testing.assert_allclose(*ends, rtol=1e-5)
 
 
+def test_fewer_chains_than_features_are_told(getkey):
+    x = jax.random.normal(getkey(), (2, 2))
+    with pytest.warns(UserWarning, match=r"^there are 2 chains and 2 features.*more chains"):
+        found = drift(ENERGY, Langevin(0.1), x, num_steps=1, num_records=1, key=getkey())
+    assert np.isfinite(found.distances).all()
+
+
 def test_a_chain_that_explodes_is_told(getkey):
     with pytest.raises(FloatingPointError, match=r"between steps \d+ and \d+: .*smaller step_size"):
-        drift(ENERGY, Langevin(100.0), jnp.ones((2, 2)), num_steps=100, key=getkey())
+        drift(ENERGY, Langevin(100.0), jnp.ones((3, 2)), num_steps=100, key=getkey())
 
 
 def test_effective_classes():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import sklearn.covariance
 
 from ebmx.evaluation import frechet_distance
 
@@ -46,11 +47,31 @@ def test_identical_sets_are_at_distance_zero_and_shifted_ones_are_not():
     assert frechet_distance(a, a + 2) == pytest.approx(16.0, rel=1e-5)
 
 
-def test_fewer_rows_than_features():
+def shrunk(x):
+    """The covariance that scikit-learn shrinks, unbiased as `np.cov`."""
+    return sklearn.covariance.ledoit_wolf(x)[0] * len(x) / (len(x) - 1)
+
+
+def test_fewer_rows_than_features_are_told_and_shrunk():
     rng = np.random.default_rng(3)
-    a, b = rng.normal(size=(2, 5, 8))
+    a, b = rng.normal(size=(5, 8)), rng.normal(size=(40, 8))
+    with pytest.warns(UserWarning, match=r"^a has 5 rows of 8 features.*more than 8 rows"):
+        found = frechet_distance(a, b)
+    cov_a, cov_b = shrunk(a), np.cov(b, rowvar=False)
+    cross = np.trace(scipy.linalg.sqrtm(cov_a @ cov_b).real)
+    mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
+    assert found == pytest.approx(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * cross, rel=1e-8)
+    with pytest.warns(UserWarning, match=r"^b has 8 rows of 8 features"):
+        assert frechet_distance(b, b[:8]) > 0
+
+
+@pytest.mark.filterwarnings("ignore:. has 5 rows:UserWarning")
+def test_a_few_rows_are_at_distance_zero_of_themselves_and_never_complex():
+    a = np.random.default_rng(5).normal(size=(5, 30))
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-6)
-    assert frechet_distance(a, b) > 0.1
+    assert frechet_distance(a, 0 * a) == pytest.approx(
+        np.sum(a.mean(0) ** 2) + np.trace(np.cov(a, rowvar=False))
+    )
 
 
 def test_one_feature():

@@ -91,8 +91,8 @@ def config_calls(parts: dict[str, Any]) -> dict[str, Call]:
         "recipe": Call(c.recipe, {"name": "digits"}, also={"name": "recipe"}),
         "sample_run": Call(
             _sample_run,
-            {"folder": folder / "none", "num": 2, "label": None, "seed": 0},
-            any_of=("label", "seed"),
+            {"folder": folder / "none", "num": 2, "label": None, "denoise": 0, "seed": 0},
+            any_of=("label", "denoise", "seed"),
         ),
         "write_config": Call(
             c.write_config,
