@@ -65,7 +65,7 @@ def judge(mutant: Mutant) -> dict[str, str | float]:
 
 
 def test(mutant: Mutant, folder: str) -> tuple[str, str]:
-    options = ["-x", "-n", "0", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+    options = ["-x", "-n", "0", "-q", "-m", "", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", *options, *mutant.tests]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -78,6 +78,7 @@ def test_resnet_is_that_of_numpy(norm, getkey):
     np.testing.assert_allclose(ebmx.energy(energy, x), truth, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_deeper_resnet_with_all_options_is_that_of_numpy(getkey):
     options = {"strides": (1, 2), "blocks_per_stage": 2, "activation": "tanh", "head": "flatten"}
     energy = ResNet((4, 3, 2), (2, 3), key=getkey(), **options)

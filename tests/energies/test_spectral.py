@@ -91,6 +91,7 @@ def perturbed(energy, seed, size):
     return eqx.combine(jax.tree.map(one, parameters), rest)
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("size", [0.0, 0.02], ids=["still", "moving"])
 def test_norms_are_singular_values_after_fifty_updates(name, size, getkey):

@@ -39,6 +39,7 @@ def made(values, energy=None):
     return Samples(kept, values[:, -1], None, info, jnp.zeros(chains, int))
 
 
+@pytest.mark.slow
 def test_good_chains_are_not_warned_of(getkey):
     samples = draw(key=getkey())
     with warnings.catch_warnings():
@@ -98,6 +99,7 @@ def test_the_drift_is_in_standard_errors_of_the_chains():
     assert diagnose(made(values), warn=False).energy_drift is None
 
 
+@pytest.mark.slow
 def test_the_effective_sample_size_of_an_autoregression():
     rng = np.random.default_rng(1)
     chains, num, coefficient = 16, 2_000, np.array([0.0, 0.6])
@@ -125,6 +127,7 @@ def test_the_export_to_arviz(getkey):
     assert "sample_stats" not in to_arviz(made(np.zeros((2, 5, 1)))).children
 
 
+@pytest.mark.slow
 def test_what_cannot_be_judged_is_told(getkey):
     with pytest.raises(ValueError, match=r"samples\.values=RunningMoments: save positions"):
         diagnose(draw(save=Moments(), num_samples=5, key=getkey()))

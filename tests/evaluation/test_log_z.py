@@ -56,6 +56,7 @@ def draws(energy, num, key):
     return jax.vmap(lambda key: energy.sample(key=key))(jax.random.split(key, num))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_normaliser_is_unbiased_over_seeds(name, getkey):
     energy, base, value = CASES[name]
@@ -72,6 +73,7 @@ def test_the_normaliser_is_unbiased_over_seeds(name, getkey):
     assert error < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixture", "machine"])
 def test_forwards_and_backwards_bracket_the_truth(name, getkey):
     energy, base, value = CASES[name]
@@ -100,6 +102,7 @@ def test_the_summary_of_weights():
     assert "log Z = " in str(found)
 
 
+@pytest.mark.slow
 def test_another_sampler_moves_the_chains(getkey):
     found = annealed_importance_sampling(
         MIXTURE, WIDE, num_chains=64, schedule=np.linspace(0, 1, 101), sampler=MALA(0.5),
@@ -134,6 +137,7 @@ def test_smc_finds_the_truth_and_ends_in_samples(getkey):
     assert np.all(np.abs(found.x.mean(0) - MIXTURE.mean) < 4 * error)
 
 
+@pytest.mark.slow
 def test_smc_is_that_of_blackjax(getkey):
     steps = {"step_size": 0.4, "inverse_mass_matrix": jnp.ones(2), "num_integration_steps": 3}
     theirs = []
@@ -153,6 +157,7 @@ def test_smc_is_that_of_blackjax(getkey):
     assert abs(ours.log_z - np.mean(theirs)) < 0.12
 
 
+@pytest.mark.slow
 def test_smc_of_a_machine(getkey):
     energy, base, _ = CASES["machine"]
     found = adaptive_smc(energy, base, num_particles=256, num_islands=4, key=getkey())
@@ -168,6 +173,7 @@ def test_the_same_key_gives_the_same_number_without_a_warning(getkey):
     np.testing.assert_array_equal(first.log_weights, second.log_weights)
 
 
+@pytest.mark.slow
 def test_too_few_temperatures_are_told(getkey):
     narrow = Gaussian(jnp.full(20, 3.0), 0.01)
     with pytest.warns(ConvergenceWarning, match="chains have all the weight.*more temperatures"):
@@ -176,6 +182,7 @@ def test_too_few_temperatures_are_told(getkey):
         )
 
 
+@pytest.mark.slow
 def test_a_base_that_does_not_cover_the_energy_is_told(getkey):
     box = Uniform(jnp.full(2, -0.5), jnp.full(2, 0.5))
     with pytest.warns(ConvergenceWarning, match="the base has no density"):

@@ -46,6 +46,7 @@ COMBINED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMBINED)
 def test_jumps_make_the_weights_of_modes_right(name, getkey):
     x = jnp.full((500, 1), 4.0)

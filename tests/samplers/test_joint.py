@@ -95,6 +95,7 @@ def deviations(moved, direct):
     return np.abs(one.mean(1) - other.mean(1)) / error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADJUSTED)
 def test_an_exact_transition_keeps_the_joint_law(name, getkey):
     x, y = pairs(getkey())
@@ -121,6 +122,7 @@ def hot_replicas(y, key):
     return jax.vmap(draw)(LADDER[1:], jax.random.split(key, len(LADDER) - 1))
 
 
+@pytest.mark.slow
 def test_replica_exchange_keeps_the_joint_law(getkey):
     # what moves the replicas remembers nothing, so the hot ones can be put where they belong
     sampler, (x, y) = (

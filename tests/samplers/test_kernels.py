@@ -51,6 +51,7 @@ def check_moments(energy, sampler, x, key, num_warmup=60, num_samples=120):
     return got
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVED)
 def test_curved_densities_are_exact(name, getkey):
     energy, sampler = CURVED[name]
@@ -92,6 +93,7 @@ def test_the_acceptance_does_not_depend_on_the_number_of_chains(getkey):
     np.testing.assert_allclose(many.acceptance[:1], one.acceptance, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mala", "hmc"])
 def test_a_state_of_another_energy_is_stale_and_a_run_has_none(name, getkey):
     sampler, key = ADJUSTED[name], getkey()
@@ -138,6 +140,7 @@ def test_any_kernel_will_do(getkey):
     assert 0.2 < float(got.info.acceptance.mean()) < 0.8
 
 
+@pytest.mark.slow
 def test_mclmc_is_near(getkey):
     x, _ = run(GAUSSIAN, MCLMC(0.3, 1.5), jnp.full((4_000, 2), 2.0), num_steps=150, key=getkey())
     np.testing.assert_allclose(x.mean(0), MEAN, atol=0.08)
@@ -154,6 +157,7 @@ DIVERGENT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIVERGENT)
 def test_a_divergent_trajectory_is_told(name, getkey):
     energy, wild, tame, x = DIVERGENT[name]

@@ -37,6 +37,7 @@ def move(name, energy, x, key, num_steps=NUM_STEPS):
     return run(energy, SAMPLERS[name], x, num_steps=num_steps, key=key)
 
 
+@pytest.mark.slow
 @every_sampler
 @given(seed=seeds, kind=st.sampled_from([(1, jnp.float32), (4, jnp.bfloat16)]))
 def test_shape_and_dtype_are_kept(name, seed, kind):

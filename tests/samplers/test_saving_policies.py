@@ -56,6 +56,7 @@ def test_the_last_is_the_position(getkey):
     np.testing.assert_array_equal(got.values, draw(save_position, key).values[:, -1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save", [Last(), Moments()])
 def test_their_memory_does_not_grow(save, getkey):
     shapes = [

@@ -14,6 +14,7 @@ LADDER = jnp.array([1.0, 3.0, 9.0, 27.0])
 SAMPLER = ReplicaExchange(MALA(0.25), LADDER, scale_step=True)
 
 
+@pytest.mark.slow
 def test_the_weights_of_two_modes_are_right(getkey):
     x = jnp.full((400, 1), -4.0)
     options = {"num_warmup": 500, "num_samples": 1_000, "save": Moments()}
@@ -107,6 +108,7 @@ def test_what_a_replica_remembers_is_of_its_own_temperature(inner, getkey):
     assert swaps > 0
 
 
+@pytest.mark.slow
 def test_hot_replicas_take_longer_steps(getkey):
     flat = ReplicaExchange(Langevin(0.1), jnp.array([1.0, 100.0]))
     state = flat.init(lambda x: 0 * jnp.sum(x), jnp.zeros(1), key=getkey())

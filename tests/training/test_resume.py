@@ -67,6 +67,7 @@ def arrays(tree):
     return jax.tree.leaves(eqx.filter(tree, eqx.is_array))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_training_in_two_parts_is_the_same_to_the_last_bit(name, getkey, tmp_path):
     energy, negatives, loss, labelled = CASES[name]

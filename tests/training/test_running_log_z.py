@@ -58,6 +58,7 @@ def path(step_size, resample_below):
     return jax.vmap(one)(jax.random.split(jax.random.key(5), NUM_SEEDS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resample_below", [0.0, 0.8])
 @pytest.mark.parametrize("step_size", [0.5, 1e-7])
 def test_estimates_along_a_changing_energy_are_unbiased(step_size, resample_below):
@@ -80,6 +81,7 @@ def test_estimates_along_a_changing_energy_are_unbiased(step_size, resample_belo
         assert np.all(np.abs(x[:, 0] - x[:, -1]) < 0.01)
 
 
+@pytest.mark.slow
 def test_log_z_follows_a_training(getkey):
     data = np.float32(0.7 * quantiles(256) + 1.0)[:, None]
     negatives = Jarzynski(

@@ -76,10 +76,12 @@ def assert_close(found, expected, names):
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_four_devices_train_and_sample_as_one(one, several):
     assert_close(several[4][0], one, {"whole", "labelled", "drawn"})
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_and_go_on_from_what_four_have_saved(one, several):
     assert_close(several[2][0], one, {"whole", "rest"})
 
@@ -96,6 +98,7 @@ def test_one_device_goes_on_from_what_two_processes_have_saved(one, processes):
     assert_close(arrays(rest=rest), one, {"rest"})
 
 
+@pytest.mark.slow
 def test_each_device_has_its_part_of_the_buffer(several):
     whole = CAPACITY * 2 * 4
     assert several[4][1]["bytes"] == [whole // 4] * 4
@@ -116,6 +119,7 @@ PARAMETERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_a_step_adds_up_gradients_and_gathers_no_positions(case, several):
     found = several[4][1][case]
@@ -204,6 +208,7 @@ def test_what_does_not_divide_is_refused(call, message):
         call()
 
 
+@pytest.mark.slow
 def test_devices_that_do_not_divide_are_refused(tmp_path):
     code = f"""
 import jax

@@ -162,6 +162,7 @@ def test_drawn_chains_come_back_within_a_level(getkey):
     np.testing.assert_array_equal(buffer.ages, 1)
 
 
+@pytest.mark.slow
 def test_training_stays_in_the_range(getkey):
     negatives = PCD(BOUNDED, 3, capacity=24, num_labels=3, storage=UInt8())
     batch = jnp.tanh(points(8, (2,))), jnp.arange(8) % 3

@@ -27,6 +27,7 @@ def updates(negatives, num, key, start=-4.0):
     return jax.jit(lambda s, k: jax.lax.scan(update, s, k))(state, jax.random.split(key, num))
 
 
+@pytest.mark.slow
 def test_chains_reach_the_other_mode_by_its_weight(getkey):
     _, (x, info) = updates(TemperedPCD(LADDER, 10, 512, 0.0), 40, getkey())
     assert abs(float((x[20:] > 0).mean()) - 0.7) < 0.03
@@ -35,6 +36,7 @@ def test_chains_reach_the_other_mode_by_its_weight(getkey):
     assert float(alone.max()) < 0
 
 
+@pytest.mark.slow
 def test_each_rung_keeps_its_own_density(getkey):
     temperatures = LADDER.temperatures
     normal = jax.random.normal(getkey(), (4_000, 4, 1)) * jnp.sqrt(temperatures)[None, :, None]
