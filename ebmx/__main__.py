@@ -1,4 +1,4 @@
-"""The command line: `ebmx train`, `ebmx sample`, `ebmx evaluate` and `ebmx config`."""
+"""The command line: `ebmx train`, `sample`, `evaluate`, `config` and `data`."""
 
 import contextlib
 import dataclasses
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+
+from ._voice import Voice, take_voice, tell_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,47 +18,90 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("the command line needs tyro: pip install 'ebmx[cli]'", file=sys.stderr)
         return 2
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"train": _train, "sample": _sample, "evaluate": _evaluate, "config": _config}
-    if not arguments or arguments[0] not in commands:
-        print(_USAGE, file=sys.stdout if arguments[:1] in (["-h"], ["--help"]) else sys.stderr)
-        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(_USAGE)
+        return 0
+    if not arguments or arguments[0] not in _COMMANDS:
+        print(_USAGE, file=sys.stderr)
+        return 2
     try:
-        return commands[arguments[0]](tyro, arguments[1:])
+        return _COMMANDS[arguments[0]](tyro, arguments[1:])
     except (ValueError, ImportError) as error:
         print(f"ebmx: {error}", file=sys.stderr)
         return 2
+    except (ArithmeticError, OSError) as error:
+        print(f"ebmx: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
-_USAGE = """usage: ebmx train [DATA] [--recipe NAME] [--devices N] [options]    train an energy
-       ebmx train --resume RUN                        go on with a run that was ended
-       ebmx sample RUN [options]                      draw samples of a trained run
-       ebmx evaluate RUN [options]                    measure how good a trained run is
-       ebmx config show [--recipe NAME]               print a config and what it means
-       ebmx config check FILE                         say whether a config can be run
-DATA is digits if not given. With --devices, so many share the chains and the data.
-`ebmx train --help`, and so for the others, lists the options."""
+_INTERRUPTED = 130
+
+_USAGE = """usage: ebmx train [DATA] [options]        train an energy
+       ebmx train --resume RUN            go on with a run that was ended
+       ebmx sample RUN [options]          draw samples of a trained run
+       ebmx evaluate RUN [options]        measure how good a trained run is
+       ebmx config show [--recipe NAME]   print a config and what it means
+       ebmx config check FILE             say whether a config can be run
+       ebmx data list                     print which data there are
+
+DATA is digits, mnist-5k, hf:NAME or a file; digits if not given.
+`ebmx train --help`, and so for sample and evaluate, lists the options.
+
+options of train, sample and evaluate:
+  --quiet         print nothing but errors, and show no bar
+  --json          print one JSON object, and nothing else, to standard output
+options of train:
+  --recipe NAME   begin from this recipe; further options change it
+  --config FILE   begin from this TOML file, such as the config.toml of a run
+  --devices N     N devices share the chains and the data
+
+exit codes: 0 done, 1 failed on the way, 2 something given does not fit or is
+missing, 130 ended by Ctrl-C; a training is saved then, and --resume goes on.
+
+  ebmx train digits --seconds 60 --out runs/mine
+  ebmx sample runs/mine --num 100 --out samples.npz"""
 
 
 def _train(tyro, arguments: list[str]) -> int:
-    from .config import RunConfig, default_config, forget_unread, recipe, resume_run, train_run
+    from .config import RunConfig, forget_unread, resume_run, train_run
+    from .training import NoProgress
 
+    say, arguments = take_voice(arguments)
     devices, arguments = _take("--devices", arguments)
-    mesh = None if devices is None else _mesh(devices)
+    options: dict[str, Any] = {"mesh": None if devices is None else _mesh(devices)}
+    if say.silent:
+        options["progress"] = NoProgress()
     run, arguments = _take("--resume", arguments)
     if run is not None:
         if arguments:
             raise ValueError(f"--resume goes with no option but --devices, not {arguments[0]}")
-        return _print_report(resume_run(run, mesh=mesh))
+        return _end(say, resume_run(run, **options))
+    base, arguments = _base(arguments)
+    prog = "ebmx train [DATA] [--recipe NAME | --config FILE]"
+    config = tyro.cli(RunConfig, prog=prog, args=arguments, default=base)
+    return _end(say, train_run(forget_unread(config, base), **options))
+
+
+def _base(arguments: list[str]) -> tuple[Any, list[str]]:
+    """The config that the options change, and the options."""
+    from .config import default_config, read_config, recipe
+
     name, arguments = _take("--recipe", arguments)
+    file, arguments = _take("--config", arguments)
+    if name is not None and file is not None:
+        raise ValueError("--config goes without --recipe: a file says all")
     data = None
     if arguments and not arguments[0].startswith("-"):
         data, *arguments = arguments
-    base = default_config(data or "digits") if name is None else recipe(name)
+    if file is not None:
+        base = read_config(file)
+    else:
+        base = default_config(data or "digits") if name is None else recipe(name)
     if data is not None:
         base = dataclasses.replace(base, data=dataclasses.replace(base.data, name=data))
-    prog = "ebmx train [DATA] [--recipe NAME]"
-    config = tyro.cli(RunConfig, prog=prog, args=arguments, default=base)
-    return _print_report(train_run(forget_unread(config, base), mesh=mesh))
+    return base, arguments
 
 
 def _mesh(devices: str) -> Any:
@@ -73,19 +118,9 @@ def _mesh(devices: str) -> Any:
     return jax.make_mesh((num,), ("data",), devices=jax.devices()[:num])
 
 
-def _print_report(report: Any) -> int:
-    how = "interrupted after" if report.interrupted else "trained for"
-    print(f"{how} {report.num_updates} updates in {report.seconds:.1f} s")
-    for picture in report.pictures:
-        print(f"picture: {picture}")
-    if report.frechet_ratio is None:
-        print("Fréchet ratio: not computed, the data set has no labels to train a classifier on")
-    else:
-        print(
-            f"Fréchet ratio: {report.frechet_ratio:.3f} "
-            f"({len(report.samples)} samples: {report.source})"
-        )
-    return 0
+def _end(say: Voice, report: Any) -> int:
+    tell_report(say, report)
+    return _INTERRUPTED if report.interrupted else 0
 
 
 def _take(option: str, arguments: list[str]) -> tuple[str | None, list[str]]:
@@ -140,6 +175,8 @@ def _sample(tyro, arguments: list[str]) -> int:
     from .config import sample_run
     from .plotting import sample_grid
 
+    say, arguments = take_voice(arguments)
+
     def command(run: Annotated[Path, tyro.conf.Positional], options: SampleOptions) -> None:
         samples, dataset, source = sample_run(
             run,
@@ -150,11 +187,14 @@ def _sample(tyro, arguments: list[str]) -> int:
         )
         options.out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(options.out, x=dataset.to_units(samples))
-        print(f"{options.num} samples ({source}): {options.out}")
+        facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
+        facts |= {"out": options.out}
+        lines = [f"{options.num} samples ({source}): {options.out}"]
         if samples.ndim == 4 and samples.shape[-1] in (1, 3):
-            picture = options.out.with_suffix(".png")
+            picture = facts["picture"] = options.out.with_suffix(".png")
             sample_grid({"samples of the model": samples}).savefig(picture)
-            print(f"picture: {picture}")
+            lines.append(f"picture: {picture}")
+        say(facts, *lines)
 
     config = (tyro.conf.OmitArgPrefixes,)
     tyro.cli(command, prog="ebmx sample", args=arguments, config=config)
@@ -182,6 +222,8 @@ class EvaluateOptions:
 def _evaluate(tyro, arguments: list[str]) -> int:
     from .config import evaluate_run
 
+    say, arguments = take_voice(arguments)
+
     def command(run: Annotated[Path, tyro.conf.Positional], options: EvaluateOptions) -> None:
         found = evaluate_run(
             run,
@@ -192,13 +234,36 @@ def _evaluate(tyro, arguments: list[str]) -> int:
             denoise=options.denoise,
             seed=options.seed,
         )
-        for picture in found.pictures:
-            print(f"picture: {picture}")
-        print(f"report: {found.folder / 'report.md'} ({found.seconds:.1f} s)")
+        report = found.folder / "report.md"
+        facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
+        lines = [f"picture: {picture}" for picture in found.pictures]
+        say(facts | found.facts, *lines, f"report: {report} ({found.seconds:.1f} s)")
 
     config = (tyro.conf.OmitArgPrefixes,)
     tyro.cli(command, prog="ebmx evaluate", args=arguments, config=config)
     return 0
+
+
+def _data(tyro, arguments: list[str]) -> int:
+    from .data import SOURCES
+
+    del tyro
+    wrong = arguments not in (["list"], ["-h"], ["--help"])
+    if arguments != ["list"]:
+        print(_USAGE, file=sys.stderr if wrong else sys.stdout)
+        return 2 if wrong else 0
+    for name, words in SOURCES.items():
+        print(f"{name:10} {words}")
+    return 0
+
+
+_COMMANDS = {
+    "train": _train,
+    "sample": _sample,
+    "evaluate": _evaluate,
+    "config": _config,
+    "data": _data,
+}
 
 
 if __name__ == "__main__":

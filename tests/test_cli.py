@@ -4,15 +4,17 @@ import dataclasses
 import functools
 import json
 import re
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+import ebmx
 import ebmx.config._judge
 import ebmx.training
 from ebmx.__main__ import main
-from ebmx.config import RECIPES, Evaluation, RunConfig, read_config, recipe
+from ebmx.config import RECIPES, Evaluation, Report, RunConfig, read_config, recipe
 
 TINY = [
     *("--steps", "4", "--log-every", "2", "--data.batch-size", "16"),
@@ -260,6 +262,111 @@ def test_help_is_not_an_error(flag, capsys):
     captured = capsys.readouterr()
     assert "usage: ebmx train" in captured.out
     assert captured.err == ""
+
+
+def test_help_fits_a_screen_and_says_what_exit_codes_mean(capsys):
+    assert call("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 24 <= len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    words = ("ebmx data list", "--quiet", "--json", "--resume", "--config FILE", "exit codes: 0")
+    assert [word for word in words if word not in text] == []
+
+
+def test_data_list_names_what_load_takes(capsys):
+    assert call("data", "list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(ebmx.data.SOURCES)
+    assert call("data", "--help") == 0
+    assert call("data") == call("data", "fetch") == 2
+
+
+def test_a_config_file_is_where_options_begin(caught, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('seed = 3\n[data]\nname = "mnist-5k"\nbatch_size = 7\n')
+    assert call("train", "--config", path, "--data.batch-size", "9") == 2
+    assert call("train", "digits", "--config", path) == 2
+    one, two = caught
+    assert (one.seed, one.data.name, one.data.batch_size) == (3, "mnist-5k", 9)
+    assert (two.data.name, two.data.batch_size) == ("digits", 7)
+
+
+def test_quiet_and_json(monkeypatch, capsys, tmp_path):
+    seen = []
+    report = Report(
+        tmp_path, 4, 1.5, np.zeros((2, 1)), "nowhere", 1.25, (tmp_path / "a.png",), False
+    )
+
+    def train(config, **options):
+        seen.append(options)
+        return report
+
+    monkeypatch.setattr(ebmx.config, "train_run", train)
+    assert call("train", "--steps", "1", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert call("train", "--json", "digits", "--steps", "1") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["run"] == str(tmp_path)
+    assert facts["pictures"] == [str(tmp_path / "a.png")]
+    assert (facts["updates"], facts["frechet_ratio"], facts["interrupted"]) == (4, 1.25, False)
+    assert all(isinstance(o["progress"], ebmx.training.NoProgress) for o in seen)
+
+    def evaluate(run, **options):
+        return Evaluation(tmp_path, {"quality": {"fid": np.float32(2)}}, (), 1.0)
+
+    monkeypatch.setattr(ebmx.config, "evaluate_run", evaluate)
+    assert call("evaluate", tmp_path, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["report"] == str(tmp_path / "report.md")
+    assert facts["quality"] == {"fid": 2.0}
+    assert call("evaluate", tmp_path, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_sample_in_json(run, tmp_path, capsys):
+    out = tmp_path / "samples.npz"
+    assert call("sample", run[0], "--num", "4", "--out", out, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["samples"], facts["out"]) == (4, str(out))
+    assert facts["picture"] == str(out.with_suffix(".png"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("no"), 2),
+        (ImportError("no"), 2),
+        (FloatingPointError("no"), 1),
+        (OSError("no"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(error, code, monkeypatch, capsys):
+    def fail(config, **options):
+        raise error
+
+    monkeypatch.setattr(ebmx.config, "train_run", fail)
+    assert call("train", "--steps", "1") == code
+    assert capsys.readouterr().err == ("" if code == 130 else "ebmx: no\n")
+
+
+def test_a_training_that_was_interrupted_ends_with_130(monkeypatch, capsys, tmp_path):
+    report = Report(tmp_path, 4, 1.5, np.zeros((2, 1)), "nowhere", None, (), True)
+    monkeypatch.setattr(ebmx.config, "train_run", lambda config, **options: report)
+    assert call("train", "--steps", "1") == 130
+    assert capsys.readouterr().out.startswith("interrupted after 4 updates")
+
+
+def test_what_is_no_terminal_sees_neither_bar_nor_colour(run, tmp_path, capsys):
+    options = [*TINY, "--out", tmp_path / "run"]
+    process = [sys.executable, "-m", "ebmx", "train", "no-such-data", *map(str, options)]
+    done = subprocess.run(process, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr + done.stdout
+    assert call("train", "--help") == 0
+    assert "\x1b" not in capsys.readouterr().out
+    assert not any("update" in line and "|" in line for line in run[1])
 
 
 def test_help_lists_the_options_of_all_parts(capsys):

@@ -7,4 +7,5 @@ from ._dataset import split as split
 from ._densities import AbstractDensity as AbstractDensity
 from ._densities import density as density
 from ._files import read_idx as read_idx
+from ._load import SOURCES as SOURCES
 from ._load import load as load

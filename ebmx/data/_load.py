@@ -11,6 +11,16 @@ from .._arguments import guarded
 from ._dataset import Dataset, scale, split
 from ._files import Parts, load_huggingface, load_idx, load_npz
 
+SOURCES: dict[str, str] = {
+    "digits": "1,797 handwritten digits, 8×8×1, with labels; part of the package",
+    "mnist-5k": "5,000 digits of MNIST, 28×28×1, with labels; pip install 'ebmx[data]'",
+    "hf:NAME": "a data set of the Hugging Face hub, such as hf:ylecun/mnist, or a folder that its "
+    "save_to_disk has written; pip install 'ebmx[data]'",
+    "FILE.npz": "arrays `x`, or `x_train` and `x_test`; labels `y`, or `y_train` and `y_test`",
+    "FOLDER": "IDX files, gzipped or not, as MNIST is distributed; or one such file",
+}
+"""What `load` takes, with a word on each."""
+
 _NAMES = "'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX file or a folder of IDX files"
 
 

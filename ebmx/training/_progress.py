@@ -3,6 +3,13 @@
 import abc
 import sys
 
+_SHOWN = {
+    "loss": "loss",
+    "real_energy_mean": "E_data",
+    "fake_energy_mean": "E_chains",
+    "acceptance": "accepted",
+}
+
 
 class AbstractProgress(abc.ABC):
     """A meter that `fit` moves."""
@@ -34,7 +41,10 @@ class NoProgress(AbstractProgress):
 
 
 class TqdmProgress(AbstractProgress):
-    """A tqdm bar with a few metrics. Needs `pip install ebmx[cli]`."""
+    """A tqdm bar: updates a second, time left, loss, energies, and acceptance where it is below 1.
+
+    Needs `pip install ebmx[cli]`.
+    """
 
     def __init__(self):
         try:
@@ -46,12 +56,14 @@ class TqdmProgress(AbstractProgress):
 
     def start(self, num_steps: int) -> None:
         """Draw the bar."""
-        self._bar = self._tqdm(total=num_steps, unit="update")
+        self._bar = self._tqdm(total=num_steps, unit=" updates", dynamic_ncols=True)
 
     def update(self, num_steps: int, metrics: dict[str, float]) -> None:
         """Move the bar."""
-        names = ("loss", "real_energy_mean", "fake_energy_mean", "grad_norm")
-        self._bar.set_postfix({n: f"{metrics[n]:.3g}" for n in names if n in metrics})
+        shown = {word: metrics[name] for name, word in _SHOWN.items() if name in metrics}
+        if shown.get("accepted") == 1.0:
+            del shown["accepted"]
+        self._bar.set_postfix({word: f"{value:.3g}" for word, value in shown.items()})
         self._bar.update(num_steps)
 
     def close(self) -> None:

@@ -283,7 +283,7 @@ def test_no_progress_shows_nothing_and_tqdm_a_bar(getkey, capsys):
     fit(TRAINER, state, data(4), num_steps=4, key=key, log_every=2, progress=TqdmProgress())
     shown = capsys.readouterr().err
     assert "4/4" in shown
-    assert "real_energy_mean=" in shown
+    assert "E_data=" in shown
 
 
 def test_a_bar_without_tqdm_says_what_to_install(monkeypatch):

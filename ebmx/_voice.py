@@ -1,0 +1,60 @@
+"""How the command line speaks."""
+
+import dataclasses
+import json
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Voice:
+    """In lines, in one JSON object, or not at all."""
+
+    quiet: bool
+    json: bool
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is no bar."""
+        return self.quiet or self.json
+
+    def __call__(self, facts: dict[str, Any], *lines: str) -> None:
+        if self.json:
+            print(json.dumps(facts, default=_plain, ensure_ascii=False))
+        elif not self.quiet:
+            for line in lines:
+                print(line)
+
+
+def take_voice(arguments: list[str]) -> tuple[Voice, list[str]]:
+    """How to speak, and the other arguments."""
+    flags = ("--quiet", "--json")
+    rest = [argument for argument in arguments if argument not in flags]
+    return Voice(*(flag in arguments for flag in flags)), rest
+
+
+def tell_report(say: Voice, report: Any) -> None:
+    """What came out of a training."""
+    how = "interrupted after" if report.interrupted else "trained for"
+    ratio = "not computed, the data set has no labels to train a classifier on"
+    if report.frechet_ratio is not None:
+        ratio = f"{report.frechet_ratio:.3f} ({len(report.samples)} samples: {report.source})"
+    facts = {
+        "run": report.folder,
+        "updates": report.num_updates,
+        "seconds": round(report.seconds, 2),
+        "frechet_ratio": report.frechet_ratio,
+        "samples_from": report.source,
+        "pictures": report.pictures,
+        "interrupted": report.interrupted,
+    }
+    say(
+        facts,
+        f"{how} {report.num_updates} updates in {report.seconds:.1f} s",
+        *(f"picture: {picture}" for picture in report.pictures),
+        f"Fréchet ratio: {ratio}",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: numbers and arrays of NumPy, paths."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
