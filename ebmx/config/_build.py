@@ -43,7 +43,20 @@ Loss = Callable[..., Any]
 
 @guarded
 def build_sampler(config: SamplerConfig) -> AbstractSampler:
-    """The sampler."""
+    """The sampler.
+
+    **Arguments:**
+
+    - `config`: a part of a `RunConfig`.
+
+    **Returns:**
+
+    A sampler of one chain.
+
+    **Raises:**
+
+    `ValueError` if a value does not fit, or a field is set that nothing reads.
+    """
     check_kind("sampler", config)
     if config.kind == "mala":
         return MALA(config.step_size)
@@ -73,6 +86,15 @@ def build_negatives(
     num_labels: int | None = None,
 ) -> AbstractNegatives:
     """The negatives for an objective, with their sampler.
+
+    **Arguments:**
+
+    - `config`, `sampler`, `objective`: parts of a `RunConfig`.
+    - `num_labels`: how many labels the data have, for a conditional objective.
+
+    **Returns:**
+
+    The negatives.
 
     **Raises:**
 
@@ -111,6 +133,14 @@ def build_negatives(
 def build_objective(config: ObjectiveConfig, sampler: SamplerConfig) -> Loss:
     """The loss; the sampler says by which step and from which noise.
 
+    **Arguments:**
+
+    - `config`, `sampler`: parts of a `RunConfig`.
+
+    **Returns:**
+
+    A function of `(energy, positives, negatives)`.
+
     **Raises:**
 
     `ValueError` if a value does not fit, or a field is set that nothing reads.
@@ -140,6 +170,15 @@ def build_objective(config: ObjectiveConfig, sampler: SamplerConfig) -> Loss:
 def build_optimiser(config: OptimiserConfig, num_steps: int) -> optax.GradientTransformation:
     """The optimiser for a training of `num_steps`.
 
+    **Arguments:**
+
+    - `config`: a part of a `RunConfig`.
+    - `num_steps`: how many updates the schedule is for.
+
+    **Returns:**
+
+    An optax optimiser.
+
     **Raises:**
 
     `ValueError` if a value does not fit, or a field is set that nothing reads.
@@ -161,7 +200,22 @@ def build_optimiser(config: OptimiserConfig, num_steps: int) -> optax.GradientTr
 
 @guarded
 def build_trainer(config: RunConfig, num_steps: int, num_labels: int | None = None) -> Trainer:
-    """The trainer for a training of `num_steps` on data with so many labels."""
+    """The trainer for a training of `num_steps` on data with so many labels.
+
+    **Arguments:**
+
+    - `config`: a config.
+    - `num_steps`: how many updates the schedule is for.
+    - `num_labels`: how many labels the data have, for an objective that needs them.
+
+    **Returns:**
+
+    The trainer.
+
+    **Raises:**
+
+    `ValueError` if a value or a combination does not fit.
+    """
     _checks.probability("optimiser.ema_decay", config.optimiser.ema_decay)
     _checks.non_negative("data.noise", config.data.noise)
     return Trainer(

@@ -43,6 +43,10 @@ def show_config(config: RunConfig, title: str = "") -> str:
 
     - `config`: a config.
     - `title`: a text for the top.
+
+    **Returns:**
+
+    The text, which `read_config` reads.
     """
     lines = [*_comment(title), *_lines(config)]
     for field in dataclasses.fields(config):
@@ -57,6 +61,10 @@ def check_config(config: RunConfig) -> str:
     """Check that a config can be run: build what it names and trace one update.
 
     No array is made but the data, which are loaded unless they are on the Hugging Face hub.
+
+    **Arguments:**
+
+    - `config`: a config.
 
     **Returns:**
 

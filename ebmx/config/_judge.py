@@ -58,6 +58,15 @@ def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], 
 
     The distance of the samples to the test images, over that of the training images, in the
     features of a classifier trained on the training images.
+
+    **Arguments:**
+
+    - `dataset`: labelled images, or other data.
+    - `seed`: of the classifier's training.
+
+    **Returns:**
+
+    A function from samples `(num, *shape)` to a ratio: 1 is as near as training images are.
     """
     judge = judge_of(dataset, seed=seed)
     if judge.classes is None:

@@ -80,6 +80,19 @@ def forget_unread(config: RunConfig, base: RunConfig) -> RunConfig:
 
     So another kind can be chosen on top of a recipe; what is set beyond the recipe stays, and is
     refused if it is not read.
+
+    **Arguments:**
+
+    - `config`: a config, such as `base` with changes.
+    - `base`: the config that the changes were made on.
+
+    **Returns:**
+
+    The config to be run.
+
+    **Raises:**
+
+    `ValueError` if a kind is unknown.
     """
     rooms = {}
     for room in _READ:

@@ -50,6 +50,10 @@ def build_energy(
     - `num_labels`: how many labels the data have; for these two.
     - `key`: a key for the initial weights.
 
+    **Returns:**
+
+    The energy, and the state of its norm or `None`.
+
     **Raises:**
 
     `ValueError` if a value does not fit, or a field is set that nothing reads.

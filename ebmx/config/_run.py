@@ -70,6 +70,10 @@ def train_run(
     - `config`: what to train.
     - `progress`, `mesh`: as for `ebmx.fit`.
 
+    **Returns:**
+
+    A `Report`.
+
     **Raises:**
 
     `ValueError` if a part of the config does not fit.
@@ -101,6 +105,15 @@ def resume_run(
 
     The rest is, bit for bit, what it would have been without the interruption. `seconds` of the
     config do not count any more. `mesh` may be another than before, or none.
+
+    **Arguments:**
+
+    - `folder`: of the run.
+    - `progress`, `mesh`: as for `ebmx.fit`.
+
+    **Returns:**
+
+    A `Report`.
 
     **Raises:**
 

@@ -20,6 +20,14 @@ def to_dict(config: Any) -> dict[str, Any]:
     """A config as nested dictionaries of TOML's types.
 
     `None` is left out where it is the default, and `"none"` where it is not.
+
+    **Arguments:**
+
+    - `config`: a config, or a part of one.
+
+    **Returns:**
+
+    Nested dictionaries, which `from_dict` reads.
     """
     out: dict[str, Any] = {}
     for field in dataclasses.fields(config):
@@ -39,6 +47,16 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(values: dict[str, Any], kind: type = RunConfig, path: str = "") -> Any:
     """The config of these nested dictionaries.
 
+    **Arguments:**
+
+    - `values`: nested dictionaries, as `tomllib` reads them.
+    - `kind`: the config's class.
+    - `path`: what stands before a key in messages.
+
+    **Returns:**
+
+    The config.
+
     **Raises:**
 
     `ValueError` that names the key, if it is unknown or its value is of another type.
@@ -56,7 +74,17 @@ def from_dict(values: dict[str, Any], kind: type = RunConfig, path: str = "") ->
 
 @guarded
 def write_config(path: str | Path, config: RunConfig) -> None:
-    """Write a config as TOML. Needs `pip install ebmx[cli]`."""
+    """Write a config as TOML. Needs `pip install ebmx[cli]`.
+
+    **Arguments:**
+
+    - `path`: of the file, which is replaced.
+    - `config`: a config.
+
+    **Raises:**
+
+    `ImportError` with the pip line if tomli-w is missing.
+    """
     try:
         import tomli_w
     except ImportError as error:
@@ -67,6 +95,14 @@ def write_config(path: str | Path, config: RunConfig) -> None:
 @guarded
 def read_config(path: str | Path) -> RunConfig:
     """Read a config from TOML.
+
+    **Arguments:**
+
+    - `path`: of the file.
+
+    **Returns:**
+
+    The config.
 
     **Raises:**
 

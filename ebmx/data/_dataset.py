@@ -70,6 +70,10 @@ def scale(x: np.ndarray, low: float | None = None, high: float | None = None) ->
     - `x`: numbers of any type.
     - `low`, `high`: in data units; 0 and 255 for uint8, else the least and greatest value.
 
+    **Returns:**
+
+    An array of the shape of `x`, float32.
+
     **Raises:**
 
     `ValueError` if `low` is not below `high`.
@@ -98,6 +102,10 @@ def split(
     - `labels`: `(num,)`, or `None`.
     - `test_share`: the share that goes to `test`, in (0, 1).
     - `key`: a key.
+
+    **Returns:**
+
+    Four arrays; the labels are `None` if there are none.
 
     **Raises:**
 
@@ -137,6 +145,10 @@ def batches(
     - `start`: how many batches to leave out, such as those that an earlier part of the training
         has seen; whole epochs of them are not read.
     - `key`: a key; the same key gives the same batches.
+
+    **Returns:**
+
+    An iterator of arrays `(batch_size, *shape)`, or of pairs with labels `(batch_size,)`.
 
     **Raises:**
 

@@ -129,6 +129,10 @@ def density(name: str) -> AbstractDensity:
     - `name`: `"8gaussians"`, `"rings"`, `"checkerboard"`, `"2spirals"`, `"moons"` or `"pinwheel"`.
         Spirals and moons are mixtures of many narrow normal distributions along their curves.
 
+    **Returns:**
+
+    The density, with `log_density(x)` in nats and `sample(num, key=key)`.
+
     **Raises:**
 
     `ValueError` if there is no such density.

@@ -41,6 +41,10 @@ def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset
     - `test_share`: the share of examples held out, where the source has no such part.
     - `seed`: of that split.
 
+    **Returns:**
+
+    A `Dataset`: examples in [-1, 1], labels where the source has them.
+
     **Raises:**
 
     `ValueError` if there is no such data set, or it cannot be read as examples; `ImportError` with

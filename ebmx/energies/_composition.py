@@ -148,6 +148,10 @@ def conjunction(
     - `conditions`: what shall hold, at least one; each as for `energy.at`.
     - `base`: the energy `E(x)` without a condition, if known.
 
+    **Returns:**
+
+    The energy of the conjunction, whose `log Z` is not known.
+
     **Raises:**
 
     `ValueError` if there is no condition, or a shape or label does not fit.

@@ -97,7 +97,22 @@ class ForEach(eqx.Module):
 
 
 def for_each(function: Callable, energy: Any, *args: Any) -> Any:
-    """`function(energy, *args)` mapped over the first axis of `args`, and over `ForEach`."""
+    """`function(energy, *args)` mapped over the first axis of `args`, and over `ForEach`.
+
+    **Arguments:**
+
+    - `function`: of the energy of one example, and of one row of each of `args`.
+    - `energy`: an energy, or a `ForEach`, which gives each example its own.
+    - `args`: arrays, or trees of arrays, with a leading axis of examples.
+
+    **Returns:**
+
+    What the function returns, stacked along a leading axis.
+
+    **Raises:**
+
+    `ValueError` if a `ForEach` has not as many conditions as there are examples.
+    """
     if not isinstance(energy, ForEach):
         return jax.vmap(lambda *args: function(energy, *args))(*args)
     num = jax.tree.leaves(args)[0].shape[0]

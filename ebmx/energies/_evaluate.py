@@ -53,17 +53,49 @@ def log_density_unnormalised(model: EnergyFn, x: XBatch) -> Vector:
 
 
 def shape_of(model: EnergyFn) -> tuple[int, ...] | None:
-    """The shape of one example of `model`; `None` for a plain callable, which does not say."""
+    """The shape of one example of `model`; `None` for a plain callable, which does not say.
+
+    **Arguments:**
+
+    - `model`: an energy, or any callable.
+
+    **Returns:**
+
+    The shape, `None` if the model does not say it.
+    """
     return getattr(model, "shape", None)
 
 
 def value_and_gradient(model: EnergyFn, x: X) -> tuple[Scalar, X]:
-    """`(E(x), ∇E(x))` of one example, at the cost of one gradient."""
+    """`(E(x), ∇E(x))` of one example, at the cost of one gradient.
+
+    **Arguments:**
+
+    - `model`: an energy, or any callable from one example to a scalar.
+    - `x`: one example, `(*shape)`.
+
+    **Returns:**
+
+    The energy in nats, and its gradient `(*shape)` in nats per unit of `x`.
+    """
     return jax.value_and_grad(lambda x: as_scalar(model(x)))(x)
 
 
 def as_scalar(value: Any) -> Scalar:
-    """Check what an energy has returned for one example."""
+    """Check what an energy has returned for one example.
+
+    **Arguments:**
+
+    - `value`: what an energy has returned.
+
+    **Returns:**
+
+    It as a scalar array, in nats.
+
+    **Raises:**
+
+    `ValueError` if it is not one floating-point number.
+    """
     if jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         got = f"{jnp.result_type(value)}{list(jnp.shape(value))}"
         fix = "an energy maps ONE example to ONE floating-point number; sum over the example's axes"

@@ -15,6 +15,14 @@ def mnist(*, key: Key) -> ConvNet:
     """The energy for 28×28×1 images: 3×3 convolutions 32-64-64 with stride 2, silu, linear 64.
 
     121,409 parameters. Pixels are expected in [-1, 1].
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights.
+
+    **Returns:**
+
+    The energy, in nats.
     """
     return ConvNet((28, 28, 1), (32, 64, 64), key=key)
 
@@ -25,6 +33,14 @@ def uva_mnist(*, key: Key) -> ConvNet:
 
     Convolutions 16-32-64-64 with stride 2, the first 5×5 with padding 4, silu, linear 64.
     76,993 parameters. Pixels are expected in [-1, 1].
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights.
+
+    **Returns:**
+
+    The energy, in nats.
     """
     return ConvNet(
         (28, 28, 1),
@@ -40,6 +56,14 @@ def cifar10(*, key: Key) -> ConvNet:
     """The energy for 32×32×3 images: 3×3 convolutions 64-128-256 with stride 2, silu, linear 64.
 
     633,089 parameters. Pixels are expected in [-1, 1].
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights.
+
+    **Returns:**
+
+    The energy, in nats.
     """
     return ConvNet((32, 32, 3), (64, 128, 256), key=key)
 
@@ -51,6 +75,14 @@ def deep(*, key: Key) -> tuple[SpectralNorm, eqx.nn.State]:
     A 3×3 convolution, residual blocks 32-64-128 with stride 2, silu, the sum over the image.
     307,873 parameters. Pixels are expected in [-1, 1]. Train it as
     `trainer.init(energy, state, key=key)`.
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights and vectors of the norm.
+
+    **Returns:**
+
+    The energy and the state of its norm.
     """
     energy_key, norm_key = jax.random.split(key)
     energy = ResNet((32, 32, 3), (32, 64, 128), key=energy_key)

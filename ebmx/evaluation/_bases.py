@@ -67,6 +67,10 @@ def fit_bernoulli(x: ArrayLike) -> Bernoulli:
 
     - `x`: examples `(num, *shape)` in [0, 1].
 
+    **Returns:**
+
+    A base for bits, with exact `log Z`.
+
     **Raises:**
 
     `ValueError` if a number is outside of [0, 1] or there is no example.
@@ -91,6 +95,10 @@ def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
 
     - `x`: examples `(num, *shape)`, at least two.
     - `shrinkage`: `s`, in [0, 1].
+
+    **Returns:**
+
+    A `Gaussian` with exact `log Z`.
 
     **Raises:**
 

@@ -63,6 +63,10 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     - `warn`: whether to warn, by `ConvergenceWarning`, when R-hat is above 1.01, a chain has
         rejected every proposal, steps diverged or the energy drifts.
 
+    **Returns:**
+
+    A `Diagnosis`; `print` it for a summary.
+
     **Raises:**
 
     `ValueError` if positions were not saved, or there are fewer than four samples of a chain.
@@ -103,6 +107,18 @@ def to_arviz(samples: Samples) -> Any:
     """The samples as ArviZ has them, with the groups `posterior` and, if saved, `sample_stats`.
 
     Needs `pip install arviz-base`, which arviz builds on.
+
+    **Arguments:**
+
+    - `samples`: from `ebmx.sample`, with positions saved.
+
+    **Returns:**
+
+    ArviZ's tree of data, with the dimensions `chain` and `draw`.
+
+    **Raises:**
+
+    `ValueError` if positions were not saved, `ImportError` with the pip line without arviz-base.
     """
     try:
         import arviz_base

@@ -116,6 +116,10 @@ def saturated_share(
     - `bounds`: the lower and the upper one.
     - `tolerance`: how near counts as at a bound, in units of `x`.
 
+    **Returns:**
+
+    A share in [0, 1].
+
     **Raises:**
 
     `ValueError` if the bounds are not in order or the tolerance is negative.
@@ -139,6 +143,10 @@ def effective_classes(classes: ArrayLike) -> float:
 
     - `classes`: labels `(num,)`, whole numbers from 0; or the probabilities of a classifier
         `(num, classes)`, which are averaged.
+
+    **Returns:**
+
+    A number from 1 to the number of classes.
 
     **Raises:**
 

@@ -23,6 +23,10 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     - `a`, `b`: features `(num, features)`, at least two rows each. Distances of sets of different
         sizes are not comparable, those of fewer rows than features say little.
 
+    **Returns:**
+
+    The squared distance, in squared units of the features.
+
     **Raises:**
 
     `ValueError` if the numbers of features differ, rows are missing or values are not finite.

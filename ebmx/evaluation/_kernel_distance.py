@@ -26,6 +26,10 @@ def kernel_distance(a: ArrayLike, b: ArrayLike, *, degree: int = 3) -> float:
     - `a`, `b`: features `(num, features)`, at least two rows each.
     - `degree`: of the kernel, at least 1.
 
+    **Returns:**
+
+    The estimate, without a unit.
+
     **Raises:**
 
     `ValueError` if the numbers of features differ, rows are missing or values are not finite.

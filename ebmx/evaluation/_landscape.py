@@ -123,6 +123,10 @@ def straight_path(energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num: int = 33
     - `a`, `b`: two examples.
     - `num`: how many points, both ends among them.
 
+    **Returns:**
+
+    An `EnergyPath`.
+
     **Raises:**
 
     `ValueError` if a shape does not fit.
@@ -136,6 +140,14 @@ def barrier_height(path: EnergyPath) -> float:
     """How far the energy rises on a path above its start, in nats; 0 if it only falls.
 
     On a path of least energy this is the least rise on any way from its start to its end.
+
+    **Arguments:**
+
+    - `path`: from `straight_path` or `minimum_energy_path`.
+
+    **Returns:**
+
+    A height in nats, at least 0.
     """
     return float(np.max(path.energies) - path.energies[0])
 

@@ -34,6 +34,10 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> Precisi
     - `real`, `fake`: features `(num, features)`, more than `k` rows each.
     - `k`: which neighbour a ball reaches to.
 
+    **Returns:**
+
+    Both shares, in [0, 1].
+
     **Raises:**
 
     `ValueError` if the numbers of features differ, rows are missing or values are not finite.
@@ -48,6 +52,14 @@ def nearest_distances(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """The distance of each row of `a` to the nearest row of `b`, `(len(a),)`.
 
     Generated examples that repeat those of training are much nearer to them than unseen real ones.
+
+    **Arguments:**
+
+    - `a`, `b`: features `(num, features)`, at least one row each.
+
+    **Returns:**
+
+    Distances `(len(a),)`, in units of the features.
 
     **Raises:**
 

@@ -51,6 +51,10 @@ def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDis
     - `scores_in`: of examples from the distribution, `(num_in,)`.
     - `scores_out`: of others, `(num_out,)`. Scores may be infinite.
 
+    **Returns:**
+
+    An `OutOfDistribution`.
+
     **Raises:**
 
     `ValueError` if a set is empty, no vector or has NaNs, or all scores are the same.
@@ -74,6 +78,15 @@ def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
     """The norms of the scores, `|∇E(x)|`, `(batch,)`: large where the energy is steep.
 
     Grathwohl et al. (2020), "Your classifier is secretly an energy based model".
+
+    **Arguments:**
+
+    - `energy`: an energy, or any callable from one example to a scalar.
+    - `x`: a batch `(batch, *shape)`.
+
+    **Returns:**
+
+    Scores `(batch,)`, in nats per unit of `x`.
     """
     score = scores_of(energy, x)
     return jnp.sqrt(jnp.sum(score.reshape(score.shape[0], -1) ** 2, 1))
@@ -82,6 +95,15 @@ def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
 @guarded
 def negative_max_probability(energy: JEM, x: XBatch) -> Vector:
     """The negative probability of the likeliest class, `-max p(y | x)`, `(batch,)`.
+
+    **Arguments:**
+
+    - `energy`: a `JEM` energy.
+    - `x`: a batch `(batch, *shape)`.
+
+    **Returns:**
+
+    Scores `(batch,)`, in [-1, 0): higher for what is not of the data.
 
     **Raises:**
 

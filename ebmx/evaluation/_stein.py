@@ -54,6 +54,10 @@ def kernel_stein_discrepancy(
     - `num_bootstrap`: from how many resamplings the p-value is taken.
     - `key`: a key for these.
 
+    **Returns:**
+
+    A `SteinDiscrepancy`.
+
     **Raises:**
 
     `ValueError` if `x` or a number does not fit, or a score is not finite.

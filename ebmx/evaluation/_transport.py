@@ -23,6 +23,10 @@ def energy_distance(a: ArrayLike, b: ArrayLike) -> float:
 
     - `a`, `b`: features `(num, features)`, at least one row each.
 
+    **Returns:**
+
+    The distance, in units of the features.
+
     **Raises:**
 
     `ValueError` if the numbers of features differ, rows are missing or values are not finite.

@@ -98,6 +98,10 @@ def two_sample_auc(
     - `num_folds`: into how many parts the rows are dealt, at least 2.
     - `key`: a key for the dealing.
 
+    **Returns:**
+
+    An area in [0, 1].
+
     **Raises:**
 
     `ValueError` if the numbers of features differ, rows are missing or values are not finite.

@@ -109,6 +109,10 @@ def annealed(sampler: AbstractSampler, **schedules: Schedule) -> Annealed:
         the start of a `run` or `sample`: `Linear`, `Geometric`, or one of optax. A function is
         static; the numbers of `Linear` and `Geometric` can be swept.
 
+    **Returns:**
+
+    The sampler that follows the schedules; its state counts the steps.
+
     **Raises:**
 
     `ValueError` if the sampler has no such hyper-parameter.

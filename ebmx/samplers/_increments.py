@@ -18,14 +18,34 @@ from .._types import Key
 
 @guarded
 def normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """Normal increments."""
+    """Normal increments.
+
+    **Arguments:**
+
+    - `key`: a key.
+    - `shape`, `dtype`: of the increments; floating point.
+
+    **Returns:**
+
+    Independent numbers of mean 0 and variance 1, of this shape.
+    """
     shape = _checks.sizes("shape", shape)
     return jax.random.normal(key, shape, dtype)
 
 
 @guarded
 def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """`-1` or `1`, each with probability ½: one random bit each."""
+    """`-1` or `1`, each with probability ½: one random bit each.
+
+    **Arguments:**
+
+    - `key`: a key.
+    - `shape`, `dtype`: of the increments; floating point.
+
+    **Returns:**
+
+    Independent numbers of mean 0 and variance 1, of this shape.
+    """
     shape = _checks.sizes("shape", shape)
     bits = _pieces(_words(key, shape, 32), 1, shape)
     return (2 * bits.astype(jnp.int32) - 1).astype(dtype)
@@ -33,7 +53,17 @@ def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
 
 @guarded
 def binomial(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk."""
+    """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk.
+
+    **Arguments:**
+
+    - `key`: a key.
+    - `shape`, `dtype`: of the increments; floating point.
+
+    **Returns:**
+
+    Independent numbers of mean 0 and variance 1, of this shape.
+    """
     shape = _checks.sizes("shape", shape)
     words = _words(key, shape, 4)
     # the ones in each byte of a word, added up in pairs, nibbles and bytes

@@ -185,6 +185,19 @@ def displacement_budget(sampler: AbstractSampler, num_steps: int) -> float:
 
     Infinite for samplers that do not clip. Persistent and noise-started chains whose budget is
     smaller than the range of the data cannot reach it, and training with them learns nothing.
+
+    **Arguments:**
+
+    - `sampler`: any sampler.
+    - `num_steps`: how many steps, at least 0.
+
+    **Returns:**
+
+    A length in units of `x`.
+
+    **Raises:**
+
+    `ValueError` if the number of steps is negative.
     """
     _checks.at_least("num_steps", num_steps, 1)
     if not isinstance(sampler, Langevin) or sampler.grad_clip is None:

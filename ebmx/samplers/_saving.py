@@ -32,13 +32,33 @@ class AbstractSave(eqx.Module, Generic[Carry]):
 
 
 def save_position(x: X, info: StepInfo) -> X:
-    """Keep the position and nothing else."""
+    """Keep the position and nothing else.
+
+    **Arguments:**
+
+    - `x`: the position, `(*shape)`.
+    - `info`: what the step reports; not looked at.
+
+    **Returns:**
+
+    The position.
+    """
     del info
     return x
 
 
 def save_position_and_energy(x: X, info: StepInfo) -> dict[str, Any]:
-    """Keep `x` and the `energy` that its step reports."""
+    """Keep `x` and the `energy` that its step reports.
+
+    **Arguments:**
+
+    - `x`: the position, `(*shape)`.
+    - `info`: what the step reports.
+
+    **Returns:**
+
+    A dictionary of `x`, and of `energy` in nats.
+    """
     return {"x": x, "energy": info.energy}
 
 

@@ -73,6 +73,10 @@ def train_classifier(
     - `batch_size`: how many images in each.
     - `key`: a key.
 
+    **Returns:**
+
+    The trained classifier.
+
     **Raises:**
 
     `ValueError` if images and labels differ in number, or one of them is not such.

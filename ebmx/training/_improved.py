@@ -61,6 +61,18 @@ def nearest_neighbour_entropy(x: jax.Array) -> Scalar:
     """`mean log minⱼ |xᵢ − xⱼ|`: the entropy of a batch over its dimension, up to a constant.
 
     Kozachenko and Leonenko (1987), "Sample estimate of the entropy of a random vector".
+
+    **Arguments:**
+
+    - `x`: a batch `(batch, *shape)`, at least two examples.
+
+    **Returns:**
+
+    The entropy over the dimension, in nats, up to a constant.
+
+    **Raises:**
+
+    `ValueError` if there are fewer than two examples.
     """
     x = _checks.batch(x, "x")
     flat = x.reshape(len(x), -1)

@@ -64,6 +64,10 @@ def energy_discrepancy(
 
     - `stabilise`: `w ≥ 0`, which keeps one lucky negative from dominating.
 
+    **Returns:**
+
+    The loss, in nats, and no metrics.
+
     **Raises:**
 
     `ValueError` if the negatives are no multiple of the data.
@@ -87,6 +91,16 @@ def minimum_probability_flow(
 
     Sohl-Dickstein, Battaglino and DeWeese (2011), "Minimum probability flow learning".
 
+    **Arguments:**
+
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: the neighbours of `Neighbours`.
+
+    **Returns:**
+
+    The loss, without a unit, and no metrics.
+
     **Raises:**
 
     `ValueError` if the negatives are no multiple of the data.
@@ -104,6 +118,12 @@ def negative_log_likelihood(
     """`mean E(x) + log Z` with `log Z` by quadrature: maximum likelihood in one or two dimensions.
 
     Use with `Grid(low, high, num)`. What lies outside the grid counts as impossible.
+
+    **Arguments:**
+
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: the points of a `Grid`.
 
     **Returns:**
 

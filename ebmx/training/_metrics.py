@@ -26,7 +26,20 @@ def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
 
 @guarded
 def distinct_share(x: XBatch) -> Scalar:
-    """The share of different examples in a batch; 1 if no two are the same, bit for bit."""
+    """The share of different examples in a batch; 1 if no two are the same, bit for bit.
+
+    **Arguments:**
+
+    - `x`: a batch `(batch, *shape)`.
+
+    **Returns:**
+
+    A share in (0, 1].
+
+    **Raises:**
+
+    `ValueError` if the batch is empty or not of floating-point numbers.
+    """
     x = _checks.batch(x, "x")
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
     place = _mix(jnp.arange(bits.shape[1], dtype=jnp.uint32))

@@ -37,6 +37,10 @@ def restore(
     - `mesh`: where to, as in `fit`, whatever the number of devices was that it was saved from; each
         device reads its own part.
 
+    **Returns:**
+
+    The state, of the structure of `like`.
+
     **Raises:**
 
     `DamagedCheckpointError` if it is not what was written, `OtherConfigError` if structure or
@@ -81,6 +85,15 @@ def restore_energy(
 @guarded
 def checkpoint_config(folder: str | Path, *, step: int | None = None) -> Config:
     """The config beside a checkpoint, the last one if `step` is not given.
+
+    **Arguments:**
+
+    - `folder`: that of the `Checkpoints`.
+    - `step`: which; the last one if not given.
+
+    **Returns:**
+
+    What was given as `config` to the `Checkpoints`.
 
     **Raises:**
 

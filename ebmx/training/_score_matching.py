@@ -19,6 +19,16 @@ def score_matching(
     Least when the scores are those of the data. Use with `NoNegatives()`.
 
     Hyvärinen (2005), "Estimation of non-normalized statistical models by score matching".
+
+    **Arguments:**
+
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: not looked at: use `NoNegatives`.
+
+    **Returns:**
+
+    The loss, in squared nats per squared unit of `x`, and no metrics.
     """
     del negatives
     batch = as_examples(positives, "positives")
@@ -42,6 +52,20 @@ def sliced_score_matching(
 
     Song et al. (2019), "Sliced score matching: a scalable approach to density and score
     estimation".
+
+    **Arguments:**
+
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: one direction for each datum, of the shape of the data.
+
+    **Returns:**
+
+    The loss, in squared nats per squared unit of `x`, and no metrics.
+
+    **Raises:**
+
+    `ValueError` if there is not one direction for each datum.
     """
     batch, directions = as_examples(positives, "positives"), as_examples(negatives, "negatives").x
     fix = "give one direction for each datum: use Directions()"
@@ -70,6 +94,10 @@ def denoising_score_matching(
     **Arguments:**
 
     - `sigma`: `σ`, where there is one level; with more, the negatives say it.
+
+    **Returns:**
+
+    The loss, without a unit, and no metrics.
 
     **Raises:**
 

@@ -25,6 +25,10 @@ def shard(state: Any, mesh: Mesh) -> Any:
     - `state`: from `Trainer.init`, or any tree with a `ReplayBuffer` in it.
     - `mesh`: of devices, such as `jax.make_mesh((4,), ("data",))`.
 
+    **Returns:**
+
+    The state, with each array on the devices of the mesh.
+
     **Raises:**
 
     `ValueError` if the devices do not divide the shards of the chains.
