@@ -167,7 +167,8 @@ class OptimiserConfig:
 @guarded
 @dataclass(frozen=True)
 class RunConfig:
-    """A training run."""
+    """A training run: `data`, `energy`, `sampler`, `negatives`, `objective` and `optimiser`, and
+    how long."""
 
     data: DataConfig = field(default_factory=DataConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)

@@ -41,7 +41,9 @@ class Evaluation:
     facts: dict[str, dict[str, Any]]
     """The numbers, by section and name."""
     pictures: tuple[Path, ...]
+    """Their files."""
     seconds: float
+    """How long it took."""
 
 
 def evaluate_run(

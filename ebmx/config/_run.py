@@ -44,15 +44,21 @@ class Report:
     """What came out of a run."""
 
     folder: Path
+    """Where all of it is."""
     num_updates: int
+    """All that the run has made, those before a resumption too."""
     seconds: float
+    """How long the training took."""
     samples: np.ndarray
+    """`(num, *shape)`, in [-1, 1]."""
     source: str
     """Where the samples come from, in words."""
     frechet_ratio: float | None
     """Distance of samples to test data over that of training data; `None` without labels."""
     pictures: tuple[Path, ...]
+    """Their files."""
     interrupted: bool
+    """Whether Ctrl-C ended it."""
 
 
 @guarded

@@ -24,12 +24,15 @@ class Dataset:
     """
 
     name: str
+    """As `load` takes it."""
     train: np.ndarray
     """`(num, *shape)`, float32; images are `(num, height, width, channel)`."""
     test: np.ndarray
+    """`(num, *shape)`, likewise."""
     train_labels: np.ndarray | None = None
     """`(num,)`, whole numbers from 0, if there are any."""
     test_labels: np.ndarray | None = None
+    """`(num,)`, likewise."""
     low: float = -1.0
     """The value in data units that became -1."""
     high: float = 1.0
@@ -67,7 +70,7 @@ def scale(x: np.ndarray, low: float | None = None, high: float | None = None) ->
 
     **Arguments:**
 
-    - `x`: numbers of any type.
+    - `x`: numbers of any type and shape.
     - `low`, `high`: in data units; 0 and 255 for uint8, else the least and greatest value.
 
     **Returns:**

@@ -61,7 +61,13 @@ class AbstractConditionalEnergy(eqx.Module):
 
 
 class Conditioned(AbstractEnergy):
-    """A conditional energy at one condition: what `at(y)` returns. Training leaves `y` alone."""
+    """A conditional energy at one condition: what `at(y)` returns. Training leaves `y` alone.
+
+    **Arguments:**
+
+    - `energy`: a conditional energy.
+    - `y`: its condition, of `condition_shape`.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energy: AbstractConditionalEnergy
@@ -81,6 +87,11 @@ class ForEach(eqx.Module):
 
     The functions of a batch (`ebmx.energy`, `ebmx.score`, `ebmx.run`, `ebmx.sample`) give the
     example, or the chain, number `i` the condition number `i`.
+
+    **Arguments:**
+
+    - `energy`: a conditional energy.
+    - `y`: conditions `(batch, *condition_shape)`.
     """
 
     energy: AbstractConditionalEnergy

@@ -40,6 +40,10 @@ class Convolution(eqx.Module):
         - `size`: height and width of the kernel, in pixels.
         - `stride`, `padding`: in pixels, the same on both axes.
         - `key`: a key for the initial weights, uniform on `±1/√(size² · in_channels)`.
+
+        **Raises:**
+
+        `ValueError` if a size is not a whole number in its range.
         """
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "size": size}
         for name, value in {**sizes, "stride": stride}.items():

@@ -27,6 +27,10 @@ class Banana(AbstractExactEnergy):
 
     - `scale`: `s`, the standard deviation of `x₀`.
     - `bend`: `b`.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     scale: Number = _number(default=2.0)
@@ -74,6 +78,10 @@ class Funnel(AbstractExactEnergy):
 
     - `dim`: how many coordinates, at least 2.
     - `scale`: `s`; Neal has 3.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -122,6 +130,10 @@ class StudentT(AbstractExactEnergy):
 
     - `shape`: of one example.
     - `dof`: `ν`, above 2, so that there is a variance.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
@@ -167,6 +179,10 @@ class Ring(AbstractAnalyticEnergy):
 
     - `radius`: `r`.
     - `scale`: `s`.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     radius: Number = _number(default=3.0)
@@ -219,6 +235,10 @@ class DoubleWell(AbstractAnalyticEnergy):
 
     - `shape`: of one example.
     - `height`: `h`, in nats.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)

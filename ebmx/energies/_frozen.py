@@ -66,6 +66,10 @@ def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.Sta
     **Returns:**
 
     The state after the batch; `None` if there is none.
+
+    **Raises:**
+
+    `ValueError` if the batch or the state does not fit the energy.
     """
     if state is None:
         return None

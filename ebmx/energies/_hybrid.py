@@ -15,7 +15,14 @@ from ._conditional import AbstractConditionalEnergy, Conditioned
 
 
 class ClassEnergy(AbstractConditionalEnergy):
-    """`E(x, y) = -logits(x)[y]`: the energy of an example of class `y`."""
+    """`E(x, y) = -logits(x)[y]`: the energy of an example of class `y`.
+
+    **Arguments:**
+
+    - `shape`, `condition_shape`, `num_labels`: of one example, of a label, `()`, and how many there
+        are.
+    - `network`: from one example to logits `(num_labels,)`.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     condition_shape: tuple[int, ...] = eqx.field(static=True)

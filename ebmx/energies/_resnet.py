@@ -192,6 +192,10 @@ class BatchNormResNet(AbstractStatefulEnergy):
     """`ResNet` with batch norm. Its running statistics move in `advance` alone.
 
     Make it and its state with `resnet(..., norm="batch")`.
+
+    **Arguments:**
+
+    - `shape`, `hidden_dims`, `options`: as for `ResNet`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

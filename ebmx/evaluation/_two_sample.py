@@ -25,6 +25,11 @@ class LogisticRegression:
     It minimises the mean log loss plus `ridge / 2 · |w|²` for features of mean 0 and variance 1;
     the intercept is free.
 
+    **Arguments:**
+
+    - `ridge`: the weight of the squared coefficients, positive.
+    - `num_steps`: how many steps of Newton's method.
+
     **Raises:**
 
     `ValueError` if `ridge` is not positive.
@@ -53,7 +58,16 @@ class LogisticRegression:
 @guarded
 @dataclasses.dataclass(frozen=True)
 class NearestNeighbours:
-    """The share of ones among the `k` nearest rows, by the distance of the features as they are."""
+    """The share of ones among the `k` nearest rows, by the distance of the features as they are.
+
+    **Arguments:**
+
+    - `k`: how many rows, at least 1.
+
+    **Raises:**
+
+    `ValueError` if `k` is below 1, or above the number of rows.
+    """
 
     k: int = 10
 

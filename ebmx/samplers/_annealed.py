@@ -18,7 +18,17 @@ Schedule = Callable[[Count], Any]
 
 @guarded
 class Linear(eqx.Module):
-    """A schedule: from `start` to `end` in `num_steps`, then constant."""
+    """A schedule: from `start` to `end` in `num_steps`, then constant.
+
+    **Arguments:**
+
+    - `start`, `end`: the values, in units of what they set.
+    - `num_steps`: how many steps it takes, positive.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
 
     start: Number = number()
     end: Number = number()
@@ -37,7 +47,17 @@ class Linear(eqx.Module):
 
 @guarded
 class Geometric(eqx.Module):
-    """A schedule: from `start` to `end` in `num_steps` by equal factors, then constant."""
+    """A schedule: from `start` to `end` in `num_steps` by equal factors, then constant.
+
+    **Arguments:**
+
+    - `start`, `end`: the values, in units of what they set.
+    - `num_steps`: how many steps it takes, positive.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
 
     start: Number = number()
     end: Number = number()
@@ -62,6 +82,10 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
     Song and Ermon (2019), "Generative modeling by estimating gradients of the data distribution".
 
     `annealed` makes one.
+
+    **Arguments:**
+
+    - `sampler`, `schedules`: as for `annealed`.
     """
 
     sampler: AbstractSampler

@@ -193,7 +193,7 @@ class Barker(AbstractKernelSampler):
 
     **Arguments:**
 
-    - `step_size`: the standard deviation of the proposal, in units of `x`.
+    - `step_size`: `ε > 0`, the standard deviation of the proposal, in units of `x`.
     """
 
     step_size: Number = _number()
@@ -214,7 +214,7 @@ class MCLMC(AbstractKernelSampler):
 
     **Arguments:**
 
-    - `step_size`: of the integrator, in units of `x`.
+    - `step_size`: `ε > 0` of the integrator, in units of `x`.
     - `decoherence_length`: how far the chain goes before its momentum is forgotten, `L`.
     """
 

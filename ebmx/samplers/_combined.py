@@ -61,6 +61,10 @@ class Mixture(AbstractSampler[None]):
 
     - `samplers`: at least one.
     - `weights`: a positive weight for each; equal if not given.
+
+    **Raises:**
+
+    `ValueError` if there is no sampler, or weights do not fit.
     """
 
     samplers: tuple[AbstractSampler, ...] = eqx.field(converter=tuple)
@@ -104,6 +108,10 @@ class Independence(AbstractSampler[Scalar]):
     **Arguments:**
 
     - `proposal`: `q`, a `Gaussian`, a `GaussianMixture` or another energy that can be sampled.
+
+    **Raises:**
+
+    `ValueError` if the proposal is not one that can be sampled and has a `log_z`.
     """
 
     proposal: AbstractExactEnergy

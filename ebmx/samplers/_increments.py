@@ -28,6 +28,10 @@ def normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     **Returns:**
 
     Independent numbers of mean 0 and variance 1, of this shape.
+
+    **Raises:**
+
+    `ValueError` if the shape is none.
     """
     shape = _checks.sizes("shape", shape)
     return jax.random.normal(key, shape, dtype)
@@ -45,6 +49,10 @@ def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     **Returns:**
 
     Independent numbers of mean 0 and variance 1, of this shape.
+
+    **Raises:**
+
+    `ValueError` if the shape is none.
     """
     shape = _checks.sizes("shape", shape)
     bits = _pieces(_words(key, shape, 32), 1, shape)
@@ -63,6 +71,10 @@ def binomial(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     **Returns:**
 
     Independent numbers of mean 0 and variance 1, of this shape.
+
+    **Raises:**
+
+    `ValueError` if the shape is none.
     """
     shape = _checks.sizes("shape", shape)
     words = _words(key, shape, 4)

@@ -38,6 +38,10 @@ class Diagonal(AbstractPreconditioner[None]):
     **Arguments:**
 
     - `scale`: positive, of the shape of one example or a part that broadcasts to it.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     scale: jax.Array = eqx.field(converter=jnp.asarray)
@@ -69,6 +73,10 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
 
     - `decay`: `β` in [0, 1).
     - `damping`: `λ > 0`, in units of the gradient.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     decay: Number = number(default=0.99)

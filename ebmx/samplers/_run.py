@@ -20,6 +20,10 @@ class PerChain(AbstractSampler[Any]):
     """Samplers of one kind, one for each chain: each array in it has a leading axis of chains.
 
     `warmup(..., per_chain=True)` makes one. The loops map over it.
+
+    **Arguments:**
+
+    - `sampler`: a sampler whose arrays have a leading axis `(chains, ...)`.
     """
 
     sampler: AbstractSampler

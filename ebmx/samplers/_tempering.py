@@ -26,6 +26,7 @@ class Ladder(NamedTuple):
     accepted: jax.Array
     """The sum of the swap acceptances of each pair of neighbouring rungs, `(rungs - 1,)`."""
     attempted: jax.Array
+    """How many swaps each pair has tried, `(rungs - 1,)`."""
     leg: jax.Array
     """For each rung, what its replica does: 0 has not been at the bottom yet, 1 goes up, 2 down."""
     round_trips: jax.Array

@@ -23,6 +23,16 @@ class ReplayBuffer(eqx.Module):
 
     It holds positions and never what a sampler remembers of them, since that belongs to the
     energy of an earlier update.
+
+    **Arguments:**
+
+    - `positions`, `ages`, `log_scales`, `labels`: of the chains, each with a leading axis of them.
+    - `storage`: what positions are encoded by.
+    - `num_shards`: into how many blocks the slots are cut.
+
+    **Raises:**
+
+    `ValueError` if the arrays are not of as many chains, or the shards do not divide these.
     """
 
     # Written by `write`, whole slots at a time.

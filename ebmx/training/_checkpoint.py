@@ -23,6 +23,10 @@ def save(path: str | Path, state: Any) -> None:
 
     - `path`: the file; an older one of that name is replaced once the new one is complete.
     - `state`: any pytree, such as `state.ema`.
+
+    **Raises:**
+
+    `ValueError` if the folder is not there.
     """
     path = Path(path)
     _checks.require(path.parent.is_dir(), "path", str(path), "give a file in a folder")

@@ -30,6 +30,10 @@ class Classifier(eqx.Module):
         - `num_classes`: how many classes.
         - `num_features`: how many features the last hidden layer has.
         - `key`: a key for the initial weights.
+
+        **Raises:**
+
+        `ValueError` if the shape is not that of an image, or a number is below 1.
         """
         self.shape = _checks.dimensions("shape", shape)
         fix = "give (height, width, channel)"

@@ -31,6 +31,9 @@ def sampler_divergence(
 
     **Arguments:**
 
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: samples of the model, of the shape of the data.
     - `step_size`: `ε` of the sampler.
     - `entropy_weight`: `w ≥ 0`.
 

@@ -24,6 +24,9 @@ def noise_contrastive_loss(
 
     **Arguments:**
 
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: those of `NoiseSamples`, `(ratio · batch, *shape)`.
     - `noise`: the distribution of the negatives, with a `log_density`.
 
     **Returns:**
@@ -62,6 +65,9 @@ def energy_discrepancy(
 
     **Arguments:**
 
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: those of `PerturbedTwice`, `(M · batch, *shape)`.
     - `stabilise`: `w ≥ 0`, which keeps one lucky negative from dominating.
 
     **Returns:**

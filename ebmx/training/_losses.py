@@ -39,6 +39,10 @@ def contrastive_loss(
     **Returns:**
 
     The loss, and the means and standard deviations of both energies, in nats.
+
+    **Raises:**
+
+    `ValueError` if `alpha` is negative, or shapes differ.
     """
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     _checks.non_negative("alpha", alpha)

@@ -26,7 +26,16 @@ class AbstractNoise(eqx.Module):
 
 @guarded
 class UniformNoise(AbstractNoise):
-    """Each coordinate uniform on `[low, high)`."""
+    """Each coordinate uniform on `[low, high)`.
+
+    **Arguments:**
+
+    - `low`, `high`: in units of `x`, `low < high`.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
 
     low: Number = eqx.field(converter=jnp.asarray, default=-1.0)
     high: Number = eqx.field(converter=jnp.asarray, default=1.0)
@@ -46,7 +55,16 @@ class UniformNoise(AbstractNoise):
 
 @guarded
 class GaussianNoise(AbstractNoise):
-    """Each coordinate normal with this mean and standard deviation."""
+    """Each coordinate normal with this mean and standard deviation.
+
+    **Arguments:**
+
+    - `mean`, `scale`: in units of `x`, the scale positive.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
 
     mean: Number = eqx.field(converter=jnp.asarray, default=0.0)
     scale: Number = eqx.field(converter=jnp.asarray, default=1.0)

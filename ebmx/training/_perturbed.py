@@ -93,6 +93,10 @@ class NoiseSamples(AbstractStateless):
 
     - `noise`: the distribution.
     - `ratio`: how many for each datum, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     noise: AbstractNoise
@@ -120,6 +124,10 @@ class PerturbedTwice(AbstractStateless):
 
     - `time`: `t > 0`, the variance of each perturbation.
     - `num`: how many for each datum, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     time: Number = eqx.field(converter=jnp.asarray, default=0.25)
@@ -151,6 +159,10 @@ class Neighbours(AbstractStateless):
 
     - `sigma`: how far the neighbours are, in units of the data.
     - `num`: how many for each datum, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
     """
 
     sigma: Number = eqx.field(converter=jnp.asarray, default=0.3)
@@ -180,6 +192,10 @@ class Grid(AbstractStateless):
 
     - `low`, `high`: the corners of the box, `(d,)` with `d` 1 or 2.
     - `num`: how many points on each axis, at the centres of equal cells.
+
+    **Raises:**
+
+    `ValueError` if the corners are no vectors of one or two numbers in order, or `num` is below 2.
     """
 
     low: jax.Array = eqx.field(converter=jnp.asarray)

@@ -93,6 +93,9 @@ def denoising_score_matching(
 
     **Arguments:**
 
+    - `energy`: a fixed energy.
+    - `positives`: data `(batch, *shape)`.
+    - `negatives`: those of `Perturbed`, of the shape of the data.
     - `sigma`: `σ`, where there is one level; with more, the negatives say it.
 
     **Returns:**

@@ -85,6 +85,10 @@ class UInt8(AbstractStorage):
     **Arguments:**
 
     - `low`, `high`: the range; what lies outside is moved to its edge.
+
+    **Raises:**
+
+    `ValueError` if `low < high` does not hold.
     """
 
     low: Number = eqx.field(converter=jnp.asarray, default=-1.0)

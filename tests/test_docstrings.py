@@ -1,0 +1,115 @@
+"""Docstrings: each public function and class says what it takes, returns and raises."""
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+
+import pytest
+
+ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config")
+ARRAYS = re.compile(r"\b(X|XBatch|Batch|ArrayLike|Array|ndarray)\b")
+SHAPE = re.compile(
+    r"`\([^`]*\)`|shape|one example|an array|a batch|as for `|`TransportPairs`|`Grid`|`Neigh"
+)
+
+
+def public(kind):
+    rooms = {room: vars(importlib.import_module(f"ebmx.{room}")) for room in ROOMS}
+    return [
+        pytest.param(value, id=f"{room}.{name}")
+        for room, names in rooms.items()
+        for name, value in names.items()
+        if not name.startswith("_") and kind(value)
+    ]
+
+
+def parameters(value):
+    names = list(inspect.signature(value).parameters.values())
+    return [p for p in names if p.name not in ("self", "key")]
+
+
+def section(text, title):
+    """What stands below a title, up to the next one."""
+    found = re.search(rf"\*\*{title}:\*\*\n(.*?)(?=\n\*\*\w+:\*\*|\Z)", text, re.DOTALL)
+    return found.group(1).strip() if found else ""
+
+
+def items(text):
+    """`names: words` of each item of a list."""
+    found = re.findall(r"^- (.*?): (.*?)(?=^- |\Z)", text, re.DOTALL | re.MULTILINE)
+    return {name: words for names, words in found for name in re.findall(r"`(\w+)`", names)}
+
+
+def refers(text):
+    """Whether the text says that arguments are as for another function."""
+    return re.search(r"(Arguments|others?)\W[^.]*as for `|[Aa]s for `", text) is not None
+
+
+@pytest.mark.parametrize("function", public(inspect.isfunction))
+def test_a_function_says_what_it_takes_and_returns_and_raises(function):
+    text, source = inspect.getdoc(function) or "", inspect.getsource(inspect.unwrap(function))
+    described = items(section(text, "Arguments"))
+    for parameter in parameters(function):
+        assert parameter.name in described or refers(text), parameter.name
+        kind = str(parameter.annotation)
+        array = ARRAYS.search(kind) and "Callable" not in kind
+        if array and parameter.name in described:
+            words = " ".join(described.values())
+            assert SHAPE.search(words), f"{parameter.name}: say its shape"
+    if inspect.signature(function).return_annotation is not None:
+        assert section(text, "Returns") or "Returns an array" in text or refers(text)
+    if re.search(r"\b_checks\.\w+\(|\braise ", source):
+        assert section(text, "Raises") or "errors as for" in text or refers(text)
+
+
+def body_of(cls):
+    """The class as a tree, and the lines of its text."""
+    source = textwrap.dedent(inspect.getsource(cls))
+    return ast.parse(source).body[0].body, source.splitlines()
+
+
+def said_beneath(cls):
+    """The fields of a class that have a text of their own, or a comment above their group."""
+    body, lines = body_of(cls)
+    found, commented = set(), False
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        if not isinstance(node, ast.AnnAssign):
+            commented = False
+            continue
+        commented = commented or "#" in lines[node.lineno - 1] + lines[node.lineno - 2]
+        text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        if text or commented:
+            found.add(node.target.id)
+    return found
+
+
+def checks_of(cls):
+    """The text of what runs at construction."""
+    names = ("__init__", "__check_init__", "__post_init__")
+    tree = [n for n in body_of(cls)[0] if isinstance(n, ast.FunctionDef) and n.name in names]
+    return "\n".join(map(ast.unparse, tree))
+
+
+# made by the library alone
+RESULTS = {"StepInfo", "Samples", "RunningMoments", "Examples", "NegativesInfo", "RESULTS"}
+
+
+@pytest.mark.parametrize("cls", public(inspect.isclass))
+def test_a_class_says_what_it_is_made_of(cls):
+    if issubclass(cls, BaseException) or cls.__name__ in RESULTS:
+        return
+    made_by = vars(cls).get("__init__")
+    own = inspect.isfunction(made_by) and made_by.__doc__
+    text = "\n".join([inspect.getdoc(cls) or "", inspect.cleandoc(made_by.__doc__) if own else ""])
+    beneath = said_beneath(cls)
+    silent = [
+        parameter.name
+        for parameter in parameters(cls)
+        if f"`{parameter.name}`" not in text and parameter.name not in beneath
+    ]
+    assert silent == [] or refers(text)
+    if "_checks." in checks_of(cls) and not inspect.isabstract(cls):
+        ranges = re.search(r"> 0|≥ 0|at least|in \(", section(text, "Arguments"))
+        assert section(text, "Raises") or ranges or refers(text)
