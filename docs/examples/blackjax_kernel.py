@@ -64,7 +64,7 @@ negatives = PCD(ghmc(0.2), num_steps=10, capacity=1024, noise=UniformNoise(-4.0,
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)
 state = trainer.init(model, key=key)
 batches = ebmx.data.batches(data, 256, key=key)
-state, history = ebmx.fit(trainer, state, batches, num_steps=200 if SHORT else 3000, key=key)
+state, history = ebmx.fit(trainer, state, batches, num_steps=200 if SHORT else 1500, key=key)
 
 
 def distance(energy):

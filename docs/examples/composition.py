@@ -56,7 +56,7 @@ negatives = PCD(MALA(0.1), num_steps=10, capacity=1024, noise=UniformNoise(-4.0,
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)
 state = trainer.init(model, key=key)
 batches = ebmx.data.batches(data, 256, key=key)
-state, _ = ebmx.fit(trainer, state, batches, num_steps=300 if SHORT else 3000, key=key)
+state, _ = ebmx.fit(trainer, state, batches, num_steps=300 if SHORT else 1500, key=key)
 moons = state.ema
 
 upper = Function(lambda x: 20.0 * jax.nn.relu(0.3 - x[1]), shape=(2,))

@@ -49,7 +49,7 @@ trainer = Trainer(
 )
 batches = ebmx.data.batches(digits.train, 128, labels=labels, key=key)
 state = trainer.init(model, key=key)
-state, history = ebmx.fit(trainer, state, batches, num_steps=80 if SHORT else 600, key=key)
+state, history = ebmx.fit(trainer, state, batches, num_steps=80 if SHORT else 400, key=key)
 
 # %%
 wanted = jnp.tile(jnp.arange(10), 20)  # ten columns, one digit each

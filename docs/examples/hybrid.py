@@ -38,7 +38,7 @@ trainer = Trainer(
 labels = digits.train_labels.astype(np.int32)
 batches = ebmx.data.batches(digits.train, 128, labels=labels, key=key)
 state = trainer.init(model, key=key)
-state, history = ebmx.fit(trainer, state, batches, num_steps=80 if SHORT else 600, key=key)
+state, history = ebmx.fit(trainer, state, batches, num_steps=80 if SHORT else 400, key=key)
 hybrid = state.ema
 
 # %%

@@ -84,13 +84,13 @@ trainer = Trainer(
 )
 state = trainer.init(ebmx.energies.MLP(digits.shape, (128, 128), key=key), key=key)
 batches = ebmx.data.batches(digits.train, 128, key=key)
-state, _ = ebmx.fit(trainer, state, batches, num_steps=60 if SHORT else 600, key=key)
+state, _ = ebmx.fit(trainer, state, batches, num_steps=60 if SHORT else 300, key=key)
 
-starts = digits.test[: 16 if SHORT else 64]
+starts = digits.test[: 16 if SHORT else 32]
 found = local_minima(state.ema, starts, bounds=(-1, 1))
 few = found.x[:5]
 print(f"{len(starts)} digits fall into {len(found.energies)} minima")
-tree = disconnectivity(state.ema, few, bounds=(-1, 1), num_steps=100 if SHORT else 1000)
+tree = disconnectivity(state.ema, few, bounds=(-1, 1), num_steps=100 if SHORT else 400)
 figure = disconnectivity_graph(found.energies[:5], tree.merges, shares=found.shares[:5])
 figure.savefig("landscapes-tree.png")
 figure

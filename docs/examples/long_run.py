@@ -33,7 +33,7 @@ methods = {
 
 # %%
 start = jnp.asarray(digits.test[:128])
-long = 500 if SHORT else 10_000
+long = 500 if SHORT else 5_000
 walks = {}
 for name, negatives in methods.items():
     trainer = Trainer(
@@ -45,7 +45,7 @@ for name, negatives in methods.items():
     )
     state = trainer.init(model, key=key)
     batches = ebmx.data.batches(digits.train, 128, key=key)
-    state, _ = ebmx.fit(trainer, state, batches, num_steps=60 if SHORT else 600, key=key)
+    state, _ = ebmx.fit(trainer, state, batches, num_steps=60 if SHORT else 300, key=key)
     walk = drift(state.ema, chains, start, num_steps=long, num_records=6, bounds=(-1, 1), key=key)
     walks[name] = walk
     print(f"{name}: Fréchet distance from the start (in pixels), by steps")

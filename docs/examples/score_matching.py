@@ -50,7 +50,7 @@ methods = {
         data_noise=sigma,
     ),
 }
-num_steps = {"denoising": 300 if SHORT else 6000, "persistent CD": 200 if SHORT else 2000}
+num_steps = {"denoising": 300 if SHORT else 3000, "persistent CD": 200 if SHORT else 1000}
 low, high = jnp.full(2, -7.0), jnp.full(2, 7.0)
 points = data[:500] + sigma * np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
 
