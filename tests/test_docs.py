@@ -40,6 +40,7 @@ def test_each_public_function_and_class_says_what_it_is(room):
 
 def test_each_page_is_in_the_site_and_each_entry_is_a_page():
     text = (ROOT / ".mkdocs.yml").read_text()
-    entries = re.findall(r": ([\w/-]+\.md)$", text.split("nav:")[1], re.MULTILINE)
-    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    entries = re.findall(r"[:-] ([\w/-]+\.(?:md|ipynb))$", text.split("nav:")[1], re.MULTILINE)
+    files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
+    pages = {str(path.relative_to(ROOT / "docs")) for path in files}
     assert sorted(entries) == sorted(pages)

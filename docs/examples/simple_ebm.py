@@ -94,7 +94,7 @@ walk = walk_of(Langevin(step_size=0.1))
 trajectory, energies = walk.values["x"], walk.values["energy"]
 print("trajectory (chains, steps, *shape):", trajectory.shape)
 figure = chain_traces(
-    {"energy, nats": energies, "one pixel": trajectory[:, :, 14, 14, 0]},
+    {"energy, nats": energies[:6], "one pixel": trajectory[:6, :, 14, 14, 0]},
     title="Burn-in: from all grey to the density's typical energy",
 )
 figure.savefig("simple_ebm-trajectory.png")
