@@ -27,6 +27,7 @@ class Recipe:
     """A config with where it comes from."""
 
     config: RunConfig
+    """All of it."""
     source: str
     """Who published it."""
     remarks: str
@@ -73,14 +74,20 @@ RECIPES: dict[str, Recipe] = {
     ),
     "mnist_5k": Recipe(
         RunConfig(
-            data=DataConfig(name="mnist-5k"),
-            energy=EnergyConfig(widths=(32, 64, 64), kernel_sizes=(3, 3, 3), strides=(2, 2, 2)),
+            data=DataConfig(name="mnist-5k", batch_size=64),
+            energy=EnergyConfig(
+                widths=(16, 32), kernel_sizes=(5, 3), strides=(2, 2), hidden_dims=(128,)
+            ),
             sampler=SamplerConfig(noise_scale=0.01),
-            negatives=NegativesConfig(num_steps=40, reinit_prob=0.03),
-            seconds=300.0,
+            negatives=NegativesConfig(num_steps=20, capacity=2048, reinit_prob=0.02),
+            objective=ObjectiveConfig(alpha=0.005),
+            optimiser=OptimiserConfig(learning_rate=2e-3),
+            seconds=600.0,
         ),
-        "Measured here on 5,000 digits of MNIST, two cores, five minutes.",
-        "Readable digits, which go on improving if trained for longer.",
+        "Measured here on 5,000 digits of MNIST, two cores, ten minutes.",
+        "Readable digits after two minutes, and a Fréchet ratio of about 1.5. A tenth of the usual "
+        "weight of the squared energies: with ten times as much, all noise has one energy, and "
+        "chains stay in it.",
     ),
     "uva_mnist": Recipe(
         RunConfig(
@@ -223,6 +230,14 @@ RECIPES: dict[str, Recipe] = {
 def recipe(name: str) -> RunConfig:
     """The config of a recipe.
 
+    **Arguments:**
+
+    - `name`: one of `RECIPES`.
+
+    **Returns:**
+
+    A config.
+
     **Raises:**
 
     `ValueError` that lists the names if there is no such recipe.
@@ -234,7 +249,17 @@ def recipe(name: str) -> RunConfig:
 
 @guarded
 def default_config(data: str) -> RunConfig:
-    """The recipe for a data set; that of MNIST, with its network, for one not known."""
+    """The recipe for a data set; that of MNIST, with its network, for one not known.
+
+    **Arguments:**
+
+    - `data`: the name of a data set.
+
+    **Returns:**
+
+    A config.
+    """
     if data == "digits":
         return recipe("digits")
-    return dataclasses.replace(recipe("mnist_5k"), data=DataConfig(name=data))
+    images = recipe("mnist_5k")
+    return dataclasses.replace(images, data=dataclasses.replace(images.data, name=data))
