@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Symptoms and their cures
 #
-# Each symptom of [Troubleshooting](../troubleshooting.html) made on purpose, with the metric that shows it, and cured: the
-# number before, and after. The network is a small perceptron on the 8×8 digits.
+# Each symptom of the page on troubleshooting made on purpose, with the metric that shows it, and cured: the number before,
+# and after. The network is a small perceptron on the 8×8 digits.
 
 # %%
 # %matplotlib inline
@@ -162,7 +162,7 @@ assert dead[1] == dead[2] == 0
 # %% [markdown]
 # ## Rubbish after many steps
 #
-# The model is a sampler and no density: [Long runs](long_run.html) shows it, and what helps.
+# The model is a sampler and no density: [long_run.py](long_run.py) shows it, and what helps.
 #
 # ## Each update is slow
 #
