@@ -89,12 +89,17 @@ def main() -> None:
     steps, quiet = options.more_steps, options.quiet_steps
     x = draw(config, trained, config.negatives.capacity, steps=steps, quiet=quiet)
     score, others = energies(trained.energy), others_made_of(data.test)
-    means = {
-        name: float(score(images).mean())
-        for name, images in (("training data", data.train[:2000]), ("test data", data.test),
-                             ("samples", x), ("uniform noise", others["uniform noise"]))
-    }  # fmt: skip
-    inside = score(data.test)
+    groups = {
+        "training data": data.train[:2000],
+        "test data": data.test,
+        "persistent chains": np.asarray(trained.state.negatives_state.positions),
+        "samples": x,
+        "uniform noise": others["uniform noise"],
+    }
+    found = {name: score(images) for name, images in groups.items()}
+    means = {name: float(e.mean()) for name, e in found.items()}
+    means |= {f"{name}, deviation": float(e.std()) for name, e in found.items()}
+    inside = found["test data"]
     outside = {k: out_of_distribution(inside, score(v)).auroc for k, v in others.items()}
     samples = judge.figures(x)
     tints = {"samples": colours(x), "test data": colours(data.test)}
