@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,6 +26,7 @@ from ebmx.energies import AbstractEnergy, Box, GaussianMixture, MLPNetwork, Unif
 from ebmx.samplers import MALA, Cycle, Independence, Langevin, ReplicaExchange
 from ebmx.training import (
     PCD,
+    AbstractNegatives,
     Directions,
     Grid,
     Jarzynski,
@@ -47,7 +48,7 @@ from ebmx.training import (
     sliced_score_matching,
 )
 
-LIMIT, POINTS, BATCH, CHUNK = 4.6, 400, 512, 100
+LIMIT, POINTS, CHUNK = 4.6, 400, 65_536
 CORNERS = jnp.full(2, -LIMIT), jnp.full(2, LIMIT)
 CENTRES = (np.arange(POINTS) + 0.5) / POINTS * 2 * LIMIT - LIMIT
 PLANE = np.stack(np.meshgrid(CENTRES, CENTRES, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
@@ -55,7 +56,8 @@ LOG_CELL = 2 * np.log(2 * LIMIT / POINTS)
 
 
 class FourierEnergy(AbstractEnergy):
-    """A perceptron on a point and on random waves of it, long ones and short ones."""
+    """A perceptron on a point and on random waves of it, long ones and short ones; and a soft wall,
+    since some objectives say nothing about where no data are."""
 
     shape: tuple[int, ...] = eqx.field(static=True)
     frequencies: jax.Array
@@ -73,7 +75,8 @@ class FourierEnergy(AbstractEnergy):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         phase = x @ jax.lax.stop_gradient(self.frequencies)
-        return self.network(jnp.concatenate([x / 2, jnp.sin(phase), jnp.cos(phase)]))[0]
+        wall = 10 * jnp.sum(jax.nn.relu(jnp.abs(x) - 4) ** 2)
+        return wall + self.network(jnp.concatenate([x / 2, jnp.sin(phase), jnp.cos(phase)]))[0]
 
 
 class Modes(eqx.Module):
@@ -93,35 +96,46 @@ class Modes(eqx.Module):
         return jax.vmap(lambda k: self.mixture.sample(key=k))(jax.random.split(key, num))
 
 
-def objectives() -> dict[str, tuple[Any, Any, bool, float]]:
-    """For each name: negatives, loss, whether the energy is confined to the box, and a share of
-    the updates."""
+class Objective(NamedTuple):
+    """A row of the table."""
+
+    negatives: AbstractNegatives
+    loss: Callable
+    batch: int
+    """How many examples an update sees: many, where they are not what costs."""
+    share: float = 1.0
+    """Of the updates."""
+    boxed: bool = False
+    """Whether the energy is confined to the box."""
+
+
+def objectives() -> dict[str, Objective]:
     noise = UniformNoise(-LIMIT, LIMIT)
     everywhere = Independence(Uniform(*CORNERS))
     mixing = Cycle((MALA(0.02), everywhere))
     ladder = ReplicaExchange(MALA(0.02), 4.0 ** jnp.arange(4), scale_step=True)
+    langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
     nce = eqx.Partial(noise_contrastive_loss, noise=noise)
     dsm = eqx.Partial(denoising_score_matching, sigma=jnp.asarray(0.05))
-    langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
+
+    def chains(negatives: AbstractNegatives, batch: int = 512, boxed: bool = True) -> Objective:
+        return Objective(negatives, contrastive_loss, batch, boxed=boxed)
+
     return {
-        "likelihood by quadrature": (Grid(*CORNERS, 100), negative_log_likelihood, False, 1.0),
-        "Jarzynski, MALA": (
-            Jarzynski(MALA(0.02), 4, 1024, 512, noise), contrastive_loss, True, 1.0
+        "likelihood by quadrature": Objective(
+            Grid(*CORNERS, 100), negative_log_likelihood, 4096
         ),
-        "Jarzynski, MALA and jumps": (
-            Jarzynski(mixing, 2, 1024, 512, noise), contrastive_loss, True, 1.0
-        ),
-        "PCD, MALA and jumps": (PCD(mixing, 6, 4096, 0.0, noise), contrastive_loss, True, 1.0),
-        "PCD, tempered": (
-            TemperedPCD(ladder, 4, 2048, 0.05, noise), contrastive_loss, True, 1.0
-        ),
-        "PCD, MALA": (PCD(MALA(0.02), 12, 4096, 0.05, noise), contrastive_loss, True, 1.0),
-        "PCD, Langevin": (PCD(langevin, 20, 4096, 0.05, noise), contrastive_loss, False, 1.0),
-        "noise-contrastive": (NoiseSamples(noise, 4), nce, False, 3.0),
-        "energy discrepancy": (PerturbedTwice(0.25, 16), energy_discrepancy, False, 1.0),
-        "denoising": (Perturbed(0.05), dsm, False, 4.0),
-        "sliced score matching": (Directions(), sliced_score_matching, False, 3.0),
-        "probability flow": (Neighbours(0.3, 4), minimum_probability_flow, False, 2.0),
+        "Jarzynski, MALA": chains(Jarzynski(MALA(0.02), 4, 1024, 4096, noise), 2048),
+        "Jarzynski, MALA and jumps": chains(Jarzynski(mixing, 2, 1024, 4096, noise), 2048),
+        "PCD, MALA and jumps": chains(PCD(mixing, 6, 4096, 0.0, noise)),
+        "PCD, tempered": chains(TemperedPCD(ladder, 4, 2048, 0.05, noise)),
+        "PCD, MALA": chains(PCD(MALA(0.02), 12, 4096, 0.05, noise)),
+        "PCD, Langevin": chains(PCD(langevin, 20, 4096, 0.05, noise), boxed=False),
+        "noise-contrastive": Objective(NoiseSamples(noise, 4), nce, 1024, 2.0),
+        "energy discrepancy": Objective(PerturbedTwice(0.25, 16), energy_discrepancy, 512),
+        "denoising": Objective(Perturbed(0.05), dsm, 2048, 2.0),
+        "sliced score matching": Objective(Directions(), sliced_score_matching, 1024, 2.0),
+        "probability flow": Objective(Neighbours(0.3, 4), minimum_probability_flow, 1024),
     }  # fmt: skip
 
 
@@ -157,16 +171,16 @@ def mass_error(truth: Modes, model: np.ndarray) -> float:
     return float(np.abs(masses - np.arange(1, 9) / 36).max())
 
 
-def batches(truth: Any, key: jax.Array) -> Iterator[np.ndarray]:
-    draw = eqx.filter_jit(lambda key: truth.sample(BATCH * CHUNK, key=key))
+def batches(truth: Any, size: int, key: jax.Array) -> Iterator[np.ndarray]:
+    draw = eqx.filter_jit(lambda key: truth.sample(CHUNK, key=key))
     number = 0
     while True:
-        yield from np.asarray(draw(jax.random.fold_in(key, number))).reshape(CHUNK, BATCH, 2)
+        yield from np.asarray(draw(jax.random.fold_in(key, number))).reshape(-1, size, 2)
         number += 1
 
 
-def learn(truth: Any, objective: tuple, updates: int, seed: int) -> dict[str, Any]:
-    negatives, loss, boxed, share = objective
+def learn(truth: Any, objective: Objective, updates: int, seed: int) -> dict[str, Any]:
+    negatives, loss, batch, share, boxed = objective
     model_key, chain_key, data_key, fit_key = jax.random.split(jax.random.key(seed), 4)
     energy = FourierEnergy(key=model_key)
     model: Any = Box(energy, *CORNERS) if boxed else energy
@@ -176,7 +190,7 @@ def learn(truth: Any, objective: tuple, updates: int, seed: int) -> dict[str, An
     trainer = Trainer(optim, negatives, loss, ema_decay=0.99)
     begin = time.perf_counter()
     state, _ = ebmx.fit(
-        trainer, trainer.init(model, shape=(2,), key=chain_key), batches(truth, data_key),
+        trainer, trainer.init(model, shape=(2,), key=chain_key), batches(truth, batch, data_key),
         num_steps=num_steps, key=fit_key, progress=NoProgress(),
     )  # fmt: skip
     seconds = time.perf_counter() - begin
