@@ -56,7 +56,7 @@ def test_a_notebook_runs_in_its_short_mode(name, tmp_path, monkeypatch):
     monkeypatch.setenv("EBMX_SHORT", "1")
     cells = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     where = {"metadata": {"path": str(tmp_path)}}
-    client = nbclient.NotebookClient(cells, timeout=600, kernel_name="python3", resources=where)
+    client = nbclient.NotebookClient(cells, timeout=1800, kernel_name="python3", resources=where)
     client.execute()
     counts = [cell.execution_count for cell in cells.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))

@@ -2,7 +2,7 @@
 # # A simple energy-based model
 #
 # From an untrained energy to sampled digits, in nine sections. All of it runs on a laptop without a network, in two
-# minutes; with `EBMX_SHORT=1` in the environment in a quarter of that, with rougher pictures. As a program it writes
+# minutes, most of which is compilation; `EBMX_SHORT=1` in the environment shortens the trainings. As a program it writes
 # its pictures into the folder where it is started.
 
 # %%
