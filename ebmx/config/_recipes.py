@@ -84,10 +84,9 @@ RECIPES: dict[str, Recipe] = {
             optimiser=OptimiserConfig(learning_rate=2e-3),
             seconds=600.0,
         ),
-        "Measured here on 5,000 digits of MNIST, two cores, ten minutes.",
-        "Readable digits after two minutes, and a Fréchet ratio of about 1.5. A tenth of the usual "
-        "weight of the squared energies: with ten times as much, all noise has one energy, and "
-        "chains stay in it.",
+        "Measured here on 5,000 digits of MNIST: 400 CPU seconds, 3,600 updates.",
+        "A Fréchet ratio of about 1.4. The squared energies have a tenth of the usual weight: with "
+        "all of it, many chains stay in noise.",
     ),
     "uva_mnist": Recipe(
         RunConfig(
