@@ -90,7 +90,7 @@ def fit(
     iterator = _checked_batches(iter(batches), state.energy, mesh)
     state = _own(state) if mesh is None else shard(state, mesh)
     meter = default_progress() if progress is None else progress
-    history: list[np.ndarray] = []
+    history: list[np.ndarray] = []  # a table `(updates, metrics)` of each interval
     names: list[str] = []
     with saving(checkpoints, state) as writer:
         meter.start(num_steps)
@@ -104,8 +104,9 @@ def fit(
                         break
                 if not pending:
                     break
-                history += jax.device_get(pending)
-                metrics = _summary(names, history[-len(pending) :])
+                # copied into one table: a row by itself would keep its buffer on the device
+                history.append(np.stack(jax.device_get(pending)))
+                metrics = _summary(names, history[-1])
                 meter.update(len(pending), metrics)
                 step = int(jax.device_get(state.step))
                 answers = [callback(step, state, metrics) for callback in callbacks]
@@ -179,12 +180,12 @@ def _intervals(start: int, num_steps: int, log_every: int) -> list[int]:
     return np.diff([start, *ends, start + num_steps]).tolist()
 
 
-def _summary(names: Sequence[str], rows: Sequence[np.ndarray]) -> dict[str, float]:
-    columns = _columns(names, rows)
+def _summary(names: Sequence[str], table: np.ndarray) -> dict[str, float]:
+    columns = _columns(names, [table])
     metrics = {n: float(c.sum() if n in _COUNTS else c.mean()) for n, c in columns.items()}
     return metrics | {"skipped": float(columns["skipped"][-1])}
 
 
-def _columns(names: Sequence[str], rows: Sequence[np.ndarray]) -> History:
-    table = np.stack(rows) if rows else np.zeros((0, len(names)))
+def _columns(names: Sequence[str], tables: Sequence[np.ndarray]) -> History:
+    table = np.concatenate(tables) if tables else np.zeros((0, len(names)))
     return {name: table[:, i] for i, name in enumerate(names)}
