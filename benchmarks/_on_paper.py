@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
+from _counts import flop_of_energy, outputs
 
 from ebmx.energies import ResNet
 
@@ -29,21 +29,7 @@ def plans() -> dict[str, dict[str, Any]]:
 
 def activations(energy: Any) -> float:
     """Bytes that the gradient of one image keeps, in bfloat16: three arrays for each product."""
-    jaxpr = jax.make_jaxpr(energy)(np.zeros(energy.shape, np.float32))
-    return 3 * 2 * outputs(jaxpr.jaxpr)
-
-
-def outputs(jaxpr: Any) -> float:
-    """The numbers that convolutions and products of matrices return."""
-    total = 0.0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name in ("conv_general_dilated", "dot_general"):
-            total += equation.outvars[0].aval.size
-        for value in equation.params.values():
-            inner: Any = value[-1] if isinstance(value, tuple) and value else value
-            if hasattr(inner, "jaxpr"):
-                total += outputs(inner.jaxpr)
-    return total
+    return 3 * 2 * outputs(energy)
 
 
 def estimate(plan: dict[str, Any], gpus: int, capacity: int = 10_240) -> dict[str, float]:
@@ -66,10 +52,3 @@ def estimate(plan: dict[str, Any], gpus: int, capacity: int = 10_240) -> dict[st
         "state_gb": 4 * 5 * parameters / 1e9,
         "buffer_mb": capacity * numbers / gpus / 1e6,
     }
-
-
-def flop_of_energy(energy: Any) -> float:
-    """Multiplications and additions of the energy of one image."""
-    from limit import flop_of_gradient  # late: it asks for a device
-
-    return flop_of_gradient(energy) / 2

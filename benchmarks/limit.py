@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from _common import arguments, medians, normals, product, write
-from _on_paper import outputs
+from _counts import flop_of_energy, outputs
 
 import ebmx
 from ebmx.energies import ConvNet, Convolution, ResNet
@@ -62,30 +62,6 @@ def on_equinox(energy: Any) -> Any:
     return jax.tree.map(replace, energy, is_leaf=is_convolution)
 
 
-def flop_of_gradient(energy: Any) -> float:
-    """Multiplications and additions of E and ∇E of one image: twice those of E."""
-
-    def count(jaxpr: Any) -> float:
-        total = 0.0
-        for equation in jaxpr.eqns:
-            if equation.primitive.name in ("conv_general_dilated", "dot_general"):
-                # each output is a sum over all of the weight but its output channels
-                out, weight = equation.outvars[0].aval, equation.invars[1].aval
-                if equation.primitive.name == "dot_general":
-                    weight, out_size = equation.invars[0].aval, out.size
-                    total += 2.0 * weight.size * out_size / weight.shape[0]
-                else:
-                    total += 2.0 * out.size * math.prod(weight.shape[:3])
-            for value in equation.params.values():
-                # of a choice by platform, the way that is a convolution
-                inner: Any = value[-1] if isinstance(value, tuple) and value else value
-                if hasattr(inner, "jaxpr"):
-                    total += count(inner.jaxpr)
-        return total
-
-    return 2 * count(jax.make_jaxpr(energy)(jnp.zeros(energy.shape)).jaxpr)
-
-
 def training_of(energy: Any, batch_size: int) -> tuple[Any, tuple, Any]:
     """An update of PCD, to be compiled and donated as `fit` does, and what it takes."""
     optim = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(1e-4, b1=0.0))
@@ -105,8 +81,7 @@ def compiled(energy: Any, batch_size: int) -> dict[str, float]:
     program = step.lower(inputs, state).compile().compiled
     seconds = time.perf_counter() - begin
     buffer = 4 * CAPACITY * math.prod(energy.shape)
-    layers = outputs(jax.make_jaxpr(energy)(jnp.zeros(energy.shape)).jaxpr)
-    needed = buffer + 2 * 4 * layers * 2 * batch_size
+    needed = buffer + 2 * 4 * outputs(energy) * 2 * batch_size
     used = buffer + program.memory_analysis().temp_size_in_bytes
     return {"update_compile_s": seconds, "memory_ratio": used / needed}
 
@@ -158,7 +133,7 @@ def main() -> None:
     times = medians(work | {"product": multiply, "normals": draw})
     figures: dict[str, dict[str, float]] = {}
     for name, energy in energies.items():
-        one = flop_of_gradient(energy) * times["product"] / flop
+        one = 2 * flop_of_energy(energy) * times["product"] / flop
         one += math.prod(energy.shape) * times["normals"] / count
         figures[name] = {
             "ms": 1e3 * times[name],

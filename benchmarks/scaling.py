@@ -28,7 +28,8 @@ import jax
 import numpy as np
 import optax
 from _common import arguments, medians, normals, product, write
-from _on_paper import LINK, estimate, flop_of_energy, plans
+from _counts import flop_of_energy
+from _on_paper import LINK, estimate, plans
 
 import ebmx
 from ebmx.energies import ConvNet
