@@ -8,6 +8,8 @@ import pytest
 
 import ebmx
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 

@@ -24,6 +24,8 @@ from ebmx.config import (
 from ebmx.config._section import Section
 from ebmx.training import NoProgress, train_classifier
 
+pytestmark = pytest.mark.slow
+
 TINY = RunConfig(
     data=DataConfig(test_share=0.3, batch_size=16, noise=0.05),
     energy=EnergyConfig(kind="mlp", hidden_dims=(8,)),

@@ -18,6 +18,8 @@ from ebmx.config import (
     train_run,
 )
 
+pytestmark = pytest.mark.slow
+
 OF_THE_RUN_ITSELF = {"steps", "seconds", "log_every", "out"}
 WORDS = {"activation": "tanh", "paddings": (0, 1), "compute_dtype": "bfloat16"}
 # What the kinds of CONFIG do not read, and changes after which it is read.

@@ -24,6 +24,8 @@ from ebmx.config._draw import draw_samples
 from ebmx.energies import JEM
 from ebmx.training import NoProgress
 
+pytestmark = pytest.mark.slow
+
 CONFIG = RunConfig(
     data=DataConfig(batch_size=16),
     energy=EnergyConfig(hidden_dims=(8,)),

@@ -74,6 +74,7 @@ def test_a_recipe_that_cannot_cross_the_range_is_refused():
         build_trainer(config, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_traces_a_step_at_full_size(name):
     """As shapes alone: nothing is computed."""
@@ -106,6 +107,7 @@ def _is_number(leaf):
     return isinstance(leaf, jax.ShapeDtypeStruct) and np.issubdtype(leaf.dtype, np.floating)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_takes_a_step(name, getkey):
     """With a perceptron, which compiles fast, and few chains of one step."""

@@ -26,6 +26,8 @@ from ebmx.config import (
 )
 from ebmx.training import NoProgress, train_classifier
 
+pytestmark = pytest.mark.slow
+
 FILES = {"config.toml", "metrics.jsonl", "checkpoints", "report.json", "energies.png"}
 TINY = RunConfig(
     data=DataConfig(name="digits", test_share=0.2, batch_size=16, noise=0.05),
