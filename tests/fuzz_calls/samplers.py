@@ -66,7 +66,9 @@ def sampler_calls(parts: dict[str, Any]) -> dict[str, Call]:
         "UnderdampedLangevin": Call(s.UnderdampedLangevin, {**langevin, "friction": 1.0}),
         "annealed": Call(s.annealed, {"sampler": chains, "temperature": s.Linear(2.0, 1.0, 5)}),
         "binomial": Call(s.binomial, {"key": KEY, "shape": SHAPE, "dtype": jnp.float32}),
-        "displacement_budget": Call(s.displacement_budget, {"sampler": chains, "num_steps": 3}),
+        "displacement_budget": Call(
+            s.displacement_budget, {"sampler": s.Langevin(0.1, grad_clip=1.0), "num_steps": 3}
+        ),
         "normal": Call(s.normal, {"key": KEY, "shape": SHAPE, "dtype": jnp.float32}),
         "rademacher": Call(s.rademacher, {"key": KEY, "shape": SHAPE, "dtype": jnp.float32}),
         "run": Call(s.run, {**run, "num_steps": 2}, **sampled),
