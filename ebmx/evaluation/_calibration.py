@@ -39,7 +39,8 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, num_bins: 
     ok = bool(np.all(probabilities >= 0) and np.allclose(sums, 1, atol=1e-3))
     _checks.require(ok, "probabilities", "no distribution", fix)
     shape = (len(probabilities),)
-    _checks.require(labels.shape == shape, "labels.shape", labels.shape, f"give {shape}")
+    fix = f"give {shape}, a label for each row of probabilities"
+    _checks.require(labels.shape == shape, "labels.shape", labels.shape, fix)
     known = np.isin(labels, np.arange(probabilities.shape[1])).all()
     fix = f"give integers from 0 to {probabilities.shape[1] - 1}"
     _checks.require(bool(known), "labels", labels, fix)

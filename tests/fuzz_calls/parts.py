@@ -48,7 +48,8 @@ def parts() -> dict[str, Any]:
     trainer = t.Trainer(optax.sgd(0.1), negatives)
     started = trainer.init(mlp, key=KEY)
     ladder = s.ReplicaExchange(s.MALA(0.1), jnp.array([1.0, 2.0]))
-    samples = s.sample(gaussian, chains, x, num_samples=4, key=KEY)
+    # more draws than chains, as ArviZ wants
+    samples = s.sample(gaussian, chains, x, num_samples=8, key=KEY)
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     t.save(folder / "energy", mlp)
     t.fit(
