@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ebmx.__main__ import main
 from ebmx.energies import (
     JEM,
     MLP,
@@ -130,3 +131,11 @@ def muller_brown(x):
     c, heights = np.array([-10, -10, -6.5, 0.7]), np.array([-200, -100, -170, 15])
     u, v = x[0] - np.array([1, 0, -0.5, -1]), x[1] - np.array([0, 0.5, 1.5, 1])
     return jnp.sum(heights * jnp.exp(a * u**2 + b * u * v + c * v**2)).astype(x.dtype)
+
+
+def call(*arguments):
+    """The exit code, also of a command that leaves through `SystemExit`."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        return error.code
