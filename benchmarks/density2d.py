@@ -101,42 +101,47 @@ class Objective(NamedTuple):
 
     negatives: AbstractNegatives
     loss: Callable
+    updates: int
+    """About two minutes of them, on one core."""
     batch: int
     """How many examples an update sees: many, where they are not what costs."""
-    share: float = 1.0
-    """Of the updates."""
     boxed: bool = False
     """Whether the energy is confined to the box."""
+    learning_rate: float = 4e-3
 
 
 def objectives() -> dict[str, Objective]:
     noise = UniformNoise(-LIMIT, LIMIT)
-    everywhere = Independence(Uniform(*CORNERS))
-    mixing = Cycle((MALA(0.02), everywhere))
+    mixing = Cycle((MALA(0.02), Independence(Uniform(*CORNERS))))
     ladder = ReplicaExchange(MALA(0.02), 4.0 ** jnp.arange(4), scale_step=True)
     langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
+    grid = Grid(*CORNERS, 40, shifted=True)
     nce = eqx.Partial(noise_contrastive_loss, noise=noise)
     dsm = eqx.Partial(denoising_score_matching, sigma=jnp.asarray(0.05))
 
-    def chains(negatives: AbstractNegatives, batch: int = 512, boxed: bool = True) -> Objective:
-        return Objective(negatives, contrastive_loss, batch, boxed=boxed)
+    def chains(
+        negatives: AbstractNegatives, updates: int, batch: int = 512, boxed: bool = True
+    ) -> Objective:
+        return Objective(negatives, contrastive_loss, updates, batch, boxed)
 
     return {
-        "likelihood by quadrature": Objective(
-            Grid(*CORNERS, 100), negative_log_likelihood, 4096
+        "likelihood by quadrature": Objective(grid, negative_log_likelihood, 2500, 4096),
+        "Jarzynski, MALA": chains(Jarzynski(MALA(0.02), 4, 1024, 4096, noise), 1000, 2048),
+        "Jarzynski, MALA and jumps": chains(Jarzynski(mixing, 2, 1024, 4096, noise), 1500, 2048),
+        "PCD, MALA and jumps": chains(PCD(mixing, 2, 4096, 0.0, noise), 1500, 2048),
+        "PCD, tempered": chains(TemperedPCD(ladder, 4, 2048, 0.05, noise), 1000),
+        "PCD, MALA": chains(PCD(MALA(0.02), 12, 4096, 0.05, noise), 1500),
+        "PCD, Langevin": chains(PCD(langevin, 20, 4096, 0.05, noise), 1500, boxed=False),
+        "noise-contrastive": Objective(NoiseSamples(noise, 4), nce, 3000, 1024),
+        "energy discrepancy": Objective(PerturbedTwice(0.25, 16), energy_discrepancy, 4000, 256),
+        "denoising": Objective(Perturbed(0.05), dsm, 8000, 512, learning_rate=2e-3),
+        "sliced score matching": Objective(
+            Directions(), sliced_score_matching, 4000, 512, learning_rate=2e-3
         ),
-        "Jarzynski, MALA": chains(Jarzynski(MALA(0.02), 4, 1024, 4096, noise), 2048),
-        "Jarzynski, MALA and jumps": chains(Jarzynski(mixing, 2, 1024, 4096, noise), 2048),
-        "PCD, MALA and jumps": chains(PCD(mixing, 6, 4096, 0.0, noise)),
-        "PCD, tempered": chains(TemperedPCD(ladder, 4, 2048, 0.05, noise)),
-        "PCD, MALA": chains(PCD(MALA(0.02), 12, 4096, 0.05, noise)),
-        "PCD, Langevin": chains(PCD(langevin, 20, 4096, 0.05, noise), boxed=False),
-        "noise-contrastive": Objective(NoiseSamples(noise, 4), nce, 1024, 2.0),
-        "energy discrepancy": Objective(PerturbedTwice(0.25, 16), energy_discrepancy, 512),
-        "denoising": Objective(Perturbed(0.05), dsm, 2048, 2.0),
-        "sliced score matching": Objective(Directions(), sliced_score_matching, 1024, 2.0),
-        "probability flow": Objective(Neighbours(0.3, 4), minimum_probability_flow, 1024),
-    }  # fmt: skip
+        "probability flow": Objective(
+            Neighbours(0.3, 4), minimum_probability_flow, 4000, 1024, learning_rate=2e-3
+        ),
+    }
 
 
 def truths() -> dict[str, Any]:
@@ -179,13 +184,13 @@ def batches(truth: Any, size: int, key: jax.Array) -> Iterator[np.ndarray]:
         number += 1
 
 
-def learn(truth: Any, objective: Objective, updates: int, seed: int) -> dict[str, Any]:
-    negatives, loss, batch, share, boxed = objective
+def learn(truth: Any, objective: Objective, part: float, seed: int) -> dict[str, Any]:
+    negatives, loss, updates, batch, boxed, learning_rate = objective
     model_key, chain_key, data_key, fit_key = jax.random.split(jax.random.key(seed), 4)
     energy = FourierEnergy(key=model_key)
     model: Any = Box(energy, *CORNERS) if boxed else energy
-    num_steps = int(updates * share)
-    schedule = optax.cosine_decay_schedule(2e-3, num_steps)
+    num_steps = int(updates * part)
+    schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
     trainer = Trainer(optim, negatives, loss, ema_decay=0.99)
     begin = time.perf_counter()
@@ -231,7 +236,7 @@ def plot(path: Path, pictures: dict[tuple[str, str], np.ndarray]) -> None:
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--updates", type=int, default=4000)
+    parser.add_argument("--part", type=float, default=1.0, help="of the updates of each row")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--objective", default="", help="those whose name holds this")
     parser.add_argument("--density", default="", help="those whose name holds this")
@@ -245,7 +250,7 @@ def main() -> None:
             continue
         table[name] = {}
         for where, truth in chosen.items():
-            rows = [learn(truth, objective, options.updates, s) for s in range(options.seeds)]
+            rows = [learn(truth, objective, options.part, s) for s in range(options.seeds)]
             pictures[name, where] = rows[0].pop("density")
             for row in rows:
                 row.pop("density", None)
@@ -257,7 +262,7 @@ def main() -> None:
             print(f"{name:28s}{where:14s}{words}", flush=True)
     if options.plot:
         plot(options.plot, pictures)
-    write(options.json, {"updates": options.updates, "table": table})
+    write(options.json, {"part": options.part, "table": table})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Negatives without chains: their shapes, their order and their moments."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -180,6 +181,26 @@ def test_a_grid_is_of_equal_cells_that_fill_the_box(low, high, num, getkey):
     integral = weights @ (np.asarray(out.x, np.float64) + 1).sum(1)
     middle = ((low + high) / 2 + 1).sum()
     np.testing.assert_allclose(integral, middle * np.prod(high - low), rtol=1e-5)
+
+
+def test_a_shifted_grid_integrates_right_in_the_mean(getkey):
+    low, high = jnp.array([-1.0, 0.0]), jnp.array([2.0, 0.5])
+    grid = Grid(low, high, 3, shifted=True)
+
+    @eqx.filter_jit
+    def integrals(keys):
+        def one(key):
+            out, _, _ = grid.step(None, jnp.zeros((1, 2)), None, key=key)
+            inside = jnp.all((out.x >= low) & (out.x <= high))
+            return jnp.sum(jnp.exp(out.log_weights) * jnp.exp(out.x[:, 0] - out.x[:, 1])), inside
+
+        return jax.vmap(one)(keys)
+
+    values, inside = integrals(jax.random.split(getkey(), NUM))
+    assert np.all(inside)
+    exact = (np.exp(2) - np.exp(-1)) * (1 - np.exp(-0.5))
+    assert np.std(values) > 0.01 * exact
+    assert_mean(np.asarray(values), exact)
 
 
 def test_a_grid_needs_no_data(getkey):
