@@ -225,7 +225,9 @@ def plot(path: Path, pictures: dict[tuple[str, str], np.ndarray]) -> None:
         for j, column in enumerate(columns):
             axis = grid[i, j]
             picture = pictures[row, column].reshape(POINTS, POINTS).T
-            axis.imshow(np.exp(picture), origin="lower", cmap="viridis")
+            # one scale of colours in a column: that of the truth
+            most = float(np.exp(pictures["truth", column].max()))
+            axis.imshow(np.exp(picture), origin="lower", cmap="viridis", vmin=0, vmax=most)
             axis.set(xticks=[], yticks=[])
             if i == 0:
                 axis.set_title(column)
@@ -238,26 +240,26 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--part", type=float, default=1.0, help="of the updates of each row")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--objective", default="", help="those whose name holds this")
+    parser.add_argument("--objective", default="", help="this one, or those whose name holds this")
     parser.add_argument("--density", default="", help="those whose name holds this")
     parser.add_argument("--plot", type=Path, help="write pictures of the densities to this file")
     options = parser.parse_args()
     chosen = {n: t for n, t in truths().items() if options.density in n}
     pictures = {("truth", name): truth_on_the_plane(truth) for name, truth in chosen.items()}
     table: dict[str, dict[str, Any]] = {}
-    for name, objective in objectives().items():
-        if options.objective not in name:
-            continue
+    wanted, rows = options.objective, objectives()
+    names = [wanted] if wanted in rows else [name for name in rows if wanted in name]
+    for name in names:
         table[name] = {}
         for where, truth in chosen.items():
-            rows = [learn(truth, objective, options.part, s) for s in range(options.seeds)]
-            pictures[name, where] = rows[0].pop("density")
-            for row in rows:
+            found = [learn(truth, rows[name], options.part, s) for s in range(options.seeds)]
+            pictures[name, where] = found[0].pop("density")
+            for row in found:
                 row.pop("density", None)
-            median: Callable = lambda k, rows=rows: statistics.median(r[k] for r in rows)  # noqa: E731
-            summary = {key: median(key) for key in rows[0]}
-            summary["worst_kl"] = max(row["kl"] for row in rows)
-            table[name][where] = summary | {"seeds": rows}
+            median: Callable = lambda k, found=found: statistics.median(r[k] for r in found)  # noqa: E731
+            summary = {key: median(key) for key in found[0]}
+            summary["worst_kl"] = max(row["kl"] for row in found)
+            table[name][where] = summary | {"seeds": found}
             words = "  ".join(f"{key} {value:.4g}" for key, value in summary.items())
             print(f"{name:28s}{where:14s}{words}", flush=True)
     if options.plot:

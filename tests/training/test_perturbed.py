@@ -191,7 +191,7 @@ def test_a_shifted_grid_integrates_right_in_the_mean(getkey):
     def integrals(keys):
         def one(key):
             out, _, _ = grid.step(None, jnp.zeros((1, 2)), None, key=key)
-            inside = jnp.all((out.x >= low) & (out.x <= high))
+            inside = jnp.all((out.x >= low[None]) & (out.x <= high[None]))
             return jnp.sum(jnp.exp(out.log_weights) * jnp.exp(out.x[:, 0] - out.x[:, 1])), inside
 
         return jax.vmap(one)(keys)
