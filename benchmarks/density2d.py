@@ -120,15 +120,20 @@ def objectives() -> dict[str, Objective]:
     dsm = eqx.Partial(denoising_score_matching, sigma=jnp.asarray(0.05))
 
     def chains(
-        negatives: AbstractNegatives, updates: int, batch: int = 512, boxed: bool = True
+        negatives: AbstractNegatives,
+        updates: int,
+        batch: int = 512,
+        boxed: bool = True,
+        learning_rate: float = 4e-3,
     ) -> Objective:
-        return Objective(negatives, contrastive_loss, updates, batch, boxed)
+        return Objective(negatives, contrastive_loss, updates, batch, boxed, learning_rate)
 
     return {
         "likelihood by quadrature": Objective(grid, negative_log_likelihood, 2500, 4096),
         "Jarzynski, MALA": chains(Jarzynski(MALA(0.02), 4, 1024, 4096, noise), 1000, 2048),
         "Jarzynski, MALA and jumps": chains(Jarzynski(mixing, 2, 1024, 4096, noise), 1500, 2048),
-        "PCD, MALA and jumps": chains(PCD(mixing, 2, 4096, 0.0, noise), 1500, 2048),
+        "PCD, MALA and jumps": chains(PCD(mixing, 6, 4096, 0.0, noise), 3000, learning_rate=2e-3),
+        "PCD, MALA and jumps, many chains": chains(PCD(mixing, 2, 4096, 0.0, noise), 1500, 2048),
         "PCD, tempered": chains(TemperedPCD(ladder, 4, 2048, 0.05, noise), 1000),
         "PCD, MALA": chains(PCD(MALA(0.02), 12, 4096, 0.05, noise), 1500),
         "PCD, Langevin": chains(PCD(langevin, 20, 4096, 0.05, noise), 1500, boxed=False),
@@ -261,7 +266,7 @@ def main() -> None:
             summary["worst_kl"] = max(row["kl"] for row in found)
             table[name][where] = summary | {"seeds": found}
             words = "  ".join(f"{key} {value:.4g}" for key, value in summary.items())
-            print(f"{name:28s}{where:14s}{words}", flush=True)
+            print(f"{name:33s}{where:14s}{words}", flush=True)
     if options.plot:
         plot(options.plot, pictures)
     write(options.json, {"part": options.part, "table": table})
