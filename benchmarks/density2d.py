@@ -102,7 +102,7 @@ class Objective(NamedTuple):
     negatives: AbstractNegatives
     loss: Callable
     updates: int
-    """About two minutes of them, on one core."""
+    """Two to four minutes of them, on one core."""
     batch: int
     """How many examples an update sees: many, where they are not what costs."""
     boxed: bool = False
@@ -136,7 +136,9 @@ def objectives() -> dict[str, Objective]:
         "PCD, MALA and jumps, many chains": chains(PCD(mixing, 2, 4096, 0.0, noise), 1500, 2048),
         "PCD, tempered": chains(TemperedPCD(ladder, 4, 2048, 0.05, noise), 1000),
         "PCD, MALA": chains(PCD(MALA(0.02), 12, 4096, 0.05, noise), 1500),
-        "PCD, Langevin": chains(PCD(langevin, 20, 4096, 0.05, noise), 1500, boxed=False),
+        "PCD, Langevin": chains(
+            PCD(langevin, 20, 4096, 0.05, noise), 1500, boxed=False, learning_rate=2e-3
+        ),
         "noise-contrastive": Objective(NoiseSamples(noise, 4), nce, 3000, 1024),
         "energy discrepancy": Objective(PerturbedTwice(0.25, 16), energy_discrepancy, 4000, 256),
         "denoising": Objective(Perturbed(0.05), dsm, 8000, 512, learning_rate=2e-3),
