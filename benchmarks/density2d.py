@@ -135,7 +135,7 @@ def objectives() -> dict[str, Objective]:
         "PCD, MALA and jumps": chains(PCD(mixing, 6, 4096, 0.0, noise), 3000, learning_rate=2e-3),
         "PCD, MALA and jumps, many chains": chains(PCD(mixing, 2, 4096, 0.0, noise), 1500, 2048),
         "PCD, tempered": chains(TemperedPCD(ladder, 4, 2048, 0.05, noise), 1000),
-        "PCD, MALA": chains(PCD(MALA(0.02), 12, 4096, 0.05, noise), 1500, learning_rate=2e-3),
+        "PCD, MALA": chains(PCD(MALA(0.02), 12, 4096, 0.05, noise), 1500),
         "PCD, Langevin": chains(
             PCD(langevin, 20, 4096, 0.05, noise), 1500, boxed=False, learning_rate=2e-3
         ),
