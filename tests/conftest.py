@@ -4,12 +4,11 @@ import itertools
 import os
 import signal
 
+import compilation
 import hypothesis
 import pytest
 
-# most of a test's time is compilation: with less of it a run takes a quarter less, and
-# `XLA_FLAGS= python -m pytest` tests the code that users run
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+compilation.configure()
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -37,6 +36,7 @@ def getkey():
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_code():
-    """A process may map some 65,000 pieces of memory; the code of all tests is more than that."""
+    """Keep what modules share, such as eager operations, while there is memory for it."""
     yield
-    jax.clear_caches()
+    if compilation.memory_used() > 1.2:
+        jax.clear_caches()

@@ -1,0 +1,76 @@
+"""Which tests are those of a module, for `mutation.py`.
+
+The test of a module's own name comes first; the table adds tests of other names.
+"""
+
+from pathlib import Path
+
+FURTHER = {
+    "samplers/_base.py": "test_combined test_sample",
+    "samplers/_blackjax.py": "test_kernels test_reversibility",
+    "samplers/_combined.py": "test_reversibility test_joint",
+    "samplers/_gibbs.py": "../energies/test_rbm",
+    "samplers/_increments.py": "test_langevin",
+    "samplers/_replicas.py": "test_tempering",
+    "samplers/_run.py": "test_sample test_properties test_warmup",
+    "samplers/_sample.py": "test_saving_policies",
+    "samplers/_saving.py": "test_saving_policies",
+    "samplers/_tempering.py": "test_reversibility test_joint",
+    "training/_adaptation.py": "test_negatives",
+    "training/_buffer.py": "test_restarts test_storage",
+    "training/_chains.py": "test_negatives test_labelled_training",
+    "training/_checkpoint_files.py": "test_checkpoints test_saving",
+    "training/_checkpoints.py": "test_saving",
+    "training/_energy_matching.py": "test_further_negatives",
+    "training/_examples.py": "test_as_examples test_losses",
+    "training/_fit.py": "test_saving",
+    "training/_improved.py": "test_further_negatives",
+    "training/_interrupt.py": "test_fit test_saving",
+    "training/_jarzynski.py": "test_resampling test_running_log_z",
+    "training/_likelihood.py": "test_likelihoods test_objectives",
+    "training/_losses.py": "test_objectives",
+    "training/_manifest.py": "test_checkpoints",
+    "training/_noise.py": "test_negatives test_likelihoods",
+    "training/_persistent.py": "test_negatives test_restarts test_labelled_training test_adaptation",
+    "training/_recovery.py": "test_further_negatives",
+    "training/_perturbed.py": "test_likelihoods test_objectives",
+    "training/_restore.py": "test_checkpoints",
+    "training/_score_matching.py": "test_scores test_objectives",
+    "training/_sharding.py": "test_restarts",
+    "energies/_activations.py": "test_networks",
+    "energies/_base.py": "test_composition test_gaussian test_laws",
+    "energies/_composition.py": "test_laws",
+    "energies/_convnet.py": "test_networks test_convolution",
+    "energies/_curved.py": "test_laws",
+    "energies/_evaluate.py": "test_conditional",
+    "energies/_factories.py": "test_networks",
+    "energies/_frozen.py": "test_resnet",
+    "energies/_marginal.py": "test_conditional",
+    "energies/_mixture.py": "test_gaussian test_laws",
+    "energies/_mlp.py": "test_networks test_hybrid",
+    "energies/_uniform.py": "test_gaussian test_laws",
+    "evaluation/_annealing.py": "test_log_z",
+    "evaluation/_bases.py": "test_counting test_log_z",
+    "evaluation/_disconnectivity.py": "test_minima",
+    "evaluation/_elastic_band.py": "test_landscape",
+    "evaluation/_features.py": "test_quality",
+    "evaluation/_kernel_distance.py": "test_quality",
+    "evaluation/_landscape.py": "test_landscape",
+    "evaluation/_log_z.py": "test_counting",
+    "evaluation/_neighbours.py": "test_quality",
+    "evaluation/_paths.py": "test_log_z",
+    "evaluation/_pilot.py": "test_log_z",
+    "evaluation/_smc.py": "test_log_z",
+    "evaluation/_transport.py": "test_quality",
+    "evaluation/_two_sample.py": "test_quality",
+}
+
+
+def tests_of(file: str, root: Path) -> tuple[str, ...]:
+    """The test files of a module `ebmx/room/_name.py`, its own first."""
+    path = Path(file)
+    folder = Path("tests") / path.parent.name
+    names = [f"test{path.stem}", *FURTHER.get(f"{path.parent.name}/{path.name}", "").split()]
+    files = [(folder / name).with_suffix(".py") for name in dict.fromkeys(names)]
+    existing = [file for file in files if (root / file).exists()]
+    return tuple(str((root / file).resolve().relative_to(root)) for file in existing)

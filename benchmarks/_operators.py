@@ -1,0 +1,450 @@
+"""Mistakes that `mutation.py` puts into a module, made from its syntax tree.
+
+Each operator stands for a mistake that is common in this field. What only checks arguments is left
+out (the fuzz of `tests/test_signatures.py` is for that), and so are annotations, default values,
+decorators and text.
+"""
+
+import ast
+import dataclasses
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Replacement = tuple[ast.AST, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """One replacement in one file."""
+
+    file: str
+    line: int
+    operator: str
+    old: str
+    new: str
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.file}:{self.line} {self.operator}: {_short(self.old)} -> {_short(self.new)}"
+
+    def apply(self, source: str) -> str:
+        data = source.encode()
+        return (data[: self.start] + self.new.encode() + data[self.end :]).decode()
+
+
+class Module:
+    """The source of a module and the places that may be changed."""
+
+    def __init__(self, source: str):
+        self.source = source
+        self.data = source.encode()
+        starts = [0]
+        for line in self.data.splitlines(keepends=True):
+            starts.append(starts[-1] + len(line))
+        self._starts = starts
+        self.tree = ast.parse(source)
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        start = self._starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
+        end = self._starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+        return start, end
+
+    def text(self, node: ast.AST) -> str:
+        start, end = self.span(node)
+        return self.data[start:end].decode()
+
+    def functions(self) -> Iterator[ast.FunctionDef]:
+        """The outermost functions and the methods, but those that only check or show."""
+        bodies = [self.tree.body]
+        while bodies:
+            for node in bodies.pop():
+                if isinstance(node, ast.ClassDef):
+                    bodies.append(node.body)
+                elif isinstance(node, ast.FunctionDef) and node.name not in _NOT_MUTATED:
+                    yield node
+
+
+_NOT_MUTATED = {"__check_init__", "__repr__", "check", "message"}
+_CHECKING = ("_checks.", "warnings.", "isinstance", "eqx.error_if", "typing.", "cast")
+
+
+def mutants(file: str, source: str) -> list[Mutant]:
+    """All mutants of a module, in the order of their places; some may not compile."""
+    module = Module(source)
+    found: dict[tuple[int, int, str], Mutant] = {}
+    for function in module.functions():
+        nodes = list(_nodes(function, module))
+        for operator, make in OPERATORS.items():
+            for node, new in make(function, nodes, module):
+                start, end = module.span(node)
+                key = start, end, "".join(new.split())
+                mutant = Mutant(
+                    file,
+                    node.lineno,
+                    operator,
+                    module.text(node),
+                    new,
+                    start,
+                    end,  # type: ignore
+                )
+                if "".join(mutant.old.split()) != key[2]:
+                    found.setdefault(key, mutant)
+    return [found[key] for key in sorted(found)]
+
+
+def sample(root: Path, files: list[str], num: int, seed: int) -> list[Mutant]:
+    """About `num` mutants, from each file as its share of all is, and one at least."""
+    sources = {file: (root / file).read_text() for file in files}
+    every = {file: mutants(file, source) for file, source in sources.items()}
+    total = sum(map(len, every.values()))
+    chosen = []
+    for file, found in every.items():
+        count = max(1, round(num * len(found) / max(total, 1)))
+        random.Random(f"{seed}:{file}").shuffle(found)
+        compiled = (mutant for mutant in found if compiles(mutant, sources[file]))
+        chosen += itertools.islice(compiled, count)
+    return chosen
+
+
+def compiles(mutant: Mutant, source: str) -> bool:
+    try:
+        compile(mutant.apply(source), mutant.file, "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:57] + "..."
+
+
+def _nodes(function: ast.FunctionDef, module: Module) -> Iterator[ast.AST]:
+    """What of a function is computed: no annotations, defaults, decorators, docstring, checks."""
+    pending: list[ast.AST] = list(reversed(function.body))
+    while pending:
+        node = pending.pop()
+        if _only_checks(node, module):
+            continue
+        yield node
+        if isinstance(node, ast.FunctionDef):
+            pending += reversed(node.body)
+        elif isinstance(node, ast.AnnAssign):
+            pending += [node.value] if node.value else []
+        elif isinstance(node, ast.Lambda):
+            pending.append(node.body)
+        else:
+            pending += reversed(list(ast.iter_child_nodes(node)))
+
+
+def _only_checks(node: ast.AST, module: Module) -> bool:
+    if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
+        return True
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return True
+    if isinstance(node, ast.If) and not node.orelse:
+        return all(_only_checks(one, module) for one in node.body)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return module.text(node.value.func).startswith(_CHECKING)
+    if isinstance(node, ast.Call):
+        return module.text(node.func).startswith(_CHECKING)
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id in ("fix", "text", "ok", "message", "where")
+    return False
+
+
+# operators
+
+
+def _binary(*kinds: type) -> Callable:
+    def select(nodes: list[ast.AST], module: Module) -> Iterator[ast.BinOp]:
+        for node in nodes:
+            if isinstance(node, ast.BinOp) and isinstance(node.op, kinds):
+                sides = (node.left, node.right)
+                if not any(_is_sequence(side, module) for side in sides):
+                    yield node
+
+    return select
+
+
+def _is_sequence(node: ast.AST, module: Module) -> bool:
+    kinds = ast.Tuple | ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.JoinedStr | ast.Set
+    text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    shape = module.text(node).endswith("shape") or ".shape[" in module.text(node)
+    path = "path" in module.text(node) or "folder" in module.text(node)
+    return isinstance(node, kinds) or text or path or (shape and not isinstance(node, ast.BinOp))
+
+
+def sign(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[Replacement]:
+    for node in _binary(ast.Add, ast.Sub)(nodes, module):
+        other = "-" if isinstance(node.op, ast.Add) else "+"
+        yield node, f"(({module.text(node.left)}) {other} ({module.text(node.right)}))"
+    for node in nodes:
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            constant = isinstance(node.operand, ast.Constant)
+            if not (constant and isinstance(node.operand.value, int)):  # type: ignore
+                yield node, f"({module.text(node.operand)})"
+
+
+def factor(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[Replacement]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and type(node.value) is float:
+            yield node, repr(2 * node.value if node.value else 1.0)
+    for node in _binary(ast.Mult, ast.Div, ast.Pow)(nodes, module):
+        for side in (node.left, node.right):
+            if isinstance(side, ast.Constant) and type(side.value) is int and side.value > 1:
+                yield side, str(side.value + 1)
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            other = {"sum": "mean", "mean": "sum"}.get(node.func.attr)
+            if other:
+                base = module.text(node.func.value)
+                yield node.func, f"{base}.{other}"
+
+
+def dropped_term(
+    _f: ast.FunctionDef, nodes: list[ast.AST], module: Module
+) -> Iterator[Replacement]:
+    for node in _binary(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)(nodes, module):
+        yield node, f"({module.text(node.left)})"
+        if isinstance(node.op, ast.Mult | ast.Add):
+            yield node, f"({module.text(node.right)})"
+    for node in nodes:
+        if isinstance(node, ast.Call) and node.args and module.text(node.func) in _DROPPED:
+            yield node, f"({module.text(node.args[0])})"
+
+
+_DROPPED = {
+    f"{room}.{name}"
+    for room in ("jnp", "np", "math")
+    for name in ("sqrt", "exp", "log", "abs", "square", "clip", "expm1", "log1p", "cumsum", "sort")
+} | {"jax.nn.softmax", "jax.nn.log_softmax", "jax.nn.softplus", "jnp.linalg.norm", "abs", "sorted"}
+
+
+def swapped_arguments(
+    _f: ast.FunctionDef, nodes: list[ast.AST], module: Module
+) -> Iterator[Replacement]:
+    for node in _binary(ast.Div, ast.Sub, ast.Pow)(nodes, module):
+        op = {ast.Div: "/", ast.Sub: "-", ast.Pow: "**"}[type(node.op)]
+        yield node, f"(({module.text(node.right)}) {op} ({module.text(node.left)}))"
+    for node in nodes:
+        if not isinstance(node, ast.Call) or module.text(node.func) in _SYMMETRIC:
+            continue
+        name = module.text(node.func)
+        first = 1 if name.endswith("where") and len(node.args) == 3 else 0
+        pair = node.args[first : first + 2]
+        if len(pair) == 2 and not any(isinstance(one, _LITERAL) for one in pair):
+            texts = [module.text(one) for one in node.args]
+            texts[first], texts[first + 1] = texts[first + 1], texts[first]
+            texts += [module.text(keyword) for keyword in node.keywords]
+            yield node, f"{name}({', '.join(texts)})"
+        other = {"minimum": "maximum", "maximum": "minimum", "min": "max", "max": "min"}
+        if name.split(".")[-1] in other:
+            yield node.func, name[: -len(name.split(".")[-1])] + other[name.split(".")[-1]]
+
+
+_LITERAL = ast.Lambda | ast.Constant | ast.Starred | ast.GeneratorExp | ast.List
+_SYMMETRIC = {
+    "isinstance",
+    "hasattr",
+    "getattr",
+    "zip",
+    "range",
+    "map",
+    "eqx.filter",
+    "setattr",
+} | {
+    f"jnp.{name}" for name in ("minimum", "maximum", "logaddexp", "reshape", "broadcast_to", "vdot")
+}
+
+
+def comparison(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[Replacement]:
+    for node in nodes:
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
+            other = _TURNED.get(type(node.ops[0]))
+            if other:
+                left, right = module.text(node.left), module.text(node.comparators[0])
+                yield node, f"(({left}) {other} ({right}))"
+        elif isinstance(node, ast.BoolOp):
+            word = " or " if isinstance(node.op, ast.And) else " and "
+            yield node, f"({word.join(f'({module.text(v)})' for v in node.values)})"
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.Invert):
+            yield node, f"({module.text(node.operand)})"
+        elif isinstance(node, ast.If):
+            yield node.test, f"not ({module.text(node.test)})"
+        elif isinstance(node, ast.IfExp):
+            body, orelse = module.text(node.body), module.text(node.orelse)
+            yield node, f"(({orelse}) if {module.text(node.test)} else ({body}))"
+    for node in _binary(ast.BitAnd, ast.BitOr)(nodes, module):
+        other = "|" if isinstance(node.op, ast.BitAnd) else "&"
+        yield node, f"(({module.text(node.left)}) {other} ({module.text(node.right)}))"
+
+
+_TURNED = {
+    **{ast.Lt: ">", ast.Gt: "<", ast.LtE: ">=", ast.GtE: "<=", ast.Eq: "!=", ast.NotEq: "=="},
+    **{ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in"},
+}
+
+
+def off_by_one(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[Replacement]:
+    places: list[ast.AST] = []
+    for node in nodes:
+        if isinstance(node, ast.Subscript):
+            places += ast.walk(node.slice)
+        elif isinstance(node, ast.Call) and module.text(node.func) in _COUNTING:
+            places += node.args
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub | ast.Mod):
+            places += [node.left, node.right]
+        elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+            places += [node.left, node.comparators[0]]
+    for node in places:
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            yield node, str(node.value + 1)
+
+
+_COUNTING = {"range", "jnp.arange", "np.arange", "jax.lax.fori_loop", "jnp.zeros", "jnp.ones"}
+
+
+def stale_value(
+    function: ast.FunctionDef, nodes: list[ast.AST], module: Module
+) -> Iterator[Replacement]:
+    bound = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
+    made_of: dict[str, str] = {}
+    for node in nodes:
+        if not isinstance(node, ast.Assign):
+            continue
+        loads = [n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)]
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                if target.id in bound and target.id in loads:
+                    yield node.value, target.id
+                elif _older(node.value, bound):
+                    made_of[target.id] = _older(node.value, bound)
+                bound.add(target.id)
+    for node in nodes:
+        places = [node.value] if isinstance(node, ast.Return) and node.value else []
+        if isinstance(node, ast.Call):
+            places = [*node.args, *(keyword.value for keyword in node.keywords)]
+        for place in places:
+            elements = place.elts if isinstance(place, ast.Tuple) else [place]
+            for one in elements:
+                if isinstance(one, ast.Name) and one.id in made_of:
+                    yield one, made_of[one.id]
+
+
+def _older(value: ast.AST, bound: set[str]) -> str:
+    """The variable that a value is made of, if its text begins with one: `f(x, ...)`, `x + 1`."""
+    while True:
+        if isinstance(value, ast.Name):
+            return value.id if value.id in bound and "key" not in value.id else ""
+        if isinstance(value, ast.Call):
+            method = isinstance(value.func, ast.Attribute)
+            inner = value.args[0] if value.args else value.func.value if method else None
+            if inner is None:
+                return ""
+            value = inner
+        elif isinstance(value, ast.BinOp):
+            value = value.left
+        elif isinstance(value, ast.Subscript):
+            value = value.value
+        else:
+            return ""
+
+
+def key_used_twice(
+    _f: ast.FunctionDef, nodes: list[ast.AST], module: Module
+) -> Iterator[Replacement]:
+    siblings: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and "random.split" in module.text(node.value):
+            target = node.targets[0]
+            if isinstance(target, ast.Tuple):
+                names = [one.id for one in target.elts if isinstance(one, ast.Name)]
+                siblings |= dict(zip(names, names[1:] + names[:1], strict=True))
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in siblings:
+            yield node, siblings[node.id]
+        if isinstance(node, ast.Call) and len(node.args) == 2:
+            name, first, second = module.text(node.func), *map(module.text, node.args)
+            if name == "jax.random.fold_in":
+                yield node, f"({first})"
+            if name == "jax.random.split" and "jnp" in module.source:
+                shape = f"({second}) if isinstance(({second}), tuple) else (({second}),)"
+                yield node, f"jnp.broadcast_to({first}, {shape})"
+
+
+def gradient_not_stopped(
+    _f: ast.FunctionDef, nodes: list[ast.AST], module: Module
+) -> Iterator[Replacement]:
+    for node in nodes:
+        if isinstance(node, ast.Call) and module.text(node.func).endswith("stop_gradient"):
+            yield node, f"({module.text(node.args[0])})"
+
+
+def wrong_axis(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[Replacement]:
+    for node in nodes:
+        if not isinstance(node, ast.Call):
+            continue
+        places = [
+            k.value for k in node.keywords if k.arg in ("axis", "axes", "in_axes", "out_axes")
+        ]
+        name = module.text(node.func)
+        reduces = name.split(".")[-1] in _REDUCING
+        method = not name.startswith(("jnp", "np", "jax"))
+        if reduces and len(node.args) > (not method):
+            places.append(node.args[int(not method)])
+        for place in places:
+            axis = module.text(place)
+            if axis in ("0", "1", "2", "-1", "-2"):
+                yield place, {"0": "-1", "1": "0", "2": "1", "-1": "0", "-2": "-1"}[axis]
+
+
+_REDUCING = {
+    *("sum", "mean", "max", "min", "argmin", "argmax", "argsort", "sort", "cumsum", "var", "std"),
+    *("concatenate", "stack", "logsumexp", "softmax", "log_softmax", "any", "all", "prod", "flip"),
+    *("diff", "moveaxis", "swapaxes", "repeat", "quantile", "median"),
+}
+
+
+def not_stored(
+    function: ast.FunctionDef, nodes: list[ast.AST], module: Module
+) -> Iterator[Replacement]:
+    bound = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Tuple):
+                    names = [one for one in target.elts if isinstance(one, ast.Name)]
+                    for one in names:
+                        if one.id in bound and one.id != "_":
+                            yield one, "_not_stored"
+                    bound |= {one.id for one in names}
+                elif isinstance(target, ast.Name):
+                    bound.add(target.id)
+                elif isinstance(target, ast.Subscript | ast.Attribute):
+                    yield node.targets[0], "_not_stored"
+        if not isinstance(node, ast.Call):
+            continue
+        name = module.text(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("set", "add", "_replace"):
+            base = node.func.value
+            if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Attribute):
+                base = base.value.value
+            yield node, f"({module.text(base)})"
+        elif name.endswith("tree_at") and len(node.args) > 1:
+            yield node, f"({module.text(node.args[1])})"
+        elif name == "dataclasses.replace":
+            yield node, f"({module.text(node.args[0])})"
+
+
+OPERATORS: dict[str, Callable] = {
+    **{"sign": sign, "factor": factor, "dropped term": dropped_term},
+    **{"swapped arguments": swapped_arguments, "comparison": comparison},
+    **{"off by one": off_by_one, "stale value": stale_value, "key used twice": key_used_twice},
+    **{"gradient not stopped": gradient_not_stopped, "wrong axis": wrong_axis},
+    **{"not stored": not_stored},
+}
