@@ -107,7 +107,8 @@ class ReplayBuffer(eqx.Module):
             index = _one_of_each_arc(num, self.capacity, key)
         else:
             shards, size = jnp.arange(self.num_shards), self.capacity // self.num_shards
-            keys = jax.vmap(lambda shard: jax.random.fold_in(key, shard))(shards)
+            # 0 is what positions are read with, 1 and 2 are what `PCD` changes and writes them with
+            keys = jax.random.split(jax.random.fold_in(key, 3), self.num_shards)
             one = functools.partial(_one_of_each_arc, num // self.num_shards, size)
             index = (jax.vmap(one)(keys) + size * shards[:, None]).reshape(-1)
         stored = self.at(self.positions, index)

@@ -109,11 +109,11 @@ class PCD(AbstractNegatives[ReplayBuffer]):
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
         """A buffer full of noise, in chunks, so that nothing larger than it is ever held."""
-        noise_key, code_key = jax.random.split(key)
         empty = self.storage.empty((self.capacity, *shape))
         if isinstance(self.storage, FullPrecision):
             positions = draw_noise(self.noise, self.capacity, shape, key=key)
         else:
+            noise_key, code_key = jax.random.split(key)
             keys = jax.random.split(noise_key, self.capacity)
             codes = jax.random.split(code_key, self.capacity)
             positions = jax.lax.map(
