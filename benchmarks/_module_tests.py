@@ -61,7 +61,6 @@ FURTHER = {
     "evaluation/_log_z.py": "test_counting",
     "evaluation/_neighbours.py": "test_quality",
     "evaluation/_paths.py": "test_log_z",
-    "evaluation/_pilot.py": "test_log_z",
     "evaluation/_smc.py": "test_log_z",
     "evaluation/_transport.py": "test_quality",
     "evaluation/_two_sample.py": "test_quality",
