@@ -1,115 +1,117 @@
-"""The Gaussian and the mixture against SciPy, quadrature and their own exact samples."""
+"""Gaussians, mixtures of them and the uniform density, against SciPy in float64."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
-from helpers import ENERGIES, assert_covariance, assert_mean
+from reference import answers, assert_independent_normals, exact_samples
 
-import ebmx
-from ebmx.energies import AbstractAnalyticEnergy, Gaussian, GaussianMixture
+from ebmx.energies import Gaussian, GaussianMixture, Uniform
 
-ANALYTIC = ["gaussian-scalar", "gaussian-diagonal", "gaussian-full", "mixture"]
-COVARIANCES = {
-    "gaussian-scalar": 0.5 * np.eye(2),
-    "gaussian-diagonal": np.diag([0.5, 2.0]),
-    "gaussian-full": np.array([[0.8, 0.3], [0.3, 1.5]]),
+RNG = np.random.default_rng(0)
+FACTOR = RNG.normal(size=(4, 4))
+COVARIANCE = FACTOR @ FACTOR.T + 0.2 * np.eye(4)
+norm = scipy.stats.norm
+# mean, covariance as given and as a matrix
+GAUSSIANS = {
+    "one-variance": (RNG.normal(size=(2, 2)), 0.7, 0.7 * np.eye(4)),
+    # of the shape of a matrix over two coordinates, but there are four
+    "a-variance-each": (
+        RNG.normal(size=(2, 2)),
+        np.array([[0.5, 2.0], [0.1, 3.0]]),
+        np.diag([0.5, 2.0, 0.1, 3.0]),
+    ),
+    "full": (RNG.normal(size=(2, 2)), COVARIANCE, COVARIANCE),
+    "one-number": (np.array(0.5), 4.0, np.array([[4.0]])),
 }
 
 
-def draw(energy, num, key):
-    return jax.jit(jax.vmap(lambda k: energy.sample(key=k)))(jax.random.split(key, num))
+def draw(energy, num, seed=1):
+    return np.asarray(exact_samples(energy, jax.random.split(jax.random.key(seed), num)))
 
 
-def test_the_list_names_all_analytic_energies(getkey):
-    built = {name: factory(getkey()) for name, factory in ENERGIES.items()}
-    analytic = [n for n, energy in built.items() if isinstance(energy, AbstractAnalyticEnergy)]
-    assert analytic == ANALYTIC
-
-
-@pytest.mark.parametrize("name", COVARIANCES)
-def test_gaussian_log_density_is_that_of_scipy(name, getkey):
-    energy = ENERGIES[name](getkey())
-    x = 2 * jax.random.normal(getkey(), (16, 2))
-    truth = scipy.stats.multivariate_normal([1.0, -0.5], COVARIANCES[name])
-    np.testing.assert_allclose(-ebmx.energy(energy, x) - energy.log_z, truth.logpdf(x), rtol=2e-5)
-    np.testing.assert_allclose(energy.covariance, COVARIANCES[name], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(energy.variance, np.diag(COVARIANCES[name]), rtol=1e-5)
-
-
-def test_mixture_log_density_is_that_of_scipy(getkey):
-    x = 2 * jax.random.normal(getkey(), (16, 2))
-    parts = [
-        0.3 * scipy.stats.multivariate_normal([-1.0, 0.0], 0.25 * np.eye(2)).pdf(x),
-        0.7 * scipy.stats.multivariate_normal([2.0, 1.0], 0.64 * np.eye(2)).pdf(x),
-    ]
-    ours = ebmx.log_density_unnormalised(ENERGIES["mixture"](getkey()), x)
-    np.testing.assert_allclose(ours, np.log(sum(parts)), rtol=2e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ANALYTIC)
-def test_log_z_and_moments_agree_with_quadrature(name, getkey):
-    energy = ENERGIES[name](getkey())
-    grid, step = np.linspace(-9.0, 9.0, 241, retstep=True)
-    x = np.stack(np.meshgrid(grid, grid, indexing="ij"), -1).reshape(-1, 2)
-    weights = np.exp(-np.asarray(ebmx.energy(energy, x.astype(np.float32)), np.float64))
-    total = weights.sum() * step**2
-    mean = weights @ x / weights.sum()
-    variance = weights @ (x - mean) ** 2 / weights.sum()
-    np.testing.assert_allclose(energy.log_z, np.log(total), atol=2e-5)
-    np.testing.assert_allclose(energy.mean, mean, atol=2e-5)
-    np.testing.assert_allclose(energy.variance, variance, rtol=5e-5)
-
-
-@pytest.mark.parametrize("name", ANALYTIC)
-def test_exact_samples_have_the_moments(name, getkey):
-    energy = ENERGIES[name](getkey())
-    x = draw(energy, 20_000, getkey())
-    assert_mean(x, energy.mean)
-    assert_mean((x - energy.mean[None]) ** 2, energy.variance)
-    if name in COVARIANCES:
-        assert_covariance(x, COVARIANCES[name])
-
-
-def test_mixture_samples_have_the_weights(getkey):
-    x = draw(ENERGIES["mixture"](getkey()), 20_000, getkey())
-    right = scipy.stats.norm(2.0, 0.8).sf(0.5) * 0.7 + scipy.stats.norm(-1.0, 0.5).sf(0.5) * 0.3
-    assert_mean(x[:, 0] > 0.5, right)
-
-
-def test_gaussian_on_a_matrix_with_a_full_covariance(getkey):
-    factor = np.asarray(jax.random.normal(getkey(), (6, 6)))
-    covariance = factor @ factor.T + np.eye(6)
-    mean = np.arange(6.0).reshape(2, 3)
-    energy = Gaussian(mean, covariance)
-    assert energy.shape == (2, 3)
-    x = jax.random.normal(getkey(), (5, 2, 3))
+@pytest.mark.parametrize(("mean", "given", "covariance"), GAUSSIANS.values(), ids=GAUSSIANS)
+def test_a_gaussian_is_that_of_scipy(mean, given, covariance):
+    x = mean + np.random.default_rng(1).normal(size=(7, *mean.shape))
     truth = scipy.stats.multivariate_normal(mean.reshape(-1), covariance)
-    ours = -ebmx.energy(energy, x) - energy.log_z
-    np.testing.assert_allclose(ours, truth.logpdf(x.reshape(5, 6)), rtol=1e-4)
-    np.testing.assert_allclose(energy.variance, np.diag(covariance).reshape(2, 3), rtol=1e-4)
-    assert_covariance(draw(energy, 20_000, getkey()).reshape(-1, 6), covariance)
+    log_z = 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
+    variance = np.diag(covariance).reshape(mean.shape)
+    with jax.enable_x64(True):
+        energy = Gaussian(mean, given)
+        got = answers(energy, x)
+        draws = draw(energy, 5_000)
+        np.testing.assert_allclose(energy.covariance, covariance, rtol=1e-9, atol=1e-12)
+    assert energy.shape == mean.shape
+    values = -truth.logpdf(x.reshape(7, -1)) - log_z
+    for a, b in zip(got, (values, log_z, mean, variance), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    assert draws.shape == (5_000, *mean.shape)
+    centred = (draws - mean).reshape(5_000, -1)
+    assert_independent_normals(np.linalg.solve(np.linalg.cholesky(covariance), centred.T).T)
 
 
-def test_gaussian_of_one_number():
-    energy = Gaussian(0.5, 4.0)
-    assert energy.shape == ()
-    np.testing.assert_allclose(energy(jnp.array(2.5)), 0.5)
-    np.testing.assert_allclose(energy.log_z, np.log(2 * np.sqrt(2 * np.pi)), rtol=1e-6)
+MEANS = np.array([[[-1.0, 0.0], [2.0, 0.5]], [[2.0, 1.0], [0.0, -3.0]], [[0.5, 0.5], [0.5, 0.5]]])
+SCALES = {
+    "one-number": np.array(0.7),
+    "one-a-component": np.array([0.3, 0.5, 2.0]),
+    "one-a-coordinate": RNG.uniform(0.3, 2.0, size=(3, 2, 2)),
+}
 
 
-def test_mixture_takes_scales_of_three_shapes(getkey):
-    means = np.array([[0.0, 0.0], [3.0, 0.0]])
-    x = jax.random.normal(getkey(), (7, 2))
-    one = ebmx.energy(GaussianMixture(means, 0.5), x)
-    each = ebmx.energy(GaussianMixture(means, np.array([0.5, 0.5])), x)
-    full = ebmx.energy(GaussianMixture(means, np.full((2, 2), 0.5), np.array([2.0, 2.0])), x)
-    np.testing.assert_allclose(one, each, rtol=1e-6)
-    np.testing.assert_allclose(one, full, rtol=1e-6)
-    narrow = GaussianMixture(means, np.array([[0.5, 2.0], [0.5, 0.5]]), np.array([1.0, 1e-9]))
-    truth = scipy.stats.multivariate_normal([0, 0], np.diag([0.25, 4.0])).logpdf(x)
-    np.testing.assert_allclose(-ebmx.energy(narrow, x), truth, rtol=1e-4)
+def independent_normals(x, weights, means, scales):
+    """Rows of a mixture as normals: each coordinate by its distribution given those before."""
+    log_p, z = np.log(weights)[None] + np.zeros((len(x), 1)), []
+    for column, mean, scale in zip(x.T, means.T, scales.T, strict=True):
+        below = norm(mean, scale).cdf(column[:, None])
+        z.append(norm.ppf(np.sum(scipy.special.softmax(log_p, axis=1) * below, axis=1)))
+        log_p = log_p + norm(mean, scale).logpdf(column[:, None])
+    return np.stack(z, 1)
+
+
+@pytest.mark.parametrize("name", SCALES)
+@pytest.mark.parametrize("weights", [None, [2.0, 5.0, 3.0]], ids=["equal", "weighted"])
+def test_a_mixture_is_that_of_scipy(name, weights):
+    x = 1.5 * np.random.default_rng(1).normal(size=(9, 2, 2))
+    p = np.full(3, 1 / 3) if weights is None else np.array(weights) / 10
+    scales = SCALES[name].reshape(SCALES[name].shape + (1,) * (3 - SCALES[name].ndim))
+    scales = np.broadcast_to(scales, MEANS.shape)
+    log_p = norm(MEANS, scales).logpdf(x[:, None]).sum((2, 3)) + np.log(p)
+    mean = np.einsum("k,kij->ij", p, MEANS)
+    variance = np.einsum("k,kij->ij", p, scales**2 + (MEANS - mean) ** 2)
+    with jax.enable_x64(True):
+        energy = GaussianMixture(
+            MEANS, SCALES[name], None if weights is None else np.array(weights)
+        )
+        got = answers(energy, x)
+        draws = draw(energy, 5_000)
+    values = -scipy.special.logsumexp(log_p, axis=1)
+    for a, b in zip(got, (values, 0.0, mean, variance), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    flat = (a.reshape(len(a), 4) for a in (draws, MEANS, scales))
+    draws, means, scales = flat
+    assert_independent_normals(independent_normals(draws, p, means, scales))
+
+
+def test_the_uniform_density_is_that_of_its_box():
+    low, high = np.array([[-1.0, 0.5], [2.0, -3.0]]), np.array([[1.0, 0.75], [5.0, 7.0]])
+    inside = [low, high, 0.5 * (low + high), 0.9 * low + 0.1 * high]
+    step = 0.01 * np.eye(4).reshape(4, 2, 2)
+    outside = [*(low - step), *(high + step), *(low - 9 * step), 0 * low, low - 1, high + 1]
+    with jax.enable_x64(True):
+        energy = Uniform(low, high)
+        values, log_z, mean, variance = answers(energy, np.stack([*inside, *outside]))
+        draws = draw(energy, 5_000)
+        assert energy(jnp.asarray(low, jnp.float32)).dtype == jnp.float32
+    assert energy.shape == (2, 2)
+    np.testing.assert_array_equal(values[:4], np.zeros(4))
+    np.testing.assert_array_equal(values[4:], np.full(len(outside), np.inf))
+    box = scipy.stats.uniform(low, high - low)
+    np.testing.assert_allclose(log_z, -box.logpdf(mean).sum(), rtol=1e-12)
+    np.testing.assert_allclose(mean, box.mean(), rtol=1e-12)
+    np.testing.assert_allclose(variance, box.var(), rtol=1e-12)
+    assert_independent_normals(norm.ppf(box.cdf(draws)))
 
 
 def test_gaussian_can_be_made_and_differentiated_under_jit():
