@@ -123,6 +123,20 @@ def test_the_acceptance_of_a_jump_is_the_documented_one(getkey):
     assert outcomes == {True, False}
 
 
+@pytest.mark.parametrize("beyond", [np.nan, np.inf])
+def test_a_jump_to_where_the_energy_is_not_finite_is_rejected(beyond, getkey):
+    def energy(x):
+        return jnp.where(x[0] > 0, beyond, 0.5 * jnp.sum(x**2))
+
+    x, info = run(energy, Independence(WIDE), jnp.full((500, 1), -1.0), num_steps=1, key=getkey())
+    assert float(x.max()) < 0
+    # half of the jumps are to there
+    assert_mean(np.asarray(info.acceptance) == 0, 0.5)
+    assert 0.1 < float(np.mean(np.asarray(x) != -1.0)) < 0.5
+    np.testing.assert_allclose(info.energy, 0.5 * x[:, 0] ** 2, rtol=1e-6)
+    assert not np.any(info.divergent)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

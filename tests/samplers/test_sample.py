@@ -172,6 +172,37 @@ def test_a_failure_in_the_middle_is_told(num_steps, getkey):
     np.testing.assert_array_equal(kept.info.divergent, [True, False])
 
 
+class _Counts(AbstractSampler[None]):
+    """Counts up, and reports numbers that grow."""
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        return x + 1, state, StepInfo(x[0], 2 * x[0], 3 * x[0], x[0] < 0)
+
+
+def _all(x, info):
+    return {"x": x[0], "info": info}
+
+
+def test_infos_sum_up_the_steps(getkey):
+    x = jnp.array([[0.0], [10.0]])
+    _, info = run(square, _Counts(), x, num_steps=4, key=getkey())
+    np.testing.assert_allclose(info.energy, [3, 13])
+    np.testing.assert_allclose(info.grad_norm, [6, 26])
+    np.testing.assert_allclose(info.acceptance, [3 * 1.5, 3 * 11.5])
+    got = sample(square, _Counts(), x, num_samples=2, num_warmup=2, thin=3, save=_all, key=getkey())
+    # steps 2, 3, 4 and 5, 6, 7
+    np.testing.assert_allclose(got.values["x"], [[5, 8], [15, 18]])
+    np.testing.assert_allclose(got.values["info"].energy, [[4, 7], [14, 17]])
+    np.testing.assert_allclose(got.values["info"].grad_norm, [[8, 14], [28, 34]])
+    np.testing.assert_allclose(got.values["info"].acceptance, [[9, 18], [39, 48]])
+    np.testing.assert_allclose(got.info.energy, [7, 17])
+    np.testing.assert_allclose(got.info.grad_norm, [14, 34])
+    np.testing.assert_allclose(got.info.acceptance, [13.5, 43.5])
+
+
 @pytest.mark.parametrize("thin", [1, 2])
 def test_each_sample_has_noise_of_its_own(thin, getkey):
     x = jnp.zeros((400, 1))

@@ -47,6 +47,15 @@ def test_the_acceptance_of_a_swap_is_the_documented_one():
     np.testing.assert_allclose(acceptance, [1.0, second, 0.0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("unknown", range(4))
+def test_a_replica_of_an_energy_that_is_not_a_number_is_not_swapped(unknown):
+    energies = np.array([4.0, 3.0, 2.0, 1.0])
+    energies[unknown] = np.nan
+    _, acceptance = _swap_acceptance(jnp.asarray(energies, float), LADDER, jnp.asarray(0))
+    near = [pair in (unknown - 1, unknown) for pair in range(3)]
+    np.testing.assert_array_equal(acceptance, np.where(near, 0.0, 1.0))
+
+
 def test_swaps_are_a_permutation():
     for swapped, source in (
         ([False, False, False], [0, 1, 2, 3]),
