@@ -140,7 +140,7 @@ MUTANTS = {
     ("training/_buffer.py", "training/test_buffer.py training/test_negatives.py"): [
         ("ring-not-turned", "jnp.floor(u[num] * capacity)", "jnp.floor(0 * u[num] * capacity)"),
         ("wrong-slots", "slots.at[index].set(values", "slots.at[index - 1].set(values"),
-        ("ages-stay", "self.ages[index] + 1 if", "self.ages[index] if"),
+        ("ages-stay", "self.at(self.ages, index) + 1 if", "self.at(self.ages, index) if"),
         ("arcs-key-shared", "jnp.floor(u[:num] * width)", "jnp.floor(u[:1] * width)"),
     ],
     ("training/_persistent.py", "training/test_negatives.py training/test_adaptation.py"): [
@@ -151,10 +151,9 @@ MUTANTS = {
          "jax.random.uniform(noise_key, (num,)) <"),
         ("coin-for-all", "jax.random.uniform(restart_key, (num,)) <",
          "jnp.full(num, jax.random.uniform(restart_key)) <"),
-        ("ages-of-restarts", "jnp.where(restarted, 0, state.ages[index]) + 1)",
-         "state.ages[index] + 1)"),
-        ("scales-of-restarts", "jnp.where(restarted, 0, state.log_scales[index])",
-         "state.log_scales[index]"),
+        ("ages-of-restarts", "jnp.where(restarted, 0, old_ages) + 1)", "old_ages + 1)"),
+        ("scales-of-restarts", "jnp.where(restarted, 0, state.at(state.log_scales, index))",
+         "state.at(state.log_scales, index)"),
         ("buffer-not-written", "state.write(index, moved, ages", "state.write(index, start, ages"),
     ],
     ("training/_negatives.py", "training/test_negatives.py"): [

@@ -232,33 +232,38 @@ def swapped_arguments(
         op = {ast.Div: "/", ast.Sub: "-", ast.Pow: "**"}[type(node.op)]
         yield node, f"(({module.text(node.right)}) {op} ({module.text(node.left)}))"
     for node in nodes:
-        if not isinstance(node, ast.Call) or module.text(node.func) in _SYMMETRIC:
+        if not isinstance(node, ast.Call):
             continue
         name = module.text(node.func)
-        first = 1 if name.endswith("where") and len(node.args) == 3 else 0
+        room, last = name[: -len(name.split(".")[-1])], name.split(".")[-1]
+        if last in _OPPOSITE:
+            yield node.func, room + _OPPOSITE[last]
+        first = 1 if last == "where" and len(node.args) == 3 else 0
         pair = node.args[first : first + 2]
-        if len(pair) == 2 and not any(isinstance(one, _LITERAL) for one in pair):
+        literal = any(isinstance(one, _LITERAL) for one in pair)
+        if len(pair) == 2 and not literal and last not in _OTHER_KINDS:
             texts = [module.text(one) for one in node.args]
             texts[first], texts[first + 1] = texts[first + 1], texts[first]
             texts += [module.text(keyword) for keyword in node.keywords]
             yield node, f"{name}({', '.join(texts)})"
-        other = {"minimum": "maximum", "maximum": "minimum", "min": "max", "max": "min"}
-        if name.split(".")[-1] in other:
-            yield node.func, name[: -len(name.split(".")[-1])] + other[name.split(".")[-1]]
 
 
 _LITERAL = ast.Lambda | ast.Constant | ast.Starred | ast.GeneratorExp | ast.List
-_SYMMETRIC = {
-    "isinstance",
-    "hasattr",
-    "getattr",
-    "zip",
-    "range",
-    "map",
-    "eqx.filter",
-    "setattr",
-} | {
-    f"jnp.{name}" for name in ("minimum", "maximum", "logaddexp", "reshape", "broadcast_to", "vdot")
+_OPPOSITE = {"minimum": "maximum", "maximum": "minimum", "min": "max", "max": "min"}
+# arguments of different kinds, or alike: swapped, they fail at once or change nothing
+_OTHER_KINDS = {
+    *("isinstance", "hasattr", "getattr", "setattr", "zip", "range", "map", "filter", "scan"),
+    *("minimum", "maximum", "min", "max", "logaddexp", "vdot", "reshape", "broadcast_to", "slice"),
+    *(
+        "for_each",
+        "energies",
+        "partition",
+        "tree_at",
+        "GroupNorm",
+        "astype",
+        "full",
+        "wrap_key_data",
+    ),
 }
 
 

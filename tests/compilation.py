@@ -48,7 +48,8 @@ def known_flags() -> list[str]:
     for library in libraries:
         with library.open("rb") as file:
             text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            found += [flag for flag in FLAGS if text.find(flag.encode()) >= 0]
+            # a flag's name is a text of its own; what XLA once had is part of longer ones
+            found += [flag for flag in FLAGS if text.find(b"\0" + flag.encode() + b"\0") >= 0]
             text.close()
     return found
 
