@@ -59,7 +59,6 @@ FURTHER = {
     "evaluation/_landscape.py": "test_landscape",
     "evaluation/_log_z.py": "test_counting",
     "evaluation/_neighbours.py": "test_quality",
-    "evaluation/_smc.py": "test_log_z",
     "evaluation/_transport.py": "test_quality",
     "evaluation/_two_sample.py": "test_quality",
 }
