@@ -1,6 +1,11 @@
-"""Processes that die or run out of disk: `python fault_worker.py MODE FOLDER`."""
+"""Processes that die or run out of disk: `python fault_worker.py FOLDER`.
 
+Each is a child of one process that has imported the libraries and has not used JAX.
+"""
+
+import functools
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -19,25 +24,41 @@ from ebmx.energies import MLP
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Checkpoints, NoProgress, Trainer, TrainState, _checkpoints, fit
 
-KEY = jax.random.key(5)
-TRAINER = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 1, capacity=20_000))
 X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
 
 
+MOMENTS = {
+    "before its manifest": [2, 3, 4],
+    "within its manifest": [2, 3, 4],
+    "after its manifest": [2, 3, 4],
+    "while an old one is removed": [3, 4, 5],
+}
+"""When a save is killed, and the steps that are left."""
+
+
+@functools.cache
+def trainer():
+    """A buffer as large as a batch, so that each update sees all of it."""
+    negatives = PCD(Langevin(0.1), 2, capacity=8, reinit_prob=0.0)
+    return Trainer(optax.adam(0.01), negatives)
+
+
+@functools.cache
 def start():
-    """The state before the first step; its buffer is far larger than a block of a disk."""
-    return TRAINER.init(MLP((2,), (4,), key=KEY), key=KEY)
+    """The state before the first step."""
+    key = jax.random.key(5)
+    return trainer().init(MLP((2,), (4,), key=key), key=key)
 
 
 def go_on(state, to, folder=None, callbacks=(), asynchronous=True):
     """Train until step `to`, saving after each second step."""
-    done = int(state.step)
+    done, key = int(state.step), jax.random.key(5)
     return fit(
-        TRAINER,
+        trainer(),
         state,
-        ebmx.data.batches(X, 8, start=done, key=KEY),
+        ebmx.data.batches(X, 8, start=done, key=key),
         num_steps=to - done,
-        key=KEY,
+        key=key,
         log_every=2,
         callbacks=callbacks,
         progress=NoProgress(),
@@ -75,28 +96,38 @@ def die_in_a_save(moment, folder):
 
 
 def run_out_of_disk(folder):
-    """Train to step 8 with no space from step 3 to step 5; print the warnings as JSON."""
+    """Train to step 8 with no space from step 3 to step 5; write the warnings beside the folder."""
 
     def space(step, state, metrics):
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        soft = 8_000 if step == 4 else hard
+        soft = 1_000 if step == 4 else hard
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         go_on(start(), 8, folder, [space], asynchronous=False)
-    print(json.dumps([f"{w.category.__name__}: {w.message}" for w in caught]))
+    words = [f"{w.category.__name__}: {w.message}" for w in caught]
+    folder.with_suffix(".json").write_text(json.dumps(words), encoding="utf-8")
 
 
-def main(mode, folder):
-    """Do what `mode` says."""
-    if mode == "disk":
-        run_out_of_disk(folder)
-    elif mode == "kill":
-        go_on(start(), 100, folder, [lambda step, *_: die() if step == 8 else None])
-    else:
-        die_in_a_save(mode, folder)
+def train_and_die(folder):
+    """A training that runs out of disk, and one that is killed at step 8."""
+    run_out_of_disk(folder / "disk")
+    go_on(start(), 100, folder / "kill", [lambda step, *_: die() if step == 8 else None])
+
+
+def main(folder):
+    """Run all processes at once; print their exit codes as JSON."""
+    tasks = {moment: (die_in_a_save, moment, folder / moment) for moment in MOMENTS}
+    tasks["training"] = (train_and_die, folder)
+    processes = {name: multiprocessing.Process(target=t, args=a) for name, (t, *a) in tasks.items()}
+    for process in processes.values():
+        process.start()
+    for process in processes.values():
+        process.join()
+    print(json.dumps({name: process.exitcode for name, process in processes.items()}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    multiprocessing.set_start_method("fork")
+    main(Path(sys.argv[1]))
