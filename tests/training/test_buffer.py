@@ -1,111 +1,153 @@
 """The replay buffer: its draws are fair and without repeats, its writes touch nothing else."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import assert_mean
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebmx.training import ReplayBuffer
+from ebmx.training import ReplayBuffer, UInt8
 
-SIZES = ((12, 5), (16, 4), (7, 7))  # (capacity, num): uneven arcs, even arcs, all of it
+# (capacity, num, num_shards): uneven arcs, even arcs, all of it, several rings
+SIZES = ((12, 5, 1), (16, 4, 1), (7, 7, 1), (12, 6, 3))
 seeds = st.integers(0, 2**31 - 1)
 
 
-def make(capacity, shape=(2,)):
+def make(capacity, shape=(2,), num_shards=1, **options):
     positions = np.arange(capacity * int(np.prod(shape)), dtype=np.float32)
-    ages = 10 * jnp.arange(capacity, dtype=jnp.int32)
-    return ReplayBuffer(jnp.asarray(positions.reshape(capacity, *shape)), ages)
+    ages = jnp.asarray(10 * np.arange(capacity, dtype=np.int32))
+    positions = jnp.asarray(positions.reshape(capacity, *shape))
+    return ReplayBuffer(positions, ages, num_shards=num_shards, **options)
+
+
+@eqx.filter_jit
+def draw(buffer, num, key):
+    return buffer.draw(num, key=key)
+
+
+@eqx.filter_jit
+def draws(buffer, num, keys):
+    return jax.vmap(lambda key: buffer.draw(num, key=key)[1])(keys)
+
+
+@eqx.filter_jit
+def write(buffer, index, x, *further):
+    return buffer.write(index, x, *further)
 
 
 @given(size=st.sampled_from(SIZES), seed=seeds)
 def test_draws_are_different_slots_and_what_rests_there(size, seed):
-    capacity, num = size
-    buffer = make(capacity)
-    x, index = buffer.draw(num, key=jax.random.key(seed))
-    index = np.asarray(index)
+    capacity, num, num_shards = size
+    buffer = make(capacity, num_shards=num_shards)
+    x, index = map(np.asarray, draw(buffer, num, jax.random.key(seed)))
     assert len(set(index.tolist())) == num
     assert index.min() >= 0
     assert index.max() < capacity
     np.testing.assert_array_equal(x, np.asarray(buffer.positions)[index])
+    # as many from each shard, in their order
+    want = np.repeat(np.arange(num_shards), num // num_shards)
+    np.testing.assert_array_equal(index // (capacity // num_shards), want)
 
 
 @given(size=st.sampled_from(SIZES), seed=seeds)
 def test_write_touches_its_slots_alone(size, seed):
-    capacity, num = size
-    buffer = make(capacity)
-    x, index = buffer.draw(num, key=jax.random.key(seed))
-    after = buffer.write(index, -1 - x)
+    capacity, num, num_shards = size
+    scales, labels = np.linspace(0, 1, capacity, dtype=np.float32), np.arange(capacity) % 3
+    options = {"log_scales": jnp.asarray(scales), "labels": jnp.asarray(labels, jnp.int32)}
+    buffer = make(capacity, num_shards=num_shards, **options)
+    x, index = map(np.asarray, draw(buffer, num, jax.random.key(seed)))
     others = np.setdiff1d(np.arange(capacity), index)
-    np.testing.assert_array_equal(after.positions[index], -1 - x)
-    np.testing.assert_array_equal(
-        np.asarray(after.positions)[others], np.asarray(buffer.positions)[others]
-    )
-    np.testing.assert_array_equal(after.ages[index], buffer.ages[index] + 1)
-    np.testing.assert_array_equal(np.asarray(after.ages)[others], np.asarray(buffer.ages)[others])
+    ages, new = 1000 + np.arange(num, dtype=np.int32), -np.arange(num, dtype=np.float32)
+    for further in ((), (ages,), (ages, new)):
+        after = write(buffer, index, -1 - x, *further)
+        np.testing.assert_array_equal(np.asarray(after.positions)[index], -1 - x)
+        want = further[0] if further else 10 * index + 1
+        np.testing.assert_array_equal(np.asarray(after.ages)[index], want)
+        want = new if len(further) == 2 else scales[index]
+        np.testing.assert_array_equal(np.asarray(after.log_scales)[index], want)
+        for name in ("positions", "ages", "log_scales"):
+            found, before = (np.asarray(getattr(b, name)) for b in (after, buffer))
+            np.testing.assert_array_equal(found[others], before[others])
+        np.testing.assert_array_equal(after.labels, labels)
+        assert after.num_shards == num_shards
     np.testing.assert_array_equal(buffer.positions, make(capacity).positions)
 
 
-@given(size=st.sampled_from(SIZES), seed=seeds)
-def test_writing_back_what_was_drawn_moves_nothing(size, seed):
-    capacity, num = size
-    buffer = make(capacity, (3, 2, 1))
-    x, index = buffer.draw(num, key=jax.random.key(seed))
-    after = buffer.write(index, x, jnp.zeros(num, jnp.int32))
+@pytest.mark.parametrize("num_shards", [1, 2])
+def test_images_are_written_back_as_they_were_drawn(num_shards, getkey):
+    buffer = make(12, (3, 2, 1), num_shards)
+    x, index = draw(buffer, 6, getkey())
+    after = write(buffer, index, x)
     np.testing.assert_array_equal(after.positions, buffer.positions)
-    np.testing.assert_array_equal(after.ages[index], 0)
-    assert int(jnp.sum(after.ages != buffer.ages)) == num - int(0 in index)
+    assert np.sum(np.asarray(after.ages) - np.asarray(buffer.ages)) == 6
 
 
-@pytest.mark.parametrize("capacity", [128, 130])
-def test_128_draws_are_128_slots(capacity, getkey):
-    keys = jax.random.split(getkey(), 300)
-    draws = jax.jit(jax.vmap(lambda key: make(capacity).draw(128, key=key)[1]))(keys)
-    ordered = np.sort(np.asarray(draws), axis=1)
+def test_what_is_not_kept_is_not_written(getkey):
+    after = write(make(12), *draw(make(12), 5, getkey())[::-1], np.zeros(5, np.int32))
+    assert after.log_scales is None
+    assert after.labels is None
+
+
+COUNT = 20_000
+
+
+@pytest.mark.parametrize(("capacity", "num"), [(16, 4), (12, 5), (7, 3), (9, 1), (130, 128)])
+def test_every_slot_is_equally_likely_at_every_place(capacity, num, getkey):
+    found = np.asarray(draws(make(capacity), num, jax.random.split(getkey(), COUNT)))
+    ordered = np.sort(found, axis=1)
     assert np.all(np.diff(ordered, axis=1) > 0)
-    assert ordered.min() == 0
-    assert ordered.max() == capacity - 1
-
-
-@pytest.mark.parametrize(("capacity", "num"), [(16, 4), (12, 5), (7, 3), (9, 1)])
-def test_every_slot_is_equally_likely(capacity, num, getkey):
-    count = 20_000
-    buffer, keys = make(capacity), jax.random.split(getkey(), count)
-    draws = jax.jit(jax.vmap(lambda key: buffer.draw(num, key=key)[1]))(keys)
-    drawn = np.bincount(np.asarray(draws).reshape(-1), minlength=capacity)
     share = num / capacity
-    error = np.sqrt(count * share * (1 - share))
+    drawn = np.bincount(found.reshape(-1), minlength=capacity)
     assert drawn.shape == (capacity,)
-    np.testing.assert_array_less(np.abs(drawn - count * share), 5 * error)
-
-
-def test_the_first_of_a_draw_is_anywhere(getkey):
+    error = np.sqrt(COUNT * max(share * (1 - share), 1e-3))
+    np.testing.assert_array_less(np.abs(drawn - COUNT * share), 5 * error)
     # each place of the batch is a fair draw too: restarts and data are matched to places
-    buffer, keys = make(12), jax.random.split(getkey(), 20_000)
-    first = jax.jit(jax.vmap(lambda key: buffer.draw(5, key=key)[1][0]))(keys)
-    drawn = np.bincount(np.asarray(first), minlength=12)
-    error = np.sqrt(20_000 * (1 / 12) * (11 / 12))
-    np.testing.assert_array_less(np.abs(drawn - 20_000 / 12), 5 * error)
-
-
-def test_places_of_a_draw_owe_nothing_to_each_other(getkey):
+    for place in (0, num - 1):
+        drawn = np.bincount(found[:, place], minlength=capacity)
+        error = np.sqrt(COUNT / capacity * (1 - 1 / capacity))
+        np.testing.assert_array_less(np.abs(drawn - COUNT / capacity), 5 * error)
+    if (capacity, num) != (16, 4):
+        return
     # from one arc to the next: every distance of two uniform numbers, as often as it should be
-    buffer, keys = make(16), jax.random.split(getkey(), 20_000)
-    draws = np.asarray(jax.jit(jax.vmap(lambda key: buffer.draw(4, key=key)[1]))(keys))
     for first, second in ((0, 1), (0, 2), (2, 3)):
-        apart = (draws[:, second] - draws[:, first]) % 16 - 4 * (second - first)
+        apart = (found[:, second] - found[:, first]) % 16 - 4 * (second - first)
         drawn = np.bincount(apart + 3, minlength=7)
         share = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
-        error = np.sqrt(20_000 * share * (1 - share))
-        np.testing.assert_array_less(np.abs(drawn - 20_000 * share), 5 * error)
+        error = np.sqrt(COUNT * share * (1 - share))
+        np.testing.assert_array_less(np.abs(drawn - COUNT * share), 5 * error)
 
 
-def test_another_key_draws_other_slots(getkey):
-    buffer, key = make(1000), getkey()
-    same, again, other = (buffer.draw(10, key=k)[1] for k in (key, key, getkey()))
-    np.testing.assert_array_equal(same, again)
-    assert not np.array_equal(same, other)
+def test_shards_draw_independently_of_each_other_and_of_the_noise_of_reading(getkey):
+    # 2 of 256 slots from each of 4 shards, so that slots are nearly continuous
+    buffer = ReplayBuffer(
+        jnp.zeros((1024, 1), jnp.uint8), jnp.zeros(1024, jnp.int32), storage=UInt8(), num_shards=4
+    )
+    keys = jax.random.split(getkey(), COUNT)
+    x, index = eqx.filter_jit(jax.vmap(lambda key: buffer.draw(8, key=key)))(keys)
+    index = np.asarray(index).reshape(COUNT, 4, 2)
+    first = (index[:, :, 0] % 256) / 128 - 1
+    # how far the second of two slots is from the first, less the distance of their arcs
+    apart = (index[:, :, 1] - index[:, :, 0]) % 256 / 128 - 1
+    noise = (np.asarray(x).reshape(COUNT, 8) + 1) * 256 - 1
+    for one, two in ((0, 1), (0, 2), (1, 2), (2, 3)):
+        assert_mean(first[:, one] * first[:, two], 0.0)
+        assert_mean(apart[:, one] * apart[:, two], 0.0)
+    for shard in range(4):
+        for place in range(8):
+            assert_mean(apart[:, shard] * noise[:, place], 0.0, 5.5)
+
+
+def test_numbers_that_round_up_stay_in_their_arcs(monkeypatch):
+    # the next number below one times an odd width rounds to the width in float32
+    u = np.float32(1) - np.float32(2) ** -24
+    monkeypatch.setattr("jax.random.uniform", lambda key, shape: jnp.full(shape, u))
+    buffer = make(9)
+    index = np.asarray(jax.jit(lambda key: buffer.draw(3, key=key)[1])(jax.random.key(0)))
+    # the last slot of each arc of three, on a ring turned by eight
+    np.testing.assert_array_equal(index, [1, 4, 7])
 
 
 def test_capacity_is_the_number_of_chains():
