@@ -1,19 +1,16 @@
-"""Log Z by counting, log likelihoods and bits per dimension, and the fitted bases."""
+"""Log Z by quadrature and enumeration, and the fitted bases."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.stats
 import sklearn.covariance
 
 from ebmx.energies import BernoulliRBM, Gaussian, GaussianMixture, Ring
 from ebmx.evaluation import (
     Bernoulli,
-    bits_per_dimension,
     fit_bernoulli,
     fit_gaussian,
-    log_likelihood,
     log_z_by_enumeration,
     log_z_by_quadrature,
 )
@@ -80,26 +77,7 @@ def test_the_fitted_gaussian_is_that_of_scikit_learn():
         assert np.trace(plain) == pytest.approx(np.trace(np.cov(x.T, ddof=0)), rel=1e-4)
 
 
-def test_log_likelihood_and_bits_per_dimension():
-    energy = Gaussian(jnp.array([1.0, -1.0]), jnp.array([0.5, 2.0]))
-    x = np.random.default_rng(2).normal(size=(5, 2)).astype(np.float32)
-    want = scipy.stats.multivariate_normal([1, -1], [0.5, 2.0]).logpdf(x)
-    found = log_likelihood(energy, x, energy.log_z)
-    np.testing.assert_allclose(found, want, rtol=1e-5)
-    bits = bits_per_dimension(energy, x, float(energy.log_z), bin_width=2 / 255)
-    np.testing.assert_allclose(bits, -want / 2 / np.log(2) - np.log2(2 / 255), rtol=1e-5)
-
-
-def test_uniform_levels_take_their_bits():
-    # 256 levels that are all alike cost 8 bits a dimension
-    x = np.zeros((1, 3), np.float32)
-    log_z = 3 * np.log(2 + 2 / 255)
-    bits = bits_per_dimension(lambda x: 0.0 * x.sum(), x, log_z, bin_width=2 / 255)
-    np.testing.assert_allclose(bits, 8.0, rtol=1e-5)
-
-
 PLANE = Gaussian(jnp.zeros(2))
-X = np.zeros((2, 2), np.float32)
 BAD = {
     "corner": (lambda: log_z_by_quadrature(PLANE, 0.0, 1.0), r"low\.shape=\(\)"),
     "corners": (lambda: log_z_by_quadrature(PLANE, [0.0, 0], [1.0]), r"high\.shape=\(1,\)"),
@@ -109,8 +87,6 @@ BAD = {
     "many bits": (lambda: log_z_by_enumeration(Bernoulli(jnp.zeros(27))), "num_bits=27: at most"),
     "unknown": (lambda: log_z_by_enumeration(lambda x: x.sum()), "num_bits=None: .*number of bits"),
     "other": (lambda: log_z_by_enumeration(PLANE, 3), "num_bits=3: the energy takes 2"),
-    "log_z": (lambda: log_likelihood(PLANE, X, np.inf), "log_z=inf: give one finite number"),
-    "bin": (lambda: bits_per_dimension(PLANE, X, 0.0, bin_width=0.0), r"bin_width=0\.0"),
     "grey": (lambda: fit_bernoulli(2 * np.ones((2, 2))), r"x=2\.0 to 2\.0: .*\[0, 1\]"),
     "one": (lambda: fit_gaussian(np.ones((1, 2))), r"x\.shape=\(1, 2\): give at least two"),
     "constant": (lambda: fit_gaussian(np.ones((3, 2))), "x=constant"),
