@@ -28,6 +28,17 @@ def test_a_loop_over_bins_agrees():
     assert calibration_error(probabilities, labels) == pytest.approx(total)
 
 
+def test_lists_and_absent_classes_and_certain_predictions():
+    # the last bin ends at a confidence of one, which belongs to it
+    probabilities = [[1.0, 0.0, 0.0], [0.0, 0.95, 0.05], [0.04, 0.96, 0.0]]
+    want = abs((1.0 + 0.95 + 0.96) / 3 - 1 / 3)
+    assert calibration_error(probabilities, [1, 1, 2], num_bins=10) == pytest.approx(want)
+    assert calibration_error(probabilities, [0, 0, 0], num_bins=10) == pytest.approx(want)
+    # as it is with so many bins that they are apart
+    apart = (abs(1 - 0) + abs(0.95 - 1) + abs(0.96 - 0)) / 3
+    assert calibration_error(probabilities, [1, 1, 2], num_bins=200) == pytest.approx(apart)
+
+
 def test_labels_drawn_from_the_probabilities_are_calibrated():
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet(np.ones(3), 40_000)
