@@ -69,7 +69,7 @@ def step(sampler, sign, x, state, key):
 
 
 def trips(places):
-    """How often a replica at these rungs goes from the bottom to the top and to the bottom again."""
+    """How often a replica at these rungs goes from the bottom to the top and back."""
     ends = [place for place in places if place in (0, 3)]
     legs = [one for one, before in zip(ends, [None, *ends], strict=False) if one != before]
     while legs and legs[0] != 0:
