@@ -1,27 +1,25 @@
 """Which persistent chains begin anew, and what becomes of those that go on."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from closed_forms import STILL
 from helpers import assert_mean, points
+from moves import affine, init, step
 
 from ebmx.energies import Gaussian
-from ebmx.training import PCD, ReplayBuffer, Trainer, UniformNoise
+from ebmx.training import PCD, ReplayBuffer, UniformNoise
 
 FLAT = Gaussian(jnp.zeros(2), 10.0)
 NUM = 4000
 FAR = UniformNoise(50.0, 51.0)
 
 
-def after(restart, prob, buffer, key, num=NUM, energy=FLAT, **options):
+def after(restart, prob, buffer, key, num=NUM, energy=FLAT, sampler=None, **options):
     """Which slots are of a restarted chain after a step of `num` chains that stay."""
-    negatives = PCD(STILL, 1, NUM, prob, FAR, restart=restart, **options)
-    step = eqx.filter_jit(negatives.step)
-    out, buffer, info = step(energy, jnp.zeros((num, 2)), buffer, key=key)
+    negatives = PCD(sampler or affine(), 1, NUM, prob, FAR, restart=restart, **options)
+    out, buffer, info = step(negatives, energy, np.zeros((num, 2), np.float32), buffer, key)
     restarted = np.all(np.asarray(buffer.positions) >= 50, 1)
     assert restarted.sum() == info.restarted.sum() == np.sum(np.all(np.asarray(out) >= 50, 1))
     np.testing.assert_array_equal(buffer.ages[restarted], 1)
@@ -36,7 +34,7 @@ def shares_by_quarter(values, restarted):
 @pytest.mark.parametrize("prob", [0.1, 0.5])
 def test_chains_of_high_energy_restart_more_often(prob, getkey):
     x = points(NUM, (2,))
-    buffer = ReplayBuffer(x, jnp.full(NUM, 3, jnp.int32))
+    buffer = ReplayBuffer(x, jnp.asarray(np.full(NUM, 3, np.int32)))
     energies = np.sum(np.asarray(x) ** 2, 1)
     restarted = after("energy", prob, buffer, getkey())
     # by the rank of the energy, at twice the rate for the highest
@@ -62,17 +60,17 @@ def test_alike_owes_nothing_to_age_and_energy(getkey):
     x, ages = points(NUM, (2,)), np.arange(NUM)
     restarted = after("alike", 0.3, ReplayBuffer(x, jnp.asarray(ages, jnp.int32)), getkey())
     for values in (ages, np.sum(np.asarray(x) ** 2, 1)):
-        np.testing.assert_allclose(shares_by_quarter(values, restarted), 0.3, atol=0.08)
+        np.testing.assert_allclose(shares_by_quarter(values, restarted), 0.3, atol=0.073)
+    assert abs(restarted.mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / NUM)
 
 
 def test_new_chains_are_not_restarted_for_their_age(getkey):
-    buffer = ReplayBuffer(points(NUM, (2,)), jnp.zeros(NUM, jnp.int32))
+    buffer = ReplayBuffer(points(NUM, (2,)), jnp.asarray(np.zeros(NUM, np.int32)))
     assert not np.any(after("age", 0.4, buffer, getkey()))
 
 
-@pytest.mark.parametrize("restart", ["age", "energy"])
-def test_the_mean_rate_stays_over_many_updates(restart, getkey):
-    negatives = PCD(STILL, 1, 400, 0.1, restart=restart)
+def test_the_mean_rate_stays_over_many_updates(getkey):
+    negatives = PCD(affine(), 1, 400, 0.1, restart="age")
 
     @jax.jit
     def updates(buffer, keys):
@@ -82,7 +80,7 @@ def test_the_mean_rate_stays_over_many_updates(restart, getkey):
 
         return jax.lax.scan(step, buffer, keys)[1]
 
-    rates = np.asarray(updates(negatives.init((2,), key=getkey()), jax.random.split(getkey(), 300)))
+    rates = np.asarray(updates(init(negatives, (2,), getkey()), jax.random.split(getkey(), 300)))
     late = rates[50:]
     # successive draws are nearly independent; a chance above one is cut, which the ages hardly see
     assert abs(late.mean() - 0.1) < 5 * late.std() / np.sqrt(len(late)) + 0.002
@@ -90,9 +88,10 @@ def test_the_mean_rate_stays_over_many_updates(restart, getkey):
 
 def test_a_chain_whose_energy_is_not_finite_is_among_the_first_to_go(getkey):
     x = points(NUM, (2,))
-    buffer = ReplayBuffer(x, jnp.ones(NUM, jnp.int32))
-    restarted = after("energy", 0.5, buffer, getkey(), energy=lambda x: x[1] + jnp.log(x[0]))
-    bad = np.asarray(x[:, 0] < 0)
+    buffer = ReplayBuffer(x, jnp.asarray(np.ones(NUM, np.int32)))
+    energy = lambda x: x[1] + jnp.log(x[0])  # noqa: E731
+    restarted = after("energy", 0.5, buffer, getkey(), energy=energy, sampler=STILL)
+    bad = np.asarray(x)[:, 0] < 0
     assert restarted[bad].mean() > 0.7
     assert restarted[~bad].mean() < 0.3
 
@@ -102,10 +101,13 @@ def jump(x, *, key):
 
 
 def test_augmentation_is_for_drawn_chains_and_each_has_its_key(getkey):
-    buffer = ReplayBuffer(jnp.zeros((NUM, 2)), jnp.zeros(NUM, jnp.int32))
+    buffer = ReplayBuffer(jnp.zeros((NUM, 2)), jnp.asarray(np.zeros(NUM, np.int32)))
     num = NUM // 2
-    negatives = PCD(STILL, 1, NUM, 0.25, FAR, augment=jump)
-    out, buffer, info = negatives.step(FLAT, jnp.zeros((num, 2)), buffer, key=getkey())
+    negatives = PCD(affine(), 1, NUM, 0.25, FAR, augment=jump)
+    x = np.zeros((num, 2), np.float32)
+    (out, buffer, info), (other, _, _) = (
+        step(negatives, FLAT, x, buffer, getkey()) for _ in range(2)
+    )
     restarted = np.asarray(info.restarted)
     # a restart is noise as it comes
     assert np.all((np.asarray(out)[restarted] >= 50) & (np.asarray(out)[restarted] < 51))
@@ -114,6 +116,8 @@ def test_augmentation_is_for_drawn_chains_and_each_has_its_key(getkey):
     assert_mean(moved**2, 0.25)
     assert_mean(moved[1:] * moved[:-1], 0.0)
     assert len(np.unique(moved)) > 0.99 * moved.size
+    # and another one at each step
+    assert len(np.intersect1d(np.asarray(other), moved + 10)) < 0.01 * moved.size
     # and what was not drawn is left alone
     ages = np.asarray(buffer.ages)
     assert np.all(np.asarray(buffer.positions)[ages == 0] == 0)
@@ -121,22 +125,9 @@ def test_augmentation_is_for_drawn_chains_and_each_has_its_key(getkey):
     assert (ages == 1).sum() == num
 
 
-def test_augmentation_is_another_one_at_each_step(getkey):
-    negatives = PCD(STILL, 1, 8, 0.0, augment=jump)
-    trainer = Trainer(optax.sgd(0.0), negatives)
-    state = trainer.init(FLAT, key=getkey())
-    start = ReplayBuffer(jnp.zeros((8, 2)), jnp.zeros(8, jnp.int32))
-    state = eqx.tree_at(lambda s: s.negatives_state, state, start)
-    step, key, seen = eqx.filter_jit(trainer.step), getkey(), []
-    for _ in range(2):
-        before, (state, _) = state.negatives_state, step(state, jnp.zeros((8, 2)), key=key)
-        seen.append(np.asarray(state.negatives_state.positions - before.positions))
-    assert len(np.unique(np.concatenate(seen))) == 32
-
-
 def test_high_energy_is_judged_before_the_augmentation(getkey):
     x = points(NUM, (2,))
-    buffer = ReplayBuffer(x, jnp.ones(NUM, jnp.int32))
+    buffer = ReplayBuffer(x, jnp.asarray(np.ones(NUM, np.int32)))
     flip = lambda x, *, key: 10 / jnp.sum(x**2) * x  # noqa: E731
     restarted = after("energy", 0.5, buffer, getkey(), augment=flip)
     shares = shares_by_quarter(np.sum(np.asarray(x) ** 2, 1), restarted)
@@ -160,4 +151,4 @@ BAD = {
 def test_what_does_not_fit_is_refused(name):
     options, match = BAD[name]
     with pytest.raises(ValueError, match=f"^{match}"):
-        PCD(STILL, 1, **options)
+        PCD(affine(), 1, **options)
