@@ -83,9 +83,6 @@ SAMPLERS = {
 MAY_STAY = {"mala", "hmc", "replica-exchange"}
 """Samplers that reject: a chain in the tails may be where it started."""
 
-JIT_ONLY = {"mala", "replica-exchange"}
-"""Samplers on a kernel of BlackJAX that does not run under `jax.disable_jit`."""
-
 GRADIENTS = {
     "underdamped": (1, 1),
     "mala": (1, 1),
