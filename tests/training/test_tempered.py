@@ -1,13 +1,15 @@
 """Persistent ladders of temperatures: chains that leave a mode, and keep what they were."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from moves import affine, init, step
 
 from ebmx.energies import Conditional, Gaussian, GaussianMixture, MLPNetwork
 from ebmx.samplers import MALA, Langevin, ReplicaExchange, run_replicas
-from ebmx.training import PCD, GaussianNoise, TemperedPCD
+from ebmx.training import PCD, ReplayBuffer, TemperedPCD, UniformNoise
 
 MODES = GaussianMixture(jnp.array([[-4.0], [4.0]]), 0.5, jnp.array([0.3, 0.7]))
 LADDER = ReplicaExchange(MALA(0.25), jnp.array([1.0, 3.0, 9.0, 27.0]), scale_step=True)
@@ -49,67 +51,148 @@ def test_each_rung_keeps_its_own_density(getkey):
     assert not np.any(np.isclose(replicas, normal).all((1, 2)))
 
 
-def test_a_restart_is_of_the_hottest_replica_alone(getkey):
-    still = ReplicaExchange(MALA(1e-12), jnp.array([1.0, 1e6]))
-    negatives = TemperedPCD(still, 1, 32, 1.0, GaussianNoise(50.0, 0.1))
-    state = negatives.init((1,), key=getkey())
-    state = state.fill(jnp.zeros((1, 2, 1)), key=getkey())
-    x, after, info = negatives.step(MODES, jnp.zeros((32, 1)), state, key=getkey())
-    assert np.all(np.abs(x) < 1)
-    assert np.all(np.abs(after.positions[:, 1] - 50) < 1)
-    assert np.all(info.restarted)
-    np.testing.assert_array_equal(after.ages, 1)
+CAPACITY, NUM, RUNGS = 24, 12, 3
+NOISE = UniformNoise(1000.0, 1001.0)
+SLOTS = np.arange(CAPACITY)
+# rung 0 at 0, rung 1 at 1, rung 2 at 2; the second coordinate tells the slot
+START = np.stack(np.broadcast_arrays(np.arange(RUNGS), SLOTS[:, None]), -1).astype(np.float32)
+AGES = 10 + SLOTS
+DATA = np.zeros((NUM, 2), np.float32)
 
 
-def test_a_dead_ladder_starts_anew(getkey):
-    negatives = TemperedPCD(LADDER, 1, 16, 0.0, GaussianNoise(3.0, 0.1))
-    state = negatives.init((1,), key=getkey())
-    positions = state.positions.at[3, 2].set(jnp.nan)
-    state = state.fill(positions[3:4], key=getkey())
-    x, after, info = negatives.step(MODES, jnp.zeros((16, 1)), state, key=getkey())
-    assert np.all(info.dead)
-    assert np.all(np.isfinite(after.positions))
-    np.testing.assert_allclose(x, 3.0, atol=0.6)
-    np.testing.assert_array_equal(after.ages, 0)
+class Slope(eqx.Module):
+    """`E(x) = a x₀`, and not finite beyond a wall.
+
+    Replicas above one another do not swap if it is steep; if it is flat each swap is accepted.
+    """
+
+    height: jax.Array
+    wall: jax.Array
+
+    def __call__(self, x):
+        return jnp.where(x[0] > self.wall, jnp.inf, self.height * x[0])
 
 
+def slope(height, wall=np.inf):
+    return Slope(jnp.asarray(height, jnp.float32), jnp.asarray(wall, jnp.float32))
+
+
+def advance(energy, prob, key, sampler=None, start=START):
+    ladder = ReplicaExchange(sampler or affine(2.0, 1.0), jnp.array([1.0, 2.0, 4.0]))
+    negatives = TemperedPCD(ladder, 2, CAPACITY, prob, NOISE)
+    buffer = ReplayBuffer(jnp.asarray(start), jnp.asarray(AGES, jnp.int32))
+    out, after, info = step(negatives, energy, DATA, buffer, key)
+    positions, ages = np.asarray(after.positions), np.asarray(after.ages)
+    drawn = ages != AGES
+    assert drawn.sum() == NUM
+    np.testing.assert_array_equal(positions[~drawn], start[~drawn])
+    # the negatives are the lowest rungs of what is written
+    np.testing.assert_array_equal(np.sort(out, 0), np.sort(positions[drawn, 0], 0))
+    return positions, ages, drawn, info
+
+
+# two steps of x ← 2 x + 1
+MOVED = 4 * START + 3
+
+
+@pytest.mark.parametrize("prob", [0.0, 0.5, 1.0])
+def test_every_rung_moves_and_only_the_hottest_restarts(prob, getkey):
+    positions, ages, drawn, info = advance(slope(1e6), prob, getkey())
+    np.testing.assert_array_equal(positions[drawn, :2], MOVED[drawn, :2])
+    hottest = positions[drawn, 2]
+    restarted = np.all(hottest > 4000, 1)
+    assert restarted.sum() == np.sum(info.restarted)
+    assert np.all(info.restarted) if prob == 1 else not np.all(info.restarted)
+    assert np.any(info.restarted) if prob > 0 else not np.any(info.restarted)
+    np.testing.assert_array_equal(hottest[~restarted], MOVED[drawn, 2][~restarted])
+    noise = (hottest[restarted] - 3) / 4
+    assert np.all((noise >= 1000) & (noise < 1001.01))
+    assert len(np.unique(hottest[restarted])) == 2 * restarted.sum()
+    np.testing.assert_array_equal(ages[drawn], AGES[drawn] + 1)
+    assert not np.any(info.dead)
+    np.testing.assert_array_equal(info.chains.energy, np.full(NUM, 3e6))
+    assert float(info.swap_rate) == 0
+    assert float(info.saturated) == 0
+
+
+def test_replicas_swap_places_with_their_neighbours(getkey):
+    # on a flat energy each swap is accepted: (0, 1) in the first step, (1, 2) in the second
+    positions, _, drawn, info = advance(slope(0.0), 0.0, getkey())
+    np.testing.assert_array_equal(positions[drawn], MOVED[drawn][:, [1, 2, 0]])
+    assert float(info.swap_rate) == 1
+
+
+def check_dead(start, positions, ages, drawn, info):
+    dead = drawn & (SLOTS % 2 == 1)
+    alive = drawn & ~dead
+    assert 2 < dead.sum() < NUM - 2
+    assert np.sum(info.dead) == dead.sum()
+    assert np.all((positions[dead] >= 1000) & (positions[dead] < 1001))
+    assert len(np.unique(positions[dead, 0])) == 2 * dead.sum()
+    np.testing.assert_array_equal(ages[dead], 0)
+    np.testing.assert_array_equal(ages[alive], AGES[alive] + 1)
+    np.testing.assert_array_equal(positions[alive], start[alive][:, [1, 2, 0]])
+
+
+@pytest.mark.parametrize("rung", [0, 1, 2])
+def test_a_ladder_with_a_dead_replica_starts_again_from_noise(rung, getkey):
+    start = START.copy()
+    start[1::2, rung, 0] = 100.0
+    found = advance(slope(0.0), 0.0, getkey(), affine(edge=50.0), start)
+    check_dead(start, *found)
+
+
+def test_a_ladder_whose_energy_is_not_finite_starts_again_from_noise(getkey):
+    start = START.copy()
+    start[1::2, :, 0] = 100.0
+    found = advance(slope(0.0, wall=50.0), 0.0, getkey(), affine(), start)
+    check_dead(start, *found)
+
+
+def test_saturated_are_values_of_the_lowest_rung(getkey):
+    sampler = Langevin(1e-6, noise_scale=0.0, bounds=(-1.0, 1.0))
+    negatives = TemperedPCD(ReplicaExchange(sampler, jnp.array([1.0, 2.0])), 1, 8, 0.0)
+    # one coordinate of rung 1 is beyond the bounds; the rungs swap places
+    start = np.tile(np.float32([[0.1, 0.2], [2.0, 0.3]]), (8, 1, 1))
+    buffer = ReplayBuffer(jnp.asarray(start), jnp.arange(8))
+    _, _, info = step(negatives, slope(0.0), DATA[:4], buffer, getkey())
+    assert float(info.saturated) == 0.5
+
+
+def test_a_new_buffer_is_full_of_noise_on_every_rung(getkey):
+    negatives = TemperedPCD(ReplicaExchange(affine(), jnp.arange(1.0, 4.0)), 1, 24, noise=NOISE)
+    buffer = init(negatives, (2,), getkey())
+    assert buffer.positions.shape == (24, 3, 2)
+    assert len(np.unique(buffer.positions)) > 0.99 * 24 * 3 * 2
+    assert np.all((buffer.positions >= 1000) & (buffer.positions < 1001))
+    np.testing.assert_array_equal(buffer.ages, np.zeros(24))
+
+
+SMALL = ReplayBuffer(jnp.zeros((4, 4, 1)), jnp.zeros(4, jnp.int32))
+
+
+def advance_small(energy, num):
+    return TemperedPCD(LADDER, 1, 4).step(energy, np.zeros((num, 1)), SMALL, key=KEY)
+
+
+KEY = jax.random.key(0)
+LABELLED = Conditional(MLPNetwork((1,), 2, (2,), key=KEY), num_labels=2, key=KEY)
 BAD = {
     "sampler": (lambda: TemperedPCD(MALA(0.1)), "sampler=MALA: give a ReplicaExchange"),
     "steps": (lambda: TemperedPCD(LADDER, 0), "num_steps=0: give a Python integer"),
     "capacity": (lambda: TemperedPCD(LADDER, 1, 0), "capacity=0: give a Python integer"),
     "restarts": (lambda: TemperedPCD(LADDER, reinit_prob=2.0), r"reinit_prob=2\.0: give a prob"),
     "batch": (
-        lambda: TemperedPCD(LADDER, 1, 4).step(
-            MODES,
-            jnp.zeros((5, 1)),
-            TemperedPCD(LADDER, 1, 4).init((1,), key=jax.random.key(0)),
-            key=jax.random.key(0),
-        ),
+        lambda: advance_small(MODES, 5),
         "capacity=4: give at least the batch size, 5",
     ),
-    "labels": (
-        lambda: TemperedPCD(LADDER, 1, 4).step(
-            Conditional(
-                MLPNetwork((1,), 2, (2,), key=jax.random.key(0)),
-                num_labels=2,
-                key=jax.random.key(0),
-            ),
-            jnp.zeros((2, 1)),
-            TemperedPCD(LADDER, 1, 4).init((1,), key=jax.random.key(0)),
-            key=jax.random.key(0),
-        ),
-        "energy=Conditional: ladders keep no labels",
-    ),
+    "labels": (lambda: advance_small(LABELLED, 2), "energy=Conditional: ladders keep no labels"),
     "no ladder": (
-        lambda: run_replicas(
-            MODES, MALA(0.1), jnp.zeros((2, 4, 1)), num_steps=1, key=jax.random.key(0)
-        ),
+        lambda: run_replicas(MODES, MALA(0.1), jnp.zeros((2, 4, 1)), num_steps=1, key=KEY),
         "sampler=MALA: give a ReplicaExchange",
     ),
     "rungs": (
-        lambda: run_replicas(
-            MODES, LADDER, jnp.zeros((2, 3, 1)), num_steps=1, key=jax.random.key(0)
-        ),
+        lambda: run_replicas(MODES, LADDER, jnp.zeros((2, 3, 1)), num_steps=1, key=KEY),
         r"replicas\.shape=\(2, 3, 1\): give \(chains, rungs, \*shape\) with the sampler's 4 rungs",
     ),
     "langevin": (
