@@ -59,7 +59,6 @@ FURTHER = {
     "evaluation/_landscape.py": "test_landscape",
     "evaluation/_neighbours.py": "test_quality",
     "evaluation/_transport.py": "test_quality",
-    "evaluation/_two_sample.py": "test_quality",
 }
 
 

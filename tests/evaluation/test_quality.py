@@ -7,24 +7,18 @@ import numpy as np
 import pytest
 import scipy.spatial.distance
 import scipy.stats
-import sklearn.linear_model
 import sklearn.metrics
 import sklearn.metrics.pairwise
 import sklearn.neighbors
-import sklearn.preprocessing
 
 from ebmx.evaluation import (
-    LogisticRegression,
-    NearestNeighbours,
     energy_distance,
     kernel_distance,
     kernel_distance_subsets,
     nearest_distances,
     precision_recall,
     sliced_wasserstein,
-    two_sample_auc,
 )
-from ebmx.evaluation import _features as features
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -132,54 +126,40 @@ def test_nearest_distances():
     np.testing.assert_array_equal(nearest_distances(A[:3], A), 0.0)
 
 
-def test_pairs_in_blocks_are_all_pairs(monkeypatch):
-    want = [kernel_distance(A, B), energy_distance(A, B), *precision_recall(A, B)]
-    monkeypatch.setattr(features, "_CHUNK", 70)
-    found = [kernel_distance(A, B), energy_distance(A, B), *precision_recall(A, B)]
-    np.testing.assert_allclose(found, want, rtol=1e-12)
-    assert len(list(features.blocks(40, 30))) == 20
+def test_wasserstein_distances_of_sets_of_different_sizes_are_those_of_repeated_rows():
+    a, b = A[:4, :1], B[:6, :1]
+    long_a, long_b = (np.sort(np.repeat(x[:, 0], 12 // len(x))) for x in (a, b))
+    for order in (1.0, 2.0, 3.0):
+        want = np.mean(np.abs(long_a - long_b) ** order) ** (1 / order)
+        assert sliced_wasserstein(a, b, order=order, key=KEY) == pytest.approx(want, rel=1e-9)
 
 
-def test_logistic_regression_is_that_of_scikit_learn():
-    x, labels = np.concatenate([A, B]), np.repeat([0.0, 1.0], [40, 30])
-    ours = LogisticRegression(ridge=0.05)(x, labels)(x)
-    scaled = sklearn.preprocessing.StandardScaler().fit_transform(x)
-    model = sklearn.linear_model.LogisticRegression(C=1 / (0.05 * 70), tol=1e-10, max_iter=1000)
-    want = model.fit(scaled, labels).decision_function(scaled)
-    np.testing.assert_allclose(ours, want, atol=1e-4)
+def test_directions_are_those_of_the_key():
+    first, second, other = (
+        sliced_wasserstein(A, B, num_projections=3, key=jax.random.key(seed)) for seed in (1, 1, 2)
+    )
+    assert first == second
+    assert first != other
 
 
-def test_nearest_neighbours_are_those_of_scikit_learn():
-    x, labels = np.concatenate([A, B]), np.repeat([0.0, 1.0], [40, 30])
-    model = sklearn.neighbors.KNeighborsClassifier(5).fit(x, labels)
-    found = NearestNeighbours(5)(x, labels)(A + 0.1)
-    np.testing.assert_allclose(found, model.predict_proba(A + 0.1)[:, 1])
+def test_subsets_are_those_of_the_key():
+    options = {"num_subsets": 2, "subset_size": 5}
+    first, second, other = (
+        kernel_distance_subsets(A, B, key=jax.random.key(seed), **options) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert len({*first, *other}) == 4
 
 
-@pytest.mark.parametrize("classifier", [None, NearestNeighbours(5)])
-def test_the_area_of_two_samples(classifier):
-    rng = np.random.default_rng(3)
-    options = {"classifier": classifier, "key": KEY}
-    a, b = rng.normal(size=(2, 600, 2))
-    assert two_sample_auc(a, b, **options) == pytest.approx(0.5, abs=0.06)
-    assert two_sample_auc(a, b + 20, **options) == 1.0
-    # two Gaussians at distance δ have Φ(δ / √2)
-    want = scipy.stats.norm.cdf(1 / np.sqrt(2))
-    found = two_sample_auc(a, b + np.array([1.0, 0.0]), **options)
-    assert found == pytest.approx(want, abs=0.08)
-
-
-def test_rows_are_judged_by_classifiers_that_have_not_seen_them():
-    # the nearest row of a row that was seen is itself
-    a, b = np.random.default_rng(4).normal(size=(2, 200, 5))
-    found = two_sample_auc(a, b, classifier=NearestNeighbours(1), key=KEY)
-    assert found == pytest.approx(0.5, abs=0.12)
-
-
-def test_what_is_separable_or_constant_has_a_fit():
-    x, labels = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([0.0, 1.0])
-    low, high = LogisticRegression(1e-6)(x, labels)(x)
-    assert low < 0 < high
+@pytest.mark.parametrize("degree", [1, 2])
+def test_kernel_distance_of_other_degrees(degree):
+    kernel = sklearn.metrics.pairwise.polynomial_kernel
+    parts = [kernel(x, y, degree, 1 / 3, 1.0) for x, y in ((A, A), (B, B), (A, B))]
+    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in parts[:2]]
+    want = sum(within) - 2 * parts[2].mean()
+    assert kernel_distance(A, B, degree=degree) == pytest.approx(want, rel=1e-10)
+    whole = kernel_distance_subsets(A, B, num_subsets=1, degree=degree, key=KEY)
+    assert whole[0] == pytest.approx(want, rel=1e-9)
 
 
 BAD = {
@@ -188,11 +168,8 @@ BAD = {
     "nan": (lambda: precision_recall(A, np.full((9, 3), np.nan)), "fake=27 non-finite"),
     "one row": (lambda: kernel_distance(A[:1], B), r"a\.shape=\(1, 3\): .*num ≥ 2"),
     "neighbours": (lambda: precision_recall(A[:3], B), r"real\.shape=\(3, 3\): .*num ≥ 4"),
-    "folds": (lambda: two_sample_auc(A, B[:4], key=KEY), r"b\.shape=\(4, 3\): .*num ≥ 5"),
     "order": (lambda: sliced_wasserstein(A, B, order=0.5, key=KEY), r"order=0\.5: .*at least 1"),
     "degree": (lambda: kernel_distance(A, B, degree=0), "degree=0"),
-    "k": (lambda: NearestNeighbours(99)(A, np.ones(40)), "k=99: give at most 40"),
-    "ridge": (lambda: LogisticRegression(0.0), r"ridge=0\.0"),
 }
 
 
