@@ -1,4 +1,4 @@
-"""A sampler that is a map of the position; the step of negatives, compiled once for all tests."""
+"""A sampler and an energy of numbers alone; the step of negatives, compiled once for all tests."""
 
 import equinox as eqx
 import jax
@@ -33,6 +33,31 @@ class Affine(AbstractSampler[None]):
 def affine(scale=1.0, shift=0.0, noise=0.0, edge=np.inf, step_size=0.5):
     numbers = (scale, shift, noise, edge, step_size)
     return Affine(*(jnp.asarray(number, jnp.float32) for number in numbers))
+
+
+class Patched(eqx.Module):
+    """`E(x) = ½ a |x − m|²` on the left of an edge, and another value on the right."""
+
+    precision: jax.Array
+    mean: jax.Array
+    edge: jax.Array
+    value: jax.Array
+
+    def __call__(self, x):
+        distance = jnp.sum((x - self.mean) ** 2)
+        return jnp.where(x[0] < self.edge, 0.5 * self.precision * distance, self.value)
+
+
+def patched(precision, mean=0.0, edge=np.inf, value=0.0):
+    numbers = precision, np.array([mean, 0.0]), edge, value
+    return Patched(*(jnp.asarray(number, jnp.float32) for number in numbers))
+
+
+def values(energy, x):
+    """The energies of rows, by NumPy."""
+    x, mean = np.asarray(x, np.float64), np.asarray(energy.mean, np.float64)
+    inside = 0.5 * float(energy.precision) * np.sum((x - mean) ** 2, 1)
+    return np.where(x[:, 0] < float(energy.edge), inside, float(energy.value))
 
 
 @eqx.filter_jit

@@ -3,13 +3,14 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import moves
 import numpy as np
 import pytest
 import scipy.special
 from closed_forms import STILL
 from helpers import points
+from moves import affine, init, patched, values
 
-from ebmx.energies import Gaussian
 from ebmx.samplers import MALA, AbstractSampler, Cycle, Langevin, StepInfo
 from ebmx.training import (
     GaussianNoise,
@@ -21,34 +22,33 @@ from ebmx.training import (
     contrastive_loss,
 )
 
-WIDE = Gaussian(jnp.zeros(2), 2.0)
+WIDE = patched(0.5)
+NARROW = patched(1 / 1.8, 0.5)
 X = points(8, (2,))
 
 
-def population(log_weights, energy=WIDE, x=X, log_z_before=0.3, resamplings=2):
-    chains = WeightedChains(
-        x,
-        jnp.asarray(log_weights, jnp.float32),
-        jax.vmap(energy)(x),
-        jnp.array(log_z_before),
-        jnp.array(resamplings, jnp.int32),
-    )
-    return Populations(chains, None, jnp.array(0.0))
+def weighted(log_weights, energy=WIDE, x=X, log_z_before=0.3, resamplings=2):
+    numbers = log_weights, values(energy, x), log_z_before
+    log_weights, last, before = (jnp.asarray(a, jnp.float32) for a in numbers)
+    return WeightedChains(x, log_weights, last, before, jnp.asarray(resamplings, jnp.int32))
 
 
-def step(energy, state, key, **options):
-    negatives = Jarzynski(STILL, 1, 8, **options)
-    out, state, _ = eqx.filter_jit(negatives.step)(energy, None, state, key=key)
+def population(log_weights, **options):
+    return Populations(weighted(log_weights, **options), None, jnp.array(0.0))
+
+
+def step(energy, state, key, sampler=STILL, **options):
+    negatives = Jarzynski(sampler, 1, 8, **options)
+    out, state, _ = moves.step(negatives, energy, None, state, key)
     return out, state.training
 
 
-NARROW = Gaussian(jnp.array([0.5, 0.0]), 1.8)
 LOG_WEIGHTS = np.linspace(-0.5, 0.5, 8)
 
 
 def test_an_update_adds_the_change_of_the_energy(getkey):
     out, chains = step(NARROW, population(LOG_WEIGHTS), getkey())
-    old, new = (np.asarray(jax.vmap(e)(X), np.float64) for e in (WIDE, NARROW))
+    old, new = (values(e, X) for e in (WIDE, NARROW))
     weights = LOG_WEIGHTS + old - new
     np.testing.assert_allclose(chains.log_weights, weights, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(chains.last_energies, new, rtol=1e-5)
@@ -79,7 +79,7 @@ def test_chains_are_drawn_anew_below_the_threshold_and_not_above(getkey):
     np.testing.assert_allclose(below.effective_share, 1)
     kept = (np.asarray(below.positions)[:, None] == np.asarray(X)[:3]).all(-1).sum(0)
     assert sorted(kept) == [2, 3, 3]
-    np.testing.assert_allclose(below.last_energies, jax.vmap(WIDE)(below.positions), rtol=1e-6)
+    np.testing.assert_allclose(below.last_energies, values(WIDE, below.positions), rtol=1e-6)
     for chains in (above, below):
         np.testing.assert_allclose(chains.log_z, state.training.log_z, rtol=1e-5)
     assert (int(above.resamplings), int(below.resamplings)) == (2, 3)
@@ -97,22 +97,23 @@ def test_negatives_can_be_drawn_by_weight(num, getkey):
     assert found[:, [3, 6]].sum() == 0
 
 
-def left_only(value):
-    """Flat on the left, and not finite on the right."""
-    return lambda x: jnp.where(x[0] < 0, 0.0 * x[1], value)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_chain_that_is_not_finite_counts_for_nothing(value, getkey):
-    energy, state = left_only(value), population(np.zeros(8), log_z_before=0.0)
-    alive = np.asarray(X[:, 0] < 0)
+    energy = patched(0.0, 0.0, 0.0, value)
+    state, alive = population(np.zeros(8), log_z_before=0.0), np.asarray(X)[:, 0] < 0
     assert 2 < alive.sum() < 7
     out, chains = step(energy, state, getkey(), resample_below=0.0)
     np.testing.assert_array_equal(np.isfinite(chains.log_weights), alive)
-    np.testing.assert_array_equal(chains.positions[alive], X[alive])
-    old = np.asarray(jax.vmap(WIDE)(X), np.float64)
+    np.testing.assert_array_equal(np.asarray(chains.positions)[alive], np.asarray(X)[alive])
+    old = values(WIDE, X)
+    # and goes to where the likeliest is
+    likeliest = np.asarray(X)[np.argmax(np.where(alive, old, -np.inf))]
+    np.testing.assert_array_equal(
+        np.asarray(chains.positions)[~alive], np.tile(likeliest, (np.sum(~alive), 1))
+    )
     np.testing.assert_allclose(chains.log_z, np.log(np.exp(old[alive]).sum() / 8), rtol=1e-5)
 
+    @jax.jit
     @jax.value_and_grad
     def loss(scale):
         return contrastive_loss(lambda x: scale * energy(x) + scale * x[1], -abs(X), out)[0]
@@ -129,27 +130,86 @@ def test_a_chain_that_is_not_finite_counts_for_nothing(value, getkey):
     np.testing.assert_allclose(anew.log_z, np.log(alive.mean()), rtol=1e-4)
 
 
+NOWHERE = patched(0.5, 0.0, -np.inf, np.nan)
+
+
 def test_an_energy_that_is_finite_nowhere_leaves_all_as_it_was(getkey):
     state = population(LOG_WEIGHTS)
-    _, chains = step(lambda x: jnp.sum(x) * jnp.nan, state, getkey())
+    _, chains = step(NOWHERE, state, getkey())
     assert all(map(np.array_equal, jax.tree.leaves(chains), jax.tree.leaves(state.training)))
     _, later = step(NARROW, Populations(chains, None, jnp.array(0.0)), getkey())
     _, direct = step(NARROW, state, getkey())
     np.testing.assert_allclose(later.log_weights, direct.log_weights, rtol=1e-5)
 
 
+def test_energies_go_with_the_positions_that_are_drawn(getkey):
+    # no later energy takes their place, since there is none that is finite
+    _, chains = step(NOWHERE, population([3.0, 2.0] + [0.0] * 6), getkey(), resample_below=1.0)
+    assert len(np.unique(chains.positions)) < 16
+    np.testing.assert_array_equal(chains.log_weights, 0)
+    np.testing.assert_allclose(chains.last_energies, values(WIDE, chains.positions), rtol=1e-6)
+
+
+def test_all_chains_move_and_their_energies_with_them(getkey):
+    x, edge = np.asarray(X), 0.4
+    dies = x[:, 0] > edge
+    held_out = weighted(LOG_WEIGHTS[::-1], x=-X)
+    state = Populations(weighted(LOG_WEIGHTS), held_out, jnp.array(0.0))
+    negatives = Jarzynski(affine(1.0, 0.25, edge=edge), 1, 8, 8, resample_below=0.0)
+    out, after, info = moves.step(negatives, NARROW, None, state, getkey())
+    for chains, start, log_weights in (
+        (after.training, x, LOG_WEIGHTS),
+        (after.held_out, -x, LOG_WEIGHTS[::-1]),
+    ):
+        # a chain that leaves the finite numbers stays where it was
+        moved = np.where(start[:, :1] > edge, start, start + 0.25)
+        np.testing.assert_allclose(chains.positions, moved, rtol=1e-5)
+        np.testing.assert_allclose(chains.last_energies, values(NARROW, moved), rtol=1e-5)
+        # weights are those of where the chains were when the energy changed
+        want = log_weights + values(WIDE, start) - values(NARROW, start)
+        np.testing.assert_allclose(chains.log_weights, want, rtol=1e-5, atol=1e-6)
+        log_z = 0.3 + scipy.special.logsumexp(want) - np.log(8)
+        np.testing.assert_allclose(chains.log_z, log_z, rtol=1e-5)
+    np.testing.assert_array_equal(out.x, after.training.positions)
+    np.testing.assert_array_equal(after.log_z, after.held_out.log_z)
+    assert 0 < dies.sum() < 8
+    np.testing.assert_array_equal(info.dead, np.concatenate([dies, -x[:, 0] > edge]))
+    assert not np.any(info.restarted)
+
+
+def test_each_population_is_drawn_by_its_own_weights(getkey):
+    light = [0.0] * 3 + [-np.inf] * 5
+    for first, second in ((light, np.zeros(8)), (np.zeros(8), light), (light, light[::-1])):
+        state = Populations(weighted(first), weighted(second, x=-X), jnp.array(0.0))
+        negatives = Jarzynski(affine(), 1, 8, 8, resample_below=0.9)
+        _, after, _ = moves.step(negatives, WIDE, None, state, getkey())
+        for chains, before in ((after.training, state.training), (after.held_out, state.held_out)):
+            uneven = np.any(np.isinf(before.log_weights))
+            assert int(chains.resamplings) == 2 + uneven
+            np.testing.assert_allclose(chains.log_z, before.log_z, rtol=1e-5)
+            np.testing.assert_allclose(chains.log_weights, np.zeros(8), atol=1e-6)
+            found = np.asarray(chains.positions)[:, None] == np.asarray(before.positions)
+            counts = found.all(-1).sum(0)
+            want = 8 * scipy.special.softmax(np.asarray(before.log_weights, np.float64))
+            assert np.all(np.abs(counts - want) < 1)
+
+
 def test_the_start_is_the_noise_with_its_normaliser(getkey):
     noise = UniformNoise(-2.0, 3.0)
-    state = Jarzynski(STILL, 1, 16, num_held_out=4, noise=noise).init((2,), key=getkey())
+    state = init(Jarzynski(STILL, 1, 16, num_held_out=1, noise=noise), (2,), getkey())
     assert state.training.positions.shape == (16, 2)
-    assert state.held_out.positions.shape == (4, 2)
-    both = jnp.concatenate([state.training.positions, state.held_out.positions])
-    assert len(np.unique(both, axis=0)) == 20
+    assert state.held_out.positions.shape == (1, 2)
+    both = np.concatenate([state.training.positions, state.held_out.positions])
+    assert len(np.unique(both)) == 34
     assert np.all((both >= -2) & (both < 3))
     for chains in (state.training, state.held_out):
         np.testing.assert_array_equal(chains.log_weights, 0)
         np.testing.assert_allclose(chains.last_energies, 2 * np.log(5.0), rtol=1e-6)
         np.testing.assert_allclose(chains.log_z, 0, atol=1e-6)
+        assert int(chains.resamplings) == 0
+    assert float(state.log_scale) == 0
+    alone = jax.eval_shape(lambda: Jarzynski(STILL, 1, 16).init((2,), key=jax.random.key(0)))
+    assert alone.held_out is None
 
 
 class Halves(AbstractSampler[None]):
@@ -170,10 +230,9 @@ def test_what_is_held_out_reaches_nothing_but_log_z(getkey):
     negatives = Jarzynski(
         sampler, 2, 8, num_held_out=8, noise=noise, adaptation=StepSizeAdaptation()
     )
-    state, key = negatives.init((2,), key=getkey()), getkey()
+    state, key = init(negatives, (2,), getkey()), getkey()
     other = eqx.tree_at(lambda s: s.held_out.positions, state, 5 + state.held_out.positions)
-    run = eqx.filter_jit(negatives.step)
-    one, two = (run(WIDE, None, s, key=key)[:2] for s in (state, other))
+    one, two = (moves.step(negatives, WIDE, None, s, key)[:2] for s in (state, other))
     assert not np.isclose(one[1].log_z, two[1].log_z)
     for a, b in zip(
         jax.tree.leaves((one[0], one[1].training, one[1].log_scale)),
@@ -188,10 +247,9 @@ def test_what_is_held_out_reaches_nothing_but_log_z(getkey):
 def test_one_step_size_is_tuned_for_all_chains(getkey):
     adaptation = StepSizeAdaptation(target=0.6, gain=0.1)
     negatives = Jarzynski(STILL, 1, 8, adaptation=adaptation)
-    run, state = eqx.filter_jit(negatives.step), population(np.zeros(8))
-    want = 0.0
+    state, want = population(np.zeros(8)), 0.0
     for _ in range(3):
-        _, state, _ = run(WIDE, None, state, key=getkey())
+        _, state, _ = moves.step(negatives, WIDE, None, state, getkey())
         want += 0.1 * (0.5 * np.exp(want) - 0.6)
         np.testing.assert_allclose(state.log_scale, want, rtol=1e-4)
 

@@ -1,5 +1,7 @@
 """Chains drawn by their weights: as even as can be, without bias, and none of weight zero."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,11 @@ from hypothesis import strategies as st
 from ebmx.training._jarzynski import systematic
 
 
+@functools.partial(jax.jit, static_argnums=1)
+def drawn(weights, num, key):
+    return systematic(weights, num, key=key)
+
+
 @given(
     seed=st.integers(0, 2**31 - 1),
     num_weights=st.sampled_from([3, 50]),
@@ -19,7 +26,7 @@ from ebmx.training._jarzynski import systematic
 )
 def test_each_comes_as_often_as_its_weight_says(seed, num_weights, num, alpha):
     weights = np.random.default_rng(seed).dirichlet(np.full(num_weights, alpha))
-    index = systematic(jnp.asarray(weights, jnp.float32), num, key=jax.random.key(seed))
+    index = drawn(jnp.asarray(weights, jnp.float32), num, jax.random.key(seed))
     assert index.shape == (num,)
     counts = np.bincount(index, minlength=num_weights)
     assert counts.shape == (num_weights,)
