@@ -73,3 +73,20 @@ def filled(make, seed=0):
         return jax.numpy.asarray(0.5 * rng.normal(size=leaf.shape), leaf.dtype)
 
     return jax.tree.map(one, eqx.filter_eval_shape(make, jax.random.key(0)))
+
+
+def assert_initial_numbers_differ(tree):
+    """Check that weights and biases of layers, uniform on `±1/√inputs`, are not the same draws."""
+
+    def is_layer(node):
+        return hasattr(node, "weight") and hasattr(node, "bias")
+
+    layers = [n for n in jax.tree.leaves(tree, is_leaf=is_layer) if is_layer(n)]
+    first = []
+    for layer in layers:
+        size = np.sqrt(layer.weight.size / layer.bias.size)
+        first += [size * np.ravel(layer.weight)[0], size * np.ravel(layer.bias)[0]]
+    gaps = np.diff(np.sort(first))
+    assert len(layers) > 1
+    assert np.max(np.abs(first)) <= 1.001
+    assert np.min(gaps) > 1e-5

@@ -1,5 +1,7 @@
 """A classifier as an energy, against the softmax of NumPy and SciPy."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import pytest
 import scipy.special
 import scipy.stats
 from helpers import assert_mean, points
-from reference import ACTIVATIONS, numpy_dense
+from reference import ACTIVATIONS, filled, numpy_dense
 
 import ebmx
 from ebmx.energies import JEM, MLPNetwork
@@ -17,25 +19,26 @@ from ebmx.samplers import MALA, run
 X = points(4, (2,))
 
 
-def make(getkey):
-    network = MLPNetwork((2,), 3, (5,), key=getkey())
+@functools.cache
+def make():
+    network = filled(lambda key: MLPNetwork((2,), 3, (5,), key=key))
     silu = ACTIVATIONS["silu"]
     return JEM(network), np.stack([numpy_dense(network.layers, silu, x) for x in np.asarray(X)])
 
 
-def test_the_energy_is_minus_the_logsumexp_of_the_logits(getkey):
-    energy, logits = make(getkey)
+def test_the_energy_is_minus_the_logsumexp_of_the_logits():
+    energy, logits = make()
     assert energy.shape == (2,)
     assert energy.num_labels == 3
-    np.testing.assert_allclose(jax.vmap(energy.logits)(X), logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(energy.logits))(X), logits, rtol=1e-4, atol=1e-5)
     truth = -scipy.special.logsumexp(logits, axis=1)
     np.testing.assert_allclose(ebmx.energy(energy, X), truth, rtol=1e-4, atol=1e-5)
     big = JEM(lambda x: 1e4 * x, (2,))  # and does not overflow
     np.testing.assert_allclose(big(jnp.array([3.0, -1.0])), -3e4, rtol=1e-6)
 
 
-def test_energies_of_classes_are_minus_their_logits(getkey):
-    energy, logits = make(getkey)
+def test_energies_of_classes_are_minus_their_logits():
+    energy, logits = make()
     labels = np.array([2, 0, 1, 2])
     for y in range(3):
         values = ebmx.energy(energy.at(y), X)
@@ -44,8 +47,8 @@ def test_energies_of_classes_are_minus_their_logits(getkey):
     np.testing.assert_allclose(each, -logits[np.arange(4), labels], rtol=1e-4, atol=1e-5)
 
 
-def test_differences_of_energies_are_the_softmax(getkey):
-    energy, logits = make(getkey)
+def test_differences_of_energies_are_the_softmax():
+    energy, logits = make()
     joint = np.stack([ebmx.energy(energy.at(y), X) for y in range(3)], axis=1)
     given = np.exp(np.asarray(ebmx.energy(energy, X))[:, None] - joint)
     np.testing.assert_allclose(given, scipy.special.softmax(logits, axis=1), rtol=1e-4)
@@ -55,8 +58,8 @@ def test_differences_of_energies_are_the_softmax(getkey):
     np.testing.assert_allclose(ebmx.score(energy, X), mean, rtol=1e-4, atol=1e-5)
 
 
-def test_a_traced_label_out_of_range_is_nan(getkey):
-    energy, _ = make(getkey)
+def test_a_traced_label_out_of_range_is_nan():
+    energy, _ = make()
     values = jax.jit(jax.vmap(lambda y: energy.conditional(X[0], y)))(jnp.array([-1, 0, 2, 3]))
     np.testing.assert_array_equal(np.isnan(values), [True, False, False, True])
 
@@ -88,8 +91,8 @@ def test_networks_without_logits_are_refused(network, got):
         JEM(network, (2,))
 
 
-def test_any_classifier_will_do(getkey):
-    network = eqx.nn.MLP(2, 4, 8, 1, key=getkey())
+def test_any_classifier_will_do():
+    network = filled(lambda key: eqx.nn.MLP(2, 4, 8, 1, key=key))
     energy = JEM(network, (2,))
     np.testing.assert_allclose(energy(X[0]), -scipy.special.logsumexp(network(X[0])), rtol=1e-5)
     with pytest.raises(ValueError, match=r"shape=None: .*the shape of one example"):
