@@ -5,7 +5,7 @@ import functools
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-RAISES = {"raises", "warns", "debug_key_reuse"}
+RAISES = {"raises", "warns", "check_key_reuse"}
 """What makes a test fail without the word `assert`."""
 
 
