@@ -47,7 +47,7 @@ def noise_contrastive_loss(
     fake_logit = -energies(energy, fake) - log_q - log_ratio
     missed, taken = jax.nn.softplus(-real_logit), jax.nn.softplus(fake_logit)
     loss = mean(missed, real) + ratio * mean(taken, fake)
-    right = 0.5 * (jnp.mean(real_logit > 0) + jnp.mean(fake_logit < 0))
+    right = 0.5 * (mean(real_logit > 0, real) + mean(fake_logit < 0, fake))
     return loss, {"accuracy": right.astype(loss.dtype)}
 
 

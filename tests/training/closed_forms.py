@@ -84,3 +84,9 @@ def quantiles(num):
 def products(*axes):
     """All combinations of numbers on these axes, one array `(combinations,)` for each."""
     return [a.reshape(-1) for a in np.meshgrid(*axes, indexing="ij")]
+
+
+@eqx.filter_jit
+def call(function, *args, **options):
+    """The function, compiled as a whole: one by one its operations are each compiled alone."""
+    return function(*args, **options)

@@ -10,7 +10,7 @@ import optax
 import pytest
 import scipy.special
 import scipy.stats
-from closed_forms import Precise, Wells, quantiles
+from closed_forms import Precise, Wells, call, quantiles
 from helpers import points
 
 from ebmx.energies import Gaussian, Normalised
@@ -29,6 +29,7 @@ from ebmx.training import (
     negative_log_likelihood,
     noise_contrastive_loss,
 )
+from ebmx.training._examples import like
 
 X, OTHERS = points(3, (2,)), points(6, (2,), seed=1, scale=2.0)
 MEAN, SPREAD = jnp.array([0.5, -0.2]), jnp.array([0.7, 1.5])
@@ -52,42 +53,48 @@ def test_noise_contrastive_loss_agrees_with_numpy():
         log_density(x, MEAN, jnp.sqrt(SPREAD)) - log_density(x, 0.3, 1.2) - math.log(2)
         for x in (X, OTHERS)
     )
-    loss, metrics = noise_contrastive_loss(energy, X, OTHERS, noise=NOISE)
-    want = -np.mean(scipy.special.log_expit(real)) - 2 * np.mean(scipy.special.log_expit(-fake))
-    np.testing.assert_allclose(loss, want, rtol=1e-5)
-    right = 0.5 * (np.mean(real > 0) + np.mean(fake < 0))
-    np.testing.assert_allclose(metrics["accuracy"], right, rtol=1e-6)
+    for counts in ([1, 1, 1], [3, 1, 2]):
+        weights = jnp.log(jnp.asarray(counts, float))
+        positives, negatives = Examples(X, None, weights), like(Examples(X, None, weights), OTHERS)
+        loss, metrics = call(noise_contrastive_loss, energy, positives, negatives, noise=NOISE)
+        shares = np.array(counts) / np.sum(counts)
+        missed, taken = (-scipy.special.log_expit(a) for a in (real, -fake))
+        want = missed @ shares + 2 * taken @ np.tile(shares / 2, 2)
+        np.testing.assert_allclose(loss, want, rtol=1e-5)
+        right = 0.5 * ((real > 0) @ shares + (fake < 0) @ np.tile(shares / 2, 2))
+        np.testing.assert_allclose(metrics["accuracy"], right, rtol=1e-6)
 
 
-@pytest.mark.parametrize("stabilise", [0.0, 1.0, 2.5])
-def test_energy_discrepancy_agrees_with_numpy(stabilise):
-    @eqx.filter_jit
-    @eqx.filter_value_and_grad
-    def loss(energy):
-        return energy_discrepancy(energy, X, OTHERS, stabilise=stabilise)[0]
+def test_noise_has_no_gradient():
+    @jax.jit
+    @jax.grad
+    def by_scale(scale):
+        return noise_contrastive_loss(GAUSSIAN, X, OTHERS, noise=GaussianNoise(0.3, scale))[0]
 
-    value, gradient = loss(GAUSSIAN)
-    want = np.mean(np.log(stabilise / 2 + np.mean(np.exp(gaps()), 0)))
-    np.testing.assert_allclose(value, want, rtol=1e-5)
-    assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
+    assert float(by_scale(jnp.asarray(1.2))) == 0
+
+
+def test_energy_discrepancy_agrees_with_numpy():
+    loss = eqx.filter_value_and_grad(lambda e, w: energy_discrepancy(e, X, OTHERS, stabilise=w)[0])
+    for stabilise in (0.0, 1.0, 2.5):
+        # a constant in the energy changes nothing
+        value, gradient = call(loss, Normalised(GAUSSIAN, 3.0), np.float32(stabilise))
+        want = np.mean(np.log(stabilise / 2 + np.mean(np.exp(gaps()), 0)))
+        np.testing.assert_allclose(value, want, rtol=1e-5)
+        assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
 
 
 def test_probability_flow_agrees_with_numpy():
-    loss, _ = minimum_probability_flow(GAUSSIAN, X, OTHERS)
+    loss, _ = call(minimum_probability_flow, Normalised(GAUSSIAN, 3.0), X, OTHERS)
     np.testing.assert_allclose(loss, np.mean(np.exp(0.5 * gaps())), rtol=1e-5)
 
 
 def test_likelihood_agrees_with_scipy_on_the_plane(getkey):
-    grid, _, _ = Grid(jnp.full(2, -9.0), jnp.full(2, 9.0), 120).step(None, X, None, key=getkey())
-    loss, metrics = negative_log_likelihood(GAUSSIAN, X, grid)
+    source = Grid(jnp.full(2, -9.0), jnp.full(2, 9.0), 120)
+    grid, _, _ = call(source.step, None, X, None, key=getkey())
+    loss, metrics = call(negative_log_likelihood, GAUSSIAN, X, grid)
     np.testing.assert_allclose(metrics["log_z"], GAUSSIAN.log_z, rtol=1e-5)
     np.testing.assert_allclose(loss, -np.mean(log_density(X, MEAN, SPREAD**0.5)), rtol=1e-5)
-
-
-@pytest.mark.parametrize("loss", [energy_discrepancy, minimum_probability_flow])
-def test_a_constant_in_the_energy_changes_nothing(loss):
-    shifted = loss(Normalised(GAUSSIAN, 3.0), X, OTHERS)[0]
-    np.testing.assert_allclose(shifted, loss(GAUSSIAN, X, OTHERS)[0], rtol=1e-5)
 
 
 def test_the_best_constant_for_noise_contrast_is_the_normaliser():
@@ -146,12 +153,16 @@ SOURCES = {
 def test_a_conditional_energy_is_judged_label_by_label(name, getkey):
     loss, source = SOURCES[name]
     wells = Wells(points(2, (2,)), jnp.array([1.0, 2.0]))
-    y = jnp.array([1, 0, 1])
-    negatives, _, _ = source.step(wells, (X, y), None, key=getkey())
-    got, _ = eqx.filter_jit(loss)(wells, (X, y), negatives)
-    x = np.asarray(negatives.x).reshape(-1, 3, 2)
-    one = eqx.filter_jit(lambda label, *batches: loss(wells.at(label), *batches)[0])
-    alone = [one(y[i], X[i : i + 1], jnp.asarray(x[:, i])) for i in range(3)]
+    labels = np.array([1, 0, 1])
+
+    @jax.jit
+    def both(key):
+        negatives, _, _ = source.step(wells, (X, jnp.asarray(labels)), None, key=key)
+        x = negatives.x.reshape(-1, 3, 2)
+        alone = [loss(wells.at(y), X[i : i + 1], x[:, i])[0] for i, y in enumerate(labels)]
+        return loss(wells, (X, jnp.asarray(labels)), negatives)[0], jnp.stack(alone)
+
+    got, alone = both(getkey())
     np.testing.assert_allclose(got, np.mean(alone), rtol=1e-5)
 
 
@@ -198,6 +209,6 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_does_not_fit_is_refused(name):
-    call, match = BAD[name]
+    mistake, match = BAD[name]
     with pytest.raises(ValueError, match=f"^{match}"):
-        call()
+        mistake()

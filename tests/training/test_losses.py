@@ -6,34 +6,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from closed_forms import Wells
+from closed_forms import Wells, call
 from helpers import points
 
 from ebmx.energies import JEM, MLP, Gaussian
 from ebmx.training import Examples, contrastive_loss, cross_entropy, weighted_sum
 
-
-def batches(key, num=6):
-    one, two = jax.random.split(key)
-    return jax.random.normal(one, (num, 2)), 0.5 + 2 * jax.random.normal(two, (num, 2))
+NETWORK = MLP((2,), (8,), key=jax.random.key(1))
+REAL, FAKE = points(6, (2,), seed=3), points(6, (2,), seed=4, scale=2.0) + 0.5
 
 
-def gradient(energy, positives, negatives, **options):
+@eqx.filter_jit
+def gradient(energy, positives, negatives, alpha=np.float32(0.0)):  # noqa: B008
     def loss(energy):
-        return contrastive_loss(energy, positives, negatives, **options)[0]
+        return contrastive_loss(energy, positives, negatives, alpha=alpha)[0]
 
     return eqx.filter_grad(loss)(energy)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 2])
-def test_agrees_with_numpy(alpha, getkey):
-    positives, negatives = batches(getkey())
+def test_agrees_with_numpy(alpha):
     mean, variance = np.array([0.5, -1.0]), np.array([0.7, 2.0])
     real, fake = (
         0.5 * np.sum((np.asarray(x, np.float64) - mean) ** 2 / variance, axis=1)
-        for x in (positives, negatives)
+        for x in (REAL, FAKE)
     )
-    loss, metrics = contrastive_loss(Gaussian(mean, variance), positives, negatives, alpha=alpha)
+    energy, alpha = Gaussian(mean, variance), np.float32(alpha)
+    loss, metrics = call(contrastive_loss, energy, REAL, FAKE, alpha=alpha)
     expected = real.mean() - fake.mean() + alpha * ((real**2).mean() + (fake**2).mean())
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     assert loss.shape == ()
@@ -49,25 +48,25 @@ def test_agrees_with_numpy(alpha, getkey):
     np.testing.assert_allclose(metrics["fake_energy_std"], fake.std(), rtol=1e-4)
 
 
-def test_no_gradient_where_negatives_are_the_positives(getkey):
-    energy, (x, other) = MLP((2,), (8,), key=getkey()), batches(getkey())
-    same = jax.tree.leaves(gradient(energy, x, x))
+def test_no_gradient_where_negatives_are_the_positives():
+    same = jax.tree.leaves(gradient(NETWORK, REAL, REAL))
     assert all(np.allclose(g, 0, atol=1e-6) for g in same)
-    assert any(np.abs(g).max() > 1e-2 for g in jax.tree.leaves(gradient(energy, x, other)))
-    pulled = jax.tree.leaves(gradient(energy, x, x, alpha=1.0))
+    assert any(np.abs(g).max() > 1e-2 for g in jax.tree.leaves(gradient(NETWORK, REAL, FAKE)))
+    pulled = jax.tree.leaves(gradient(NETWORK, REAL, REAL, np.float32(1.0)))
     assert any(np.abs(g).max() > 1e-3 for g in pulled)
 
 
-def test_swapping_positives_and_negatives_turns_the_sign(getkey):
-    energy, (x, y) = MLP((2,), (8,), key=getkey()), batches(getkey())
-    forth, back = contrastive_loss(energy, x, y)[0], contrastive_loss(energy, y, x)[0]
+def test_swapping_positives_and_negatives_turns_the_sign():
+    zero = np.float32(0.0)
+    forth = call(contrastive_loss, NETWORK, REAL, FAKE, alpha=zero)[0]
+    back = call(contrastive_loss, NETWORK, FAKE, REAL, alpha=zero)[0]
     np.testing.assert_allclose(forth, -back, rtol=1e-5)
     assert abs(float(forth)) > 1e-3
 
 
-def test_the_gradient_is_that_of_the_likelihood_of_a_gaussian(getkey):
+def test_the_gradient_is_that_of_the_likelihood_of_a_gaussian():
     mean, scale = np.array([0.4, -0.3]), np.array([0.8, 1.5])
-    data, draws = (np.asarray(x, np.float64) for x in batches(getkey(), 64))
+    data, draws = np.random.default_rng(5).normal(size=(2, 64, 2))
     # negatives whose first two moments are the model's, so that no sampling error is left
     exact = mean + scale * (draws - draws.mean(0)) / draws.std(0)
 
@@ -91,43 +90,34 @@ def test_the_gradient_is_that_of_the_likelihood_of_a_gaussian(getkey):
     np.testing.assert_allclose(found.mean, -(data.mean(0) - mean) / scale**2, rtol=1e-4)
 
 
-def test_the_batch_size_does_not_scale_it(getkey):
-    energy, (x, y) = MLP((2,), (8,), key=getkey()), batches(getkey())
-    twice = jnp.concatenate([x, x]), jnp.concatenate([y, y])
-    small, large = (contrastive_loss(energy, *b, alpha=0.1)[0] for b in ((x, y), twice))
+def test_the_mean_of_each_batch_does_not_depend_on_its_size():
+    alpha = np.float32(0.1)
+    twice = np.concatenate([FAKE, FAKE])
+    small, large = (call(contrastive_loss, NETWORK, REAL, y, alpha=alpha)[0] for y in (FAKE, twice))
     np.testing.assert_allclose(small, large, rtol=1e-5)
-    one, two = (jax.tree.leaves(gradient(energy, *b, alpha=0.1)) for b in ((x, y), twice))
-    for g, h in zip(one, two, strict=True):
-        np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-6)
+    turned, wide = (call(contrastive_loss, NETWORK, y, REAL, alpha=alpha)[0] for y in (FAKE, twice))
+    np.testing.assert_allclose(turned, wide, rtol=1e-5)
 
 
-def test_the_alpha_term_is_the_mean_of_squared_energies(getkey):
-    x, y = batches(getkey())
-    energy = lambda x: jnp.sum(x**2)  # noqa: E731
-    without, with_ = (contrastive_loss(energy, x, y, alpha=a)[0] for a in (0.0, jnp.array(0.2)))
-    squares = np.mean(np.sum(x**2, axis=1) ** 2) + np.mean(np.sum(y**2, axis=1) ** 2)
-    np.testing.assert_allclose(with_ - without, 0.2 * squares, rtol=1e-4)
-
-
-def test_batches_are_of_one_shape_and_means_of_any_size(getkey):
-    x, y = batches(getkey())
-    energy = lambda x: jnp.sum(x**2)  # noqa: E731
+def test_batches_are_of_one_shape():
     with pytest.raises(ValueError, match=r"negatives\.shape"):
-        contrastive_loss(energy, x, y[:, :1])
-    doubled = jnp.concatenate([y, y])
-    np.testing.assert_allclose(
-        contrastive_loss(energy, x, doubled)[0], contrastive_loss(energy, x, y)[0], rtol=1e-5
-    )
+        contrastive_loss(NETWORK, REAL, FAKE[:, :1])
 
 
 WELLS = Wells(points(3, (2,)), jnp.array([1.0, 2.0, 0.5]))
 X, OTHERS = points(4, (2,), seed=1), points(6, (2,), seed=2)
-Y, OTHER_LABELS = jnp.array([2, 0, 1, 2]), jnp.array([0, 1, 2, 0, 1, 0])
+Y, OTHER_LABELS = np.array([2, 0, 1, 2]), jnp.array([0, 1, 2, 0, 1, 0])
 
 
 def of_wells(x, y):
     modes, precisions = np.asarray(WELLS.modes)[y], np.asarray(WELLS.precisions)[y]
     return 0.5 * precisions * np.sum((np.asarray(x, np.float64) - modes) ** 2, 1)
+
+
+def squares(metrics):
+    """The sum of the two means of squared energies."""
+    names = [f"{which}_energy_{what}" for which in ("real", "fake") for what in ("mean", "std")]
+    return sum(metrics[name] ** 2 for name in names)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
@@ -136,27 +126,33 @@ def test_weighted_negatives_are_averaged_by_their_weights(alpha):
     with np.errstate(divide="ignore"):
         weighted = Examples(OTHERS, None, jnp.asarray(np.log(counts) - 5, jnp.float32))
     # the same as each as often as it weighs
-    repeated = jnp.repeat(OTHERS, counts.astype(int), axis=0)
+    repeated = np.repeat(OTHERS, counts.astype(int), axis=0)
     energy = Gaussian(jnp.array([0.3, -0.2]), 0.7)
-    one, one_metrics = contrastive_loss(energy, X, weighted, alpha=alpha)
-    two, two_metrics = contrastive_loss(energy, X, repeated, alpha=alpha)
+    alpha = np.float32(alpha)
+    one, one_metrics = call(contrastive_loss, energy, X, weighted, alpha=alpha)
+    two, two_metrics = call(contrastive_loss, energy, X, repeated, alpha=alpha)
     np.testing.assert_allclose(one, two, rtol=1e-5)
     for name, value in two_metrics.items():
         np.testing.assert_allclose(one_metrics[name], value, rtol=1e-4, err_msg=name)
-    gradients = (
-        jax.tree.leaves(gradient(energy, X, fake, alpha=alpha)) for fake in (weighted, repeated)
-    )
+    gradients = (jax.tree.leaves(gradient(energy, X, fake, alpha)) for fake in (weighted, repeated))
     for g, h in zip(*gradients, strict=True):
         np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-6)
+    # and so are positives
+    turned, turned_metrics = call(contrastive_loss, energy, weighted, X, alpha=alpha)
+    np.testing.assert_allclose(turned, -one + 2 * alpha * squares(one_metrics), rtol=1e-4)
+    for name, value in one_metrics.items():
+        other = name.replace("real", "fake") if "real" in name else name.replace("fake", "real")
+        np.testing.assert_allclose(turned_metrics[other], value, rtol=1e-4, err_msg=name)
 
 
 def test_each_example_counts_under_its_own_label():
-    loss, metrics = contrastive_loss(WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS))
+    loss, metrics = call(contrastive_loss, WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS))
     real, fake = of_wells(X, Y), of_wells(OTHERS, OTHER_LABELS)
     np.testing.assert_allclose(loss, real.mean() - fake.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["fake_energy_std"], fake.std(), rtol=1e-4)
+    np.testing.assert_allclose(metrics["real_energy_std"], real.std(), rtol=1e-4)
     weights = jnp.arange(6.0)
-    loss, _ = contrastive_loss(WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS, weights))
+    loss, _ = call(contrastive_loss, WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS, weights))
     shares = scipy.special.softmax(np.arange(6.0))
     np.testing.assert_allclose(loss, real.mean() - shares @ fake, rtol=1e-5)
 
@@ -168,34 +164,38 @@ class Linear(eqx.Module):
         return self.weight @ x
 
 
-def hybrid():
-    return JEM(Linear(points(3, (2,), seed=3)), (2,))
+HYBRID = JEM(Linear(points(3, (2,), seed=3)), (2,))
 
 
 def test_cross_entropy_agrees_with_numpy():
-    energy = hybrid()
+    energy = HYBRID
     logits = np.asarray(X, np.float64) @ np.asarray(energy.network.weight).T
     log_p = scipy.special.log_softmax(logits, 1)[np.arange(4), Y]
-    loss, metrics = cross_entropy(energy, (X, Y), None)
+    right = logits.argmax(1) == Y
+    assert set(right) == {False, True}
+    loss, metrics = call(cross_entropy, energy, (X, Y), None)
     np.testing.assert_allclose(loss, -log_p.mean(), rtol=1e-5)
-    np.testing.assert_allclose(metrics["accuracy"], (logits.argmax(1) == Y).mean())
+    np.testing.assert_allclose(metrics["accuracy"], right.mean())
     weights = np.array([0.0, 1.0, 2.0, -1.0])
-    loss, _ = cross_entropy(energy, Examples(X, Y, jnp.asarray(weights, jnp.float32)), None)
-    np.testing.assert_allclose(loss, -scipy.special.softmax(weights) @ log_p, rtol=1e-5)
+    weighted = Examples(X, Y, jnp.asarray(weights, jnp.float32))
+    loss, metrics = call(cross_entropy, energy, weighted, None)
+    shares = scipy.special.softmax(weights)
+    np.testing.assert_allclose(loss, -shares @ log_p, rtol=1e-5)
+    np.testing.assert_allclose(metrics["accuracy"], shares @ right, rtol=1e-5)
 
 
 @pytest.mark.parametrize("label", [3, -1])
 def test_cross_entropy_of_a_label_out_of_range_is_no_number(label):
-    assert np.isnan(cross_entropy(hybrid(), (X, Y.at[1].set(label)), None)[0])
+    labels = np.where(np.arange(4) == 1, label, Y)
+    assert np.isnan(call(cross_entropy, HYBRID, (X, labels), None)[0])
 
 
 def test_a_weighted_sum_has_the_losses_and_metrics_of_all():
-    energy = hybrid()
-    loss, metrics = weighted_sum((0.5, contrastive_loss), (2, cross_entropy))(
-        energy, (X, Y), OTHERS
-    )
-    one, one_metrics = contrastive_loss(energy, X, OTHERS)
-    two, two_metrics = cross_entropy(energy, (X, Y), None)
+    energy = HYBRID
+    both = weighted_sum((0.5, contrastive_loss), (2, cross_entropy))
+    loss, metrics = call(both, energy, (X, Y), OTHERS)
+    one, one_metrics = call(contrastive_loss, energy, X, OTHERS)
+    two, two_metrics = call(cross_entropy, energy, (X, Y), None)
     np.testing.assert_allclose(loss, 0.5 * one + 2 * two, rtol=1e-5)
     want = {"loss_0": one, "loss_1": two} | one_metrics | two_metrics
     assert metrics.keys() == want.keys()
@@ -209,19 +209,19 @@ BAD = {
         "energy=Wells: cross entropy needs an energy with logits, such as ebmx.energies.JEM",
     ),
     "no labels": (
-        lambda: cross_entropy(hybrid(), X, None),
+        lambda: cross_entropy(HYBRID, X, None),
         r"positives=x: cross entropy needs labels: train on batches \(x, y\)",
     ),
     "labels as numbers": (
-        lambda: cross_entropy(hybrid(), (X, X[:, 0]), None),
+        lambda: cross_entropy(HYBRID, (X, X[:, 0]), None),
         r"y\.dtype=float32: give labels as whole numbers",
     ),
     "labels as columns": (
-        lambda: cross_entropy(hybrid(), (X, Y[:, None]), None),
+        lambda: cross_entropy(HYBRID, (X, Y[:, None]), None),
         r"y\.shape=\(4, 1\): give labels as whole numbers, one for each example",
     ),
     "no negative labels": (
-        lambda: contrastive_loss(WELLS, (X, Y), OTHERS),
+        lambda: call(contrastive_loss, WELLS, (X, Y), OTHERS),
         r"batch=x: Wells needs labels or conditions",
     ),
     "no term": (lambda: weighted_sum(), r"terms=\(\): give at least one pair \(weight, loss\)"),
@@ -237,6 +237,6 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_does_not_fit_is_refused(name):
-    call, match = BAD[name]
+    mistake, match = BAD[name]
     with pytest.raises(ValueError, match=f"^{match}"):
-        call()
+        mistake()

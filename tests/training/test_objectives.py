@@ -1,5 +1,6 @@
 """What all objectives share: the truth is their optimum, and they are means over data."""
 
+import functools
 import math
 
 import equinox as eqx
@@ -34,6 +35,7 @@ from ebmx.training import (
     sliced_score_matching,
     weighted_sum,
 )
+from ebmx.training._examples import as_examples
 
 VARIANCE, SIGMA, TIME, WIDE = 0.6, 0.5, 0.4, 1.5
 NOISE = GaussianNoise(0.0, WIDE)
@@ -61,7 +63,8 @@ def twice(num=40, per_datum=201):
 
 def grid():
     box = Grid(jnp.array([-9.0]), jnp.array([9.0]), 400)
-    return box.step(None, jnp.zeros((1, 1)), None, key=jax.random.key(0))[0]
+    step = jax.jit(lambda x: box.step(None, x, None, key=jax.random.key(0))[0])
+    return step(np.zeros((1, 1)))
 
 
 def two(values):
@@ -232,51 +235,66 @@ OBJECTIVES = {
     "hybrid": (both, Neighbours(1.0, 1), HYBRID, Examples(X, Y)),
 }
 each = pytest.mark.parametrize("name", OBJECTIVES)
+COUNTS = np.array([2, 1, 3, 1])
+H = 1e-5
 
 
-def negatives_of(source, energy, positives):
-    return source.step(energy, positives, None, key=jax.random.key(3))[0]
+def rows(batch, index):
+    """These rows of a batch, or of the several negatives for each of `NUM` data."""
+
+    def of_leaf(a):
+        wide = a.reshape(-1, NUM, *a.shape[1:])
+        return wide[:, index].reshape(-1, *a.shape[1:])
+
+    return jax.tree.map(of_leaf, batch)
+
+
+@functools.cache
+def values_of(name):
+    """The loss in double precision of a batch and of others like it, by one compiled function."""
+    loss, source, energy, positives = OBJECTIVES[name]
+    with jax.enable_x64(True):
+        loss, batch = double(loss), as_examples(double(positives))
+        parameters, static = eqx.partition(double(energy), eqx.is_inexact_array)
+        flat, unravel = jax.flatten_util.ravel_pytree(parameters)
+        direction = np.random.default_rng(7).normal(size=flat.shape)
+
+        @jax.jit
+        def values(flat):
+            energy = eqx.combine(unravel(flat), static)
+            draw = lambda batch: source.step(energy, batch, None, key=jax.random.key(3))[0]  # noqa: E731
+            negatives = draw(batch)
+            of_rows = (lambda negatives, _: negatives) if name == "likelihood" else rows
+
+            def of_parameters(flat):
+                return loss(eqx.combine(unravel(flat), static), batch, negatives)[0]
+
+            steps = H * direction * np.array([[-1], [0], [1]])
+            values, gradients = jax.vmap(jax.value_and_grad(of_parameters))(flat[None] + steps)
+            weighted = Examples(batch.x, batch.y, jnp.log(jnp.asarray(COUNTS, float)) - 3)
+            index = np.repeat(np.arange(NUM), COUNTS)
+            return {
+                "value": values[1],
+                "slope": gradients[1] @ direction,
+                "difference": (values[2] - values[0]) / (2 * H),
+                "weighted": loss(energy, weighted, draw(weighted))[0],
+                "repeated": loss(energy, rows(batch, index), of_rows(negatives, index))[0],
+            }
+
+        return jax.device_get(values(flat))
 
 
 @each
 def test_gradients_agree_with_finite_differences(name):
-    loss, source, energy, positives = OBJECTIVES[name]
-    negatives = negatives_of(source, energy, positives)
-    with jax.enable_x64(True):
-        positives, negatives = double((positives, negatives))
-        parameters, static = eqx.partition(double(energy), eqx.is_inexact_array)
-        flat, unravel = jax.flatten_util.ravel_pytree(parameters)
-
-        @jax.jit
-        @jax.value_and_grad
-        def of_parameters(flat):
-            return double(loss)(eqx.combine(unravel(flat), static), positives, negatives)[0]
-
-        direction = jnp.asarray(np.random.default_rng(7).normal(size=flat.shape))
-        gradient = float(of_parameters(flat)[1] @ direction)
-        forth, back = (float(of_parameters(flat + h * direction)[0]) for h in (1e-5, -1e-5))
-    assert abs(gradient) > 1e-3
-    np.testing.assert_allclose((forth - back) / 2e-5, gradient, rtol=1e-6, atol=1e-8)
-
-
-def doubled(batch, num):
-    """A batch with each datum twice; of `num` negatives for each datum, in their order."""
-
-    def double_leaf(a):
-        wide = a.reshape(num, -1, *a.shape[1:])
-        return jnp.concatenate([wide, wide], 1).reshape(-1, *a.shape[1:])
-
-    return jax.tree.map(double_leaf, batch)
+    values = values_of(name)
+    assert abs(values["slope"]) > 1e-3
+    np.testing.assert_allclose(values["difference"], values["slope"], rtol=1e-6, atol=1e-8)
 
 
 @each
-def test_the_scale_does_not_depend_on_the_batch_size(name):
-    loss, source, energy, positives = OBJECTIVES[name]
-    negatives = negatives_of(source, energy, positives)
-    per_datum = max(jax.tree.leaves(negatives)[0].shape[0] // NUM, 1)
-    more = negatives if name == "likelihood" else doubled(negatives, per_datum)
-    call = eqx.filter_jit(lambda *batches: loss(energy, *batches)[0])
-    value = call(positives, negatives)
-    np.testing.assert_allclose(call(doubled(positives, 1), more), value, rtol=2e-5)
-    assert value.shape == ()
-    assert np.isfinite(value)
+def test_the_loss_is_a_mean_over_data_where_one_of_twice_the_weight_counts_as_two(name):
+    values = values_of(name)
+    np.testing.assert_allclose(values["weighted"], values["repeated"], rtol=1e-9)
+    assert abs(values["weighted"] - values["value"]) > 1e-3
+    assert values["value"].shape == ()
+    assert np.isfinite(values["value"])
