@@ -58,7 +58,7 @@ def test_a_notebook_was_run_from_top_to_bottom_and_shows_a_picture(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_in_its_short_mode(name, tmp_path, monkeypatch):
-    # its notebook has the same cells; a process of its own would import and compile everything again
+    # as a program, not as the notebook: another process would compile everything again
     monkeypatch.setenv("EBMX_SHORT", "1")
     monkeypatch.chdir(tmp_path)
     program = FOLDER / f"{name}.py"

@@ -2,6 +2,8 @@
 
 import ast
 import functools
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -139,3 +141,16 @@ def test_a_seed_chooses_the_same_mutants_and_every_module_has_one():
         changed = mutant.apply(source(mutant.file))
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source(mutant.file)))
         assert mutant.line <= changed.count("\n")
+
+
+@pytest.mark.slow
+def test_a_mutant_is_killed_by_the_tests_of_its_module(tmp_path):
+    script, figures = ROOT / "benchmarks/mutation.py", tmp_path / "figures.json"
+    options = ["--only", "evaluation/_calibration", "--num", "600", "--seeds", "0"]
+    command = [sys.executable, script, *options, "--target", "0", "--json", figures]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(figures.read_text())["mutants"]
+    assert found
+    assert {mutant["fate"] for mutant in found} <= {"killed", "survived"}
+    assert any("test_calibration.py::" in mutant["by"] for mutant in found)
