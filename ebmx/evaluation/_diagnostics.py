@@ -77,14 +77,10 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     _checks.require(ok, "samples.values.shape", x.shape, fix)
     flat = x.reshape(*x.shape[:2], -1)
     acceptance = np.asarray(samples.info.acceptance)
-    with jax.ensure_compile_time_eval():
-        import blackjax  # late, as in the samplers
-
     # identical ranks, as where a coordinate never moved, have no variance to divide by
     # and BlackJAX relies on rank promotion, which a program may have forbidden
     with np.errstate(all="ignore"), jax.numpy_rank_promotion("allow"):
-        rhat = np.asarray(blackjax.rhat(flat))
-        bulk, tail = np.asarray(blackjax.ess_bulk(flat)), np.asarray(blackjax.ess_tail(flat))
+        rhat, bulk, tail = map(np.asarray, _estimates(flat))
     stuck = np.all(flat == flat[:, :1], axis=(1, 2))
     drift = None if energy is None else _drift(energy)
     found = Diagnosis(
@@ -129,6 +125,15 @@ def to_arviz(samples: Samples) -> Any:
     if energy is not None:
         groups["sample_stats"] = {"energy": energy}
     return arviz_base.from_dict(groups)
+
+
+@jax.jit
+def _estimates(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """R-hat and the effective sample sizes of bulk and tail, compiled once for a shape."""
+    with jax.ensure_compile_time_eval():
+        import blackjax  # late, as in the samplers
+
+    return blackjax.rhat(x), blackjax.ess_bulk(x), blackjax.ess_tail(x)
 
 
 def _positions(samples: Samples) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,134 +2,180 @@
 
 import warnings
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
-from ebmx.energies import Gaussian, GaussianMixture
+from ebmx.energies import Gaussian
 from ebmx.evaluation import ConvergenceWarning, diagnose, to_arviz
-from ebmx.samplers import (
-    HMC,
-    MALA,
-    Langevin,
-    Moments,
-    Samples,
-    StepInfo,
-    sample,
-    save_position_and_energy,
-)
+from ebmx.evaluation._diagnostics import _drift
+from ebmx.samplers import HMC, Moments, Samples, StepInfo, sample, save_position_and_energy
 
-ENERGY = Gaussian(jnp.zeros(2), jnp.array([1.0, 2.0]))
+RNG = np.random.default_rng(0)
+# of one shape, since each other one is compiled anew
+GOOD = RNG.normal(size=(8, 400, 2)).astype(np.float32)
+ENERGY = RNG.normal(size=(8, 400)).astype(np.float32)
 
 
-def draw(energy=ENERGY, sampler=None, x=None, num_samples=400, key=None, **options):
-    sampler = HMC(0.9, 2) if sampler is None else sampler
-    x = jnp.zeros((8, 2)) if x is None else x
-    options = {"save": save_position_and_energy, "num_warmup": 50, **options}
-    return sample(energy, sampler, x, num_samples=num_samples, key=key, **options)
-
-
-def made(values, energy=None):
+def made(values, energy=None, acceptance=None, divergent=None):
     """Samples of given values `(chains, num_samples, *shape)`."""
     chains = len(values)
-    one = jnp.ones(chains)
-    info = StepInfo(one, one, one, jnp.zeros(chains, bool))
+    one = np.ones(chains, np.float32)
+    divergent = np.zeros(chains, bool) if divergent is None else divergent
+    info = StepInfo(0 * one, 0 * one, one if acceptance is None else acceptance, divergent)
     kept = values if energy is None else {"x": values, "energy": energy}
-    return Samples(kept, values[:, -1], None, info, jnp.zeros(chains, int))
+    return Samples(kept, values[:, -1], None, info, np.zeros(chains, int))
 
 
 @pytest.mark.slow
-def test_good_chains_are_not_warned_of(getkey):
-    samples = draw(key=getkey())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = diagnose(samples)
+def test_chains_of_a_sampler_are_not_warned_of(getkey):
+    energy = Gaussian(jnp.zeros(2), jnp.array([1.0, 2.0]))
+    options = {"save": save_position_and_energy, "num_warmup": 50, "num_samples": 400}
+    samples = sample(energy, HMC(0.9, 2), jnp.zeros((8, 2)), key=getkey(), **options)
+    found = diagnose(samples)
+    assert found.warnings == ()
+    assert found.ess_bulk.min() > 400
+    with pytest.raises(ValueError, match=r"samples\.values=RunningMoments: save positions"):
+        diagnose(sample(energy, HMC(0.9, 2), jnp.zeros((8, 2)), key=getkey(), num_samples=5,
+                        save=Moments()))  # fmt: skip
+
+
+def test_good_chains_are_not_warned_of():
+    acceptance = np.linspace(0.5, 0.9, 8, dtype=np.float32)
+    found = diagnose(made(GOOD, ENERGY, acceptance))
     assert found.warnings == ()
     assert found.rhat.shape == found.ess_bulk.shape == found.ess_tail.shape == (2,)
     assert found.rhat.max() < 1.01
-    assert found.ess_bulk.min() > 400
-    assert found.acceptance.shape == (8,)
+    assert np.all(np.abs(found.ess_bulk / 3200 - 1) < 0.25)
+    np.testing.assert_array_equal(found.acceptance, acceptance)
     assert found.num_divergent == 0
     assert abs(found.energy_drift) < 3
-    assert "R-hat" in str(found)
-    assert "not saved" not in str(found)
+    want = [
+        f"R-hat       {found.rhat.max():.4f} at most",
+        f"ESS         {found.ess_bulk.min():.0f} bulk, {found.ess_tail.min():.0f} tail",
+        "acceptance  0.700",
+        "divergent   0 of 8 chains",
+        f"drift       {found.energy_drift:.2f} SE",
+    ]
+    assert str(found).splitlines() == want
+    assert "not saved" in str(diagnose(made(GOOD)))
 
 
-def test_stuck_chains_are_told(getkey):
-    samples = draw(sampler=MALA(1e6), num_warmup=0, x=jnp.ones((8, 2)), key=getkey())
-    with pytest.warns(ConvergenceWarning, match="8 of 8 chains rejected every proposal"):
-        found = diagnose(samples)
+def split_rhat(x):
+    """The rank-normalised split R-hat, folded or not, of `(chains, num)`."""
+
+    def plain(x):
+        ranks = scipy.stats.rankdata(x, axis=None).reshape(x.shape)
+        z = scipy.stats.norm.ppf((ranks - 3 / 8) / (x.size + 1 / 4))
+        within, between = z.var(1, ddof=1).mean(), z.mean(1).var(ddof=1)
+        return np.sqrt((z.shape[1] - 1) / z.shape[1] + between / within)
+
+    halves = x.reshape(2 * len(x), -1)
+    return max(plain(halves), plain(np.abs(halves - np.median(halves))))
+
+
+def test_chains_that_do_not_agree_are_told():
+    x = GOOD.copy()
+    x[::2, :, 0] += 3
+    # of one mean, but of two spreads
+    x[::2, :, 1] *= 3
+    with pytest.warns(ConvergenceWarning, match=r"R-hat is .*above 1\.01: the chains do not agree"):
+        found = diagnose(made(x))
+    want = [split_rhat(x[..., i]) for i in range(2)]
+    np.testing.assert_allclose(found.rhat, want, rtol=2e-3)
+    assert found.rhat[0] > 1.5 > found.rhat[1] > 1.1
+    assert len(found.warnings) == 1
+    assert f"R-hat is {found.rhat.max():.3f}, above" in str(found)
+
+
+def test_stuck_chains_are_told():
+    x = GOOD.copy()
+    x[:3] = x[:3, :1]
+    x[3, :, 0] = 1.0
+    with pytest.warns(ConvergenceWarning, match="3 of 8 chains rejected every proposal"):
+        found = diagnose(made(x))
     assert any("smaller step_size" in words for words in found.warnings)
+    found = diagnose(made(np.ones_like(GOOD)), warn=False)
+    assert "8 of 8 chains rejected every proposal" in found.warnings[1]
+    assert found.warnings[0].startswith("R-hat is nan")
 
 
-def test_separated_chains_are_told(getkey):
-    modes = GaussianMixture(jnp.array([[-5.0, 0.0], [5.0, 0.0]]), 0.5)
-    x = jnp.array([[-5.0, 0.0], [5.0, 0.0]] * 4)
-    samples = draw(modes, HMC(0.4, 3), x, key=getkey())
-    with pytest.warns(ConvergenceWarning, match=r"R-hat is .*above 1\.01"):
-        found = diagnose(samples)
-    assert found.rhat[0] > 1.5 > found.rhat[1]
+def test_divergent_steps_are_told():
+    divergent = np.arange(8) < 3
+    with pytest.warns(ConvergenceWarning, match="3 chains had divergent steps"):
+        found = diagnose(made(GOOD, divergent=divergent))
+    assert found.num_divergent == 3
+    assert len(found.warnings) == 1
+    assert "divergent   3 of 8 chains" in str(found)
 
 
-def test_chains_on_their_way_are_told(getkey):
-    x = jnp.full((8, 2), 50.0)
-    samples = draw(sampler=Langevin(0.003), x=x, num_warmup=0, key=getkey())
-    found = diagnose(samples, warn=False)
-    assert found.energy_drift < -3
-    assert any("the mean energy moved by" in words for words in found.warnings)
-
-
-def test_divergent_steps_are_told(getkey):
-    samples = draw(sampler=HMC(5.0, 20), num_warmup=0, key=getkey())
-    found = diagnose(samples, warn=False)
-    assert found.num_divergent == 8
-    assert any("8 chains had divergent steps" in words for words in found.warnings)
-
-
-def test_the_drift_is_in_standard_errors_of_the_chains():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(8, 400, 2)).astype(np.float32)
-    shift = rng.normal(size=(8, 400)) + np.where(np.arange(400) < 200, 0.0, 1.0)
-    found = diagnose(made(values, shift), warn=False)
-    change = shift[:, 200:].mean(1) - shift[:, :200].mean(1)
+@pytest.mark.parametrize(("num", "shift"), [(400, 1.0), (401, -1.0), (400, 0.0)])
+def test_the_drift_is_in_standard_errors_of_the_chains(num, shift):
+    energy = RNG.normal(size=(8, num)) + np.where(np.arange(num) < 200, 0.0, shift)
+    found = diagnose(made(GOOD, energy), warn=False)
+    change = energy[:, 200:].mean(1) - energy[:, :200].mean(1)
     want = change.mean() / (change.std(ddof=1) / np.sqrt(8))
-    np.testing.assert_allclose(found.energy_drift, want, rtol=1e-6)
-    assert want > 3
-    assert diagnose(made(values), warn=False).energy_drift is None
+    assert found.energy_drift == pytest.approx(want, rel=1e-6)
+    told = [words for words in found.warnings if "the mean energy moved by" in words]
+    assert len(told) == (abs(want) > 3) == (shift != 0)
+    assert diagnose(made(GOOD), warn=False).energy_drift is None
 
 
-@pytest.mark.slow
+def test_a_drift_needs_chains_that_differ():
+    still = np.zeros((8, 400))
+    assert diagnose(made(GOOD, still), warn=False).energy_drift == 0
+    assert _drift(ENERGY[:1] + np.arange(400)) == 0
+
+
 def test_the_effective_sample_size_of_an_autoregression():
-    rng = np.random.default_rng(1)
-    chains, num, coefficient = 16, 2_000, np.array([0.0, 0.6])
-    x = np.zeros((chains, num, 2), np.float32)
-    x[:, 0] = rng.normal(size=(chains, 2))
-    for i in range(1, num):
-        noise = rng.normal(size=(chains, 2)) * np.sqrt(1 - coefficient**2)
-        x[:, i] = coefficient * x[:, i - 1] + noise
+    coefficient = np.array([0.0, 0.6])
+    x = GOOD.copy()
+    for i in range(1, 400):
+        x[:, i] = coefficient * x[:, i - 1] + GOOD[:, i] * np.sqrt(1 - coefficient**2)
     found = diagnose(made(x), warn=False)
-    want = chains * num * (1 - coefficient) / (1 + coefficient)
-    np.testing.assert_allclose(found.ess_bulk, want, rtol=0.15)
+    want = 3200 * (1 - coefficient) / (1 + coefficient)
+    np.testing.assert_allclose(found.ess_bulk, want, rtol=0.25)
+    # quantiles are known less well than the mean of independent samples
+    assert np.all(found.ess_tail != found.ess_bulk)
+    assert np.all(found.ess_tail > 0.3 * want)
 
 
-def test_images_keep_their_shape(getkey):
-    values = np.asarray(jax.random.normal(getkey(), (8, 400, 1, 2, 1)))
-    found = diagnose(made(values), warn=False)
-    assert found.rhat.shape == found.ess_tail.shape == (1, 2, 1)
+def test_images_keep_their_shape():
+    plain = diagnose(made(GOOD), warn=False)
+    found = diagnose(made(GOOD.reshape(8, 400, 1, 2, 1)), warn=False)
+    for name in ("rhat", "ess_bulk", "ess_tail"):
+        value = getattr(found, name)
+        assert value.shape == (1, 2, 1)
+        np.testing.assert_array_equal(value.ravel(), getattr(plain, name))
 
 
-def test_the_export_to_arviz(getkey):
-    samples = draw(num_samples=10, key=getkey())
-    tree = to_arviz(samples)
-    np.testing.assert_array_equal(tree["posterior"]["x"].values, samples.values["x"])
-    np.testing.assert_array_equal(tree["sample_stats"]["energy"].values, samples.values["energy"])
-    assert "sample_stats" not in to_arviz(made(np.zeros((2, 5, 1)))).children
+def test_no_warning_if_none_is_wanted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert diagnose(made(GOOD, divergent=np.ones(8, bool)), warn=False).warnings
 
 
-@pytest.mark.slow
-def test_what_cannot_be_judged_is_told(getkey):
-    with pytest.raises(ValueError, match=r"samples\.values=RunningMoments: save positions"):
-        diagnose(draw(save=Moments(), num_samples=5, key=getkey()))
-    with pytest.raises(ValueError, match=r"samples\.values\.shape=\(8, 3, 2\): give at least 4"):
-        diagnose(draw(num_samples=3, key=getkey()))
+def test_the_export_to_arviz():
+    tree = to_arviz(made(GOOD, ENERGY))
+    assert tree["posterior"]["x"].dims[:2] == ("chain", "draw")
+    np.testing.assert_array_equal(tree["posterior"]["x"].values, GOOD)
+    np.testing.assert_array_equal(tree["sample_stats"]["energy"].values, ENERGY)
+    alone = to_arviz(made(GOOD))
+    np.testing.assert_array_equal(alone["posterior"]["x"].values, GOOD)
+    assert "sample_stats" not in alone.children
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"x": GOOD}, r"samples\.values=dict: save positions"),
+        ((GOOD, ENERGY), r"samples\.values=tuple: save positions"),
+        (GOOD[:, :3], r"samples\.values\.shape=\(8, 3, 2\): give at least 4"),
+        (GOOD[0, :, 0], r"samples\.values\.shape=\(400,\): give at least 4"),
+    ],
+)
+def test_what_cannot_be_judged_is_told(values, match):
+    samples = Samples(values, GOOD[:, -1], None, made(GOOD).info, np.zeros(8, int))
+    with pytest.raises(ValueError, match=match):
+        diagnose(samples)
