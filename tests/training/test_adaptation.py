@@ -1,13 +1,15 @@
 """Step sizes of persistent chains."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ebmx.energies import Gaussian
-from ebmx.samplers import MALA, AbstractSampler, Independence, StepInfo, run
+from ebmx.samplers import MALA, Independence, PerChain, StepInfo, run
 from ebmx.training import PCD, GaussianNoise, ReplayBuffer, StepSizeAdaptation
+from ebmx.training._negatives import NegativesInfo
 
 FAR = 1e3
 NUM = 48
@@ -27,6 +29,7 @@ def chains():
     )
 
 
+@pytest.mark.slow
 def test_each_chain_finds_the_step_size_of_its_place(getkey):
     adaptation = StepSizeAdaptation()
     negatives = PCD(
@@ -54,57 +57,34 @@ def test_each_chain_finds_the_step_size_of_its_place(getkey):
     assert near.mean() >= 0.9
 
 
-class _Accepts(AbstractSampler[None]):
-    """Stays, and reports its step size as the acceptance; dies on the right."""
-
-    step_size: jax.Array
-
-    def init(self, energy, x, *, key):
-        return None
-
-    def step(self, energy, x, state, *, key):
-        zero = jnp.zeros(())
-        size = jnp.asarray(self.step_size)
-        return jnp.where(x > 5, jnp.nan, x), state, StepInfo(zero, zero, size, zero > 0)
+ACCEPTANCE = np.float32([0.0, 0.3, 0.6, 1.0, np.nan, np.inf, 0.3])
+LOG_SCALES = np.float32([0.0, -0.5, 0.3, 1.0, 0.2, 0.1, 2.0])
+DEAD = np.arange(7) == 6
 
 
-def advance(log_scales, ages, x, key, reinit_prob=0.0):
-    num = len(x)
-    negatives = PCD(
-        _Accepts(0.5), 1, capacity=num, reinit_prob=reinit_prob, noise=GaussianNoise(),
-        adaptation=StepSizeAdaptation(target=0.6, gain=0.1),
-    )  # fmt: skip
-    buffer = ReplayBuffer(x, jnp.full(num, ages, jnp.int32), log_scales)
-    return negatives.step(lambda x: jnp.sum(x), jnp.zeros_like(x), buffer, key=key)
+@eqx.filter_jit
+def updated(adaptation, log_scales, acceptance, ages):
+    zero, none = jnp.zeros(7), jnp.zeros(7, bool)
+    info = NegativesInfo(StepInfo(zero, zero, acceptance, none), none, jnp.asarray(DEAD), zero[0])
+    return adaptation.update(log_scales, info, ages)
 
 
-def test_the_update_is_the_documented_one(getkey):
-    log_scales = jnp.array([0.0, -0.5, 0.3, 1.0])
-    for ages, gain in ((999, 0.1), (9, 0.4), (0, 4.0)):
-        _, buffer, _ = advance(log_scales, ages, jnp.zeros((4, 1)), getkey())
-        want = log_scales + gain * (0.5 * np.exp(log_scales) - 0.6)
-        np.testing.assert_allclose(buffer.log_scales, want, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize(
+    ("age", "gain"), [(0, 4.0), (1, 4.0), (2, 2.0), (8, 0.5), (40, 0.1), (999, 0.1)]
+)
+def test_the_update_is_the_documented_one(age, gain):
+    adaptation = StepSizeAdaptation(target=0.6, gain=0.1)
+    found = updated(adaptation, LOG_SCALES, ACCEPTANCE, np.full(7, age, np.int32))
+    # an acceptance that is not finite counts as a rejection, and a chain that died begins anew
+    acceptance = np.where(np.isfinite(ACCEPTANCE), ACCEPTANCE, 0)
+    want = np.where(DEAD, 0, LOG_SCALES + gain * (acceptance - 0.6))
+    np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
 
 
-def test_a_chain_that_restarts_begins_anew(getkey):
-    log_scales = jnp.full(64, 3.0)
-    _, buffer, info = advance(log_scales, 999, jnp.zeros((64, 1)), getkey(), reinit_prob=0.5)
-    restarted = np.asarray(buffer.ages) == 1
-    assert 0 < restarted.sum() < 64
-    assert restarted.sum() == int(info.restarted.sum())
-    want = np.where(restarted, 4.0 * (0.5 - 0.6), 3.0 + 0.1 * (0.5 * np.exp(3.0) - 0.6))
-    np.testing.assert_allclose(buffer.log_scales, want, rtol=1e-4)
-
-
-def test_a_chain_that_dies_begins_anew(getkey):
-    x = jnp.array([[0.0], [9.0]])
-    _, buffer, _ = advance(jnp.array([1.0, 1.0]), 999, x, getkey())
-    assert float(buffer.log_scales[1]) == 0.0
-    assert float(buffer.log_scales[0]) != 0.0
-
-
-def test_without_adaptation_nothing_is_kept(getkey):
-    assert PCD(MALA(0.1), 1, capacity=4).init((2,), key=getkey()).log_scales is None
+def test_the_sampler_of_each_chain_has_its_step_size():
+    samplers = StepSizeAdaptation().scale(MALA(0.3), jnp.asarray(LOG_SCALES))
+    assert isinstance(samplers, PerChain)
+    np.testing.assert_allclose(samplers.sampler.step_size, 0.3 * np.exp(LOG_SCALES), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,55 +1,88 @@
 """Chains whose number of steps follows how far they lag behind."""
 
-from functools import partial
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import points
+from moves import affine, init, patched, step, values
 
 from ebmx.energies import Gaussian
-from ebmx.samplers import MALA, Langevin, run
-from ebmx.training import CD, PCD, AdaptiveSteps, GaussianNoise, NoiseSamples, UniformNoise
+from ebmx.samplers import MALA, Langevin
+from ebmx.training import CD, PCD, AdaptiveSteps, Examples, NoiseSamples, UniformNoise
+from ebmx.training._adaptive_steps import StepsState
 
-ENERGY = Gaussian(jnp.zeros(2), 1.0)
-
-
-def updates(negatives, x, num, key):
-    """How many steps each update took, on a fixed energy."""
-    state = negatives.init((2,), key=key)
-
-    def update(state, key):
-        _, state, info = negatives.step(ENERGY, x, state, key=key)
-        return state, info.num_steps
-
-    return jax.jit(lambda s, k: jax.lax.scan(update, s, k))(state, jax.random.split(key, num))
+NUM = 32
+X = np.asarray(points(NUM, (2,)))
+ENERGY = patched(0.7, 0.2)
 
 
-def test_chains_that_lag_behind_take_more_steps(getkey):
-    far = PCD(MALA(1e-6), 4, 256, 0.0, GaussianNoise(8.0, 1.0))
-    data = jax.random.normal(getkey(), (256, 2))
-    state, steps = updates(AdaptiveSteps(far, highest=20), data, 60, getkey())
-    assert int(steps[0]) == 4
-    assert np.all(np.diff(steps) >= 0)
-    assert int(steps[-1]) == int(state.num_steps) == 20
+def state_of(num_steps, chains=None):
+    return StepsState(chains, jnp.asarray(np.log(num_steps), jnp.float32))
 
 
-def test_chains_that_follow_take_fewer(getkey):
-    near = PCD(MALA(1.0), 16, 256, 0.0, GaussianNoise(0.0, 1.0))
-    data = jax.random.normal(getkey(), (256, 2))
-    _, steps = updates(AdaptiveSteps(near, lowest=2), data, 60, getkey())
-    assert int(steps[0]) == 16
-    assert int(steps[-1]) == 2
+def log_steps_after(num_steps, energy, x, **options):
+    """The logarithm of the number of steps after an update of chains `x ← ½ x + ¼`, and a gap."""
+    negatives = AdaptiveSteps(CD(affine(0.5, 0.25), 3), 2, 50, **options)
+    batch = Examples(jnp.asarray(x), None, jnp.asarray(LOG_WEIGHTS))
+    out, after, info = step(negatives, energy, batch, state_of(num_steps), jax.random.key(0))
+    assert int(info.num_steps) == num_steps
+    moved = (x - 0.5) / 2**num_steps + 0.5
+    np.testing.assert_allclose(out.x, moved, rtol=1e-5, atol=1e-6)
+    weights = np.exp(LOG_WEIGHTS) / np.exp(LOG_WEIGHTS).sum()
+    real, fake = values(energy, x), values(energy, moved)
+    centre = weights @ real
+    gap = abs(centre - weights @ fake) / np.sqrt(weights @ (real - centre) ** 2)
+    return float(after.log_steps), gap
 
 
-@pytest.mark.parametrize("num_steps", [1, 7])
-def test_a_computed_number_of_steps_is_that_number(num_steps, getkey):
-    x, key = jax.random.normal(getkey(), (8, 2)), getkey()
-    wanted = run(ENERGY, MALA(0.3), x, num_steps=num_steps, key=key)
-    computed = eqx.filter_jit(lambda n: run(ENERGY, MALA(0.3), x, num_steps=n, key=key))
-    got = computed(jnp.asarray(num_steps))
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), got, wanted)
+LOG_WEIGHTS = np.linspace(-1, 1, NUM, dtype=np.float32)
+
+
+@pytest.mark.parametrize("tolerance", [0.05, 0.6, 0.9, 1.5, 100.0])
+@pytest.mark.parametrize("num_steps", [3, 7])
+def test_the_number_of_steps_follows_the_gap_of_the_energies(tolerance, num_steps):
+    found, gap = log_steps_after(num_steps, ENERGY, X, tolerance=tolerance, gain=0.2)
+    assert 0.9 < gap < 1.2
+    want = np.log(num_steps) + 0.2 * np.clip(gap / tolerance - 1, -1, 1)
+    np.testing.assert_allclose(found, want, rtol=1e-4)
+
+
+def test_the_gap_counts_alike_in_both_directions():
+    # the energies of the chains are above those of the data, with the other sign below
+    for energy in (patched(0.7, 3.0), patched(-0.7, 3.0)):
+        found, gap = log_steps_after(3, energy, X, tolerance=gap_of(energy) / 1.5, gain=0.2)
+        np.testing.assert_allclose(found, np.log(3) + 0.1, rtol=1e-4)
+        assert gap > 0.1
+
+
+def gap_of(energy):
+    return log_steps_after(3, energy, X)[1]
+
+
+@pytest.mark.parametrize(("num_steps", "tolerance", "want"), [(2, 100.0, 2), (50, 0.01, 50)])
+def test_the_number_of_steps_stays_in_its_range(num_steps, tolerance, want):
+    found, _ = log_steps_after(num_steps, ENERGY, X, tolerance=tolerance, gain=0.5)
+    np.testing.assert_allclose(found, np.log(want), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_energies_that_are_not_finite_take_more_steps(value):
+    with np.errstate(invalid="ignore"):
+        found, _ = log_steps_after(3, patched(0.7, 0.2, 1.0, value), X, tolerance=1e9, gain=0.2)
+    np.testing.assert_allclose(found, np.log(3) + 0.2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("log_steps", "num_steps"), [(0.0, 1), (np.log(2.6), 3), (np.log(7.4), 7)])
+def test_the_number_of_steps_is_rounded(log_steps, num_steps):
+    assert int(StepsState(None, jnp.asarray(log_steps)).num_steps) == num_steps
+
+
+def test_it_begins_with_the_number_and_the_chains_of_the_negatives(getkey):
+    chains, key = PCD(affine(), 5, 8), getkey()
+    state = init(AdaptiveSteps(chains), (2,), key)
+    assert int(state.num_steps) == 5
+    np.testing.assert_array_equal(state.chains.positions, init(chains, (2,), key).positions)
 
 
 @pytest.mark.parametrize("kind", [CD, PCD])
@@ -62,12 +95,11 @@ def test_the_number_of_steps_is_not_compiled_in(kind, getkey):
             count += 1
             return super().__call__(x)
 
-    negatives = AdaptiveSteps(kind(MALA(1e-6), 4), gain=0.5)
-    step = eqx.filter_jit(negatives.step)
-    x, state = jax.random.normal(getkey(), (8, 2)), negatives.init((2,), key=getkey())
+    negatives = AdaptiveSteps(kind(affine(0.9), 4), gain=0.5)
+    state = init(negatives, (2,), getkey())
     energy, taken, traced = Counted(jnp.zeros(2), 1.0), [], []
     for _ in range(4):
-        _, state, info = step(energy, x, state, key=getkey())
+        _, state, info = step(negatives, energy, 9 + X, state, getkey())
         taken.append(int(info.num_steps))
         traced.append(count)
     assert len(set(taken)) > 1
@@ -82,6 +114,7 @@ BAD = {
     "range": (lambda: AdaptiveSteps(PLAIN, 6, 9), r"lowest, highest=\(6, 9\): give a range that"),
     "tolerance": (lambda: AdaptiveSteps(PLAIN, tolerance=0.0), r"tolerance=0\.0: give a finite"),
     "gain": (lambda: AdaptiveSteps(PLAIN, gain=-1.0), r"gain=-1\.0: give a finite number above 0"),
+    "begin": (lambda: AdaptiveSteps(PLAIN, 1, 4), r"lowest, highest=\(1, 4\): give a range that"),
     "displacement": (
         lambda: AdaptiveSteps(PCD(Langevin(1.0, grad_clip=1.0), 10)),
         "num_steps=1: .* cannot cross the range",
