@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from helpers import ENERGIES
 
 import ebmx
@@ -32,3 +33,15 @@ def test_numpy_batches_are_taken(getkey):
 def test_bfloat16_examples_keep_their_dtype(getkey):
     x = jax.random.normal(getkey(), (5, 3), jnp.bfloat16)
     assert ebmx.score(lambda x: 0.5 * jnp.sum(x**2), x).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [(lambda x: 2 * x, r"float32\[3\]"), (lambda x: jnp.argmax(x), r"int32\[\]")],
+    ids=["vector", "integer"],
+)
+def test_what_is_not_one_floating_point_number_is_no_energy(wrong, got):
+    x = np.ones((2, 3), np.float32)
+    for call in (ebmx.energy, ebmx.score):
+        with pytest.raises(ValueError, match=rf"energy\(x\)={got}: .*ONE floating-point number"):
+            call(wrong, x)

@@ -174,3 +174,8 @@ def test_errors_of_freeze():
         freeze(Gaussian(np.zeros(2)), state)
     with pytest.raises(ValueError, match=r"x=.*ONE floating-point example of shape \(2,\)"):
         freeze(energy, state)(jnp.zeros(3))
+    with pytest.raises(ValueError, match=r"x"):
+        advance(energy, state, jnp.zeros((6, 3)))
+    with pytest.raises(ValueError, match=r"energy=Gaussian: .*stateful"):
+        advance(Gaussian(np.zeros(2)), state, jnp.zeros((6, 2)))
+    assert advance(Gaussian(np.zeros(2)), None, jnp.zeros((6, 2))) is None

@@ -54,7 +54,7 @@ def test_a_gaussian_is_that_of_scipy(mean, given, covariance):
 
 MEANS = np.array([[[-1.0, 0.0], [2.0, 0.5]], [[2.0, 1.0], [0.0, -3.0]], [[0.5, 0.5], [0.5, 0.5]]])
 SCALES = {
-    "one-number": np.array(0.7),
+    "one-number": 0.7,
     "one-a-component": np.array([0.3, 0.5, 2.0]),
     "one-a-coordinate": RNG.uniform(0.3, 2.0, size=(3, 2, 2)),
 }
@@ -75,8 +75,8 @@ def independent_normals(x, weights, means, scales):
 def test_a_mixture_is_that_of_scipy(name, weights):
     x = 1.5 * np.random.default_rng(1).normal(size=(9, 2, 2))
     p = np.full(3, 1 / 3) if weights is None else np.array(weights) / 10
-    scales = SCALES[name].reshape(SCALES[name].shape + (1,) * (3 - SCALES[name].ndim))
-    scales = np.broadcast_to(scales, MEANS.shape)
+    scales = np.asarray(SCALES[name])
+    scales = np.broadcast_to(scales.reshape(scales.shape + (1,) * (3 - scales.ndim)), MEANS.shape)
     log_p = norm(MEANS, scales).logpdf(x[:, None]).sum((2, 3)) + np.log(p)
     mean = np.einsum("k,kij->ij", p, MEANS)
     variance = np.einsum("k,kij->ij", p, scales**2 + (MEANS - mean) ** 2)

@@ -62,16 +62,31 @@ def test_mlp_without_hidden_layers_is_linear():
     np.testing.assert_allclose(slope, np.repeat(energy.network.layers[0].weight, 4, 0), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda key: MLP((2,), (3, 0), key=key), "hidden_dims"),
+        (lambda key: MLP((0,), (3,), key=key), "shape"),
+        (lambda key: ConvNet((8, 8, 1), (2, 0), key=key), "widths"),
+        (lambda key: ConvNet((8, 8, 1), (2,), hidden_dims=(-1,), key=key), "hidden_dims"),
+        (lambda key: ConvNet((8, 8, 0), (2,), key=key), "shape"),
+        (lambda key: ConvNet((8, 8, 1), (2,), strides=(1, 2), key=key), "strides"),
+        (lambda key: ConvNet((2, 2, 1), (2,), kernel_sizes=3, paddings=0, key=key), "shape"),
+        (lambda key: ResNet((8, 8, 1), (2, 0), key=key), "hidden_dims"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused_by_name(make, name):
+    with pytest.raises(ValueError, match=name):
+        eqx.filter_eval_shape(make, jax.random.key(0))
+
+
 def test_initial_numbers_are_independent():
     @eqx.filter_jit
     def made(key):
-        return (
-            MLP((3, 2), (4, 5), key=key),
-            ConvNet((4, 4, 2), (2, 3), hidden_dims=(4,), key=key),
-            ResNet((4, 4, 2), (2, 3), blocks_per_stage=2, key=key),
-        )
+        convnet = ConvNet((4, 4, 2), (2, 2), hidden_dims=(2,), key=key)
+        return convnet, ResNet((4, 4, 2), (2,), blocks_per_stage=2, key=key)
 
-    for energy in made(jax.random.key(1, impl="rbg")):  # quicker to compile
+    for energy in made(jax.random.key(1)):
         assert_initial_numbers_differ(energy)
 
 

@@ -21,6 +21,7 @@ from ebmx.energies import (
 )
 
 move = eqx.filter_jit(advance)
+silu = ACTIVATIONS["silu"]
 
 
 class Foreign(AbstractEnergy):
@@ -216,11 +217,21 @@ def test_gradients_pass_through_the_norm():
         assert np.max(np.abs(slope)) > 1e-3
 
 
+def constant(energy):
+    """The energy of a perceptron whose second layer is zero: its bias alone goes on."""
+    layers = layers_of(energy)
+    return numpy_mlp([matrix(layers[2])], [np.asarray(layers[2].bias)], silu(layers[1].bias))
+
+
 def test_a_layer_of_zeros_keeps_a_direction_for_what_it_becomes():
     energy, state = make("mlp")
     where = lambda e: e.energy.network.layers[1].weight  # noqa: E731
     weight, x = where(energy), points(5, (2,))
-    state = move(eqx.tree_at(where, energy, jnp.zeros_like(weight)), state, x)
+    zero = eqx.tree_at(where, energy, jnp.zeros_like(weight))
+    state = move(zero, state, x)
+    np.testing.assert_allclose(
+        ebmx.energy(freeze(zero, state), x), np.full(5, constant(zero)), rtol=1e-3
+    )
     for _ in range(50):
         state = move(energy, state, x)
     np.testing.assert_allclose(energy.norms(state)[1], np.linalg.norm(weight, 2), rtol=0.02)
