@@ -22,14 +22,26 @@ DRAWS = {
 }
 
 
-@pytest.mark.parametrize("name", DRAWS)
-def test_the_numbers_are_those_of_jax(name):
-    draw = DRAWS[name]
+def all_draws(key):
+    return {name: draw(key) for name, draw in DRAWS.items()}
+
+
+def test_the_numbers_are_those_of_jax():
     keys = jax.random.split(jax.random.key(5), 3)
-    np.testing.assert_array_equal(draw(fuse(keys[1])), draw(keys[1]))
-    truth = jax.vmap(draw)(keys)
-    np.testing.assert_array_equal(jax.vmap(draw)(fuse(keys)), truth)
-    np.testing.assert_array_equal(jax.jit(jax.vmap(lambda k: draw(fuse(k))))(keys), truth)
+    truth = jax.jit(jax.vmap(all_draws))(keys)
+    mapped = jax.jit(jax.vmap(lambda key: all_draws(fuse(key))))(keys)
+    together = jax.jit(lambda keys: jax.vmap(all_draws)(fuse(keys)))(keys)
+    alone = jax.jit(lambda key: all_draws(fuse(key)))(keys[1])
+    for name in DRAWS:
+        np.testing.assert_array_equal(mapped[name], truth[name], name)
+        np.testing.assert_array_equal(together[name], truth[name], name)
+        np.testing.assert_array_equal(alone[name], truth[name][1], name)
+
+
+@pytest.mark.parametrize("name", ["normal", "split", "fold-in"])
+def test_the_numbers_are_those_of_jax_without_jit(name):
+    key = jax.random.key(5)
+    np.testing.assert_array_equal(DRAWS[name](fuse(key)), DRAWS[name](key))
 
 
 def test_doubles_are_those_of_jax():

@@ -6,25 +6,29 @@ import numpy as np
 import pytest
 
 from ebmx.energies import AbstractConditionalEnergy, Banana, Gaussian
-from ebmx.samplers import HMC, MALA, NUTS, Barker, Independence, PerChain, run, sample, warmup
-from ebmx.samplers._warmup import DualAveraging, _pooled
+from ebmx.samplers import HMC, MALA, NUTS, Barker, Independence, PerChain, run, warmup
+from ebmx.samplers._warmup import DualAveraging
 
 VARIANCES = np.array([0.1, 0.5, 1.0, 4.0])
 ENERGY = Gaussian(jnp.zeros(4), jnp.asarray(VARIANCES))
-X = jnp.broadcast_to(jnp.sqrt(jnp.asarray(VARIANCES, jnp.float32))[None], (64, 4))
-CURVED, CURVED_X = Banana(1.0, 0.5), jnp.zeros((64, 2))
+X = np.broadcast_to(np.sqrt(VARIANCES).astype(np.float32), (64, 4))
+CURVED, CURVED_X = Banana(1.0, 0.5), np.zeros((64, 2), np.float32)
 SAMPLERS = {
     "mala": (MALA(1e-3), 0.574),
     "barker": (Barker(10.0), 0.574),
     "hmc": (HMC(1.0, 3), 0.8),
     "nuts": (NUTS(0.3, max_num_doublings=4), 0.8),
 }
-SLOW = {"nuts", "barker-banana"}
+QUICK = {"mala-gaussian", "hmc-banana"}
 CASES = [
-    pytest.param(name, where, marks=[pytest.mark.slow] * (not SLOW.isdisjoint(ids)), id=ids[1])
+    pytest.param(
+        name,
+        where,
+        marks=[pytest.mark.slow] * (f"{name}-{where}" not in QUICK),
+        id=f"{name}-{where}",
+    )
     for name in SAMPLERS
     for where in ("gaussian", "banana")
-    for ids in [(name, f"{name}-{where}")]
 ]
 
 
@@ -41,39 +45,24 @@ def test_the_acceptance_is_met(name, where, getkey):
         np.testing.assert_allclose(tuned.inverse_mass_matrix, energy.variance, rtol=0.25)
 
 
+@jax.jit
+def searched(when):
+    """Step sizes near a cliff of the acceptance, over which long strides jump to and fro."""
+
+    def step(tuner, i):
+        tuner = tuner.update(jax.nn.sigmoid(-12.0 * tuner.log_step), 0.8)
+        tuner = jax.tree.map(lambda a, b: jnp.where(i == when, a, b), tuner.refine(), tuner)
+        return tuner, tuner.log_step
+
+    tuner, steps = jax.lax.scan(step, DualAveraging.search(jnp.ones(())), jnp.arange(200))
+    return jax.nn.sigmoid(-12.0 * tuner.log_average), steps
+
+
 @pytest.mark.parametrize("refined", [True, False])
 def test_where_the_acceptance_falls_steeply_the_search_is_refined(refined):
-    # a cliff over which the strides of a search jump to and fro
-    acceptance = lambda log_step: jax.nn.sigmoid(-12.0 * log_step)  # noqa: E731
-    tuner, steps = DualAveraging.search(jnp.asarray(1.0)), []
-    for i in range(200):
-        tuner = tuner.update(acceptance(tuner.log_step), 0.8)
-        tuner = tuner.refine() if refined and i == 99 else tuner
-        steps.append(float(tuner.log_step))
+    acceptance, steps = searched(jnp.asarray(99 if refined else -1))
     assert (np.std(steps[-80:]) < 0.01) == refined
-    assert (abs(float(acceptance(tuner.log_average)) - 0.8) < 0.01) == refined
-
-
-def test_masses_are_right_far_from_the_origin(getkey):
-    energy = Gaussian(jnp.full(2, 1e3), jnp.array([0.01, 1.0]))
-    x = jnp.broadcast_to(energy.mean, (64, 2))
-    tuned, _ = warmup(energy, HMC(0.1, 5), x, num_steps=200, key=getkey())
-    np.testing.assert_allclose(tuned.inverse_mass_matrix, energy.variance, rtol=0.25)
-
-
-def test_moments_are_those_of_the_late_steps_of_all_chains():
-    x = np.random.default_rng(0).normal(3.0, 2.0, (7, 5, 2))
-    moments = jnp.zeros(2), jnp.zeros(2)
-    for i in range(7):
-        moments = _pooled(moments, jnp.asarray(x[i], float), jnp.asarray(i - 3))
-    np.testing.assert_allclose(moments[0], x[3:].mean((0, 1)), rtol=1e-5)
-    np.testing.assert_allclose(moments[1], x[3:].var((0, 1)), rtol=1e-5)
-
-
-def test_another_target(getkey):
-    tuned, x = warmup(ENERGY, MALA(0.1), X, num_steps=400, target_acceptance=0.9, key=getkey())
-    _, info = run(ENERGY, tuned, x, num_steps=200, key=getkey())
-    assert abs(float(info.acceptance.mean()) - 0.9) < 0.05
+    assert (abs(float(acceptance) - 0.8) < 0.01) == refined
 
 
 def test_each_chain_finds_its_own(getkey):
@@ -98,10 +87,11 @@ class Width(AbstractConditionalEnergy):
 
 
 def test_each_chain_is_tuned_to_its_own_condition(getkey):
-    widths = jnp.where(jnp.arange(32) % 2 == 0, 0.1, 10.0)
-    energy, x = Width().at_each(widths), widths[:, None] * jnp.ones((1, 2))
+    widths = np.where(np.arange(32) % 2 == 0, 0.1, 10.0).astype(np.float32)
+    energy, x = Width().at_each(jnp.asarray(widths)), np.stack([widths, widths], 1)
     tuned, x = warmup(energy, MALA(1.0), x, num_steps=400, per_chain=True, key=getkey())
-    log_ratio = jnp.mean(jnp.log(tuned.sampler.step_size[1::2] / tuned.sampler.step_size[::2]))
+    sizes = np.asarray(tuned.sampler.step_size)
+    log_ratio = np.mean(np.log(sizes[1::2] / sizes[::2]))
     np.testing.assert_allclose(log_ratio, np.log(100.0**2), atol=0.2)
 
 
@@ -112,8 +102,6 @@ def test_chains_take_their_own_steps(getkey):
     moved = np.abs(np.asarray(x - X[:2])).max(1)
     assert moved[0] < 0.05
     assert moved[1] > 0.05
-    got = sample(ENERGY, each, X[:2], num_samples=2, key=getkey())
-    assert got.values.shape == (2, 2, 4)
 
 
 def test_samplers_of_other_chains_are_told(getkey):
