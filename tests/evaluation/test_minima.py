@@ -1,16 +1,12 @@
-"""Minima, basins and passes of surfaces whose minima and passes are known."""
-
-import itertools
+"""Minima and basins of surfaces whose minima are known, and a descent in NumPy."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.cluster.hierarchy
 from helpers import muller_brown
 
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.evaluation import disconnectivity, local_minima
-from ebmx.evaluation._disconnectivity import join
+from ebmx.evaluation import _minima, local_minima
 
 WELLS = np.array([[-0.558224, 1.441726], [0.623499, 0.028038], [-0.050011, 0.466694]])
 DEPTHS = np.array([-146.699517, -108.166724, -80.767818])
@@ -35,14 +31,6 @@ def test_a_surface_from_the_literature_has_three_wells():
     found = local_minima(muller_brown, starts, tolerance=0.05)
     np.testing.assert_allclose(found.energies, DEPTHS, atol=1e-3)
     np.testing.assert_allclose(found.x, WELLS, atol=1e-3)
-    tree = disconnectivity(muller_brown, jnp.asarray(found.x), num_steps=1000)
-    np.testing.assert_allclose(tree.energies, DEPTHS, atol=1e-3)
-    # first the middle well joins the right one, then both the deepest
-    np.testing.assert_array_equal(tree.merges[:, :2], [[1, 2], [0, 3]])
-    np.testing.assert_allclose(tree.merges[:, 2], [-72.248940, -40.664844], atol=1e-2)
-    barriers = tree.barriers()
-    assert barriers[0, 1] == barriers[0, 2] == pytest.approx(106.034673, abs=2e-2)
-    assert barriers[1, 0] == pytest.approx(67.501880, abs=2e-2)
 
 
 def test_a_valley_of_fifty_dimensions_has_one_end():
@@ -75,30 +63,106 @@ def test_a_start_that_came_to_no_end_is_in_no_basin():
     assert found.gradient_norms[1] > 0.5
 
 
-def passes_by_routes(direct):
-    """The lowest highest step over all routes, by trying them all."""
-    num, best = len(direct), np.array(direct)
-    for i, j in itertools.permutations(range(num), 2):
-        others = [k for k in range(num) if k not in (i, j)]
-        for size in range(len(others) + 1):
-            for way in itertools.permutations(others, size):
-                steps = itertools.pairwise((i, *way, j))
-                best[i, j] = min(best[i, j], max(direct[a, b] for a, b in steps))
-    return best
+def bend(x):
+    """Two wells with a curved valley between them."""
+    return 4 * (x[0] ** 2 - 1) ** 2 + 3 * (x[1] - x[0] ** 2 + 0.1 * x[0]) ** 2
 
 
-def test_minima_join_as_in_single_linkage():
-    rng = np.random.default_rng(3)
-    direct = rng.uniform(1, 5, size=(6, 6))
-    direct = np.maximum(direct, direct.T)
-    energies = rng.uniform(-1, 0, size=6)
-    np.fill_diagonal(direct, energies)
-    tree = join(direct)
-    np.testing.assert_array_equal(tree.energies, energies)
-    np.testing.assert_array_equal(tree.passes, passes_by_routes(direct))
-    linkage = scipy.cluster.hierarchy.linkage(direct[np.triu_indices(6, 1)], "single")
-    np.testing.assert_allclose(tree.merges[:, 2], linkage[:, 2])
-    np.testing.assert_array_equal(np.sort(tree.merges[:, :2]), np.sort(linkage[:, :2]))
+def look(x):
+    u, v = x
+    rest = v - u**2 + 0.1 * u
+    slope = 16 * u * (u**2 - 1) + 6 * rest * (0.1 - 2 * u)
+    return bend(x), np.array([slope, 6 * rest])
+
+
+def descent(x, low, high, num_steps, tolerance, max_step):
+    """The spectral projected gradient method in double precision, for one start."""
+
+    def left(x, gradient):
+        return np.abs(np.clip(x - gradient, low, high) - x).max()
+
+    x = np.clip(np.float64(x), low, high)
+    value, gradient = look(x)
+    length, count, halvings = 0.1 * max_step / np.linalg.norm(gradient), 0, 0
+    while left(x, gradient) > tolerance and count < num_steps:
+        way = np.clip(x - length * gradient, low, high) - x
+        way = way * min(1, max_step / max(np.linalg.norm(way), 1e-30))
+        share = 1.0
+        while bend(x + share * way) > value + 1e-4 * share * (gradient @ way) + 5e-7 * abs(value):
+            share, halvings = share / 2, halvings + 1
+        move, before = share * way, gradient
+        x = x + move
+        value, gradient = look(x)
+        curved = move @ (gradient - before)
+        length = move @ move / curved if curved > 0 else 2 * length
+        count += 1
+    return (x, value, gradient, length, left(x, gradient), count), halvings
+
+
+STARTS = np.random.default_rng(4).normal(size=(20, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "max_step", "bounds"),
+    [(6, 4.0, (-np.inf, np.inf)), (50, 0.15, (-0.6, 1.0))],
+)
+def test_a_descent_goes_as_one_in_double_precision(num_steps, max_step, bounds):
+    found = _minima._descend(bend, STARTS, *bounds, num_steps, 1e-3, max_step)
+    runs = [descent(x, *bounds, num_steps, 1e-3, max_step) for x in STARTS]
+    names = ("x", "value", "gradient", "length", "norm", "count")
+    want = {
+        name: np.array(column)
+        for name, column in zip(names, zip(*[r[0] for r in runs], strict=True), strict=True)
+    }
+    if num_steps == 6:
+        # steps had to be shortened, and no start has arrived
+        assert sum(run[1] for run in runs) > 20
+        assert want["norm"].min() > 1e-3
+        for name in names:
+            np.testing.assert_allclose(getattr(found, name), want[name], rtol=5e-3, atol=5e-3)
+    else:
+        np.testing.assert_allclose(found.x, want["x"], atol=2e-3)
+        assert found.norm.max() <= 1e-3
+        assert np.abs(np.asarray(found.count) - want["count"]).max() <= 2
+        assert want["count"].max() < 40
+    assert not np.asarray(found.stuck).any()
+
+
+def walkers(x, values, norms):
+    x = np.asarray(x, np.float32).reshape(len(x), 1)
+    return _minima.Walker(x, np.float32(values), 0 * x, 0 * x, np.float32(norms), 0, 0)
+
+
+def test_ends_become_minima_from_the_lowest_on(monkeypatch):
+    met = {}
+
+    def descend(energy, starts, low, high, num_steps, tolerance, max_step):
+        met.update(box=(low, high), steps=num_steps, tolerance=tolerance, max_step=max_step)
+        return walkers(
+            [5.0, 1.0, 5.04, 7.0, 0.98, 1.04], [3, 1.2, 2.9, -9, 1.0, 1.1], [0.1, 0.1, 0, 0.2, 0, 0]
+        )
+
+    monkeypatch.setattr(_minima, "_descend", descend)
+    starts = np.float32([[0], [1], [2], [3], [4], [8]])
+    found = local_minima(lambda x: x[0], starts, num_steps=7, tolerance=0.15, merge_distance=0.05)
+    # the lowest, within 0.05 of it one more; the third of these ends is nearer to that one only
+    np.testing.assert_allclose(found.x[:, 0], [0.98, 1.04, 5.04])
+    np.testing.assert_allclose(found.energies, [1.0, 1.1, 2.9])
+    assert found.basins.tolist() == [2, 0, 2, -1, 0, 1]
+    np.testing.assert_allclose(found.shares, [2 / 6, 1 / 6, 2 / 6])
+    np.testing.assert_allclose(found.gradient_norms, [0.1, 0.1, 0, 0.2, 0, 0])
+    assert (met["box"], met["steps"], met["tolerance"]) == ((-np.inf, np.inf), 7, 0.15)
+    # steps are a tenth of the deviation of the starts, minima a fiftieth of it apart
+    assert met["max_step"] == pytest.approx(0.1 * starts.std())
+    found = local_minima(lambda x: x[0], starts, bounds=(-1, 9), max_step=0.3, tolerance=0.15)
+    assert met["max_step"] == 0.3
+    assert met["box"] == (-1, 9)
+    assert len(found.x) == (3 if 0.04 < 0.02 * starts.std() < 0.06 else 4)
+    local_minima(lambda x: x[0], np.float32([[[1.0, 2.0]]] * 6), tolerance=0.15)
+    assert met["max_step"] == pytest.approx(0.1)
+    two = np.float32([[[0, 0]], [[3, 4]]] * 3)
+    local_minima(lambda x: x[0], two, tolerance=0.15)
+    assert met["max_step"] == pytest.approx(0.25)
 
 
 G2, X2 = Gaussian(jnp.zeros(2)), jnp.ones((3, 2))
@@ -108,8 +172,6 @@ BAD = {
     "bounds": (lambda: local_minima(G2, X2, bounds=(1.0, 0.0)), "bounds=.*low < high"),
     "steps": (lambda: local_minima(G2, X2, num_steps=0), "num_steps=0"),
     "step": (lambda: local_minima(G2, X2, max_step=0.0), "max_step=0"),
-    "one": (lambda: disconnectivity(G2, X2[:1]), r"minima\.shape=\(1, 2\): give at least two"),
-    "matrix": (lambda: join(np.array([[0.0, 1.0], [2.0, 0.0]])), r"direct\.shape"),
 }
 
 
