@@ -69,8 +69,8 @@ MUTANTS = {
      " samplers/test_warmup.py"): [
         ("loop-key-reused", "key=jax.random.fold_in(key, i))\n        return",
          "key=key)\n        return"),
-        ("one-step-less", "fori_loop(0, num_steps - 1, step, start)",
-         "fori_loop(1, num_steps - 1, step, start)"),
+        ("one-step-less", "fori_loop(0, num_steps - 1, step, moved)",
+         "fori_loop(1, num_steps - 1, step, moved)"),
         ("acceptance-summed", "(acceptance + last.acceptance) / num_steps",
          "acceptance + last.acceptance"),
         ("divergence-of-the-last", "divergent | info.divergent", "info.divergent"),

@@ -106,8 +106,10 @@ def advance_chain(
         return x, state, acceptance + info.acceptance, divergent | info.divergent
 
     shapes = jax.eval_shape(lambda: sampler.step(energy, x, state, key=key)[2])
-    start = (x, state, jnp.zeros((), shapes.acceptance.dtype), jnp.zeros((), bool))
-    x, state, acceptance, divergent = jax.lax.fori_loop(0, num_steps - 1, step, start)
+    moved = (x, state, jnp.zeros((), shapes.acceptance.dtype), jnp.zeros((), bool))
+    if not isinstance(num_steps, int) or num_steps > 1:  # a loop of no steps is compiled, too
+        moved = jax.lax.fori_loop(0, num_steps - 1, step, moved)
+    x, state, acceptance, divergent = moved
     x, state, last = sampler.step(energy, x, state, key=jax.random.fold_in(key, num_steps - 1))
     mean = (acceptance + last.acceptance) / num_steps
     divergent = divergent | last.divergent | ~jnp.all(jnp.isfinite(x))
