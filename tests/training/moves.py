@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ebmx.samplers import AbstractSampler, StepInfo
+from ebmx.training import ReplayBuffer
 
 
 class Affine(AbstractSampler[None]):
@@ -68,3 +69,15 @@ def step(negatives, energy, x, state, key):
 @eqx.filter_jit
 def init(negatives, shape, key):
     return negatives.init(shape, key=key)
+
+
+@eqx.filter_jit
+def draw(buffer, num, key):
+    return buffer.draw(num, key=key)
+
+
+def empty(storage, capacity):
+    """A buffer of chains in the plane that are nowhere yet."""
+    code = storage.empty((capacity, 2))
+    positions, ages = np.zeros(code.shape, code.dtype), np.zeros(capacity, np.int32)
+    return ReplayBuffer(jnp.asarray(positions), jnp.asarray(ages), storage=storage)
