@@ -1,5 +1,6 @@
 """What is kept of a chain."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,11 +12,10 @@ from ebmx.samplers import (
     Moments,
     Trace,
     sample,
-    save_position,
     save_position_and_energy,
 )
 
-X = jnp.array([[1.0, -1.0], [0.5, 2.0], [3.0, 3.0]])
+X = np.array([[1.0, -1.0], [0.5, 2.0], [3.0, 3.0]], np.float32)
 
 
 def square(x):
@@ -27,33 +27,66 @@ def draw(save, key, num_samples=7, x=X, thin=2):
     return sample(square, Langevin(0.5), x, save=save, key=key, **options)
 
 
-def test_moments_are_those_of_the_trace(getkey):
-    key = getkey()
-    trace, moments = draw(Trace(), key).values, draw(Moments(), key).values
+class Together(AbstractSave):
+    """What several policies keep of the same chain."""
+
+    policies: tuple
+
+    def init(self, x):
+        return [policy.init(x) for policy in self.policies]
+
+    def update(self, carry, x, info):
+        pairs = zip(self.policies, carry, strict=True)
+        new, stacked = zip(*(policy.update(one, x, info) for policy, one in pairs), strict=True)
+        return list(new), list(stacked)
+
+    def final(self, carry, stacked):
+        parts = zip(self.policies, carry, stacked, strict=True)
+        return [policy.final(one, kept) for policy, one, kept in parts]
+
+
+def test_policies_agree_on_one_chain(getkey):
+    """The moments are those of the trace, the last is its end, and a function is a trace."""
+    policies = Trace(), Moments(), Last(), Trace(save_position_and_energy), _Highest()
+    got = draw(Together(policies), getkey())
+    trace, moments, last, pairs, own = got.values
     np.testing.assert_array_equal(moments.count, [7, 7, 7])
     np.testing.assert_allclose(moments.mean, np.mean(trace, 1), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(moments.variance, np.var(trace, 1, ddof=1), rtol=1e-4)
+    np.testing.assert_array_equal(last, got.x)
+    np.testing.assert_array_equal(last, np.asarray(trace)[:, -1])
+    np.testing.assert_array_equal(pairs["x"], trace)
+    assert pairs["energy"].shape == (3, 7)
+    np.testing.assert_allclose(own["highest"], np.max(pairs["energy"], 1), rtol=1e-6)
+    np.testing.assert_array_equal(own["first"], np.asarray(trace)[..., 0])
 
 
-def test_moments_of_a_far_mean_keep_their_digits(getkey):
-    flat = jnp.full((1, 1), 1_000.0)
-    key = getkey()
-    options = {"num_samples": 50, "key": key}
-    energy, sampler = lambda x: 0.5 * jnp.sum((x - 1_000.0) ** 2), Langevin(0.5)
-    trace = sample(energy, sampler, flat, **options).values
-    moments = sample(energy, sampler, flat, save=Moments(), **options).values
-    np.testing.assert_allclose(moments.variance, np.var(trace, 1, ddof=1), rtol=1e-2)
+@pytest.mark.parametrize("save", [Last(), save_position_and_energy])
+def test_each_policy_is_taken_alone(save, getkey):
+    got = draw(save, getkey())
+    last = got.values if isinstance(save, Last) else np.asarray(got.values["x"])[:, -1]
+    np.testing.assert_array_equal(last, got.x)
 
 
-def test_the_variance_of_one_sample_is_not_known(getkey):
-    assert np.all(np.isnan(draw(Moments(), getkey(), num_samples=1).values.variance))
+@jax.jit
+def folded(x):
+    """The moments of rows, without a sampler."""
+    moments = Moments()
+    step = lambda carry, one: moments.update(carry, one, None)  # noqa: E731
+    return jax.lax.scan(step, moments.init(x[0]), x)[0]
 
 
-def test_the_last_is_the_position(getkey):
-    key = getkey()
-    got = draw(Last(), key)
-    np.testing.assert_array_equal(got.values, got.x)
-    np.testing.assert_array_equal(got.values, draw(save_position, key).values[:, -1])
+def test_moments_of_a_far_mean_keep_their_digits():
+    x = 1_000 + np.random.default_rng(0).normal(size=(50, 2))
+    got = folded(x.astype(np.float32))
+    np.testing.assert_allclose(got.mean, x.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(got.variance, x.var(0, ddof=1), rtol=1e-3)
+
+
+def test_the_variance_of_one_sample_is_not_known():
+    got = folded(np.ones((1, 2), np.float32))
+    np.testing.assert_array_equal(got.mean, 1.0)
+    assert np.all(np.isnan(got.variance))
 
 
 @pytest.mark.slow
@@ -68,14 +101,6 @@ def test_their_memory_does_not_grow(save, getkey):
 
 def _leaves(values):
     return [values] if hasattr(values, "shape") else list(values)
-
-
-def test_a_function_is_a_trace(getkey):
-    key = getkey()
-    plain = draw(save_position_and_energy, key).values
-    traced = draw(Trace(save_position_and_energy), key).values
-    np.testing.assert_array_equal(plain["x"], traced["x"])
-    assert plain["energy"].shape == (3, 7)
 
 
 def test_the_energy_is_that_of_the_gradient_before_the_position(getkey):
@@ -95,10 +120,3 @@ class _Highest(AbstractSave):
 
     def final(self, carry, stacked):
         return {"highest": carry, "first": stacked}
-
-
-def test_a_policy_of_ones_own(getkey):
-    key = getkey()
-    got, want = draw(_Highest(), key).values, draw(save_position_and_energy, key).values
-    np.testing.assert_allclose(got["highest"], np.max(want["energy"], 1), rtol=1e-6)
-    np.testing.assert_array_equal(got["first"], want["x"][..., 0])

@@ -1,18 +1,25 @@
 """Underdamped Langevin on Gaussians, whose law in positions and velocities is a recursion."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_covariance, assert_mean
 
 from ebmx.energies import Gaussian
-from ebmx.samplers import UnderdampedLangevin, run, sample
+from ebmx.samplers import UnderdampedLangevin, run
+from ebmx.samplers._run import advance_chain
 from ebmx.samplers._underdamped import Momentum
 
 OMEGA = 2.0
 ENERGY = Gaussian(jnp.zeros(1), 1 / OMEGA**2)
 CASES = [(0.3, 1.0, 1.0), (0.8, 2.0, 0.5)]  # step size, friction, temperature
 START = 1.5
+
+
+def flat(x):
+    return 0 * jnp.sum(x)
 
 
 def recursion(h, friction, temperature, num_steps):
@@ -29,32 +36,44 @@ def recursion(h, friction, temperature, num_steps):
     return mean, covariance
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("num_steps", [1, 2, 5])
-def test_the_law_is_exact_after_every_step(case, num_steps, getkey):
+def phases(case, num_steps, key):
+    """Positions and velocities after so many steps of 20,000 chains."""
     h, friction, temperature = case
     sampler = UnderdampedLangevin(h, friction=friction, temperature=temperature)
-    x = jnp.full((20_000, 1), START)
-    got = sample(ENERGY, sampler, x, num_samples=num_steps, key=getkey())
-    phase = np.concatenate([got.x, got.state.velocity], 1)
-    mean, covariance = recursion(h, friction, temperature, num_steps)
+    return moved(sampler, jnp.asarray(num_steps), key)
+
+
+@eqx.filter_jit
+def moved(sampler, num_steps, key):
+    """Compiled once for all numbers of steps and all numbers of the sampler."""
+
+    def chain(key):
+        init_key, steps_key = jax.random.split(key)
+        x = jnp.full(1, START)
+        state = sampler.init(ENERGY, x, key=init_key)
+        x, state, _ = advance_chain(ENERGY, sampler, x, state, num_steps, key=steps_key)
+        return jnp.concatenate([x, state.velocity])
+
+    return jax.vmap(chain)(jax.random.split(key, 20_000))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("num_steps", [1, 2, 5, 60])
+def test_the_law_is_exact_after_every_step(case, num_steps, getkey):
+    phase = phases(case, num_steps, getkey())
+    mean, covariance = recursion(*case, num_steps)
     assert_mean(phase, mean)
     assert_covariance(phase, covariance)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_positions_are_exact_at_any_step_size(case, getkey):
-    h, friction, temperature = case
-    _, covariance = recursion(h, friction, temperature, 300)
-    np.testing.assert_allclose(covariance[0, 0], temperature / OMEGA**2, rtol=1e-6)
-    sampler = UnderdampedLangevin(h, friction=friction, temperature=temperature)
-    x, _ = run(ENERGY, sampler, jnp.full((20_000, 1), START), num_steps=60, key=getkey())
-    assert_mean(x, [0.0])
-    assert_covariance(x, [[temperature / OMEGA**2]])
+def test_positions_are_exact_at_any_step_size(case):
+    _, covariance = recursion(*case, 300)
+    np.testing.assert_allclose(covariance[0, 0], case[2] / OMEGA**2, rtol=1e-6)
 
 
 def test_a_noise_scale_is_a_temperature(getkey):
-    h, friction, x, key = 0.4, 1.5, jnp.ones((16, 1)), getkey()
+    h, friction, x, key = 0.4, 1.5, np.ones((16, 1), np.float32), getkey()
     sampler = UnderdampedLangevin(h, friction=friction, noise_scale=0.3)
     temperature = 0.3**2 / (1 - np.exp(-2 * friction * h))
     np.testing.assert_allclose(sampler.effective_temperature, temperature, rtol=1e-5)
@@ -66,10 +85,16 @@ def test_a_noise_scale_is_a_temperature(getkey):
 
 def test_the_gradient_is_clipped(getkey):
     sampler = UnderdampedLangevin(0.5, temperature=0.0, grad_clip=0.2)
-    x, info = run(lambda x: 3.0 * x[0], sampler, jnp.zeros((1, 1)), num_steps=1, key=getkey())
+    start = np.zeros((1, 1), np.float32)
+    x, info = run(lambda x: 3.0 * x[0], sampler, start, num_steps=1, key=getkey())
     kick = -0.25 * 0.2
-    np.testing.assert_allclose(x[0, 0], 0.25 * kick * (1 + np.exp(-0.5)), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(x)[0, 0], 0.25 * kick * (1 + np.exp(-0.5)), rtol=1e-5)
     np.testing.assert_allclose(info.grad_norm, 3.0)
+
+
+@eqx.filter_jit
+def stepped(sampler, x, state, key):
+    return sampler.step(flat, x, state, key=key)
 
 
 @pytest.mark.parametrize(
@@ -88,20 +113,20 @@ def test_bounds_turn_the_velocity(boundary, x, v, there, turned, getkey):
     sampler = UnderdampedLangevin(
         1.0, friction=1e-7, temperature=0.0, bounds=(-1.0, 1.0), boundary=boundary
     )
-    zero = jnp.zeros(1)
-    state = Momentum(jnp.array([v]), zero, jnp.zeros(()))
-    new, state, _ = sampler.step(lambda x: 0 * jnp.sum(x), jnp.array([x]), state, key=getkey())
-    np.testing.assert_allclose(new[0], there, atol=1e-5)
-    np.testing.assert_allclose(state.velocity[0], turned, atol=1e-5)
+    zero = np.zeros(1, np.float32)
+    state = Momentum(np.array([v], np.float32), zero, zero[0])
+    new, state, _ = stepped(sampler, np.array([x], np.float32), state, getkey())
+    np.testing.assert_allclose(new, [there], atol=1e-5)
+    np.testing.assert_allclose(state.velocity, [turned], atol=1e-5)
 
 
 def test_a_reflected_chain_in_a_flat_box_is_uniform(getkey):
     sampler = UnderdampedLangevin(0.5, bounds=(-1.0, 2.0), boundary="reflect")
-    x = jnp.zeros((8_000, 1))
-    x, _ = run(lambda x: 0 * jnp.sum(x), sampler, x, num_steps=80, key=getkey())
+    x = np.zeros((8_000, 1), np.float32)
+    x, _ = run(flat, sampler, x, num_steps=80, key=getkey())
     assert_mean(x, [0.5])
     assert_covariance(x, [[9 / 12]])
-    assert float(jnp.abs(x - 0.5).max()) <= 1.5
+    assert float(np.abs(np.asarray(x) - 0.5).max()) <= 1.5
 
 
 def test_friction_must_be_positive():
