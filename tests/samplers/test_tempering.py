@@ -1,5 +1,6 @@
 """Replica exchange: weights of separated modes, and its parts one by one."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,17 +32,14 @@ def test_the_weights_of_two_modes_are_right(getkey):
     assert float(alone.max()) < 0
 
 
-def test_both_parities_are_tried_in_turn(getkey):
-    got = sample(MODES, SAMPLER, jnp.ones((1, 1)), num_samples=5, key=getkey())
-    np.testing.assert_array_equal(got.state.attempted[0], [3, 2, 3])
-    assert np.all(got.state.accepted[0] <= got.state.attempted[0])
+SWAPS = jax.jit(_swap_acceptance)
 
 
 def test_the_acceptance_of_a_swap_is_the_documented_one():
-    energies, temperatures = jnp.array([2.0, 0.5, 3.0, jnp.inf]), LADDER
-    tried, acceptance = _swap_acceptance(energies, temperatures, jnp.asarray(0))
+    energies = np.array([2.0, 0.5, 3.0, np.inf], np.float32)
+    tried, acceptance = SWAPS(energies, LADDER, np.asarray(0))
     np.testing.assert_array_equal(tried, [True, False, True])
-    odd, _ = _swap_acceptance(energies, temperatures, jnp.asarray(1))
+    odd, _ = SWAPS(energies, LADDER, np.asarray(1))
     np.testing.assert_array_equal(odd, [False, True, False])
     second = np.exp((1 / 3 - 1 / 9) * (0.5 - 3.0))
     np.testing.assert_allclose(acceptance, [1.0, second, 0.0], rtol=1e-5)
@@ -51,9 +49,12 @@ def test_the_acceptance_of_a_swap_is_the_documented_one():
 def test_a_replica_of_an_energy_that_is_not_a_number_is_not_swapped(unknown):
     energies = np.array([4.0, 3.0, 2.0, 1.0])
     energies[unknown] = np.nan
-    _, acceptance = _swap_acceptance(jnp.asarray(energies, float), LADDER, jnp.asarray(0))
+    _, acceptance = SWAPS(energies.astype(np.float32), LADDER, np.asarray(0))
     near = [pair in (unknown - 1, unknown) for pair in range(3)]
     np.testing.assert_array_equal(acceptance, np.where(near, 0.0, 1.0))
+
+
+PERMUTATION, FOLLOW = jax.jit(_permutation), jax.jit(_follow)
 
 
 def test_swaps_are_a_permutation():
@@ -62,14 +63,14 @@ def test_swaps_are_a_permutation():
         ([True, False, True], [1, 0, 3, 2]),
         ([False, True, False], [0, 2, 1, 3]),
     ):
-        np.testing.assert_array_equal(_permutation(jnp.array(swapped)), source)
+        np.testing.assert_array_equal(PERMUTATION(np.array(swapped)), source)
 
 
 def follow(swaps):
     """The legs of the replicas and the count of trips after each permutation of three rungs."""
-    leg, total, counts = jnp.array([1, 0, 0]), 0, []
+    leg, total, counts = np.array([1, 0, 0], np.int32), 0, []
     for source in swaps:
-        leg, trips = _follow(leg[jnp.array(source)])
+        leg, trips = FOLLOW(np.asarray(leg)[source])
         total += int(trips)
         counts.append(total)
     return leg, counts
@@ -91,30 +92,36 @@ def test_half_a_trip_is_none():
     assert counts == [0, 0, 0, 0, 0, 0, 0, 1]
 
 
-@pytest.mark.parametrize("inner", [MALA(0.25), HMC(0.4, 2)])
-def test_what_a_replica_remembers_is_of_its_own_temperature(inner, getkey):
-    sampler = ReplicaExchange(inner, jnp.array([1.0, 1.5, 2.0]), scale_step=False)
-    x, key, swaps = jnp.array([3.0]), getkey(), 0
-    state = sampler.init(MODES, x, key=key)
-    step = jax.jit(lambda x, state, key: sampler.step(MODES, x, state, key=key))
-    for i in range(6):
-        before = np.asarray(state.leg)
-        x, state, info = step(x, state, jax.random.fold_in(key, i))
-        swaps += int(not np.array_equal(before, state.leg))
+@eqx.filter_jit
+def first_steps(sampler, x, key):
+    """What is where in a ladder after each of six steps, and what it remembers."""
+    init_key, steps_key = jax.random.split(key)
+
+    def step(carry, key):
+        x, state, info = sampler.step(MODES, *carry, key=key)
         replicas = jnp.concatenate([x[None], state.upper])
         energy, gradient = jax.vmap(jax.value_and_grad(MODES))(replicas)
-        temperature = np.array([1.0, 1.5, 2.0])
-        np.testing.assert_allclose(
-            state.states.logdensity, -energy / temperature, rtol=1e-4, atol=1e-5
-        )
-        np.testing.assert_allclose(
-            state.states.logdensity_grad[:, 0],
-            -gradient[:, 0] / temperature,
-            rtol=1e-3,
-            atol=1e-4,
-        )
-        np.testing.assert_allclose(info.energy, MODES(x), rtol=1e-4, atol=1e-5)
-    assert swaps > 0
+        return (x, state), (state, info, energy, gradient)
+
+    begin = x, sampler.init(MODES, x, key=init_key)
+    return jax.lax.scan(step, begin, jax.random.split(steps_key, 6))[1]
+
+
+@pytest.mark.parametrize("inner", [MALA(0.25), HMC(0.4, 2)])
+def test_what_a_replica_remembers_is_of_its_own_temperature(inner, getkey):
+    temperature = np.array([1.0, 1.5, 2.0])
+    sampler = ReplicaExchange(inner, temperature.astype(np.float32), scale_step=False)
+    x = np.array([3.0], np.float32)
+    state, info, energy, gradient = jax.tree.map(np.asarray, first_steps(sampler, x, getkey()))
+    assert len(np.unique(state.leg, axis=0)) > 1
+    np.testing.assert_allclose(state.states.logdensity, -energy / temperature, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        state.states.logdensity_grad,
+        -gradient / temperature[:, None],
+        rtol=1e-3,
+        atol=1e-4,
+    )
+    np.testing.assert_allclose(info.energy, energy[:, 0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
