@@ -168,6 +168,47 @@ def test_each_temperature_is_met_once_with_a_key_of_its_own(monkeypatch):
     np.testing.assert_allclose(log_steps[1:], before + gain * (acceptance - 0.7), atol=2e-3)
 
 
+def data(key):
+    return tuple(np.asarray(jax.random.key_data(key)).tolist())
+
+
+def test_the_search_at_the_base_has_keys_and_gains_of_its_own(monkeypatch):
+    met = []
+
+    def start(path, num, key):
+        met.append(key)
+        return jnp.ones((num, 1))
+
+    def still(path, sampler, beta, x, num_steps, key):
+        met.append(key)
+        return x, jnp.float32(0.674)
+
+    monkeypatch.setattr(_pilot, "starts", start)
+    monkeypatch.setattr(_pilot, "move", still)
+    monkeypatch.setattr(_pilot, "_SEARCH", 2)
+    with jax.disable_jit():
+        betas = jnp.linspace(0, 1, 3)
+        found, _ = _pilot._walk(Line(), MALA(0.5), betas, 4, 1, KEY)
+    # one start and four moves, none of whose keys is another one, or made of the one before all
+    used = [data(key) for key in met]
+    assert len(set(used)) == 5
+    for key in (met[0], KEY):
+        made = {data(jax.random.fold_in(key, i)) for i in range(9)}
+        assert not made & set(used[1:])
+    # a tenth above the target at each step
+    assert found.variance is None
+    want = np.log(0.5) + 0.1 * np.cumsum(2 / np.arange(1, 5) ** 0.6)[1:4]
+    np.testing.assert_allclose(found.log_step, want, rtol=1e-4)
+
+
+def test_a_step_size_keeps_its_precision_when_double_precision_is_on():
+    with jax.enable_x64():
+        gain = jnp.asarray(0.5, jnp.float64)
+        acceptance = jnp.float32(0.9)
+        found = retune(tuning(0.2), MALA(0.1), jnp.asarray(X), acceptance, gain, 0.9)
+        assert found.log_step.dtype == jnp.float32
+
+
 def planned(monkeypatch, lengths, num_temperatures, betas=None):
     """The plan for distances that are given, and what the pilot run was called with."""
     met = {}
@@ -210,6 +251,12 @@ def test_a_schedule_is_kept_and_flat_paths_have_one(monkeypatch):
     found, met = planned(monkeypatch, lambda tried: jnp.ones(100), 7, schedule)
     np.testing.assert_allclose(found.betas, schedule, rtol=1e-6)
     np.testing.assert_array_equal(found.rows, np.rint(100 * np.cbrt(schedule)))
+    # paths of any length have temperatures at equal distances
+    short = planned(monkeypatch, lambda tried: 1e-3 * jnp.arange(100.0) / 4950, 10)[0]
+    long = planned(monkeypatch, lambda tried: jnp.arange(100.0), 10)[0]
+    np.testing.assert_allclose(short.betas, long.betas, rtol=1e-4)
+    late = planned(monkeypatch, lambda tried: jnp.arange(100.0) // 99, 10)[0]
+    assert np.sum(np.asarray(late.betas) > 0.97) == 10
     found, met = planned(monkeypatch, lambda tried: jnp.zeros(100), 10)
     np.testing.assert_allclose(found.betas, np.linspace(0, 1, 11) ** 3, atol=1e-3)
     assert met["tried"].size == 101
