@@ -27,7 +27,7 @@ FURTHER = {
     "training/_examples.py": "test_as_examples test_losses",
     "training/_fit.py": "test_saving",
     "training/_improved.py": "test_further_negatives",
-    "training/_interrupt.py": "test_fit test_saving",
+    "training/_interrupt.py": "test_saving",
     "training/_jarzynski.py": "test_all_negatives test_resampling test_running_log_z",
     "training/_likelihood.py": "test_likelihoods test_objectives",
     "training/_losses.py": "test_objectives",

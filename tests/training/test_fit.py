@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from ebmx.energies import MLP
+from ebmx.energies import MLP, Gaussian
 from ebmx.samplers import Langevin
 from ebmx.training import (
     CD,
@@ -68,9 +68,9 @@ def test_one_compilation_for_all_updates(getkey):
         return contrastive_loss(energy, positives, negatives)
 
     trainer = Trainer(OPTIM, CD(Langevin(0.1), 2), loss)
-    state = start(getkey, trainer)
-    state, history = fit(trainer, state, data(1000), num_steps=1000, key=getkey())
-    assert len(history["loss"]) == 1000
+    state = trainer.init(Gaussian(jnp.zeros(2)), key=getkey())
+    state, history = fit(trainer, state, data(300), num_steps=300, key=getkey())
+    assert len(history["loss"]) == 300
     assert len(traces) == 1
     # nor for another value of a number, nor for going on
     other = Trainer(OPTIM, CD(Langevin(0.2), 2), loss, ema_decay=0.5, data_noise=0.3)

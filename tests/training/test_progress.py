@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from ebmx.training import TqdmProgress
+from ebmx.training import NoProgress, TqdmProgress
+from ebmx.training._progress import default_progress
 
 
 @pytest.mark.parametrize(("acceptance", "shown"), [(0.573, True), (1.0, False)])
@@ -25,3 +26,14 @@ def test_a_bar_without_tqdm_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(ImportError, match=r"needs tqdm: pip install 'ebmx\[cli\]'"):
         TqdmProgress()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "package", "expected"),
+    [(True, True, TqdmProgress), (False, True, NoProgress), (True, False, NoProgress)],
+)
+def test_a_bar_is_for_a_terminal_and_needs_its_package(terminal, package, expected, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    if not package:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert isinstance(default_progress(), expected)

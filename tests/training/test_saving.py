@@ -1,7 +1,11 @@
 """What happens to the state of a training that is ended, or cannot be saved."""
 
 import signal
+import types
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from checkpointed import KEY, TRAINER, X, assert_same, go_on, start
 from orbax.checkpoint import AsyncCheckpointer
@@ -14,6 +18,8 @@ from ebmx.training import (
     fit,
     restore,
 )
+from ebmx.training._manifest import arrays_of
+from ebmx.training._saving import Saving
 
 
 def test_a_callback_that_raises_loses_nothing(tmp_path):
@@ -90,3 +96,68 @@ def test_a_last_save_that_fails_is_an_error_that_holds_the_state(tmp_path, monke
     with pytest.raises(SaveError, match=r"there is none: .*No space left") as caught:
         go_on(start(), 3, Checkpoints(tmp_path))
     assert_same(caught.value.state, go_on(start(), 3)[0])
+
+
+def test_what_is_written_is_not_donated_to_the_next_update(tmp_path, monkeypatch):
+    save, written = AsyncCheckpointer.save, {}
+
+    def keep(self, path, args):
+        written[path.name] = args.item
+        save(self, path, args)
+
+    monkeypatch.setattr(AsyncCheckpointer, "save", keep)
+    go_on(start(), 5, Checkpoints(tmp_path, every=2))
+    assert list(written) == ["2", "4", "5"]
+    for step, arrays in written.items():
+        expected = arrays_of(go_on(start(), int(step))[0])
+        assert arrays.keys() == expected.keys()
+        for path, array in arrays.items():
+            assert not array.is_deleted(), path
+            np.testing.assert_array_equal(array, expected[path])
+
+
+def test_ctrl_c_within_an_interval_ends_it_at_the_next_update(tmp_path):
+    def pressed():
+        for number in range(9):
+            if number == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield X[:8]
+
+    with pytest.raises(KeyboardInterrupt, match="after 3 updates, which are saved"):
+        fit(
+            *(TRAINER, start(), pressed()),
+            num_steps=9,
+            key=KEY,
+            checkpoints=Checkpoints(tmp_path),
+        )
+    assert Checkpoints(tmp_path).steps == [3]
+
+
+def deleted():
+    array = jnp.zeros(2)
+    array.delete()
+    return array
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "saved"),
+    [
+        (RuntimeError("the loss's"), jnp.ones(2), ["save", "wait"]),
+        (KeyboardInterrupt(), jnp.ones(2), ["save", "wait"]),
+        (DivergedError("lost"), jnp.ones(2), []),
+        (SaveError("full"), jnp.ones(2), []),
+        # what an update that fails was given is gone
+        (RuntimeError("the loss's"), deleted(), []),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_saved_after_an_error(error, state, saved, count, monkeypatch):
+    calls = []
+    writer = types.SimpleNamespace(
+        save=lambda state: calls.append("save"), wait=lambda: calls.append("wait")
+    )
+    # of several processes, the others may go on, and would be waited for
+    monkeypatch.setattr(jax, "process_count", lambda: count)
+    tree = {"array": state, "number": 3}
+    Saving(writer, types.SimpleNamespace(asked=False)).rescue(tree, error)
+    assert calls == (saved if count == 1 else [])

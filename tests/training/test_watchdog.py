@@ -39,14 +39,61 @@ def test_each_alarm_is_told_in_words(words):
     assert any(words in alarm for alarm in Watchdog().alarms(GOOD | BAD[words]))
 
 
+# of each alarm: what is just within its limit, and just beyond it
+LIMITS = {
+    "energies of size 1e+03": (
+        {"real_energy_mean": -1000.0, "fake_energy_mean": -1000.0},
+        {"real_energy_mean": -1001.0, "fake_energy_mean": -1000.0},
+    ),
+    "energies of size 1e+03:": (
+        {"real_energy_mean": 1000.0, "fake_energy_mean": 1000.0},
+        {"real_energy_mean": 1000.0, "fake_energy_mean": 1001.0},
+    ),
+    "a gap of 101": (
+        {"real_energy_mean": -50.0, "fake_energy_mean": 50.0},
+        {"real_energy_mean": -50.0, "fake_energy_mean": 51.0},
+    ),
+    "a gap of 101 ": (
+        {"real_energy_mean": 50.0, "fake_energy_mean": -50.0},
+        {"real_energy_mean": 50.0, "fake_energy_mean": -51.0},
+    ),
+    "99% of the negatives": ({"saturated": 0.98}, {"saturated": 0.99}),
+    "only 49% of the chains": ({"distinct": 0.5}, {"distinct": 0.49}),
+    "chain gradients of 9e-09: the energy": (
+        {"chain_grad_norm": 1e-8},
+        {"chain_grad_norm": 9e-9},
+    ),
+    "chain gradients of 1.1e+06: clip": ({"chain_grad_norm": 1e6}, {"chain_grad_norm": 1.1e6}),
+    "21 updates skipped": ({"skipped": 20.0}, {"skipped": 21.0}),
+}
+
+
+@pytest.mark.parametrize("words", LIMITS)
+def test_an_alarm_begins_beyond_its_limit_and_is_the_only_one(words):
+    within, beyond = LIMITS[words]
+    assert Watchdog().alarms(GOOD | within) == []
+    # what a training does not report is well
+    for metrics in (GOOD | beyond, beyond):
+        (alarm,) = Watchdog().alarms(metrics)
+        assert alarm.startswith(words.strip())
+    assert Watchdog().alarms({}) == []
+
+
 def test_an_alarm_has_to_last():
-    dog = Watchdog(patience=2)
-    dog(50, None, GOOD)
-    dog(100, None, GOOD | BAD["a gap of"])
-    dog(150, None, GOOD)
-    dog(200, None, GOOD | BAD["a gap of"])
+    dog, bad = Watchdog(patience=2), GOOD | BAD["a gap of"]
+    assert (dog.last_good, dog.count) == (None, 0)
+    for step, metrics, good, count in (
+        (50, GOOD, 50, 0),
+        (100, bad, 50, 1),
+        (150, GOOD, 150, 0),
+        (200, bad, 150, 1),
+    ):
+        dog(step, None, metrics)
+        assert (dog.last_good, dog.count) == (good, count)
     with pytest.raises(DivergedError, match=r"by step 250, the last good step was 150: a gap of"):
-        dog(250, None, GOOD | BAD["a gap of"])
+        dog(250, None, bad)
+    with pytest.raises(DivergedError, match=r"by step 10, no step was good: a gap of"):
+        Watchdog(patience=1)(10, None, bad)
 
 
 def test_a_training_that_runs_away_is_stopped(getkey):
