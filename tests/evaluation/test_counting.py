@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import sklearn.covariance
 
-from ebmx.energies import BernoulliRBM, Gaussian, GaussianMixture, Ring
+from ebmx.energies import BernoulliRBM, Gaussian, GaussianMixture, Ring, Uniform
 from ebmx.evaluation import (
     Bernoulli,
+    _bases,
+    _counting,
     fit_bernoulli,
     fit_gaussian,
     log_z_by_enumeration,
@@ -55,26 +57,91 @@ def test_enumeration_of_a_plain_function():
     assert found == pytest.approx(np.logaddexp(0, logits).sum(), abs=1e-6)
 
 
-def test_the_base_of_bits(getkey):
-    base = Bernoulli(jnp.array([[0.5, -1.0], [2.0, 0.0]]))
+def test_sums_without_a_density_and_without_a_chunk_to_fill():
+    assert log_z_by_enumeration(lambda x: jnp.inf + 0 * x[0], 3) == -np.inf
+    assert log_z_by_enumeration(lambda x: 0 * x[0] - jnp.inf, 2) == np.inf
+    box = Uniform(np.zeros(1), np.ones(1))
+    assert log_z_by_quadrature(box, [-1.0], [3.0], num=8) == pytest.approx(0.0, abs=1e-6)
+    # one that is large, and the last of more than a chunk
+    last = lambda x: jnp.where(jnp.all(x == 1), -1000.0, 0.0)  # noqa: E731
+    assert log_z_by_enumeration(last, 15) == pytest.approx(1000.0)
+    flat = lambda x: 0 * x[0] + 0.5  # noqa: E731
+    assert log_z_by_enumeration(flat, 15) == pytest.approx(15 * np.log(2) - 0.5, abs=1e-6)
+
+
+def test_chunks_are_all_points_once(monkeypatch):
+    monkeypatch.setattr(_counting, "_CHUNK", 5)
+    energy = Gaussian(np.ones(1), 0.3)
+    for num in (3, 5, 12, 15):
+        x = -2 + 5 * (np.arange(num) + 0.5) / num
+        want = np.log(np.sum(np.exp(-((x - 1) ** 2) / 0.6)) * 5 / num)
+        found = log_z_by_quadrature(energy, [-2.0], [3.0], num=num)
+        assert found == pytest.approx(want, abs=1e-5)
+
+
+@jax.jit
+def bits(base, keys):
+    at = jax.vmap(base)(jnp.eye(4).reshape(4, 2, 2))
+    return at, jax.vmap(lambda key: base.sample(key=key))(keys), base.mean, base.variance
+
+
+def test_the_base_of_bits():
+    logits = np.float32([[0.5, -1.0], [2.0, 0.0]])
+    base = Bernoulli(logits)
+    assert base.shape == (2, 2)
     assert log_z_by_enumeration(base) == pytest.approx(float(base.log_z), abs=1e-6)
-    x = jax.vmap(lambda k: base.sample(key=k))(jax.random.split(getkey(), 4000))
-    assert np.all(np.abs(x.mean(0) - base.mean) < 5 * np.sqrt(base.variance / 4000))
+    at, x, mean, variance = bits(base, jax.random.split(jax.random.key(0), 4000))
+    np.testing.assert_allclose(at, -logits.ravel(), rtol=1e-6)
+    p = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(mean, p, rtol=1e-5)
+    np.testing.assert_allclose(variance, p * (1 - p), rtol=1e-5)
+    x = np.asarray(x)
+    assert set(np.unique(x)) == {0, 1}
+    assert np.all(np.abs(x.mean(0) - p) < 5 * np.sqrt(p * (1 - p) / 4000))
+    # the units are independent
+    centred = (x - p).reshape(4000, 4)
+    products = centred.T @ centred / 4000
+    assert np.all(np.abs(products - np.diag(np.diag(products))) < 5 * 0.25 / np.sqrt(4000))
     fitted = fit_bernoulli(x)
-    np.testing.assert_allclose(fitted.mean, (np.sum(x, 0) + 1) / 4002, rtol=1e-5)
-    assert np.isfinite(fit_bernoulli(np.ones((3, 2))).log_z)
+    expected = (np.sum(x, 0) + 1) / 4002
+    np.testing.assert_allclose(
+        fitted.logits, np.log(expected / (1 - expected)), rtol=1e-4, atol=1e-5
+    )
+    one = fit_bernoulli(np.array([[0.0, 1.0, 0.5]]))
+    np.testing.assert_allclose(one.logits, np.log([1 / 2, 2, 1]), rtol=1e-5, atol=1e-6)
 
 
-def test_the_fitted_gaussian_is_that_of_scikit_learn():
-    rng = np.random.default_rng(1)
-    for num in (4, 50):
-        x = rng.normal(size=(num, 6)) @ rng.normal(size=(6, 6)) + 1
-        fitted = fit_gaussian(x.reshape(num, 2, 3))
-        want, _ = sklearn.covariance.ledoit_wolf(x)
-        np.testing.assert_allclose(fitted.covariance, want, rtol=1e-3, atol=1e-3 * want.max())
-        np.testing.assert_allclose(fitted.mean, x.mean(0).reshape(2, 3), rtol=1e-5)
-        plain = fit_gaussian(x, shrinkage=0.5).covariance
-        assert np.trace(plain) == pytest.approx(np.trace(np.cov(x.T, ddof=0)), rel=1e-4)
+@pytest.mark.parametrize("num", [4, 50])
+def test_the_fitted_gaussian_is_that_of_scikit_learn(num):
+    rng = np.random.default_rng(num)
+    x = rng.normal(size=(num, 6)) @ rng.normal(size=(6, 6)) + 1
+    fitted = fit_gaussian(x.reshape(num, 2, 3))
+    want, _ = sklearn.covariance.ledoit_wolf(x)
+    np.testing.assert_allclose(fitted.covariance, want, rtol=1e-3, atol=1e-4 * want.max())
+    np.testing.assert_allclose(fitted.mean, x.mean(0).reshape(2, 3), rtol=1e-4)
+
+
+@pytest.mark.parametrize("num", [2, 3, 5, 20, 200])
+def test_the_shrinkage_is_that_of_scikit_learn(num):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(num, 5)) * np.geomspace(0.5, 2, 5)
+        centred = x - x.mean(0)
+        sample = centred.T @ centred / num
+        found = _bases.ledoit_wolf(centred, sample, np.trace(sample) / 5)
+        assert found == pytest.approx(sklearn.covariance.ledoit_wolf(x)[1], rel=1e-6)
+    # of a sphere, nothing is left to shrink
+    cross = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+    assert _bases.ledoit_wolf(cross, np.eye(2) / 2, 0.5) == 0
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 0.3, 1.0])
+def test_a_given_shrinkage_mixes_the_covariance_with_a_sphere(shrinkage):
+    x = np.random.default_rng(3).normal(size=(30, 3)) * [1, 2, 3]
+    sample = np.cov(x.T, ddof=0)
+    want = (1 - shrinkage) * sample + shrinkage * np.trace(sample) / 3 * np.eye(3)
+    found = fit_gaussian(x, shrinkage=shrinkage).covariance
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
 
 
 PLANE = Gaussian(jnp.zeros(2))

@@ -65,6 +65,13 @@ def test_fewer_rows_than_features_are_told_and_shrunk():
         assert frechet_distance(b, b[:8]) > 0
 
 
+def test_one_row_more_than_features_is_enough():
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(size=(5, 4)) + 1, 2 * rng.normal(size=(30, 4))
+    assert frechet_distance(a, b) == pytest.approx(by_sqrtm(a, b), rel=1e-8)
+    assert frechet_distance(b, a) == pytest.approx(by_sqrtm(a, b), rel=1e-8)
+
+
 @pytest.mark.filterwarnings("ignore:. has 5 rows:UserWarning")
 def test_a_few_rows_are_at_distance_zero_of_themselves_and_never_complex():
     a = np.random.default_rng(5).normal(size=(5, 30))

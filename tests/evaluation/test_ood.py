@@ -3,7 +3,6 @@
 import hypothesis
 import hypothesis.extra.numpy as arrays
 import hypothesis.strategies as st
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -48,6 +47,17 @@ def test_agrees_with_scikit_learn_without_ties():
     assert "AUROC 0.7" in str(found)
 
 
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_the_threshold_is_the_least_that_lets_most_of_those_inside_pass(step):
+    outside = np.arange(-1, 120, 0.5)
+    for num in range(1, 101):
+        # with ties for steps above one
+        inside = np.random.default_rng(num).permutation(num) // step * 1.0
+        passing = [t for t in inside if np.sum(inside <= t) * 20 >= 19 * num]
+        found = out_of_distribution(inside, outside).fpr95
+        assert found == np.mean(outside <= min(passing))
+
+
 @hypothesis.given(SCORES, SCORES)
 def test_the_other_way_round(a, b):
     hypothesis.assume(len(set(a) | set(b)) > 1)
@@ -68,12 +78,22 @@ def test_what_is_far_apart_and_infinite():
     assert figures(out_of_distribution([2.0], [1.0]))[0] == 0.0
 
 
-def test_scores_of_models(getkey):
-    x = np.asarray(jax.random.normal(getkey(), (5, 3)))
+def test_the_figures_in_one_line():
+    found = out_of_distribution([0.0, 1.0, 2.0], [1.5, 3.0])
+    words = [f"{figure:.4f}" for figure in figures(found)]
+    want = "AUROC {}, AUPR {} out and {} in, FPR@95 {}".format(*words)
+    assert str(found) == want
+
+
+def test_scores_of_models():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(5, 3)).astype(np.float32)
+    image = score_norm(Gaussian(np.zeros((3, 1)), 0.5), x[:, :, None])
+    np.testing.assert_allclose(image, 2 * np.linalg.norm(x, axis=1), rtol=1e-5)
     np.testing.assert_allclose(
-        score_norm(Gaussian(jnp.zeros(3), 0.5), x), 2 * np.linalg.norm(x, axis=1), rtol=1e-5
+        score_norm(Gaussian(np.zeros(3), 0.5), x), 2 * np.linalg.norm(x, axis=1), rtol=1e-5
     )
-    matrix = jax.random.normal(getkey(), (4, 3))
+    matrix = rng.normal(size=(4, 3)).astype(np.float32)
     model = JEM(lambda x: matrix @ x, (3,))
     logits = x @ np.asarray(matrix).T
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
