@@ -17,6 +17,10 @@ def test_a_plane_through_a_gaussian():
     )  # fmt: skip
     np.testing.assert_allclose(found.a, [-2, -1.25, -0.5, 0.25, 1])
     np.testing.assert_allclose(found.b, [0, 0.75, 1.5, 2.25, 3])
+    np.testing.assert_array_equal(found.origin, origin)
+    np.testing.assert_array_equal(found.directions, [first, second])
+    points = origin + np.stack([2 * first - second, first * 0])
+    np.testing.assert_allclose(found.coordinates(points), [[2, -1], [0, 0]], atol=1e-5)
     for i, b in enumerate(found.b):
         for j, a in enumerate(found.a):
             away = origin + a * first + b * second - 1
@@ -38,6 +42,20 @@ def test_coordinates_are_those_of_the_nearest_point_of_the_plane():
     np.testing.assert_allclose([rest @ first, rest @ second], 0, atol=1e-6)
 
 
+def test_a_path_has_the_length_of_its_way_and_two_barriers():
+    ends = np.zeros((2, 2, 1), np.float32), np.float32([[[3.0], [4.0]]] * 2)
+    rising = lambda x: jnp.sum(x[:, 0])  # noqa: E731
+    up, down = straight_path(rising, *ends, num=6), straight_path(rising, *ends[::-1], num=6)
+    share = np.linspace(0, 1, 6)
+    np.testing.assert_allclose(np.asarray(up.x), share[:, None, None, None] * ends[1], rtol=1e-5)
+    np.testing.assert_allclose(up.distances, np.sqrt(50) * share, rtol=1e-6)
+    np.testing.assert_allclose(up.energies, 6 * share, rtol=1e-5, atol=1e-6)
+    assert barrier_height(up) == pytest.approx(6)
+    assert str(up) == "a barrier of 6 nats there, of 0 back"
+    assert barrier_height(down) == 0
+    assert str(down) == "a barrier of 0 nats there, of 6 back"
+
+
 def test_a_straight_path_over_a_double_well():
     path = straight_path(DoubleWell((1,), 3.0), jnp.array([-1.0]), jnp.array([1.0]), num=5)
     np.testing.assert_allclose(path.energies, 3 * (np.linspace(-1, 1, 5) ** 2 - 1) ** 2, atol=1e-6)
@@ -47,7 +65,19 @@ def test_a_straight_path_over_a_double_well():
     assert "a barrier of 3 nats there, of 3 back" in str(path)
 
 
-G2, O2, I2 = Gaussian(jnp.zeros(2)), jnp.zeros(2), jnp.eye(2)
+def test_a_grid_of_many_points_is_that_of_its_parts():
+    options = {"limits": ((-1.0, 1.0), (0.0, 2.0))}
+    well = DoubleWell((2,), 3.0)
+    fine, coarse = (energy_slice(well, O2, I2, num=num, **options) for num in (21, 11))
+    assert fine.energies.size > 256 > coarse.energies.size
+    np.testing.assert_allclose(fine.energies[::2, ::2], coarse.energies, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fine.field[::2, ::2], coarse.field, rtol=1e-4, atol=1e-5)
+    a, b = np.meshgrid(fine.a, fine.b)
+    want = 3 * (a**2 - 1) ** 2 + 3 * (b**2 - 1) ** 2
+    np.testing.assert_allclose(fine.energies, want, rtol=1e-4, atol=1e-5)
+
+
+G2, O2, I2 = Gaussian(jnp.zeros(2)), np.zeros(2, np.float32), np.eye(2, dtype=np.float32)
 BAD = {
     "origin": (lambda: energy_slice(G2, jnp.zeros(3), I2), r"origin=float32\[3\]: .*shape \(2,\)"),
     "one": (lambda: energy_slice(G2, O2, I2[:1]), r"len\(directions\)=1"),
@@ -55,6 +85,10 @@ BAD = {
     "limits": (lambda: energy_slice(G2, O2, I2, limits=((1, 0), (0, 1))), "limits=.*low < high"),
     "num": (lambda: energy_slice(G2, O2, I2, num=1), "num=1"),
     "ends": (lambda: straight_path(G2, O2, jnp.zeros(3)), r"b=float32\[3\]"),
+    "bad shape": (lambda: energy_slice(G2, O2, I2, limits=((0, 1),)), "limits=.*low < high"),
+    "integers": (lambda: straight_path(G2, O2, np.zeros(2, int)), r"b=int\d\d\[2\]: .*floating"),
+    "short": (lambda: straight_path(G2, O2, O2 + 1, num=2), "num=2"),
+    "zero": (lambda: energy_slice(G2, O2, (I2[0], 0 * I2[0])), "directions=.*parallel"),
     "nan": (lambda: straight_path(G2, O2, O2 * jnp.nan), "b=2 non-finite"),
 }
 
