@@ -78,6 +78,7 @@ def nearest_neighbour_entropy(x: jax.Array) -> Scalar:
     `ValueError` if there are fewer than two examples.
     """
     x = _checks.batch(x, "x")
+    _checks.require(len(x) > 1, "x.shape", x.shape, "give at least two examples")
     flat = x.reshape(len(x), -1)
     square = jnp.sum((flat[:, None] - flat[None]) ** 2, -1)
     square = square + jnp.where(jnp.eye(len(x), dtype=bool), jnp.inf, 0.0)

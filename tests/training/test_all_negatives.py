@@ -98,12 +98,35 @@ def update(negatives, energy, x, key):
     return negatives.step(energy, x, state, key=step_key), state
 
 
+def repeats_a_key(jaxpr):
+    """Whether one key is spread over several places of an array."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "broadcast_in_dim":
+            (operand, *_), (result,) = equation.invars, equation.outvars
+            is_key = jax.dtypes.issubdtype(operand.aval.dtype, jax.dtypes.prng_key)
+            if is_key and operand.aval.size < result.aval.size:
+                return True
+        inner = [getattr(leaf, "jaxpr", leaf) for leaf in jax.tree.leaves(equation.params)]
+        if any(repeats_a_key(leaf) for leaf in inner if hasattr(leaf, "eqns")):
+            return True
+    return False
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_no_key_is_used_twice(name):
     def arrays(key):
         return jax.tree.leaves(eqx.filter(update(EVERY[name], ENERGY, X, key), eqx.is_array))
 
     check_key_reuse(arrays, KEY)
+    assert not repeats_a_key(jax.make_jaxpr(arrays)(KEY).jaxpr)
+
+
+def test_a_key_that_is_spread_is_found():
+    normals = jax.vmap(lambda key: jax.random.normal(key, ()))
+    spread = jax.make_jaxpr(lambda key: normals(jnp.broadcast_to(key, (4,))))(KEY)
+    split = jax.make_jaxpr(lambda key: normals(jax.random.split(key, 4)))(KEY)
+    assert repeats_a_key(spread.jaxpr)
+    assert not repeats_a_key(split.jaxpr)
 
 
 @pytest.mark.parametrize("storage", [BFloat16(), UInt8()], ids=["bfloat16", "uint8"])
@@ -174,7 +197,17 @@ def test_negatives_are_as_many_and_of_the_shape_of_the_data(name, shape):
     of = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)  # noqa: E731
     assert jax.tree.all(jax.tree.map(lambda a, b: a == b, of(before), of(after)))
     assert jax.tree.structure(before) == jax.tree.structure(after)
+    if name in STORED:
+        wanted = EVERY[name].storage.empty((8, *shape))
+        assert (before.positions.shape, before.positions.dtype) == (wanted.shape, wanted.dtype)
     if name in CHAINS and name != "jarzynski":
         sizes = {a.shape for a in jax.tree.leaves((info.restarted, info.dead, info.chains))}
         assert sizes == {(4,)}
         assert info.saturated.shape == ()
+
+
+@pytest.mark.parametrize("name", CHAINLESS)
+def test_negatives_are_of_the_precision_of_the_data(name):
+    x = jnp.zeros((4, 2), jnp.float16)
+    (out, _, _), _ = eqx.filter_eval_shape(update, EVERY[name], ENERGY, x, KEY)
+    assert (out if hasattr(out, "dtype") else out.x).dtype == jnp.float16

@@ -213,6 +213,8 @@ def test_the_entropy_of_neighbours_is_that_of_their_distances():
             ),
             r"negatives\.shape",
         ),
+        (lambda: nearest_neighbour_entropy(jnp.zeros((1, 2))), r"x\.shape=\(1, 2\): give at least"),
+        (lambda: nearest_neighbour_entropy(jnp.arange(6)[:, None]), r"x\.dtype=int32"),
     ],
 )
 def test_errors_name_the_argument(make, words):

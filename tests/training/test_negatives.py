@@ -67,6 +67,14 @@ def test_cd_starts_at_the_data_and_falls_back_to_it(getkey):
     assert float(info.saturated) == 0
 
 
+def test_a_chain_whose_energy_is_not_finite_is_dead_too(getkey):
+    energy = Wells(WELLS.modes.at[1].set(jnp.inf), WELLS.precisions)
+    out, _, info = step(CD(affine(2.0, 1.0), 3), energy, (X, jnp.asarray(Y)), None, getkey())
+    np.testing.assert_array_equal(info.dead, Y == 1)
+    want = np.where((Y == 1)[:, None], X, 8 * np.asarray(X) + 7)
+    np.testing.assert_allclose(out.x, want, rtol=1e-5, atol=1e-5)
+
+
 def test_short_run_starts_at_noise_and_falls_back_to_it(getkey):
     key, data = getkey(), (7 * X, jnp.asarray(Y))
     start = step(ShortRun(affine(), 3, NOISE), WELLS, data, None, key)[0].x

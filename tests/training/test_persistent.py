@@ -6,10 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from closed_forms import Wells
+from helpers import assert_mean
 from moves import affine, init, step
 
 from ebmx.energies import Gaussian
-from ebmx.training import PCD, ReplayBuffer, StepSizeAdaptation, UniformNoise
+from ebmx.samplers import Langevin
+from ebmx.training import (
+    PCD,
+    BFloat16,
+    ReplayBuffer,
+    StepSizeAdaptation,
+    UInt8,
+    UniformNoise,
+)
 
 CAPACITY, NUM, SHAPE = 48, 24, (2,)
 NOISE = UniformNoise(1000.0, 1001.0)
@@ -160,3 +169,25 @@ def test_a_new_buffer_is_noise_of_age_zero_in_every_slot(getkey):
     assert first.num_shards == 2
     assert first.ages.dtype == jnp.int32
     assert init(PCD(affine(), 1, 8), SHAPE, jax.random.key(1)).log_scales is None
+
+
+def test_new_chains_are_noise_each_of_its_own_and_rounded_by_itself(getkey):
+    def new(low, high):
+        noise = UniformNoise(low, high)
+        negatives = PCD(affine(), 1, 3000, noise=noise, storage=BFloat16())
+        return np.float64(init(negatives, SHAPE, getkey()).positions)
+
+    assert len(np.unique(new(1.0, 3.0))) > 100
+    # here all noise lies in the middle of two neighbours, 1 and 1 + 1/128
+    middle = 1 + 1 / 256
+    up = new(middle, middle + 1e-6) > 1.004
+    assert_mean(up, 0.5)
+    assert_mean((up[:, 0] - 0.5) * (up[:, 1] - 0.5), 0.0)
+    assert_mean((up[1:] - 0.5) * (up[:-1] - 0.5), 0.0)
+
+
+def test_a_range_is_stored_of_chains_that_stay_in_it():
+    assert PCD(Langevin(0.1, bounds=(-1.0, 1.0)), 1, storage=UInt8()).capacity == 10_000
+    for sampler in (affine(), Langevin(0.1), Langevin(0.1, bounds=(-1.0, 1.1))):
+        with pytest.raises(ValueError, match="positions are stored within a range"):
+            PCD(sampler, 1, storage=UInt8())

@@ -10,7 +10,7 @@ from closed_forms import STILL, Wells
 from helpers import assert_mean, points
 from hypothesis import given
 from hypothesis import strategies as st
-from moves import affine, draw, empty, init
+from moves import draw, empty, init
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import HMC, MALA, Langevin, UnderdampedLangevin
@@ -152,18 +152,6 @@ def test_a_new_buffer_is_full_of_noise(name, getkey):
     assert_mean(x, 0.25)
     assert_mean((np.asarray(x) - 0.25) ** 2, 1.5**2 / 12)
     assert_mean((np.asarray(x)[1:] - 0.25) * (np.asarray(x)[:-1] - 0.25), 0.0)
-
-
-def test_new_chains_are_rounded_each_by_itself(getkey):
-    # all noise lies near the middle of two neighbours, 1 and 1 + 1/128
-    middle = 1 + 1 / 256
-    negatives = PCD(
-        affine(), 1, 3000, noise=UniformNoise(middle, middle + 1e-6), storage=BFloat16()
-    )
-    up = np.float64(init(negatives, (2,), getkey()).positions) > 1.004
-    assert_mean(up, 0.5)
-    assert_mean((up[:, 0] - 0.5) * (up[:, 1] - 0.5), 0.0)
-    assert_mean((up[1:] - 0.5) * (up[:-1] - 0.5), 0.0)
 
 
 def test_drawn_chains_come_back_within_a_level(getkey):
