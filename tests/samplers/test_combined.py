@@ -1,5 +1,6 @@
 """Samplers made of samplers."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -75,6 +76,7 @@ def test_a_cycle_takes_each_in_turn(getkey):
     np.testing.assert_allclose(x, np.full((2, 1), 33.0))
     np.testing.assert_allclose(info.acceptance, 0.375)
     np.testing.assert_allclose(info.energy, 23.0)
+    np.testing.assert_allclose(info.grad_norm, 0.25)
 
 
 def test_a_cycle_tells_a_divergence_of_any(getkey):
@@ -130,21 +132,31 @@ def test_the_acceptance_of_a_jump_is_the_documented_one(getkey):
     assert jumped.any()
 
 
-@pytest.mark.parametrize("beyond", [np.nan, np.inf])
-def test_a_jump_to_where_the_energy_is_not_finite_is_rejected(beyond, getkey):
+@eqx.filter_jit
+def jump_beyond(beyond, x, key):
     def energy(x):
         return jnp.where(x[0] > 0, beyond, 0.5 * jnp.sum(x**2))
 
-    x, info = run(
-        energy, Independence(WIDE), np.full((500, 1), -1, np.float32), num_steps=1, key=getkey()
-    )
-    x = np.asarray(x)
-    assert float(x.max()) < 0
+    return run(energy, Independence(WIDE), x, num_steps=1, key=key)
+
+
+@pytest.mark.parametrize("beyond", [np.nan, np.inf])
+def test_a_jump_to_where_the_energy_is_not_finite_is_rejected(beyond, getkey):
+    start = np.repeat(np.array([[-1.0], [1.0]], np.float32), 500, axis=0)
+    x, info = jax.tree.map(np.asarray, jump_beyond(jnp.asarray(beyond), start, getkey()))
+    well, ill = x[:500, 0], x[500:, 0]
+    assert well.max() < 0
     # half of the jumps are to there
-    assert_mean(np.asarray(info.acceptance) == 0, 0.5)
-    assert 0.1 < float(np.mean(x != -1.0)) < 0.5
-    np.testing.assert_allclose(info.energy, 0.5 * x[:, 0] ** 2, rtol=1e-6)
-    assert not np.any(info.divergent)
+    assert_mean(info.acceptance[:500] == 0, 0.5)
+    assert 0.1 < np.mean(well != -1.0) < 0.5
+    np.testing.assert_allclose(info.energy[:500], 0.5 * well**2, rtol=1e-6)
+    assert not np.any(info.divergent[:500])
+    assert np.all(np.isnan(info.grad_norm))
+    # a chain that starts there leaves an infinite energy with each jump to a finite one
+    if np.isinf(beyond):
+        assert_mean(ill < 0, 0.5)
+    np.testing.assert_array_equal(info.divergent[500:], ill > 0)
+    np.testing.assert_array_equal(ill[ill > 0], 1.0)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,13 @@ CURVED = {
     "double-well-mala": (DoubleWell((2,), 1.0), MALA(0.15)),
     "double-well-barker": (DoubleWell((2,), 1.0), Barker(0.6)),
 }
-every_kernel = pytest.mark.parametrize("sampler", ADJUSTED.values(), ids=ADJUSTED)
+every_kernel = pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param(sampler, marks=[pytest.mark.slow] * (name == "nuts"), id=name)
+        for name, sampler in ADJUSTED.items()
+    ],
+)
 
 
 def start(energy, num, key):
@@ -74,6 +80,48 @@ def test_the_full_covariance_is_reached_from_one_point(sampler, getkey):
     assert_covariance(x, COVARIANCE)
     assert 0.3 < float(np.mean(info.acceptance)) < 0.999
     assert not np.any(info.divergent)
+
+
+ONES, MASSES = np.ones(4), np.arange(1.0, 5.0)
+PARAMETERS = {
+    # the step size of BlackJAX is that of the Langevin equation without the factor of a half
+    "mala": (MALA(0.3), {"step_size": 0.15}),
+    "barker": (Barker(0.3), {"step_size": 0.3}),
+    "hmc": (
+        HMC(0.3, 7),
+        {"step_size": 0.3, "num_integration_steps": 7, "inverse_mass_matrix": ONES},
+    ),
+    "hmc-masses": (
+        HMC(0.3, 7, jnp.asarray(MASSES)),
+        {"step_size": 0.3, "num_integration_steps": 7, "inverse_mass_matrix": MASSES},
+    ),
+    "nuts": (
+        NUTS(0.3, max_num_doublings=5),
+        {"step_size": 0.3, "max_num_doublings": 5, "inverse_mass_matrix": ONES},
+    ),
+    "nuts-masses": (
+        NUTS(0.3, jnp.asarray(MASSES), max_num_doublings=5),
+        {"step_size": 0.3, "max_num_doublings": 5, "inverse_mass_matrix": MASSES},
+    ),
+    "mclmc": (MCLMC(0.3, 2.0), {"step_size": 0.3, "L": 2.0, "inverse_mass_matrix": ONES}),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_kernels_are_given_their_parameters(name):
+    sampler, want = PARAMETERS[name]
+    kernel = sampler.kernel(jnp.zeros((2, 2)))
+    assert kernel.parameters.keys() == want.keys()
+    for parameter, value in want.items():
+        np.testing.assert_allclose(kernel.parameters[parameter], value, rtol=1e-6)
+    algorithm = getattr(blackjax, name.split("-")[0])
+    assert kernel.init_fn is algorithm.init
+    assert sampler.kernel(jnp.zeros((2, 2))).kernel is kernel.kernel
+
+
+def test_trajectories_whose_energy_explodes_are_divergent(getkey):
+    _, info = from_one_point(HMC(50.0, 3), getkey())
+    assert np.all(info.divergent)
 
 
 def test_a_chain_that_hardly_moves_would_be_found(getkey):
@@ -215,7 +263,34 @@ def test_the_energy_is_known_where_a_kernel_does_not_tell(getkey):
     x, info = run(GAUSSIAN, WANDER, jnp.ones((4, 2)), num_steps=3, key=getkey())
     np.testing.assert_allclose(info.energy, jax.vmap(GAUSSIAN)(x), rtol=1e-6)
     assert np.all(np.isnan(info.grad_norm))
+    np.testing.assert_array_equal(info.acceptance, 1.0)
     assert not np.any(info.divergent)
+
+
+class Flight(NamedTuple):
+    """A position and a speed that stays."""
+
+    position: jax.Array
+    speed: jax.Array
+
+
+def take_off(position, logdensity_fn, rng_key):
+    return Flight(position, jax.random.normal(rng_key, position.shape))
+
+
+def fly(rng_key, state, logdensity_fn):
+    return state._replace(position=state.position + state.speed), None
+
+
+def test_an_init_that_takes_a_key_is_given_one_for_each_chain(getkey):
+    x = np.zeros((500, 1), np.float32)
+    energy = lambda x: jnp.where(x[0] > 0, jnp.inf, 0.0)  # noqa: E731
+    new, info = run(energy, BlackJAX(take_off, fly), x, num_steps=3, key=getkey())
+    speed = np.asarray(new) / 3
+    assert_mean(speed, [0.0])
+    assert_mean(speed**2, [1.0])
+    # a kernel that does not tell is divergent where the energy is infinite
+    np.testing.assert_array_equal(info.divergent, speed[:, 0] > 0)
 
 
 def test_persistent_chains_of_such_a_kernel_live(getkey):

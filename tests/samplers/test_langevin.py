@@ -8,7 +8,14 @@ import pytest
 from helpers import assert_covariance, assert_mean
 
 from ebmx.energies import Gaussian
-from ebmx.samplers import Langevin, displacement_budget, run, sample
+from ebmx.samplers import (
+    MALA,
+    Langevin,
+    UnderdampedLangevin,
+    displacement_budget,
+    run,
+    sample,
+)
 
 COVARIANCE = np.array([[0.8, 0.3], [0.3, 0.5]])
 PRECISION = np.linalg.inv(COVARIANCE)
@@ -162,6 +169,24 @@ def test_bounds_hold_each_coordinate(getkey):
     assert 0 < int(inside.sum()) < values.size
 
 
+@jax.jit
+def confined(x):
+    bounds = (-1.0, 2.0)
+    return [Langevin(0.1, bounds=bounds, boundary=b).confine(x) for b in ("clip", "reflect")]
+
+
+def test_positions_are_clipped_or_reflected_at_the_bounds():
+    x = np.array([-7.5, -4.2, -1.5, -1.0, 0.3, 2.0, 2.5, 5.5, 8.25], np.float32)
+    clipped, reflected = confined(x)
+    np.testing.assert_allclose(clipped, [-1, -1, -1, -1, 0.3, 2, 2, 2, 2])
+    # at both ends in turn, as often as it takes
+    want = [-0.5, 1.8, -0.5, -1.0, 0.3, 2.0, 1.5, -0.5, 1.75]
+    np.testing.assert_allclose(reflected, want, atol=1e-5)
+    free = Langevin(0.1)
+    assert free.confine(x) is x
+    assert free.clip(x) is x
+
+
 def test_a_new_number_does_not_retrace(getkey):
     traces = []
 
@@ -204,8 +229,13 @@ def test_displacement_budget():
     sampler = Langevin(0.2, noise_scale=0.1, grad_clip=0.5)
     assert displacement_budget(sampler, 60) == pytest.approx(60 * 0.1 * 0.5)
     assert displacement_budget(Langevin(0.2), 60) == np.inf
+    assert displacement_budget(MALA(0.2), 60) == np.inf
+    known = UnderdampedLangevin(0.2, grad_clip=0.5)
+    assert displacement_budget(known, 60) == np.inf
     traced = eqx.filter_jit(lambda s: jnp.asarray(displacement_budget(s, 60)))(sampler)
     assert float(traced) == np.inf
+    one_traced = jax.jit(lambda s: jnp.asarray(displacement_budget(Langevin(s, grad_clip=0.5), 60)))
+    assert float(one_traced(0.2)) == np.inf
 
 
 def test_an_energy_that_is_not_finite_is_divergent(getkey):

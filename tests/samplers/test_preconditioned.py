@@ -84,6 +84,15 @@ def test_the_gradient_is_clipped_before_it_is_scaled_and_bounds_hold(getkey):
     assert_mean((np.asarray(x) + 0.25) ** 2, [1.5**2 / 12] * 2)
 
 
+def test_an_energy_that_is_not_finite_is_divergent(getkey):
+    x = np.array([[1.0, 1.0], [-100.0, 1.0]], np.float32)
+    energy = lambda x: jnp.where(x[0] > 0, jnp.inf, 0.0)  # noqa: E731
+    sampler = PreconditionedLangevin(0.01, Diagonal(SCALE))
+    _, info = run(energy, sampler, x, num_steps=2, key=getkey())
+    np.testing.assert_array_equal(info.divergent, [True, False])
+    np.testing.assert_array_equal(info.acceptance, [1.0, 1.0])
+
+
 def test_a_noise_scale_is_a_temperature(getkey):
     sampler = PreconditionedLangevin(0.2, Diagonal(SCALE), noise_scale=0.3)
     np.testing.assert_allclose(sampler.effective_temperature, 0.45, rtol=1e-6)

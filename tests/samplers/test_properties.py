@@ -56,20 +56,6 @@ def move(name, energy, x, keys, num_steps=NUM_STEPS):
     return moved(energy, SAMPLERS[name], jnp.asarray(x), keys, jnp.asarray(num_steps))
 
 
-@pytest.mark.slow
-@every_sampler
-@given(seed=seeds, kind=st.sampled_from([(1, jnp.float32), (4, jnp.bfloat16)]))
-def test_shape_and_dtype_are_kept(name, seed, kind):
-    num_chains, dtype = kind
-    x = start(seed)[:num_chains].astype(dtype)
-    new, info = run(WELLS, SAMPLERS[name], x, num_steps=NUM_STEPS, key=jax.random.key(seed))
-    assert new.shape == x.shape
-    assert new.dtype == dtype
-    assert name in MAY_STAY or not np.array_equal(new, x)
-    assert {leaf.shape for leaf in jax.tree.leaves(info)} == {(num_chains,)}
-    assert info.divergent.dtype == bool
-
-
 @every_sampler
 @given(seed=seeds, constant=st.floats(-50, 50, width=32))
 def test_a_constant_in_the_energy_changes_nothing(name, seed, constant):

@@ -7,6 +7,7 @@ import pytest
 from helpers import GRADIENTS, SAMPLERS
 
 from ebmx.samplers import RESULTS, AbstractSampler, Langevin, StepInfo, run, sample
+from ebmx.samplers._sample import _throw
 
 
 def runaway(x):
@@ -204,6 +205,12 @@ def test_each_sample_has_noise_of_its_own(thin, getkey):
     moves = np.diff(np.asarray(got.values)[:, :, 0], axis=1, prepend=0.0)
     correlation = np.corrcoef(moves.T)
     np.testing.assert_allclose(correlation, np.eye(4), atol=5 / np.sqrt(400))
+
+
+@pytest.mark.parametrize(("num", "named"), [(8, "0, 1, 2, 3, 4, 5, 6, 7]: "), (9, "6, 7] …: ")])
+def test_of_many_failures_the_first_are_named(num, named):
+    with pytest.raises(FloatingPointError, match=f"{num} of {num} chains failed, .*{named}"):
+        _throw(np.full(num, RESULTS.nonfinite_chain))
 
 
 def test_every_result_has_a_message():

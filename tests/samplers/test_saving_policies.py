@@ -89,20 +89,6 @@ def test_the_variance_of_one_sample_is_not_known():
     assert np.all(np.isnan(got.variance))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("save", [Last(), Moments()])
-def test_their_memory_does_not_grow(save, getkey):
-    shapes = [
-        [leaf.shape for leaf in _leaves(draw(save, getkey(), num_samples=n).values)]
-        for n in (2, 40)
-    ]
-    assert shapes[0] == shapes[1]
-
-
-def _leaves(values):
-    return [values] if hasattr(values, "shape") else list(values)
-
-
 def test_the_energy_is_that_of_the_gradient_before_the_position(getkey):
     got = draw(save_position_and_energy, getkey(), thin=1).values
     before = 0.5 * np.sum(np.asarray(got["x"])[:, :-1] ** 2, -1)

@@ -93,6 +93,33 @@ def test_the_gradient_is_clipped(getkey):
 
 
 @eqx.filter_jit
+def one_step(sampler, x, state, key):
+    return sampler.step(jumpy, x, state, key=key)
+
+
+def jumpy(x):
+    """A parabola up to 5, and nothing finite beyond."""
+    return jnp.where(x[0] > 5, jnp.inf, jnp.sum(x**2))
+
+
+@pytest.mark.parametrize("start", [1.0, 30.0])
+def test_what_is_reported_and_remembered_is_of_the_new_position(start, getkey):
+    sampler = UnderdampedLangevin(0.1)
+    zero = np.zeros(2, np.float32)
+    x, state, info = one_step(
+        sampler, np.array([start, -2.0], np.float32), Momentum(zero, zero, zero[0]), getkey()
+    )
+    x = np.asarray(x)
+    energy, gradient = (np.sum(x**2), 2 * x) if start < 5 else (np.inf, zero)
+    np.testing.assert_allclose(info.energy, energy, rtol=1e-5)
+    np.testing.assert_allclose(state.energy, energy, rtol=1e-5)
+    np.testing.assert_allclose(state.gradient, gradient, rtol=1e-5)
+    np.testing.assert_allclose(info.grad_norm, np.linalg.norm(gradient), rtol=1e-5)
+    assert float(info.acceptance) == 1.0
+    assert bool(info.divergent) == (start > 5)
+
+
+@eqx.filter_jit
 def stepped(sampler, x, state, key):
     return sampler.step(flat, x, state, key=key)
 
