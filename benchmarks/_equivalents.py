@@ -18,6 +18,12 @@ _TINY = "another number that is far below rounding"
 _OTHER_DRAWS = "other draws of the same distribution, as independent as before"
 _REACH = "a grid of another reach, beyond which the density is zero to rounding as well"
 _REFUSED = "a state without a stateful energy, or such an energy without one, is refused before"
+_CLAMPED = "JAX takes the last place for an index beyond the end"
+_SQUARE_KERNELS = "kernels are square"
+_ANY_PARTS = "a sum may be taken in any two parts"
+_SYMMETRIC = "the noise is symmetric about zero"
+_CLIPPED = "the value in the middle of three, in another order"
+_LAST = "a point is at most the last end; the bound is for weights that are not finite"
 
 EQUIVALENTS: dict[str, str] = {
     "energies/_conditional.py | key used twice | embed_key -> head_key | self.embedding=jax.random.normal(embed_key,(num_labels,size))/np.sqrt(width)": _OTHER_DRAWS,
@@ -31,6 +37,20 @@ EQUIVALENTS: dict[str, str] = {
     "energies/_convolution.py | off by one | 0 -> 1 | small=height*width*in_channels<=_SMALLandself.out_size(x.shape[0])>1": _EITHER_WAY,
     "energies/_convolution.py | off by one | 1 -> 2 | small=height*width*in_channels<=_SMALLandself.out_size(x.shape[0])>1": _EITHER_WAY,
     "energies/_convolution.py | comparison | _sumifsmallelse_patches -> ((_patches)ifsmallelse(_sum))": _EITHER_WAY,
+    "energies/_conditional.py | off by one | 0 -> 1 | returnapply_layers(self.layers,self.activation,joint)[0]": _CLAMPED,
+    "energies/_conditional.py | off by one | 0 -> 1 | own=apply_layers(self.layers,self.activation,features)[0]": _CLAMPED,
+    "energies/_convnet.py | off by one | 0 -> 1 | returnself.network(x)[0]": _CLAMPED,
+    "energies/_mlp.py | off by one | 0 -> 1 | returnself.network(x)[0]": _CLAMPED,
+    "energies/_resnet.py | off by one | 0 -> 1 | returnself.network(x)[0]": _CLAMPED,
+    "energies/_resnet.py | off by one | 0 -> 1 | returnvalues[0],state": _CLAMPED,
+    "energies/_convolution.py | off by one | 0 -> 1 | returnlax.conv_general_dilated(x[None],weight,strides,pads,dimension_numbers=dims)[0]": _CLAMPED,
+    "energies/_rbm.py | off by one | 0 -> 1 | expected=self._expected(_bits(index[None],self._num_units,self.weight.dtype))[0]": _CLAMPED,
+    "energies/_curved.py | off by one | 1 -> 2 | return0.5*(x[0]/self.scale)**2+0.5*(x[1]-ridge)**2": _CLAMPED,
+    "energies/_curved.py | off by one | 1 -> 2 | returnjnp.stack([u,z[1]+self.bend*(u**2-self.scale**2)])": _CLAMPED,
+    "energies/_convolution.py | off by one | 0 -> 1 | return(size+2*self.padding-self.weight.shape[0])//self.stride+1": _SQUARE_KERNELS,
+    "energies/_convolution.py | off by one | 0 -> 1 | end_i=i+(height-size[0])//stride*stride+1": _SQUARE_KERNELS,
+    "energies/_convolution.py | dropped term | taps[0][1].shape[0]//2 -> (taps[0][1].shape[0])": _ANY_PARTS,
+    "energies/_convolution.py | factor | 2 -> 3 | half=taps[0][1].shape[0]//2": _ANY_PARTS,
     "energies/_curved.py | swapped arguments | x[1]-ridge -> ((ridge)-(x[1]))": _SQUARED,
     "energies/_curved.py | factor | 1e-12 -> 2e-12": _TINY,
     "energies/_curved.py | swapped arguments | radius-self.radius -> ((self.radius)-(radius))": _SQUARED,
@@ -54,6 +74,28 @@ EQUIVALENTS: dict[str, str] = {
     "energies/_spectral.py | sign | jnp.linalg.norm(left)+_TINY -> ((jnp.linalg.norm(left))-(_TINY))": _TINY,
     "energies/_spectral.py | sign | left@(matrix@vector)+_TINY -> ((left@(matrix@vector))-(_TINY))": _TINY,
     "energies/_uniform.py | swapped arguments | self.high-self.low -> ((self.low)-(self.high)) | return(self.high-self.low)**2/12": _SQUARED,
+    "training/_perturbed.py | sign | batch.x+self.sigma*noise -> ((batch.x)-(self.sigma*noise))": _SYMMETRIC,
+    "training/_perturbed.py | sign | batch.x+wide*noise -> ((batch.x)-(wide*noise))": _SYMMETRIC,
+    "training/_perturbed.py | sign | x+scale*jax.random.normal(once_key,x.shape,x.dtype) -> ((x)-(scale*jax.random.normal(once_key,x.shape,x.dtype)))": _SYMMETRIC,
+    "training/_perturbed.py | sign | once[None]+twice -> ((once[None])-(twice))": _SYMMETRIC,
+    "training/_perturbed.py | sign | x[None]+self.sigma*noise -> ((x[None])-(self.sigma*noise))": _SYMMETRIC,
+    "training/_noise.py | sign | self.mean+self.scale*jax.random.normal(key,shape) -> ((self.mean)-(self.scale*jax.random.normal(key,shape)))": _SYMMETRIC,
+    "training/_noise.py | swapped arguments | x-self.mean -> ((self.mean)-(x))": _SQUARED,
+    "training/_recovery.py | sign | batch.x+self.sigma*noise -> ((batch.x)-(self.sigma*noise))": _SYMMETRIC,
+    "training/_recovery.py | swapped arguments | y-x -> ((x)-(y))": _SQUARED,
+    "training/_energy_matching.py | swapped arguments | x[:,None]-y[None] -> ((y[None])-(x[:,None]))": _SQUARED,
+    "training/_energy_matching.py | swapped arguments | slope+x-z -> ((z)-(slope+x))": _SQUARED,
+    "training/_improved.py | swapped arguments | flat[:,None]-flat[None] -> ((flat[None])-(flat[:,None]))": _SQUARED,
+    "training/_adaptive_steps.py | swapped arguments | values-centre -> ((centre)-(values))": _SQUARED,
+    "training/_adaptive_steps.py | swapped arguments | centre-mean(others,fake) -> ((mean(others,fake))-(centre))": "its absolute value is taken",
+    "training/_adaptive_steps.py | swapped arguments | jnp.clip(gap/self.tolerance-1,-1,1) -> jnp.clip(-1,gap/self.tolerance-1,1)": _CLIPPED,
+    "training/_adaptive_steps.py | swapped arguments | jnp.clip(state.log_steps+change,low,high) -> jnp.clip(low,state.log_steps+change,high)": _CLIPPED,
+    "training/_persistent.py | swapped arguments | min -> max": "how many chains are made at once changes the memory alone",
+    "training/_persistent.py | factor | 1e-6 -> 2e-06": "the mean of ages or ranks is zero, and so are they, or above 1 / num",
+    "training/_persistent.py | key used twice | draw_key -> restart_key | keys=jax.random.split(jax.random.fold_in(draw_key,1),num)": _OTHER_DRAWS,
+    "training/_persistent.py | key used twice | draw_key -> restart_key | state=state.write(index,moved,ages,log_scales,key=jax.random.fold_in(draw_key,2))": _OTHER_DRAWS,
+    "training/_jarzynski.py | sign | len(weights)-1 -> ((len(weights))+(1))": _LAST,
+    "training/_jarzynski.py | dropped term | len(weights)-1 -> (len(weights))": _LAST,
 }
 """The reason for each `file | operator | old -> new`, with ` | line` where that is not enough."""
 
