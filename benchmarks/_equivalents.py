@@ -20,7 +20,6 @@ _REACH = "a grid of another reach, beyond which the density is zero to rounding 
 _REFUSED = "a state without a stateful energy, or such an energy without one, is refused before"
 _CLAMPED = "JAX takes the last place for an index beyond the end"
 _SQUARE_KERNELS = "kernels are square"
-_ANY_PARTS = "a sum may be taken in any two parts"
 _SYMMETRIC = "the noise is symmetric about zero"
 _CLIPPED = "the value in the middle of three, in another order"
 _LAST = "a point is at most the last end; the bound is for weights that are not finite"
@@ -49,8 +48,6 @@ EQUIVALENTS: dict[str, str] = {
     "energies/_curved.py | off by one | 1 -> 2 | returnjnp.stack([u,z[1]+self.bend*(u**2-self.scale**2)])": _CLAMPED,
     "energies/_convolution.py | off by one | 0 -> 1 | return(size+2*self.padding-self.weight.shape[0])//self.stride+1": _SQUARE_KERNELS,
     "energies/_convolution.py | off by one | 0 -> 1 | end_i=i+(height-size[0])//stride*stride+1": _SQUARE_KERNELS,
-    "energies/_convolution.py | dropped term | taps[0][1].shape[0]//2 -> (taps[0][1].shape[0])": _ANY_PARTS,
-    "energies/_convolution.py | factor | 2 -> 3 | half=taps[0][1].shape[0]//2": _ANY_PARTS,
     "energies/_curved.py | swapped arguments | x[1]-ridge -> ((ridge)-(x[1]))": _SQUARED,
     "energies/_curved.py | factor | 1e-12 -> 2e-12": _TINY,
     "energies/_curved.py | swapped arguments | radius-self.radius -> ((self.radius)-(radius))": _SQUARED,

@@ -126,10 +126,13 @@ def test_one_advance_is_one_power_iteration():
     energy, state = make("mlp", num_iterations=0)
     vectors = [np.asarray(state.get(index), np.float64) for index in energy.vectors]
     moved = move(energy, state, points(5, (2,)))
+    started = make("mlp", num_iterations=1)[1]
     for layer, vector, index in zip(layers_of(energy), vectors, energy.vectors, strict=True):
         np.testing.assert_allclose(np.linalg.norm(vector), 1.0, rtol=1e-5)
         wanted = matrix(layer).T @ matrix(layer) @ vector
-        np.testing.assert_allclose(moved.get(index), wanted / np.linalg.norm(wanted), rtol=1e-4)
+        wanted = wanted / np.linalg.norm(wanted)
+        np.testing.assert_allclose(moved.get(index), wanted, rtol=1e-4)
+        np.testing.assert_allclose(started.get(index), wanted, rtol=1e-4)
     again = eqx.filter_jit(freeze(energy, moved).energy)(points(1, (2,))[0], moved)[1]
     assert eqx.tree_equal(again, moved)
 
