@@ -127,6 +127,7 @@ def test_the_same_key_gives_the_same_numbers(twice):
     np.testing.assert_array_equal(first.x, second.x)
 
 
+@pytest.mark.slow
 def test_smc_finds_the_truth_and_ends_in_samples(getkey):
     found = adaptive_smc(MIXTURE, WIDE, num_particles=256, num_islands=4, key=getkey())
     assert abs(found.log_z) < 4 * found.standard_error
