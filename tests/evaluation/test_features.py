@@ -49,9 +49,9 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_arrays_of_jax_and_of_single_precision_are_evaluated_in_double_precision(name):
+def test_lists_and_arrays_of_jax_and_of_single_precision_are_evaluated_in_double_precision(name):
     want = FUNCTIONS[name](np.asarray)
-    for convert in (np.float32, jnp.asarray):
+    for convert in (np.float32, jnp.asarray, np.ndarray.tolist):
         np.testing.assert_array_equal(FUNCTIONS[name](convert), want)
 
 

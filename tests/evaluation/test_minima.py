@@ -1,5 +1,6 @@
 """Minima and basins of surfaces whose minima are known, and a descent in NumPy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -125,6 +126,33 @@ def test_a_descent_goes_as_one_in_double_precision(num_steps, max_step, bounds):
         assert found.norm.max() <= 1e-3
         assert np.abs(np.asarray(found.count) - want["count"]).max() <= 2
         assert want["count"].max() < 40
+    assert not np.asarray(found.stuck).any()
+
+
+FREE = (-np.inf, np.inf)
+
+
+def test_a_descent_without_a_lower_point_stays_and_stops():
+    # the gradient says that the energy falls where it rises
+    wrong = lambda x: jax.lax.stop_gradient(2 * x[0]) - x[0]  # noqa: E731
+    found = _minima._descend(wrong, np.zeros((2, 1), np.float32), *FREE, 9, 1e-3, 1.0)
+    assert np.asarray(found.stuck).all()
+    assert np.asarray(found.count).tolist() == [1, 1]
+    np.testing.assert_array_equal(found.x, 0)
+    np.testing.assert_array_equal(found.value, 0)
+    np.testing.assert_array_equal(found.norm, 1)
+
+
+@pytest.mark.parametrize("hill", [1000.0, -1000.0])
+def test_the_last_bits_of_the_energy_do_not_stop_a_descent(hill):
+    def energy(x):
+        noise = jax.lax.stop_gradient(1e-4 * jnp.sin(3e5 * x[0]))
+        return hill + x[0] ** 2 / 2 + noise
+
+    starts = np.linspace(0.01, 0.03, 20, dtype=np.float32)[:, None]
+    found = _minima._descend(energy, starts, *FREE, 50, 1e-4, 0.05)
+    assert found.norm.max() <= 1e-4
+    assert found.count.max() <= 6
     assert not np.asarray(found.stuck).any()
 
 

@@ -42,12 +42,12 @@ def test_logistic_regression_of_sets_that_a_line_separates():
 
 def test_scores_do_not_depend_on_the_units_of_the_features():
     want = LogisticRegression(0.1)(X, LABELS)(A)
-    for scale, shift in ((1e-6, 0.0), (1e3, 1e5), (-2.0, 1.0)):
+    for scale, shift in ((1e-6, 0.0), (1e-6, 1.0), (1e3, 1e5), (-2.0, 1.0)):
         found = LogisticRegression(0.1)(scale * X + shift, LABELS)(scale * A + shift)
         np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("value", [0.0, 1e6])
+@pytest.mark.parametrize("value", [0.0, 1e6, -0.1, -1e6 / 3])
 def test_a_feature_that_is_constant_says_nothing(value):
     def more(x):
         return np.concatenate([x, np.full((len(x), 1), value)], 1)
@@ -90,7 +90,7 @@ def test_the_gradient_is_zero_where_newton_ends(ridge):
 
 
 def test_nearest_neighbours_are_those_of_scikit_learn(monkeypatch):
-    for k in (1, 5, 70):
+    for k in (1, 2, 3, 5, 10, 70):
         model = sklearn.neighbors.KNeighborsClassifier(k).fit(X, LABELS)
         want = model.predict_proba(A + 0.1)[:, 1]
         np.testing.assert_allclose(NearestNeighbours(k)(X, LABELS)(A + 0.1), want)
