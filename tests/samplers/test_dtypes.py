@@ -51,6 +51,8 @@ def test_memory_of_what_is_kept_does_not_grow(save):
 
 def test_gibbs_keeps_the_dtype():
     machine = BernoulliRBM(jnp.ones((2, 3)), jnp.zeros(2), jnp.zeros(3))
-    x = jax.ShapeDtypeStruct((3, 2), jnp.float32)
+    x = jax.ShapeDtypeStruct((3, 2), jnp.bfloat16)
     move = lambda x, key: run(machine, BlockGibbs(), x, num_steps=2, key=key)  # noqa: E731
-    assert jax.eval_shape(move, x, jax.random.key(0))[0] == x
+    new, info = jax.eval_shape(move, x, jax.random.key(0))
+    assert (new.shape, new.dtype) == (x.shape, x.dtype)
+    assert info.grad_norm.dtype == info.acceptance.dtype == x.dtype

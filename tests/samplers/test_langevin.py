@@ -187,6 +187,22 @@ def test_positions_are_clipped_or_reflected_at_the_bounds():
     assert free.clip(x) is x
 
 
+@pytest.mark.parametrize("bounds", [(1.0, 1.0), (1.0, 0.5), (-1.0, -2.0)])
+def test_bounds_are_in_order(bounds):
+    with pytest.raises(ValueError, match=r"bounds\[1\] - bounds\[0\]=.*low < high"):
+        Langevin(0.1, bounds=bounds)
+
+
+def test_bounds_may_be_negative_and_a_noise_scale_goes_with_a_temperature_of_one():
+    Langevin(0.1, bounds=(-3.0, -1.0))
+    Langevin(0.1, temperature=1.0, noise_scale=0.5)
+    with pytest.raises(ValueError, match="either a temperature or a noise scale"):
+        Langevin(0.1, temperature=0.5, noise_scale=0.1)
+    # a traced temperature is not looked at
+    traced = lambda t: Langevin(0.1, temperature=t, noise_scale=0.5).temperature  # noqa: E731
+    assert jax.eval_shape(traced, 0.3).shape == ()
+
+
 def test_a_new_number_does_not_retrace(getkey):
     traces = []
 
