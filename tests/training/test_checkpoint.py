@@ -11,7 +11,7 @@ import pytest
 
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Trainer, fit, load, save
+from ebmx.training import PCD, Trainer, load, save
 
 TRAINER = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 2, capacity=16))
 
@@ -21,13 +21,13 @@ def start(key, hidden_dims=(4,)):
 
 
 @pytest.fixture
-def trained(getkey):
-    batches = [np.ones((8, 2), np.float32)] * 3
-    return fit(TRAINER, start(getkey()), batches, num_steps=3, key=getkey())[0]
+def trained():
+    state = start(jax.random.key(1))
+    return eqx.tree_at(lambda s: s.step, state, jnp.asarray(3, jnp.int32))
 
 
 def test_what_is_read_is_what_was_written(trained, getkey, tmp_path):
-    save(tmp_path / "state.eqx", trained)
+    save(str(tmp_path / "state.eqx"), trained)
     assert [p.name for p in tmp_path.iterdir()] == ["state.eqx"]
     like = start(getkey())
     found = load(tmp_path / "state.eqx", like)
@@ -42,15 +42,6 @@ def test_what_is_read_is_what_was_written(trained, getkey, tmp_path):
     assert not np.array_equal(
         found.energy.network.layers[0].weight, like.energy.network.layers[0].weight
     )
-
-
-def test_training_goes_on_from_it_as_if_never_stopped(trained, getkey, tmp_path):
-    save(str(tmp_path / "state.eqx"), trained)
-    found = load(str(tmp_path / "state.eqx"), start(getkey()))
-    batches, key = [np.ones((8, 2), np.float32)] * 2, getkey()
-    ends = [fit(TRAINER, s, batches, num_steps=2, key=key)[0] for s in (trained, found)]
-    for a, b in zip(*(jax.tree.leaves(eqx.filter(s, eqx.is_array)) for s in ends), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_a_newer_one_takes_its_place(trained, getkey, tmp_path):

@@ -201,12 +201,37 @@ def test_the_energy_alone(trained, tmp_path, monkeypatch):
 
 
 def test_the_energy_alone_with_its_norm_state(tmp_path):
-    energy, norm = eqx.nn.make_with_state(SpectralNorm)(MLP((2,), (4,), key=KEY), key=KEY)
-    state, _ = go_on(TRAINER.init(energy, norm, key=KEY), 3, Checkpoints(tmp_path))
-    found = restore_energy(tmp_path, energy, norm)
-    x = jnp.asarray(X)
-    expected = ebmx.energy(ebmx.energies.freeze(state.ema, state.norm_state), x)
-    np.testing.assert_array_equal(ebmx.energy(found, x), expected)
+    make = eqx.nn.make_with_state(SpectralNorm)
+    energy, norm = make(MLP((2,), (4,), key=KEY), key=KEY)
+    state = TRAINER.init(energy, norm, key=KEY)
+    writer = Checkpoints(tmp_path).writer(state)
+    writer.save(state)
+    writer.close()
+    other = jax.random.key(8)
+    found = restore_energy(tmp_path, *make(MLP((2,), (4,), key=other), key=other))
+    assert_same(found, ebmx.energies.freeze(state.ema, state.norm_state))
+
+
+def test_a_step_that_is_damaged_falls_back_to_an_earlier_one(folder):
+    damage(folder, 8)
+    assert int(restore(folder, start(), step=8, fallback=True).step) == 4
+    with pytest.raises(DamagedCheckpointError, match="8: damaged") as caught:
+        restore(folder, start(), step=8)
+    assert "fallback=True" in caught.value.__notes__[0]
+    damage(folder, 10)
+    like = start().energy
+    found, expected = restore_energy(folder, like, fallback=True), restore(folder, start(), step=4)
+    assert_same(found, ebmx.energies.freeze(expected.ema))
+    with pytest.raises(DamagedCheckpointError, match="10: damaged"):
+        restore_energy(folder, like)
+    assert_same(restore_energy(folder, like, step=4), found)
+
+
+def test_the_config_of_the_last_good_step_is_found(folder):
+    damage(folder, 10, "no manifest")
+    assert checkpoint_config(folder) == CONFIG
+    with pytest.raises(DamagedCheckpointError, match="10: damaged"):
+        checkpoint_config(folder, step=10)
 
 
 class _Bomb:

@@ -9,6 +9,7 @@ import scipy.special
 from closed_forms import Wells, call
 from helpers import points
 
+from ebmx import _mesh
 from ebmx.energies import JEM, MLP, Gaussian
 from ebmx.training import Examples, contrastive_loss, cross_entropy, weighted_sum
 
@@ -97,6 +98,23 @@ def test_the_mean_of_each_batch_does_not_depend_on_its_size():
     np.testing.assert_allclose(small, large, rtol=1e-5)
     turned, wide = (call(contrastive_loss, NETWORK, y, REAL, alpha=alpha)[0] for y in (FAKE, twice))
     np.testing.assert_allclose(turned, wide, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fake", [FAKE, np.concatenate([FAKE, FAKE - 1])])
+def test_what_is_traced_for_a_mesh_has_the_same_energies(fake):
+    mesh, alpha = jax.make_mesh((1,), ("data",)), np.float32(0.1)
+
+    @jax.jit
+    def of_mesh(real, fake):
+        with _mesh.within(mesh):
+            assert _mesh.is_shared()
+            return contrastive_loss(NETWORK, real, fake, alpha=alpha)
+
+    loss, metrics = of_mesh(REAL, fake)
+    expected, want = call(contrastive_loss, NETWORK, REAL, fake, alpha=alpha)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    for name, value in want.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, err_msg=name)
 
 
 def test_batches_are_of_one_shape():

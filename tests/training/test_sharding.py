@@ -7,16 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import numpy as np
 import optax
 import pytest
 import sharding_worker
+from jax.sharding import PartitionSpec
 from sharding_worker import BATCH, CAPACITY, KEY, X, arrays, draw, labelled, plain, train
 
-from ebmx.energies import MLP
+from ebmx.energies import MLP, Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import CD, PCD, NoProgress, ReplayBuffer, Trainer, fit, shard
+from ebmx.training import CD, PCD, NoProgress, ReplayBuffer, Trainer, UInt8, fit, shard
+from ebmx.training._sharding import put_batch, shapes, shardings
 
 WORKER = Path(sharding_worker.__file__)
 
@@ -133,18 +136,23 @@ def test_a_step_adds_up_gradients_and_gathers_no_positions(case, several):
 def test_draws_of_a_shard_are_its_own_and_without_repeats():
     positions = np.arange(2.0 * 12, dtype=np.float32).reshape(12, 2)
     buffer = ReplayBuffer(jax.numpy.asarray(positions), jax.numpy.arange(12), num_shards=3)
-    for seed in range(20):
-        x, index = buffer.draw(6, key=jax.random.key(seed))
+
+    @eqx.filter_jit
+    def draw(key):
+        x, index = buffer.draw(6, key=key)
+        return x, index, buffer.at(buffer.ages, index), buffer.write(index, -1 - x)
+
+    draws = [draw(jax.random.key(seed)) for seed in range(20)]
+    for x, index, ages, after in draws:
         np.testing.assert_array_equal(x, positions[np.asarray(index)])
         np.testing.assert_array_equal(np.asarray(index) // 4, [0, 0, 1, 1, 2, 2])
         assert len(set(index.tolist())) == 6
-        np.testing.assert_array_equal(buffer.at(buffer.ages, index), index)
-        after = buffer.write(index, -1 - x)
+        np.testing.assert_array_equal(ages, index)
         expected = positions.copy()
         expected[np.asarray(index)] = -1 - expected[np.asarray(index)]
         np.testing.assert_array_equal(after.positions, expected)
         assert after.num_shards == 3
-    within = np.asarray([buffer.draw(6, key=jax.random.key(s))[1] % 4 for s in range(20)])
+    within = np.asarray([index for _, index, _, _ in draws]) % 4
     assert not np.array_equal(within[:, :2], within[:, 2:4])
 
 
@@ -238,10 +246,49 @@ print(main(["train", "digits", "--devices", "3", "--steps", "1", "--out", {str(t
     assert re.match(r"ebmx: num_shards=1: the 3 devices must divide it", second)
 
 
+ONE = jax.make_mesh((1,), ("data",))
+PARTS, WHOLE = PartitionSpec(("data",)), PartitionSpec()
+
+
 def test_what_is_put_on_a_mesh_is_what_it_was():
-    mesh = jax.make_mesh((1,), ("data",))
     state = plain()[1]
-    found = shard(state, mesh)
+    found = shard(state, ONE)
     assert found.negatives_state.positions.sharding.mesh.size == 1
     assert found.negatives_state.num_shards == 4
     assert_close(arrays(state=found), arrays(state=state), {"state"})
+
+
+def test_chains_are_in_parts_and_all_else_is_whole():
+    negatives = PCD(Langevin(0.1, bounds=(-1.0, 1.0)), capacity=8, storage=UInt8(-1.0, 1.0))
+    state = Trainer(optax.sgd(0.1), negatives).init(Gaussian(np.zeros(2)), key=KEY)
+    for tree in (shardings(state, ONE), jax.tree.map(lambda a: a.sharding, shard(state, ONE))):
+        buffer = tree.negatives_state
+        assert (buffer.positions.spec, buffer.ages.spec) == (PARTS, PARTS)
+        assert buffer.storage.low.spec == WHOLE
+        assert (tree.energy.mean.spec, tree.ema.mean.spec, tree.step.spec) == (WHOLE, WHOLE, WHOLE)
+    like = shapes({"array": np.zeros((2, 3)), "empty": np.zeros((0, 2)), "number": 3}, ONE)
+    assert (like["array"].shape, like["array"].dtype) == ((2, 3), np.float64)
+    assert like["array"].sharding.spec == WHOLE
+    assert like["empty"].shape == (0, 2)
+    assert like["number"] == 3
+    assert shapes(state, ONE).negatives_state.positions.sharding.spec == PARTS
+
+
+def test_a_batch_on_a_mesh_has_the_dtype_that_it_has_without():
+    batch = (np.arange(8.0).reshape(4, 2), np.arange(4))
+    for found in (put_batch(batch, ONE), put_batch(batch, None)):
+        assert [a.dtype for a in found] == [np.float32, np.int32]
+        for a, b in zip(found, batch, strict=True):
+            assert isinstance(a, jax.Array)
+            np.testing.assert_array_equal(a, b)
+    assert {a.sharding.spec for a in put_batch(batch, ONE)} == {PARTS}
+
+
+def test_a_mesh_of_one_device_trains_as_no_mesh():
+    trainer = Trainer(optax.sgd(0.1), PCD(CHAINS, 1, capacity=8))
+    state = trainer.init(Gaussian(np.zeros(2)), key=KEY)
+    options = {"num_steps": 2, "key": KEY, "progress": NoProgress()}
+    one, one_history = fit(trainer, state, [*X[:2, :8]], mesh=ONE, **options)
+    two, two_history = fit(trainer, state, [*X[:2, :8]], **options)
+    assert_close(arrays(state=one), arrays(state=two), {"state"})
+    np.testing.assert_allclose(one_history["loss"], two_history["loss"], rtol=1e-5)
