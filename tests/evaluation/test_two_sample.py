@@ -78,6 +78,16 @@ def test_no_step_of_newton_raises_the_loss():
     assert losses[6] < losses[4] - 0.01
 
 
+def test_the_penalty_is_part_of_the_loss_that_may_not_rise():
+    rng = np.random.default_rng(853)
+    assert (rng.integers(4, 30), rng.integers(1, 4)) == (7, 2)
+    x = np.concatenate([rng.standard_cauchy((7, 2)) * 3, np.ones((7, 1))], 1)
+    labels = (rng.uniform(size=7) < rng.uniform(0.05, 0.5)).astype(float)
+    weights = _newton(x, labels, 0.1, 40)
+    gradient = x.T @ (scipy.special.expit(x @ weights) - labels) / 7
+    np.testing.assert_allclose(gradient[:-1], -0.1 * weights[:-1], atol=1e-6)
+
+
 @pytest.mark.parametrize("ridge", [1e-2, 1.0])
 def test_the_gradient_is_zero_where_newton_ends(ridge):
     x = np.concatenate([X, np.ones((70, 1))], 1)
@@ -94,6 +104,9 @@ def test_nearest_neighbours_are_those_of_scikit_learn(monkeypatch):
         model = sklearn.neighbors.KNeighborsClassifier(k).fit(X, LABELS)
         want = model.predict_proba(A + 0.1)[:, 1]
         np.testing.assert_allclose(NearestNeighbours(k)(X, LABELS)(A + 0.1), want)
+    many, labels = RNG.normal(size=(400, 3)), np.arange(400) * 1.0
+    nearest = np.sum((A[:, None] - many[None]) ** 2, 2).argmin(1)
+    np.testing.assert_array_equal(NearestNeighbours(1)(many, labels)(A), nearest)
     want = NearestNeighbours(5)(X, LABELS)(A + 0.1)
     monkeypatch.setattr(features, "_CHUNK", 150)
     np.testing.assert_array_equal(NearestNeighbours(5)(X, LABELS)(A + 0.1), want)
