@@ -46,17 +46,18 @@ def test_the_passes_of_pairs_are_in_both_halves_of_the_matrix(monkeypatch):
     met = {}
 
     def tops(energy, a, b, num, low, high, num_steps, tolerance):
-        met.update(options=(num, low, high, num_steps, tolerance))
+        met.update(options=(num, low, high, num_steps, tolerance), dtypes={a.dtype, b.dtype})
         # between the minima i and j the pass is at 10 i + j
         return 10 * a[:, 0] + b[:, 0]
 
     monkeypatch.setattr(_disconnectivity, "_tops", tops)
     monkeypatch.setattr(_disconnectivity, "join", lambda direct: direct)
     options = {"num": 5, "bounds": (-1, 9), "num_steps": 7, "tolerance": 0.1}
-    minima = jnp.asarray(np.float32(np.arange(4)[:, None] * [1, 0]))
+    minima = np.arange(4.0)[:, None] * [1, 0]
     direct = disconnectivity(lambda x: -x[0] / 2, minima, **options)
     want = [[0, 1, 2, 3], [1, -0.5, 12, 13], [2, 12, -1, 23], [3, 13, 23, -1.5]]
     np.testing.assert_allclose(direct, want)
+    assert met["dtypes"] == {np.dtype(np.float32)}
     assert met["options"] == (5, -1, 9, 7, 0.1)
     disconnectivity(lambda x: -x[0] / 2, minima)
     assert met["options"] == (17, -np.inf, np.inf, 2000, 1e-2)

@@ -240,6 +240,7 @@ BAD = {
         lambda: minimum_energy_path(G2, O2, O2, start=np.zeros((2, 2), np.float32)),
         "start.*three",
     ),
+    "ends": (lambda: minimum_energy_path(lambda x: x[0], O2, jnp.zeros(3)), r"b=float32\[3\]"),
     "steps": (lambda: minimum_energy_path(G2, O2, O2 + 1, num_steps=0), "num_steps=0"),
     "tolerance": (lambda: minimum_energy_path(G2, O2, O2 + 1, tolerance=0.0), r"tolerance=0\.0"),
 }

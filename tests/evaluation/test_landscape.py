@@ -87,6 +87,8 @@ BAD = {
     "ends": (lambda: straight_path(G2, O2, jnp.zeros(3)), r"b=float32\[3\]"),
     "bad shape": (lambda: energy_slice(G2, O2, I2, limits=((0, 1),)), "limits=.*low < high"),
     "integers": (lambda: straight_path(G2, O2, np.zeros(2, int)), r"b=int\d\d\[2\]: .*floating"),
+    "other": (lambda: straight_path(lambda x: x[0], O2, jnp.zeros(3)), r"b=float32\[3\]"),
+    "way": (lambda: energy_slice(lambda x: x[0], O2, jnp.eye(3)[:2]), r"directions=float32\[3\]"),
     "short": (lambda: straight_path(G2, O2, O2 + 1, num=2), "num=2"),
     "zero": (lambda: energy_slice(G2, O2, (I2[0], 0 * I2[0])), "directions=.*parallel"),
     "nan": (lambda: straight_path(G2, O2, O2 * jnp.nan), "b=2 non-finite"),
