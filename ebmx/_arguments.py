@@ -124,7 +124,7 @@ def _is_typed(value: Any, kind: Any) -> bool:
 
 def _is_dtype(value: Any) -> bool:
     try:
-        return jnp.issubdtype(jnp.dtype(value), jnp.number)
+        return value is not None and jnp.issubdtype(jnp.dtype(value), jnp.number)
     except TypeError:
         return False
 

@@ -79,10 +79,11 @@ def scale(x: np.ndarray, low: float | None = None, high: float | None = None) ->
 
     **Raises:**
 
-    `ValueError` if `low` is not below `high`.
+    `ValueError` if `low` is not below `high`, or a number is not finite.
     """
     x = np.asarray(x)
     _checks.require(x.size > 0, "x.shape", x.shape, "give at least one number")
+    _checks.finite(x, "x")
     for name, value in (("low", low), ("high", high)):
         if value is not None:
             _checks.finite_value(name, value)

@@ -137,7 +137,10 @@ def check_condition(
     energy: AbstractConditionalEnergy, y: Any, batch: Literal["batch"] | None = None
 ) -> jax.Array:
     """`y` as an array that fits the energy."""
-    y = jnp.asarray(y)
+    try:
+        y = jnp.asarray(y)
+    except TypeError:
+        _checks.invalid("y", type(y).__name__, "give a number or an array")
     wanted = ((batch,) if batch else ()) + energy.condition_shape
     fix = f"give a condition of shape ({', '.join(map(str, wanted))})"
     ok = y.ndim == len(wanted) and y.shape[1 if batch else 0 :] == energy.condition_shape

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, XBatch
 from ..energies import as_scalar, shape_of
@@ -36,6 +37,7 @@ class Disconnectivity:
         return self.passes - self.energies[:, None]
 
 
+@guarded
 def disconnectivity(
     energy: EnergyFn,
     minima: XBatch,

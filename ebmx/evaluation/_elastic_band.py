@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Scalar, XBatch
 from ..energies import as_scalar
@@ -22,6 +23,7 @@ _SPRING = 0.1  # of that curvature
 Images = Float[Array, "images size"]
 
 
+@guarded
 def minimum_energy_path(
     energy: EnergyFn,
     a: ArrayLike,

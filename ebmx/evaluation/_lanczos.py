@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, Vector, X
 from ..energies import as_scalar
@@ -34,6 +35,7 @@ class HessianEigenvalues:
     """For each number, the smallest first, how far the next eigenvalue is at most, `(2 k,)`."""
 
 
+@guarded
 def hessian_eigenvalues(
     energy: EnergyFn, x: ArrayLike, *, k: int = 5, num_steps: int | None = None, key: Key
 ) -> HessianEigenvalues:

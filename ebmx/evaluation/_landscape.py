@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Vector, X, XBatch
 from ..energies import as_scalar, shape_of
@@ -43,6 +44,7 @@ class EnergySlice:
         return np.linalg.lstsq(plane.T, rows.T, rcond=None)[0].T
 
 
+@guarded
 def energy_slice(
     energy: EnergyFn,
     origin: ArrayLike,
@@ -114,6 +116,7 @@ class EnergyPath:
         return f"a barrier of {there:.4g} nats there, of {back:.4g} back"
 
 
+@guarded
 def straight_path(energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num: int = 33) -> EnergyPath:
     """The energies along the straight line from `a` to `b`.
 
@@ -136,6 +139,7 @@ def straight_path(energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num: int = 33
     return path_through(energy, between(first, example_of(first, b, "b"), num))
 
 
+@guarded
 def barrier_height(path: EnergyPath) -> float:
     """How far the energy rises on a path above its start, in nats; 0 if it only falls.
 

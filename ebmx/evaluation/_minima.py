@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, X, XBatch
 from ..energies import as_scalar, shape_of
@@ -36,6 +37,7 @@ class Minima:
     pushes against the bounds is not counted."""
 
 
+@guarded
 def local_minima(
     energy: EnergyFn,
     starts: XBatch,

@@ -76,7 +76,8 @@ def kernel_stein_discrepancy(
         fix = "half of the samples are the same: give a bandwidth"
         _checks.require(bandwidth > 0, "bandwidth", bandwidth, fix)
     _checks.positive("bandwidth", bandwidth)
-    kernel = _stein_kernel(flat, score, distances, bandwidth**2, exponent)
+    # a JAX array of float32 would take the kernel to its precision
+    kernel = _stein_kernel(flat, score, distances, float(bandwidth) ** 2, float(exponent))
     num, diagonal = len(x), float(np.trace(kernel))
     v_statistic = float(kernel.mean())
     u_statistic = (num**2 * v_statistic - diagonal) / (num * (num - 1))

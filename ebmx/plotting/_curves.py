@@ -7,12 +7,14 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from ._figure import COLOURS, label, looks, new_figure
 
 _MOST_CHAINS = 20
 _COLUMNS = 3
 
 
+@guarded
 def chain_traces(
     traces: Mapping[str, ArrayLike],
     *,
@@ -39,6 +41,7 @@ def chain_traces(
     arrays = {name: np.atleast_2d(np.asarray(trace, float)) for name, trace in traces.items()}
     length = next(iter(arrays.values())).shape[-1]
     times = np.arange(length) if steps is None else np.asarray(steps)
+    _checks.require(times.ndim == 1, "steps.shape", times.shape, f"give ({length},)")
     figure = new_figure(figsize=(6.4, 0.7 + 2.1 * len(arrays)))
     figure.suptitle(title)
     axes = figure.subplots(len(arrays), 1, sharex=True, squeeze=False)[:, 0]
@@ -58,6 +61,7 @@ def chain_traces(
     return figure
 
 
+@guarded
 def training_curves(
     history: Mapping[str, ArrayLike],
     *,
@@ -81,7 +85,7 @@ def training_curves(
 
     **Raises:**
 
-    `ValueError` if there is no such metric, or none that changes.
+    `ValueError` if there is no such metric, or none that changes, or not as many steps.
     """
     values = {name: np.asarray(v, float) for name, v in history.items()}
     for name in names or ():
@@ -90,6 +94,9 @@ def training_curves(
     shown = list(names) if names is not None else changing
     fix = "no metric changes: give the names of those to draw"
     _checks.require(len(shown) > 0, "names", names, fix)
+    for name in shown if steps is not None else ():
+        ok = np.shape(steps) == values[name].shape
+        _checks.require(ok, "steps.shape", np.shape(steps), f"give {values[name].shape}")
     rows = -(-len(shown) // _COLUMNS)
     figure = new_figure(figsize=(3.1 * min(_COLUMNS, len(shown)), 2.1 * rows + 0.5))
     figure.suptitle(title)
@@ -106,6 +113,7 @@ def training_curves(
     return figure
 
 
+@guarded
 def temperature_ladder(
     temperatures: ArrayLike,
     swap_rates: ArrayLike,
@@ -129,10 +137,14 @@ def temperature_ladder(
 
     **Raises:**
 
-    `ValueError` if there are not as many rates as pairs.
+    `ValueError` if there are not as many rates as pairs, or a number is out of its range.
     """
     temperatures = np.asarray(temperatures, float)
     rates = np.atleast_2d(np.asarray(swap_rates, float))
+    ok = temperatures.ndim == 1 and temperatures.size > 1
+    _checks.require(ok, "temperatures.shape", temperatures.shape, "give at least two temperatures")
+    _checks.positive("temperatures", temperatures)
+    _checks.finite_value("round_trips", round_trips)
     pairs = len(temperatures) - 1
     fix = f"give one rate for each of the {pairs} pairs of neighbours"
     _checks.require(rates.shape[1:] == (pairs,), "swap_rates.shape", rates.shape, fix)

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from ._figure import label, looks, new_figure
 
 _MOST_AREAS = 4
 
 
+@guarded
 def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: int = 10) -> Any:
     """Grids of images side by side.
 
@@ -22,16 +24,24 @@ def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: in
     **Returns:**
 
     A matplotlib figure.
+
+    **Raises:**
+
+    `ValueError` if these are no images, or `columns` or `rows` is below 1.
     """
+    _checks.at_least("columns", columns, 1)
+    _checks.at_least("rows", rows, 1)
+    _checks.require(len(groups) > 0, "groups", groups, "give at least one group of images")
     figure = new_figure(figsize=(4.2 * len(groups), 4.6))
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for axis, (title, images) in zip(axes, groups.items(), strict=True):
-        _show(axis, _tile(np.asarray(images)[: columns * rows], columns))
+        _show(axis, _tile(np.atleast_1d(images)[: columns * rows], columns))
         axis.set_title(title)
         axis.axis("off")
     return figure
 
 
+@guarded
 def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chains") -> Any:
     """What chains look like as they go: a chain in each row, a time in each column.
 
@@ -67,6 +77,7 @@ def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chain
     return figure
 
 
+@guarded
 def energy_histogram(
     energies: Mapping[str, np.ndarray],
     *,
@@ -86,7 +97,13 @@ def energy_histogram(
     **Returns:**
 
     A matplotlib figure.
+
+    **Raises:**
+
+    `ValueError` if there are no energies, or `bins` is below 1.
     """
+    _checks.at_least("bins", bins, 1)
+    _checks.require(len(energies) > 0, "energies", energies, "give at least one name")
     figure = new_figure(figsize=(6.4, 3.8))
     axis = figure.subplots()
     values = np.concatenate([np.ravel(e) for e in energies.values()])

@@ -7,12 +7,14 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
+from .._arguments import guarded
 from ._figure import COLOURS, MAP, label, looks, new_figure
 
 _ARROWS = 16  # along each side
 _MARKERS = "osD^vP*"
 
 
+@guarded
 def energy_landscape(
     a: ArrayLike,
     b: ArrayLike,
@@ -45,9 +47,13 @@ def energy_landscape(
 
     **Raises:**
 
-    `ValueError` if a shape does not fit, or no energy is finite.
+    `ValueError` if a shape does not fit, or no energy is finite, or a coordinate is not.
     """
     a, b, grid = np.asarray(a), np.asarray(b), np.asarray(energies, np.float64)
+    for name, axis in (("a", a), ("b", b)):
+        _checks.require(axis.ndim == 1, f"{name}.shape", axis.shape, "give one axis of coordinates")
+        _checks.finite_value(name, axis)
+    _checks.finite_value("ceiling", ceiling)
     fix = "give (rows, columns), as many as `b` and `a` have coordinates"
     _checks.require(grid.shape == (b.size, a.size), "energies.shape", grid.shape, fix)
     finite = np.isfinite(grid)
@@ -74,6 +80,7 @@ def energy_landscape(
     return figure
 
 
+@guarded
 def energy_profile(
     paths: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
@@ -90,11 +97,19 @@ def energy_profile(
     **Returns:**
 
     A matplotlib figure.
+
+    **Raises:**
+
+    `ValueError` if a path is no pair of distances and energies of one length.
     """
     figure = new_figure(figsize=(6.4, 3.8))
     axis = figure.subplots()
-    for (name, (distances, energies)), look in zip(paths.items(), looks(), strict=False):
-        distances, energies = np.asarray(distances, float), np.asarray(energies, float)
+    for (name, path), look in zip(paths.items(), looks(), strict=False):
+        fix = "give (distances, energies), both (points,)"
+        ok = np.ndim(path) > 0 and len(path) == 2 and np.ndim(path[0]) == 1
+        ok = ok and np.shape(path[0]) == np.shape(path[1]) and np.size(path[0]) > 0
+        _checks.require(ok, f"paths[{name!r}]", type(path).__name__, fix)
+        distances, energies = np.asarray(path[0], float), np.asarray(path[1], float)
         share = distances / max(float(distances[-1]), 1e-30)
         rise = float(energies.max() - energies[0])
         text = f"{name}: length {distances[-1]:.3g}, rises by {rise:.3g}"
@@ -106,6 +121,7 @@ def energy_profile(
     return figure
 
 
+@guarded
 def disconnectivity_graph(
     energies: ArrayLike,
     merges: ArrayLike,
@@ -131,11 +147,20 @@ def disconnectivity_graph(
 
     **Raises:**
 
-    `ValueError` if there are not as many merges as the minima need.
+    `ValueError` if there are not as many merges or shares as the minima need, or a merge is of a
+    group that is not there.
     """
     energies, merges = np.asarray(energies, float), np.asarray(merges, float)
+    ok = energies.ndim == 1 and energies.size > 0
+    _checks.require(ok, "energies.shape", energies.shape, "give (minima,)")
     fix = f"give ({len(energies) - 1}, 3) for {len(energies)} minima"
     _checks.require(merges.shape == (len(energies) - 1, 3), "merges.shape", merges.shape, fix)
+    groups, known = merges[:, :2], np.arange(len(energies), 2 * len(energies) - 1)[:, None]
+    ok = bool(np.all((groups >= 0) & (groups < known)))
+    _checks.require(ok, "merges", merges, "give minima, or groups that are merged above")
+    fix = "give one share for each minimum"
+    ok = shares is None or np.shape(shares) == energies.shape
+    _checks.require(ok, "shares.shape", np.shape(shares), fix)
     figure = new_figure(figsize=(max(4.5, 0.5 * len(energies) + 2), 4.2))
     axis = figure.subplots()
     order = _leaves(len(energies), merges)

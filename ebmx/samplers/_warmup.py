@@ -108,6 +108,7 @@ def warmup(
         target_acceptance = 0.8 if with_mass else 0.574
     ok = 0 < target_acceptance < 1
     _checks.require(ok, "target_acceptance", target_acceptance, "give a number in (0, 1)")
+    target_acceptance = float(target_acceptance)
     mass_key, step_key = jax.random.split(key)
     if with_mass:
         half = num_steps // 2

@@ -1,0 +1,219 @@
+"""What no signature says: arguments that have to fit each other, files, and what is left out."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+import ebmx.config as c
+import ebmx.energies as e
+import ebmx.evaluation as v
+import ebmx.samplers as s
+import ebmx.training as t
+
+from .values import IMAGE, KEY, LABELS, Later, X, shared
+
+LEFT_OUT = {
+    "made by the library alone": """Conditioned ForEach ClassEnergy StepInfo Samples Ladder PerChain
+        RunningMoments NegativesInfo Populations WeightedChains TrainState Diagnosis Drift LogZ
+        OutOfDistribution PrecisionRecall Minima RESULTS SteinDiscrepancy EnergyPath EnergySlice
+        HessianEigenvalues Disconnectivity Evaluation Recipe Report""",
+    "takes nothing, or nothing but a key": """BlockGibbs Last Moments Directions NoNegatives
+        FullPrecision BFloat16 NoProgress TqdmProgress cifar10 deep mnist uva_mnist""",
+    "called inside compiled functions, where nothing is checked": """shape_of as_scalar for_each
+        value_and_gradient save_position save_position_and_energy""",
+    "of a config that is spoiled field by field": "RunConfig to_dict show_config forget_unread",
+    "works on a folder for minutes; its command is spoiled": """train_run resume_run evaluate_run
+        frechet_judge check_config""",
+}
+"""Public names that are not called, by the reason."""
+
+
+def _annealed(sampler: s.AbstractSampler, temperature: Callable) -> Any:
+    return s.annealed(sampler, temperature=temperature)
+
+
+def _blackjax(init: Callable, kernel: Callable, step_size: float) -> Any:
+    return s.BlackJAX(init, kernel, step_size=step_size)
+
+
+def _weighted_sum(term: tuple[Any, Callable]) -> Any:
+    return t.weighted_sum(term)
+
+
+@functools.wraps(e.SpectralNorm)
+def _spectral_norm(**options):
+    return eqx.nn.make_with_state(e.SpectralNorm)(**options)
+
+
+@functools.wraps(c.sample_run)
+def _sample_run(**options):
+    try:
+        return c.sample_run(**options)
+    except ValueError as error:
+        # it gets as far as the folder, which is empty
+        if "no run in it" not in str(error) or not isinstance(options["folder"], Path):
+            raise
+
+
+def _part(field, kind):
+    """A part of a config, and what is built from it, which is where it is checked."""
+
+    @functools.wraps(kind)
+    def build(**values):
+        part = kind(**values)
+        if kind is c.EnergyConfig:
+            return c.build_energy(part, IMAGE, key=KEY)
+        return c.build_trainer(dataclasses.replace(c.RunConfig(), **{field: part}), 5)
+
+    return build
+
+
+_PARTS = [item for item in vars(c.RunConfig()).items() if dataclasses.is_dataclass(item[1])]
+STAND_INS = {
+    **{f"config.{type(part).__name__}": _part(name, type(part)) for name, part in _PARTS},
+    **{"samplers.annealed": _annealed, "samplers.BlackJAX": _blackjax},
+    **{"training.weighted_sum": _weighted_sum, "config.sample_run": _sample_run},
+    "energies.SpectralNorm": _spectral_norm,
+}
+"""Functions with a full signature, where a public one takes `*args`, or checks later."""
+
+OPTIONS = {"ResNet": e.ResNetwork, "resnet": e.ResNetwork}
+"""Where the `**options` of a function are described."""
+
+
+def _file(name, content):
+    path = shared("folder") / name
+    path.write_bytes(content)
+    return path
+
+
+def _step(negatives):
+    return negatives.step(None, X, None, key=KEY)[0]
+
+
+def _grid():
+    return t.Grid(np.zeros(2), np.ones(2), 3)
+
+
+def _kernel():
+    return s.MALA(0.1).kernel(X[0])
+
+
+_IDX, _LINE = bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]), np.arange(3.0)
+_MLP, _STARTED, _JEM, _CONDITIONAL = (
+    Later(shared, name) for name in ("mlp", "started", "jem", "conditional")
+)
+NEEDS = [
+    ("shape", IMAGE, "ResNet ResNetwork resnet BatchNormResNet ConvNet ConvNetwork Classifier"),
+    ("shape", IMAGE, "build_energy"),
+    ("shape", (2,), "JEM"),
+    ("kernel_sizes", 3, "ConvNet ConvNetwork"),
+    ("paddings", 1, "ConvNet ConvNetwork"),
+    ("num_labels", 3, "Conditional"),
+    ("energy", _MLP, "SpectralNorm"),
+    ("energy", _CONDITIONAL, "conjunction Marginal"),
+    ("energy", _JEM, "cross_entropy negative_max_probability"),
+    ("energy", Later(lambda: shared("spectral")[0]), "advance freeze"),
+    ("state", Later(lambda: shared("spectral")[1]), "advance freeze"),
+    ("energy", Later(e.BernoulliRBM, np.ones((3, 2)), _LINE, X[0]), "log_z_by_enumeration"),
+    ("num_bits", 3, "log_z_by_enumeration"),
+    ("schedules", Later(lambda: {"temperature": s.Linear(2.0, 1.0, 5)}), "Annealed"),
+    ("temperature", Later(s.Linear, 2.0, 1.0, 5), "annealed"),
+    ("init", Later(lambda: _kernel().init_fn), "BlackJAX"),
+    ("kernel", Later(lambda: _kernel().kernel), "BlackJAX"),
+    ("sampler", Later(s.Langevin, 0.1, grad_clip=1.0), "displacement_budget"),
+    ("sampler", Later(s.MALA, 0.1), "ReplicaExchange warmup Jarzynski"),
+    ("num_steps", 20, "warmup"),
+    ("target_acceptance", 0.6, "warmup"),
+    ("num_chains", 4, "Jarzynski"),
+    ("num_negatives", 3, "Jarzynski"),
+    ("num_labels", 2, "PCD"),
+    ("num_shards", 2, "ReplayBuffer"),
+    ("labels", np.zeros(8, int), "ReplayBuffer"),
+    ("folder", Later(lambda: shared("trained") / "saved"), "checkpoint_config restore"),
+    ("folder", Later(lambda: shared("trained") / "saved"), "restore_energy"),
+    ("step", 1, "checkpoint_config restore restore_energy"),
+    ("like", _STARTED, "restore"),
+    ("like", _MLP, "restore_energy load"),
+    ("path", Later(lambda: shared("trained") / "energy"), "training.load"),
+    ("positives", (X, LABELS), "cross_entropy"),
+    ("negatives", np.repeat(X, 2, 0), "energy_discrepancy"),
+    ("negatives", np.ones_like(X), "sliced_score_matching"),
+    ("negatives", Later(lambda: _step(_grid())), "negative_log_likelihood"),
+    ("negatives", Later(lambda: _step(t.TransportPairs())), "transport_matching"),
+    ("noise", Later(t.GaussianNoise), "noise_contrastive_loss"),
+    ("term", (1.0, t.contrastive_loss), "weighted_sum"),
+    ("x", np.zeros((6, *IMAGE), np.float32), "train_classifier"),
+    ("labels", LABELS % 2, "train_classifier"),
+    ("num_particles", 8, "adaptive_smc"),
+    ("x", np.eye(4, dtype=np.float32), "fit_bernoulli"),
+    ("num_steps", 4, "drift"),
+    ("num_steps", 200, "local_minima"),
+    ("path", Later(lambda: v.straight_path(jnp.sum, X[0], X[1], num=5)), "barrier_height"),
+    ("x", X[0], "hessian_eigenvalues"),
+    ("a", X[0], "straight_path minimum_energy_path"),
+    ("b", X[1], "straight_path minimum_energy_path"),
+    ("name", "digits", "data.load recipe"),
+    ("name", "rings", "density"),
+    ("data", "digits", "default_config"),
+    ("path", Later(_file, "images.idx", _IDX), "read_idx"),
+    ("path", Later(_file, "config.toml", b"steps = 1\n"), "read_config"),
+    ("values", Later(lambda: c.to_dict(c.RunConfig())), "from_dict"),
+    ("num_held_out", 0, "NegativesConfig"),
+    ("num_integration_steps", 10, "SamplerConfig"),
+    ("grad_clip", 3.0, "SamplerConfig"),
+    ("noise_scale", 0.02, "SamplerConfig"),
+    ("folder", Later(lambda: shared("folder") / "none"), "sample_run"),
+    ("images", np.zeros((2, 3, *IMAGE)), "chain_strip"),
+    ("steps", _LINE[:2], "chain_traces"),
+    ("history", {"one": _LINE}, "training_curves"),
+    ("energies", _LINE[:2], "disconnectivity_graph"),
+    ("merges", np.array([[0.0, 1.0, 2.0]]), "disconnectivity_graph"),
+    ("a", _LINE, "energy_landscape"),
+    ("b", _LINE[:2], "energy_landscape"),
+    ("energies", np.ones((2, 3)), "energy_landscape"),
+    ("paths", {"one": (_LINE, _LINE)}, "energy_profile"),
+    ("groups", {"one": np.zeros((3, *IMAGE))}, "sample_grid"),
+    ("swap_rates", np.full((1, 1), 0.5), "temperature_ladder"),
+]
+"""Arguments of which the convention does not hold, and where."""
+
+ANYTHING = {
+    **{"data.Dataset": "name", "config.DataConfig": "name test_share", "training.save": "state"},
+    **{"config.default_config": "data", "config.sample_run": "label denoise seed"},
+    **{"training.Examples": "x y log_weights", "training.cross_entropy": "negatives"},
+    **{"training.score_matching": "negatives", "training.sampler_divergence": "positives"},
+    **{"training.distinct_share": "x", "training.shard": "state", "samplers.BlackJAX": "step_size"},
+    **{"evaluation.drift": "bounds", "plotting.energy_histogram": "name"},
+}
+"""Arguments that may be anything at all, or that are not looked at."""
+
+ZERO = {
+    **dict.fromkeys(("samplers.normal", "samplers.rademacher", "samplers.binomial"), "shape"),
+    **{"energies.SpectralNorm": "num_iterations", "config.DataConfig": "batch_size"},
+    "plotting.chain_strip": "steps",
+}
+"""Numbers below 1 that pass, against the convention for the name."""
+
+PASSES = {
+    "training.ReplayBuffer": "positions ages log_scales labels",
+    **{"data.Dataset": "train_labels test_labels", "data.batches": "labels"},
+    **{"data.split": "labels", "evaluation.minimum_energy_path": "a b"},
+}
+"""Arrays in which values that are not finite pass."""
+
+FINITE = {
+    **{"evaluation.kernel_stein_discrepancy": "x", "evaluation.local_minima": "starts"},
+    "evaluation.reverse_annealed_importance_sampling": "x",
+    "evaluation.disconnectivity": "minima",
+}
+"""JAX arrays of functions in which they do not pass."""
+
+NAN_RESULTS = ("evaluation.straight_path",)
+"""Functions that return NaN for what they do not measure."""
