@@ -94,19 +94,18 @@ EQUIVALENTS: dict[str, str] = {
     "training/_persistent.py | key used twice | draw_key -> restart_key | state=state.write(index,moved,ages,log_scales,key=jax.random.fold_in(draw_key,2))": _OTHER_DRAWS,
     "training/_jarzynski.py | sign | len(weights)-1 -> ((len(weights))+(1))": _LAST,
     "training/_jarzynski.py | dropped term | len(weights)-1 -> (len(weights))": _LAST,
-    "evaluation/_pilot.py | stale value | finite -> rise | returnjnp.nan_to_num(jnp.std(jnp.where(finite,rise,0.0),where=finite))": "masked, too",
     "evaluation/_pilot.py | factor | 0.0 -> 1.0 | returnjnp.nan_to_num(jnp.std(jnp.where(finite,rise,0.0),where=finite))": "masked, too",
     "evaluation/_minima.py | swapped arguments | jnp.clip(x-gradient,low,high) -> jnp.clip(low,x-gradient,high)": "the middle one of three numbers",
     "evaluation/_minima.py | factor | 4 -> 5": "a few more of the last bits, which say nothing",
     "evaluation/_two_sample.py | factor | 0.0 -> 1.0 | inverse=np.where(scale>1e-9*(np.abs(mean)+1),1/np.maximum(scale,1e-300),0.0)": "a constant feature is zero, and so is its weight",
     "evaluation/_two_sample.py | swapped arguments | x-mean -> ((mean)-(x))": "the weights change their signs as well",
-    "evaluation/_two_sample.py | dropped term | penalty+1e-12 -> (penalty)": _TINY,
     "evaluation/_two_sample.py | off by one | 1 -> 2 | inverse=np.where(scale>1e-9*(np.abs(mean)+1),1/np.maximum(scale,1e-300),0.0)": _TINY,
     "evaluation/_two_sample.py | dropped term | np.abs(mean)+1 -> (np.abs(mean))": _TINY,
     "evaluation/_elastic_band.py | swapped arguments | new-band.x -> ((band.x)-(new))": _LENGTH,
     "evaluation/_elastic_band.py | swapped arguments | gradients-band.gradients -> ((band.gradients)-(gradients))": _LENGTH,
     "evaluation/_two_sample.py | factor | 1e-300 -> 2e-300": _TINY,
     "evaluation/_two_sample.py | factor | 1e-12 -> 2e-12": _TINY,
+    "evaluation/_two_sample.py | dropped term | penalty+1e-12 -> (penalty)": _TINY,
 }
 """The reason for each `file | operator | old -> new`, with ` | line` where that is not enough."""
 

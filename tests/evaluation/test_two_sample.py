@@ -59,6 +59,14 @@ def test_a_feature_that_is_constant_says_nothing(value):
     np.testing.assert_allclose(fit(more(A) + np.array([0, 0, 0, 9])), want, rtol=1e-6, atol=1e-8)
 
 
+def test_sets_that_are_far_apart_have_finite_scores():
+    # after so many steps all probabilities are exactly zero or one
+    x, labels = np.array([[-1.0], [-2.0], [1.0], [2.0]]), np.array([0.0, 0.0, 1.0, 1.0])
+    found = LogisticRegression(ridge=1e-25, num_steps=200)(x, labels)(x)
+    assert np.all(np.isfinite(found))
+    assert np.all(np.sign(found) == np.sign(x[:, 0]))
+
+
 def objective(x, labels, weights, ridge):
     logits = x @ weights
     loss = np.mean(np.logaddexp(0, logits) - labels * logits)
