@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself: structure, sums of files, config, and words on differences."""
+"""What a checkpoint says about itself: its structure, the sums of its files, the config."""
 
 import json
 import zlib
@@ -78,14 +78,14 @@ def test_the_sum_of_a_large_file_is_of_all_of_it(folder):
     manifest = read_manifest(folder)
     assert manifest["files"]["large"] == zlib.crc32(content)
     (folder / "large").write_bytes(content[:-1] + b"x" if content[-1:] != b"x" else b"y")
-    with pytest.raises(DamagedCheckpointError, match="damaged in large$"):
+    with pytest.raises(DamagedCheckpointError, match=r"damaged in large$"):
         check_files(manifest, folder)
 
 
 def test_the_first_three_changed_files_are_named(folder):
     manifest = read_manifest(folder)
     (folder / "one").unlink()
-    with pytest.raises(DamagedCheckpointError, match="damaged in one$"):
+    with pytest.raises(DamagedCheckpointError, match=r"damaged in one$"):
         check_files(manifest, folder)
     for name in ("two", "d/three", "d/four"):
         (folder / name).write_bytes(b"other")
