@@ -118,6 +118,26 @@ def test_chains_go_backwards_by_a_move_and_then_a_rise_of_the_weight():
     np.testing.assert_allclose(log_weights, want, rtol=1e-5)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_keys_of_moves_are_not_those_of_starts_and_ends(backwards, monkeypatch):
+    def mark(path, sampler, beta, x, num_steps, key):
+        lines = jax.vmap(lambda x: write(x, key, beta, jnp.float32(NEITHER)))(x)
+        return lines, jnp.zeros(())
+
+    monkeypatch.setattr(_annealing, "move", mark)
+    key = jax.random.key(5)
+    if backwards:
+        x = jnp.zeros((CHAINS, 1 + 3 * SLOTS))
+        x, *_ = _annealing._backward(Written(), Writer(), ROUTE, x, 9, key)
+    else:
+        x, *_ = _annealing._forward(Written(), Writer(), ROUTE, CHAINS, 9, key)
+    marks = lines(x)[..., 0]
+    moves = marks[:, 1:-1]
+    np.testing.assert_array_equal(moves, np.broadcast_to(moves[0], moves.shape))
+    used = np.concatenate([marks[:, 0], moves[0], marks[:, -1]])
+    assert len(np.unique(used)) == len(used) == 2 * CHAINS + 3
+
+
 BASE = Gaussian(jnp.zeros(2), 4.0)
 ENERGY = Gaussian(jnp.ones(2))
 LOG_WEIGHTS = np.array([0.0, 1.0, -2.0])
@@ -184,6 +204,8 @@ def test_the_pilot_run_and_the_walk_have_keys_of_their_own(backwards, calls):
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_schedule_counts_instead_of_a_number_of_temperatures(backwards, calls):
     sampler = Writer()
+    call(backwards, schedule=[0.0, 1.0], sampler=sampler)
+    np.testing.assert_array_equal(calls["betas"], [0, 1])
     call(backwards, schedule=[0.0, 0.5, 1.0], sampler=sampler)
     np.testing.assert_array_equal(calls["betas"], [0, 0.5, 1])
     assert calls["betas"].dtype == np.float64

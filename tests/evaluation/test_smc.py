@@ -23,7 +23,7 @@ class Line(AbstractPath):
     log_z = jnp.zeros(())
 
     def sample(self, *, key):
-        return jax.random.uniform(key, (2,), minval=1.0, maxval=2.0)
+        return jax.random.uniform(key, (2,))
 
     def at(self, beta):
         return Function(lambda x: beta + 0 * x[0], (2,))
@@ -180,14 +180,22 @@ def test_islands_have_keys_of_their_own_and_stop_at_one_or_for_good(monkeypatch)
         record = jnp.zeros(size)
         tuning = Tuning(jnp.zeros(()), jnp.ones(2))
         mark, zero = jax.random.uniform(key), jnp.zeros(())
-        return Island(x, zero, mark, tuning, jnp.int32(0), record, record)
+        # what the first temperatures would have, were their keys made of this one
+        made = [jax.random.uniform(jax.random.fold_in(key, i)) for i in range(2)]
+        return Island(x, zero, mark, tuning, jnp.int32(0), record, jnp.stack(made))
 
     def temper(path, sampler, island, target, num_steps, key):
         mark = jax.random.uniform(key)
         beta = island.beta + target
         betas = island.betas.at[island.count].set(mark)
         return Island(
-            island.x, beta, island.log_weight, island.tuning, island.count + 1, betas, betas
+            island.x,
+            beta,
+            island.log_weight,
+            island.tuning,
+            island.count + 1,
+            betas,
+            island.acceptance,
         )
 
     monkeypatch.setattr(_smc, "_search", search)
@@ -197,10 +205,8 @@ def test_islands_have_keys_of_their_own_and_stop_at_one_or_for_good(monkeypatch)
         assert ends.count.tolist() == [count] * 3
         np.testing.assert_allclose(ends.beta, target * count)
         # starts, the search, each temperature and the ends
-        marks = np.concatenate([
-            np.asarray(ends.x)[..., 0].ravel(), np.asarray(ends.log_weight),
-            np.asarray(ends.betas)[:, :count].ravel(), np.asarray(x)[:, 1],
-        ])  # fmt: skip
+        marks = (ends.x[..., 0], ends.log_weight, ends.betas[:, :count], x[:, 1], ends.acceptance)
+        marks = np.concatenate([np.asarray(mark).ravel() for mark in marks])
         assert x.shape == (3 * NUM, 2)
         assert len(np.unique(marks)) == marks.size
         np.testing.assert_array_equal(x[:, 0], np.asarray(ends.x)[..., 0].ravel())
