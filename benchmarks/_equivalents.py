@@ -24,6 +24,8 @@ _SQUARE_KERNELS = "kernels are square"
 _SYMMETRIC = "the noise is symmetric about zero"
 _CLIPPED = "the value in the middle of three, in another order"
 _LAST = "a point is at most the last end; the bound is for weights that are not finite"
+_TOGETHER = "the same energies, of both batches together or of each apart"
+_ADAM = "updates of Adam do not depend on the scale of the loss, but for rounding"
 
 EQUIVALENTS: dict[str, str] = {
     "energies/_conditional.py | key used twice | embed_key -> head_key | self.embedding=jax.random.normal(embed_key,(num_labels,size))/np.sqrt(width)": _OTHER_DRAWS,
@@ -109,6 +111,14 @@ EQUIVALENTS: dict[str, str] = {
     "evaluation/_features.py | dropped term | b**2 -> (b) | noise=1e-12*(np.sum(a**2,1)[:,None]+np.sum(b**2,1)[None])": _TINY,
     "evaluation/_features.py | factor | np.sum -> np.mean | noise=1e-12*(np.sum(a**2,1)[:,None]+np.sum(b**2,1)[None])": _TINY,
     "evaluation/_features.py | factor | 1e-12 -> 2e-12": _TINY,
+    "training/_losses.py | comparison | real.yisNone -> ((real.y)isnot(None))": _TOGETHER,
+    "training/_losses.py | comparison | fake.yisNone -> ((fake.y)isnot(None))": _TOGETHER,
+    "training/_losses.py | comparison | not_mesh.is_shared() -> (_mesh.is_shared())": _TOGETHER,
+    "training/_losses.py | swapped arguments | values-mean(values,examples) -> ((mean(values,examples))-(values))": _SQUARED,
+    "training/_losses.py | off by one | 0 -> 1 | log_p=jnp.take_along_axis(jax.nn.log_softmax(logits),real.y[:,None],1)[:,0]": _CLAMPED,
+    "training/_score_matching.py | swapped arguments | scale*jax.grad(energy)(noisy)-(noisy-x)/scale -> (((noisy-x)/scale)-(scale*jax.grad(energy)(noisy)))": _SQUARED,
+    "training/_watchdog.py | swapped arguments | real-fake -> ((fake)-(real))": _LENGTH,
+    "training/_classifier.py | factor | jnp.mean -> jnp.sum": _ADAM,
 }
 """The reason for each `file | operator | old -> new`, with ` | line` where that is not enough."""
 
