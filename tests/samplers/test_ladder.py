@@ -149,7 +149,7 @@ def test_ladders_of_several_chains_are_moved_as_one_alone_is(getkey):
     sampler, num_steps = ladder(False), 3
     replicas = np.stack([REPLICAS, REPLICAS[::-1]]).astype(np.float32)
     got, info, rates = run_replicas(
-        Hill(jnp.asarray(1.0)), sampler, replicas, num_steps=num_steps, key=getkey()
+        Hill(jnp.asarray(1.0)), sampler, replicas.tolist(), num_steps=num_steps, key=getkey()
     )
     for chain, want in enumerate(replicas):
         accepted, seen = np.zeros(3), []
