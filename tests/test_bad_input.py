@@ -142,7 +142,11 @@ NETWORKS = [
 DENSITIES = [
     (lambda: e.Gaussian(np.zeros(2), -1.0), r"covariance=-1\.0", "positive definite"),
     (lambda: e.Gaussian(np.zeros(2), TURNED), r"covariance=\[1\.0, 0\.0\]", "positive definite"),
-    (lambda: e.Gaussian(np.zeros(2), 2 - np.eye(2)), r"covariance=\[\[1\.0, 2", "positive definite"),
+    (
+        lambda: e.Gaussian(np.zeros(2), 2 - np.eye(2)),
+        r"covariance=\[\[1\.0, 2",
+        "positive definite",
+    ),
     (lambda: e.Gaussian(np.zeros(2), ONES), r"covariance\.shape=\(3,\)", r"a matrix \(2, 2\)"),
     (lambda: e.GaussianMixture(0.0, 1.0), r"means\.shape=\(\)", r"\(components, \*shape\)"),
     (lambda: e.GaussianMixture(np.zeros((2, 1)), -1.0), r"scales=-1\.0", "above 0"),
@@ -238,10 +242,3 @@ CALLS += [(lambda f=f, x=x: f(x), start, fix) for f in ENTRIES for x, start, fix
 def test_bad_input_raises_an_error_that_instructs(call, start, fix):
     with pytest.raises(ValueError, match=f"^{start}.*: .*{fix}"):
         call()
-
-
-def test_the_calls_work_with_good_input():
-    # so that an error of the calls themselves cannot pass for the one that is meant
-    assert go()[0].shape == (3, 2)
-    assert draw(num_warmup=1, thin=2).values.shape == (3, 2, 2)
-    assert all(f(X) is not None for f in ENTRIES[:3])
