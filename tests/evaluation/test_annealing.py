@@ -121,8 +121,11 @@ def test_chains_go_backwards_by_a_move_and_then_a_rise_of_the_weight():
 @pytest.mark.parametrize("backwards", [False, True])
 def test_the_keys_of_moves_are_not_those_of_starts_and_ends(backwards, monkeypatch):
     def mark(path, sampler, beta, x, num_steps, key):
-        lines = jax.vmap(lambda x: write(x, key, beta, jnp.float32(NEITHER)))(x)
-        return lines, jnp.zeros(())
+        """Numbers of the key and of the keys that chains make of it."""
+        keys = jax.random.split(key, len(x))
+        child = jax.vmap(lambda key: jax.random.uniform(key, minval=0.1))(keys)
+        last = jnp.float32(NEITHER)
+        return jax.vmap(lambda x, child: write(x, key, child, last))(x, child), jnp.zeros(())
 
     monkeypatch.setattr(_annealing, "move", mark)
     key = jax.random.key(5)
@@ -131,11 +134,12 @@ def test_the_keys_of_moves_are_not_those_of_starts_and_ends(backwards, monkeypat
         x, *_ = _annealing._backward(Written(), Writer(), ROUTE, x, 9, key)
     else:
         x, *_ = _annealing._forward(Written(), Writer(), ROUTE, CHAINS, 9, key)
-    marks = lines(x)[..., 0]
+    found = lines(x)
+    marks, children = found[..., 0], found[:, 1:-1, 1].ravel()
     moves = marks[:, 1:-1]
     np.testing.assert_array_equal(moves, np.broadcast_to(moves[0], moves.shape))
-    used = np.concatenate([marks[:, 0], moves[0], marks[:, -1]])
-    assert len(np.unique(used)) == len(used) == 2 * CHAINS + 3
+    used = np.concatenate([marks[:, 0], moves[0], children, marks[:, -1]])
+    assert len(np.unique(used)) == len(used) == 5 * CHAINS + 3
 
 
 BASE = Gaussian(jnp.zeros(2), 4.0)
