@@ -56,9 +56,7 @@ FURTHER = {
     "energies/_mlp.py": "test_networks test_dtypes",
     "energies/_uniform.py": "test_gaussian",
     "evaluation/_bases.py": "test_counting",
-    "evaluation/_features.py": "test_quality",
     "evaluation/_kernel_distance.py": "test_quality",
-    "evaluation/_landscape.py": "test_landscape",
     "evaluation/_neighbours.py": "test_quality",
     "evaluation/_transport.py": "test_quality",
 }
