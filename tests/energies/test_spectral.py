@@ -80,7 +80,8 @@ def normalised(energy):
 
 
 def make(name, num_iterations=15):
-    return normed(filled(ENERGIES[name]), num_iterations=num_iterations, key=KEY)
+    energy = filled(ENERGIES[name], seed=2)  # its largest singular values are apart from others
+    return normed(energy, num_iterations=num_iterations, key=KEY)
 
 
 def perturbed(energy, seed, size):
