@@ -28,7 +28,7 @@ FURTHER = {
     "training/_checkpoints.py": "test_saving",
     "training/_energy_matching.py": "test_all_negatives test_further_negatives",
     "training/_examples.py": "test_as_examples test_losses",
-    "training/_fit.py": "test_saving",
+    "training/_fit.py": "test_fit_arguments test_saving",
     "training/_improved.py": "test_further_negatives",
     "training/_interrupt.py": "test_saving",
     "training/_jarzynski.py": "test_all_negatives test_resampling test_running_log_z",

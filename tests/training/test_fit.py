@@ -225,30 +225,6 @@ def test_batches_beyond_the_last_update_are_not_taken(getkey):
     assert len(list(iterator)) == 2
 
 
-@pytest.mark.parametrize(
-    ("batch", "message"),
-    [
-        (np.zeros((8, 3), np.float32), r"batches\[0\]\.shape=\(8, 3\).*examples of shape \(2,\)"),
-        (np.zeros((2,), np.float32), r"batches\[0\]\.shape=\(2,\)"),
-        (np.zeros((0, 2), np.float32), r"batches\[0\]\.shape=\(0, 2\).*at least one example"),
-        (np.zeros((8, 2), np.uint8), r"batches\[0\]\.dtype=.*uint8.*ebmx\.data\.scale"),
-        (np.full((8, 2), np.nan, np.float32), r"batches\[0\]=16 non-finite values of 16"),
-        ([[0.0, 0.0]], r"batches\[0\]=list: give a JAX or NumPy array"),
-    ],
-)
-def test_a_first_batch_that_does_not_fit_is_refused(batch, message, getkey):
-    with pytest.raises(ValueError, match=message):
-        fit(TRAINER, start(getkey), [batch], num_steps=1, key=getkey())
-
-
-@pytest.mark.parametrize("name", ["num_steps", "log_every"])
-def test_counts_are_positive_integers(name, getkey):
-    for value in (0, -1, 2.0):
-        options = {"num_steps": 1, "log_every": 1} | {name: value}
-        with pytest.raises(ValueError, match=f"{name}={value}: give a Python integer"):
-            fit(TRAINER, start(getkey), data(1), key=getkey(), **options)
-
-
 def test_the_meter_is_moved_and_closed(getkey):
     meter = Meter()
     fit(TRAINER, start(getkey), data(5), num_steps=5, key=getkey(), log_every=2, progress=meter)
