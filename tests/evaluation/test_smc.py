@@ -147,7 +147,7 @@ def test_the_search_at_the_base_adapts_the_step_size_and_the_masses(monkeypatch)
     places, met = jnp.stack([jnp.arange(float(NUM)), jnp.ones(NUM)], 1), []
 
     def mark(path, sampler, beta, x, num_steps, key):
-        met.append((key, float(beta), num_steps))
+        met.append((key, float(beta), num_steps, float(sampler.step_size)))
         return (1 + jax.random.uniform(key)) * places, jnp.float32(0.8)
 
     monkeypatch.setattr(_smc, "move", mark)
@@ -156,14 +156,15 @@ def test_the_search_at_the_base_adapts_the_step_size_and_the_masses(monkeypatch)
     with jax.disable_jit():
         found = _smc._search(Line(), HMC(0.1, 5), places, 9, 3, key)
     # three moves at the base, with keys of their own
-    assert [one[1:] for one in met] == [(0.0, 3)] * 3
+    assert [one[1:3] for one in met] == [(0.0, 3)] * 3
     keys = [one[0] for one in met]
     assert len({tuple(np.asarray(jax.random.key_data(k))) for k in (*keys, key)}) == 4
     scales = np.array([1 + float(jax.random.uniform(k)) for k in keys])
     np.testing.assert_allclose(found.x, scales[-1] * places, rtol=1e-6)
     # a tenth above the target at each, with a gain that falls
-    want = np.log(0.1) + 0.1 * np.sum(2 / np.arange(1, 4) ** 0.6)
-    assert float(found.tuning.log_step) == pytest.approx(want, rel=1e-5)
+    want = np.log(0.1) + 0.1 * np.cumsum(2 / np.arange(1, 4) ** 0.6)
+    assert float(found.tuning.log_step) == pytest.approx(want[-1], rel=1e-5)
+    np.testing.assert_allclose([one[3] for one in met], [0.1, *np.exp(want[:-1])], rtol=1e-5)
     # half of the variances are forgotten each time
     variance = 1.0
     for scale in scales:
