@@ -119,6 +119,9 @@ EQUIVALENTS: dict[str, str] = {
     "training/_score_matching.py | swapped arguments | scale*jax.grad(energy)(noisy)-(noisy-x)/scale -> (((noisy-x)/scale)-(scale*jax.grad(energy)(noisy)))": _SQUARED,
     "training/_watchdog.py | swapped arguments | real-fake -> ((fake)-(real))": _LENGTH,
     "training/_classifier.py | factor | jnp.mean -> jnp.sum": _ADAM,
+    "evaluation/_transport.py | sign | len(x)-1 -> ((len(x))+(1))": "the middle of a share lies below one",
+    "evaluation/_transport.py | dropped term | len(x)-1 -> (len(x))": "the middle of a share lies below one",
+    "evaluation/_transport.py | swapped arguments | _mean_distance(a,b) -> _mean_distance(b,a)": "the distance is symmetric",
 }
 """The reason for each `file | operator | old -> new`, with ` | line` where that is not enough."""
 

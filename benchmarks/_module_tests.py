@@ -55,10 +55,14 @@ FURTHER = {
     "energies/_mixture.py": "test_gaussian",
     "energies/_mlp.py": "test_networks test_dtypes",
     "energies/_uniform.py": "test_gaussian",
-    "evaluation/_bases.py": "test_counting",
-    "evaluation/_kernel_distance.py": "test_quality",
-    "evaluation/_neighbours.py": "test_quality",
-    "evaluation/_transport.py": "test_quality",
+    "evaluation/_bases.py": "test_counting test_features",
+    "evaluation/_calibration.py": "test_features",
+    "evaluation/_frechet.py": "test_features",
+    "evaluation/_kernel_distance.py": "test_quality test_features",
+    "evaluation/_neighbours.py": "test_quality test_features",
+    "evaluation/_ood.py": "test_features",
+    "evaluation/_transport.py": "test_quality test_features",
+    "evaluation/_two_sample.py": "test_features",
 }
 
 

@@ -134,6 +134,14 @@ def test_wasserstein_distances_of_sets_of_different_sizes_are_those_of_repeated_
         assert sliced_wasserstein(a, b, order=order, key=KEY) == pytest.approx(want, rel=1e-9)
 
 
+def test_rows_are_counted_exactly_where_shares_of_them_are_rounded():
+    # 1 / 49 · 49 is less than one in double precision
+    rng = np.random.default_rng(7)
+    a, b = rng.normal(size=(49, 1)), rng.normal(size=(10, 1))
+    want = scipy.stats.wasserstein_distance(a[:, 0], b[:, 0])
+    assert sliced_wasserstein(a, b, order=1, key=KEY) == pytest.approx(want, rel=1e-9)
+
+
 def test_directions_are_those_of_the_key():
     first, second, other = (
         sliced_wasserstein(A, B, num_projections=3, key=jax.random.key(seed)) for seed in (1, 1, 2)
