@@ -9,7 +9,7 @@ FURTHER = {
     "samplers/_base.py": "test_combined test_sample",
     "samplers/_blackjax.py": "test_kernels test_reversibility test_dtypes",
     "samplers/_combined.py": "test_keys test_reversibility test_dtypes",
-    "samplers/_gibbs.py": "test_keys",
+    "samplers/_gibbs.py": "test_keys test_dtypes",
     "samplers/_increments.py": "test_langevin",
     "samplers/_langevin.py": "test_increments test_dtypes",
     "samplers/_preconditioned.py": "test_dtypes",

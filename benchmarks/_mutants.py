@@ -98,7 +98,7 @@ MUTANTS = {
         ("geometric-inverted", "(self.end / self.start) ** share",
          "(self.start / self.end) ** share"),
     ],
-    ("samplers/_combined.py", "samplers/test_combined.py"): [
+    ("samplers/_combined.py", "samplers/test_combined.py samplers/test_keys.py"): [
         ("jump-without-q", "state - value + self.proposal(y) - self.proposal(x)", "state - value"),
         ("jump-sign", "state - value + self", "value - state + self"),
         ("jump-energy-stale", "return jnp.where(accepted, y, x), new, info",
@@ -109,7 +109,7 @@ MUTANTS = {
         ("cycle-key-reused", "_fresh_step(sampler, energy, x, one_key)",
          "_fresh_step(sampler, energy, x, key)"),
     ],
-    ("samplers/_tempering.py", "samplers/test_tempering.py"): [
+    ("samplers/_tempering.py", "samplers/test_tempering.py samplers/test_ladder.py"): [
         ("swap-sign", "(energies[:-1] - energies[1:])", "(energies[1:] - energies[:-1])"),
         ("swap-parity", "state.step % 2)", "0 * state.step)"),
         ("permutation", "+ from_above - from_below", "+ from_above"),
@@ -125,7 +125,7 @@ MUTANTS = {
         ("half-trips", "(leg[0] == 2)", "(leg[0] != 1)"),
         ("trips-from-the-top", "top = jnp.where(leg[-1] == 0, 0, 2)", "top = 2"),
     ],
-    ("samplers/_warmup.py", "samplers/test_warmup.py"): [
+    ("samplers/_warmup.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
         ("tuner-sign", "error = target - jnp", "error = -target + jnp"),
         ("tuner-first-chain", "acceptance if per_chain else jnp.mean(acceptance)",
          "acceptance if per_chain else jnp.min(acceptance)"),
