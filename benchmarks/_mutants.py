@@ -53,7 +53,8 @@ MUTANTS = {
         ("preconditioner-drift", "self.step_size * diagonal * self.clip(gradient)",
          "self.step_size * self.clip(gradient)"),
     ],
-    ("samplers/_blackjax.py", "samplers/test_reversibility.py samplers/test_kernels.py"): [
+    ("samplers/_blackjax.py", "samplers/test_blackjax.py samplers/test_reversibility.py"
+     " samplers/test_kernels.py"): [
         ("mala-not-halved", "jnp.asarray(self.step_size) / 2", "jnp.asarray(self.step_size)"),
         ("energy-sign", "lambda x: -_wide(as", "lambda x: _wide(as"),
         ("state-not-refreshed", "_drop(new), _summarise", "_drop(state), _summarise"),
