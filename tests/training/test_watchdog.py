@@ -79,6 +79,12 @@ def test_an_alarm_begins_beyond_its_limit_and_is_the_only_one(words):
     assert Watchdog().alarms({}) == []
 
 
+def test_what_is_not_reported_is_well_under_strict_limits_too():
+    limits = {"max_energy": 0.5, "max_gap": 0.5, "max_saturated": 0.5, "max_skipped": 0}
+    dog = Watchdog(**limits, min_distinct=1.0, min_chain_grad_norm=0.5, max_chain_grad_norm=1.5)
+    assert dog.alarms({}) == []
+
+
 def test_an_alarm_has_to_last():
     dog, bad = Watchdog(patience=2), GOOD | BAD["a gap of"]
     assert (dog.last_good, dog.count) == (None, 0)
