@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 compilation.configure()
-import jax
+import jax  # noqa: E402  # as the environment says now
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -117,6 +117,14 @@ def test_a_training_goes_on_in_its_folder(folder):
     assert Checkpoints(folder).steps == [12, 14]
 
 
+@pytest.mark.parametrize("saves", [1, 2])
+def test_another_training_is_refused_however_many_saves_it_has(saves, tmp_path):
+    go_on(start(), 2 * saves, Checkpoints(tmp_path, every=2, config=CONFIG))
+    with pytest.raises(OtherConfigError):
+        Checkpoints(tmp_path, every=2, config={"seed": 8}).writer(restore(tmp_path, start()))
+    Checkpoints(tmp_path, every=2, config=CONFIG).writer(restore(tmp_path, start())).close()
+
+
 def test_log_intervals_are_those_of_the_whole_training():
     seen = []
     state, _ = go_on(start(), 3)

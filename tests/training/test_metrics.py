@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ebmx.energies import Gaussian
 from ebmx.samplers import Langevin, StepInfo
 from ebmx.training import CD, NegativesInfo, Trainer, distinct_share
-from ebmx.training._metrics import chain_metrics
+from ebmx.training._metrics import _mix, chain_metrics
 
 
 @given(
@@ -45,6 +45,12 @@ def test_a_large_batch_of_images_has_no_collisions():
     x = np.random.default_rng(0).choice(np.float32([-1, 1]), (512, 8, 8, 1))
     assert len(np.unique(x.reshape(512, -1), axis=0)) == 512
     assert float(call(distinct_share, x)) == 1.0
+
+
+def test_bits_are_mixed_as_by_murmurhash3():
+    # the hash of no bytes is the finaliser of the seed: published values for three seeds
+    seeds = jnp.array([0, 1, 0xFFFFFFFF], jnp.uint32)
+    np.testing.assert_array_equal(_mix(seeds), np.uint32([0, 0x514E28B7, 0x81F16F39]))
 
 
 def test_chain_metrics_are_means_counts_and_shares():
