@@ -6,6 +6,7 @@ text of its line, all without spaces, so that the list survives edits elsewhere 
 
 # ruff: noqa: E501
 
+import functools
 from pathlib import Path
 
 from _operators import Mutant
@@ -131,13 +132,18 @@ EQUIVALENTS: dict[str, str] = {
 """The reason for each `file | operator | old -> new`, with ` | line` where that is not enough."""
 
 
-def label(mutant: Mutant) -> str:
+def labels(mutant: Mutant) -> tuple[str, str]:
+    """What a mutant is known by: without its line and with it."""
     old, new = ("".join(text.split()) for text in (mutant.old, mutant.new))
-    return f"{mutant.file.removeprefix('ebmx/')} | {mutant.operator} | {old} -> {new}"
+    short = f"{mutant.file.removeprefix('ebmx/')} | {mutant.operator} | {old} -> {new}"
+    line = _lines(mutant.file)[mutant.line - 1]
+    return short, f"{short} | {''.join(line.split())}"
+
+
+@functools.cache
+def _lines(file: str) -> list[str]:
+    return (_ROOT / file).read_text().splitlines()
 
 
 def is_equivalent(mutant: Mutant) -> bool:
-    if label(mutant) in EQUIVALENTS:
-        return True
-    line = (_ROOT / mutant.file).read_text().splitlines()[mutant.line - 1]
-    return f"{label(mutant)} | {''.join(line.split())}" in EQUIVALENTS
+    return any(label in EQUIVALENTS for label in labels(mutant))

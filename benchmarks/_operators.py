@@ -347,11 +347,12 @@ def _older(value: ast.AST, bound: set[str]) -> str:
         if isinstance(value, ast.Name):
             return value.id if value.id in bound and "key" not in value.id else ""
         if isinstance(value, ast.Call):
-            method = isinstance(value.func, ast.Attribute)
-            inner = value.args[0] if value.args else value.func.value if method else None
-            if inner is None:
+            if value.args:
+                value = value.args[0]
+            elif isinstance(value.func, ast.Attribute):
+                value = value.func.value
+            else:
                 return ""
-            value = inner
         elif isinstance(value, ast.BinOp):
             value = value.left
         elif isinstance(value, ast.Subscript):

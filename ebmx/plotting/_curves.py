@@ -94,9 +94,10 @@ def training_curves(
     shown = list(names) if names is not None else changing
     fix = "no metric changes: give the names of those to draw"
     _checks.require(len(shown) > 0, "names", names, fix)
-    for name in shown if steps is not None else ():
-        ok = np.shape(steps) == values[name].shape
-        _checks.require(ok, "steps.shape", np.shape(steps), f"give {values[name].shape}")
+    for name in shown:
+        shape = values[name].shape if steps is None else np.shape(steps)
+        ok = shape == values[name].shape
+        _checks.require(ok, "steps.shape", shape, f"give {values[name].shape}")
     rows = -(-len(shown) // _COLUMNS)
     figure = new_figure(figsize=(3.1 * min(_COLUMNS, len(shown)), 2.1 * rows + 0.5))
     figure.suptitle(title)

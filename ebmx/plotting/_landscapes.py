@@ -106,7 +106,9 @@ def energy_profile(
     axis = figure.subplots()
     for (name, path), look in zip(paths.items(), looks(), strict=False):
         fix = "give (distances, energies), both (points,)"
-        ok = np.ndim(path) > 0 and len(path) == 2 and np.ndim(path[0]) == 1
+        ok = (
+            isinstance(path, tuple | list | np.ndarray) and len(path) == 2 and np.ndim(path[0]) == 1
+        )
         ok = ok and np.shape(path[0]) == np.shape(path[1]) and np.size(path[0]) > 0
         _checks.require(ok, f"paths[{name!r}]", type(path).__name__, fix)
         distances, energies = np.asarray(path[0], float), np.asarray(path[1], float)
@@ -159,8 +161,8 @@ def disconnectivity_graph(
     ok = bool(np.all((groups >= 0) & (groups < known)))
     _checks.require(ok, "merges", merges, "give minima, or groups that are merged above")
     fix = "give one share for each minimum"
-    ok = shares is None or np.shape(shares) == energies.shape
-    _checks.require(ok, "shares.shape", np.shape(shares), fix)
+    shape = energies.shape if shares is None else np.shape(shares)
+    _checks.require(shape == energies.shape, "shares.shape", shape, fix)
     figure = new_figure(figsize=(max(4.5, 0.5 * len(energies) + 2), 4.2))
     axis = figure.subplots()
     order = _leaves(len(energies), merges)
