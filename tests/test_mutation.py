@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
-import _equivalents  # noqa: E402
-import _module_tests  # noqa: E402
-import _operators  # noqa: E402
-from _mutants import MUTANTS  # noqa: E402
+import _mutation_equivalents  # noqa: E402
+import _mutation_tests  # noqa: E402
+import _mutation_operators  # noqa: E402
+from _mutation_table import MUTANTS  # noqa: E402
 
 TABLE = [
     (f"ebmx/{file}", f"tests/{test}", name, old, new)
@@ -38,7 +38,7 @@ def source(file):
 
 @functools.cache
 def mutants(file):
-    return _operators.mutants(file, source(file))
+    return _mutation_operators.mutants(file, source(file))
 
 
 def test_each_text_of_the_table_is_found_once_in_its_file():
@@ -50,11 +50,11 @@ def test_each_text_of_the_table_is_found_once_in_its_file():
 
 
 def test_each_module_has_tests():
-    without = [file for file in FILES if not _module_tests.tests_of(file, ROOT)]
+    without = [file for file in FILES if not _mutation_tests.tests_of(file, ROOT)]
     assert without == []
-    named = [f"ebmx/{file}" for file in _module_tests.FURTHER]
+    named = [f"ebmx/{file}" for file in _mutation_tests.FURTHER]
     assert set(named) <= set(FILES)
-    for file, tests in _module_tests.FURTHER.items():
+    for file, tests in _mutation_tests.FURTHER.items():
         folder = ROOT / "tests" / Path(file).parent
         missing = [name for name in tests.split() if not (folder / f"{name}.py").exists()]
         assert missing == [], file
@@ -62,10 +62,13 @@ def test_each_module_has_tests():
 
 def test_each_equivalent_mutant_is_one_that_is_made():
     labels = {
-        label for file in FILES for mutant in mutants(file) for label in _equivalents.labels(mutant)
+        label
+        for file in FILES
+        for mutant in mutants(file)
+        for label in _mutation_equivalents.labels(mutant)
     }
-    assert _equivalents.EQUIVALENTS.keys() <= labels
-    assert all(len(reason) > 10 for reason in _equivalents.EQUIVALENTS.values())
+    assert _mutation_equivalents.EQUIVALENTS.keys() <= labels
+    assert all(len(reason) > 10 for reason in _mutation_equivalents.EQUIVALENTS.values())
 
 
 MADE = [
@@ -99,7 +102,7 @@ def expression(text):
 @pytest.mark.parametrize(("operator", "old", "new"), MADE)
 def test_an_operator_makes_its_mistake(operator, old, new):
     text = f"def f(a, b, c, i, x, key):\n    return {old}\n"
-    made = [m for m in _operators.mutants("f.py", text) if m.operator == operator]
+    made = [m for m in _mutation_operators.mutants("f.py", text) if m.operator == operator]
     results = [m.apply(text).split("return ")[1].strip() for m in made]
     assert expression(new) in [expression(result) for result in results]
 
@@ -113,7 +116,7 @@ def f(x, state, key):
     y, state = g(moved, state)
     return moved, state
 """
-    made = _operators.mutants("f.py", text)
+    made = _mutation_operators.mutants("f.py", text)
     changes = {(m.operator, m.old, m.new) for m in made}
     assert ("key used twice", "one", "two") in changes
     assert ("stale value", "h(state, key=two)", "state") in changes
@@ -130,13 +133,13 @@ def f(x: int | None = 3 + 4) -> float | None:
         raise ValueError(f"{x - 1}")
     return x
 '''
-    assert _operators.mutants("f.py", text) == []
+    assert _mutation_operators.mutants("f.py", text) == []
 
 
 def test_a_seed_chooses_the_same_mutants_and_every_module_has_one():
     files = [file for file in FILES[:12] if mutants(file)]
-    one, again = (_operators.sample(ROOT, files, 20, seed=1) for _ in range(2))
-    other = _operators.sample(ROOT, files, 20, seed=2)
+    one, again = (_mutation_operators.sample(ROOT, files, 20, seed=1) for _ in range(2))
+    other = _mutation_operators.sample(ROOT, files, 20, seed=2)
     assert one == again != other
     assert {mutant.file for mutant in one} == set(files)
     for mutant in one:
