@@ -1,11 +1,11 @@
 """Would the tests notice? Mistakes are put into the package, one at a time.
 
-Mutants are made from a module's syntax tree by the operators of `_mutation_operators.py`, as many as asked
-for and chosen by a seed, or taken from the hand-made table of `_mutation_table.py` (`--table`). The tests
-of the module (`_mutation_tests.py`) run with each; a mutant that they pass has survived. A process
-that has imported the libraries is forked for each, and takes the mutated source in place of the
-file, so nothing on disk is changed. `_mutation_equivalents.py` lists mutants that no test can tell from the
-original, each with its reason; they are not counted.
+Mutants are made from a module's syntax tree by `_mutation_operators.py`, as many as asked for and
+chosen by a seed, or taken from the hand-made `_mutation_table.py` (`--table`). The tests of the
+module (`_mutation_tests.py`) run with each; a mutant that they pass has survived. A process that
+has imported the libraries is forked for each, and takes the mutated source in place of the file,
+so nothing on disk is changed. `_mutation_equivalents.py` lists mutants that no test can tell from
+the original, each with its reason; they are not counted.
 
 Exits with 1 if the score is below `--target`, or if the tests of a module fail without a mutant.
 """
@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from _mutation_equivalents import EQUIVALENTS, is_equivalent
-from _mutation_tests import tests_of
-from _mutation_table import MUTANTS
 from _mutation_operators import Mutant, sample
+from _mutation_table import MUTANTS
+from _mutation_tests import tests_of
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("samplers", "training", "energies", "evaluation")

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
 import _mutation_equivalents  # noqa: E402
-import _mutation_tests  # noqa: E402
 import _mutation_operators  # noqa: E402
+import _mutation_tests  # noqa: E402
 from _mutation_table import MUTANTS  # noqa: E402
 
 TABLE = [
