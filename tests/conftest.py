@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import gc
 import itertools
 import os
 import signal
@@ -25,6 +26,12 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("ebmx")
+
+
+def pytest_collection_finish():
+    """Collect garbage more rarely: what is imported lives on, and tracing makes many objects."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from helpers import points
+from steps import all_finite, same, step, trained
 
 from ebmx.energies import AbstractStatefulEnergy
 from ebmx.samplers import Langevin
@@ -62,26 +63,6 @@ class Bowl(eqx.Module):
 
     def __call__(self, x):
         return jnp.sum((x - self.centre) ** 2)
-
-
-@eqx.filter_jit
-def step(trainer, state, batch, key):
-    return trainer.step(state, batch, key=key)
-
-
-def same(one, two):
-    one, two = (jax.tree.leaves(eqx.filter(tree, eqx.is_array)) for tree in (one, two))
-    assert len(one) == len(two) > 0
-    return all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-
-
-def all_finite(tree):
-    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
-    return all(np.all(np.isfinite(leaf)) for leaf in leaves)
-
-
-def trained(tree):
-    return tree.energy, tree.opt_state, tree.norm_state, tree.ema
 
 
 NUM, RATE, DECAY = 1000, 0.25, 0.15

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from helpers import points
+from steps import all_finite, same, step, trained
 
 from ebmx.energies import MLP, AbstractStatefulEnergy, Gaussian, advance
 from ebmx.samplers import Langevin
@@ -43,26 +44,6 @@ class Normed(AbstractStatefulEnergy):
         x, state = self.first(x, state)
         x, state = self.norm(x, state)
         return self.last(jax.nn.silu(x))[0] + 0.5 * jnp.sum(self.first.layer.bias**2), state
-
-
-@eqx.filter_jit
-def step(trainer, state, batch, key):
-    return trainer.step(state, batch, key=key)
-
-
-def same(one, two):
-    one, two = (jax.tree.leaves(eqx.filter(tree, eqx.is_array)) for tree in (one, two))
-    assert len(one) == len(two) > 0
-    return all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-
-
-def all_finite(tree):
-    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
-    return all(np.all(np.isfinite(leaf)) for leaf in leaves)
-
-
-def trained(tree):
-    return tree.energy, tree.opt_state, tree.norm_state, tree.ema
 
 
 def trainer_of(name):
