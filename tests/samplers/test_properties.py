@@ -169,6 +169,7 @@ def test_sample_is_the_sampler_stepped_by_hand(name):
     np.testing.assert_array_equal(got.x, got.values[:, -1])
 
 
+@pytest.mark.slow
 @every_sampler
 def test_chains_find_the_density(name):
     energy = Polynomial(coupling=0.0, quartic=0.0, precision=np.array([2.0, 1.0]))
