@@ -9,7 +9,7 @@ text of its line, all without spaces, so that the list survives edits elsewhere 
 import functools
 from pathlib import Path
 
-from _mutation_operators import Mutant
+from _mutation_source import Mutant
 
 _ROOT = Path(__file__).resolve().parent.parent
 

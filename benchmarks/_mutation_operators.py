@@ -1,163 +1,11 @@
-"""Mistakes that `mutation.py` puts into a module, made from its syntax tree.
-
-Each operator stands for a mistake that is common in this field. What only checks arguments is left
-out (the fuzz of `tests/test_signatures.py` is for that), and so are annotations, default values,
-decorators and text.
-"""
+"""Mistakes that are common in this field: each operator finds the places for one and makes it."""
 
 import ast
-import dataclasses
-import itertools
-import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
+
+from _mutation_source import Module, is_sequence
 
 Replacement = tuple[ast.AST, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Mutant:
-    """One replacement in one file."""
-
-    file: str
-    line: int
-    operator: str
-    old: str
-    new: str
-    start: int
-    end: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.file}:{self.line} {self.operator}: {_short(self.old)} -> {_short(self.new)}"
-
-    def apply(self, source: str) -> str:
-        data = source.encode()
-        return (data[: self.start] + self.new.encode() + data[self.end :]).decode()
-
-
-class Module:
-    """The source of a module and the places that may be changed."""
-
-    def __init__(self, source: str):
-        self.source = source
-        self.data = source.encode()
-        starts = [0]
-        for line in self.data.splitlines(keepends=True):
-            starts.append(starts[-1] + len(line))
-        self._starts = starts
-        self.tree = ast.parse(source)
-
-    def span(self, node: ast.AST) -> tuple[int, int]:
-        start = self._starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
-        end = self._starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
-        return start, end
-
-    def text(self, node: ast.AST) -> str:
-        start, end = self.span(node)
-        return self.data[start:end].decode()
-
-    def functions(self) -> Iterator[ast.FunctionDef]:
-        """The outermost functions and the methods, but those that only check or show."""
-        bodies = [self.tree.body]
-        while bodies:
-            for node in bodies.pop():
-                if isinstance(node, ast.ClassDef):
-                    bodies.append(node.body)
-                elif isinstance(node, ast.FunctionDef) and node.name not in _NOT_MUTATED:
-                    yield node
-
-
-_NOT_MUTATED = {"__check_init__", "__repr__", "check", "message"}
-_CHECKING = ("_checks.", "warnings.", "isinstance", "eqx.error_if", "typing.", "cast")
-
-
-def mutants(file: str, source: str) -> list[Mutant]:
-    """All mutants of a module, in the order of their places; some may not compile."""
-    module = Module(source)
-    found: dict[tuple[int, int, str], Mutant] = {}
-    for function in module.functions():
-        nodes = list(_nodes(function, module))
-        for operator, make in OPERATORS.items():
-            for node, new in make(function, nodes, module):
-                start, end = module.span(node)
-                key = start, end, "".join(new.split())
-                mutant = Mutant(
-                    file,
-                    node.lineno,
-                    operator,
-                    module.text(node),
-                    new,
-                    start,
-                    end,  # type: ignore
-                )
-                if "".join(mutant.old.split()) != key[2]:
-                    found.setdefault(key, mutant)
-    return [found[key] for key in sorted(found)]
-
-
-def sample(root: Path, files: list[str], num: int, seed: int) -> list[Mutant]:
-    """About `num` mutants, from each file as its share of all is, and one at least."""
-    sources = {file: (root / file).read_text() for file in files}
-    every = {file: mutants(file, source) for file, source in sources.items()}
-    total = sum(map(len, every.values()))
-    chosen = []
-    for file, found in every.items():
-        count = max(1, round(num * len(found) / max(total, 1)))
-        random.Random(f"{seed}:{file}").shuffle(found)
-        compiled = (mutant for mutant in found if compiles(mutant, sources[file]))
-        chosen += itertools.islice(compiled, count)
-    return chosen
-
-
-def compiles(mutant: Mutant, source: str) -> bool:
-    try:
-        compile(mutant.apply(source), mutant.file, "exec")
-    except SyntaxError:
-        return False
-    return True
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:57] + "..."
-
-
-def _nodes(function: ast.FunctionDef, module: Module) -> Iterator[ast.AST]:
-    """What of a function is computed: no annotations, defaults, decorators, docstring, checks."""
-    pending: list[ast.AST] = list(reversed(function.body))
-    while pending:
-        node = pending.pop()
-        if _only_checks(node, module):
-            continue
-        yield node
-        if isinstance(node, ast.FunctionDef):
-            pending += reversed(node.body)
-        elif isinstance(node, ast.AnnAssign):
-            pending += [node.value] if node.value else []
-        elif isinstance(node, ast.Lambda):
-            pending.append(node.body)
-        else:
-            pending += reversed(list(ast.iter_child_nodes(node)))
-
-
-def _only_checks(node: ast.AST, module: Module) -> bool:
-    if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
-        return True
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return True
-    if isinstance(node, ast.If) and not node.orelse:
-        return all(_only_checks(one, module) for one in node.body)
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return module.text(node.value.func).startswith(_CHECKING)
-    if isinstance(node, ast.Call):
-        return module.text(node.func).startswith(_CHECKING)
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id in ("fix", "text", "ok", "message", "where")
-    return False
-
-
-# operators
 
 
 def _binary(*kinds: type) -> Callable:
@@ -165,18 +13,10 @@ def _binary(*kinds: type) -> Callable:
         for node in nodes:
             if isinstance(node, ast.BinOp) and isinstance(node.op, kinds):
                 sides = (node.left, node.right)
-                if not any(_is_sequence(side, module) for side in sides):
+                if not any(is_sequence(side, module) for side in sides):
                     yield node
 
     return select
-
-
-def _is_sequence(node: ast.AST, module: Module) -> bool:
-    kinds = ast.Tuple | ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.JoinedStr | ast.Set
-    text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    shape = module.text(node).endswith("shape") or ".shape[" in module.text(node)
-    path = "path" in module.text(node) or "folder" in module.text(node)
-    return isinstance(node, kinds) or text or path or (shape and not isinstance(node, ast.BinOp))
 
 
 def sign(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[Replacement]:
@@ -184,10 +24,10 @@ def sign(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[
         other = "-" if isinstance(node.op, ast.Add) else "+"
         yield node, f"(({module.text(node.left)}) {other} ({module.text(node.right)}))"
     for node in nodes:
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            constant = isinstance(node.operand, ast.Constant)
-            if not (constant and isinstance(node.operand.value, int)):  # type: ignore
-                yield node, f"({module.text(node.operand)})"
+        negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+        operand = getattr(node, "operand", None) if negative else None
+        if operand is not None and type(getattr(operand, "value", None)) is not int:
+            yield node, f"({module.text(operand)})"
 
 
 def factor(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterator[Replacement]:
@@ -199,11 +39,10 @@ def factor(_f: ast.FunctionDef, nodes: list[ast.AST], module: Module) -> Iterato
             if isinstance(side, ast.Constant) and type(side.value) is int and side.value > 1:
                 yield side, str(side.value + 1)
     for node in nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            other = {"sum": "mean", "mean": "sum"}.get(node.func.attr)
-            if other:
-                base = module.text(node.func.value)
-                yield node.func, f"{base}.{other}"
+        function = node.func if isinstance(node, ast.Call) else None
+        if isinstance(function, ast.Attribute) and function.attr in ("sum", "mean"):
+            other = "mean" if function.attr == "sum" else "sum"
+            yield function, f"{module.text(function.value)}.{other}"
 
 
 def dropped_term(

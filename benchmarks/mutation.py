@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from _mutation_equivalents import EQUIVALENTS, is_equivalent
-from _mutation_operators import Mutant, sample
+from _mutation_sample import sample
+from _mutation_source import Mutant
 from _mutation_table import MUTANTS
 from _mutation_tests import tests_of
 

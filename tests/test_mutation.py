@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
 import _mutation_equivalents  # noqa: E402
-import _mutation_operators  # noqa: E402
+import _mutation_sample  # noqa: E402
 import _mutation_tests  # noqa: E402
 from _mutation_table import MUTANTS  # noqa: E402
 
@@ -38,7 +38,7 @@ def source(file):
 
 @functools.cache
 def mutants(file):
-    return _mutation_operators.mutants(file, source(file))
+    return _mutation_sample.mutants(file, source(file))
 
 
 def test_each_text_of_the_table_is_found_once_in_its_file():
@@ -102,7 +102,7 @@ def expression(text):
 @pytest.mark.parametrize(("operator", "old", "new"), MADE)
 def test_an_operator_makes_its_mistake(operator, old, new):
     text = f"def f(a, b, c, i, x, key):\n    return {old}\n"
-    made = [m for m in _mutation_operators.mutants("f.py", text) if m.operator == operator]
+    made = [m for m in _mutation_sample.mutants("f.py", text) if m.operator == operator]
     results = [m.apply(text).split("return ")[1].strip() for m in made]
     assert expression(new) in [expression(result) for result in results]
 
@@ -116,7 +116,7 @@ def f(x, state, key):
     y, state = g(moved, state)
     return moved, state
 """
-    made = _mutation_operators.mutants("f.py", text)
+    made = _mutation_sample.mutants("f.py", text)
     changes = {(m.operator, m.old, m.new) for m in made}
     assert ("key used twice", "one", "two") in changes
     assert ("stale value", "h(state, key=two)", "state") in changes
@@ -133,13 +133,13 @@ def f(x: int | None = 3 + 4) -> float | None:
         raise ValueError(f"{x - 1}")
     return x
 '''
-    assert _mutation_operators.mutants("f.py", text) == []
+    assert _mutation_sample.mutants("f.py", text) == []
 
 
 def test_a_seed_chooses_the_same_mutants_and_every_module_has_one():
     files = [file for file in FILES[:12] if mutants(file)]
-    one, again = (_mutation_operators.sample(ROOT, files, 20, seed=1) for _ in range(2))
-    other = _mutation_operators.sample(ROOT, files, 20, seed=2)
+    one, again = (_mutation_sample.sample(ROOT, files, 20, seed=1) for _ in range(2))
+    other = _mutation_sample.sample(ROOT, files, 20, seed=2)
     assert one == again != other
     assert {mutant.file for mutant in one} == set(files)
     for mutant in one:
