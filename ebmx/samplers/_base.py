@@ -1,11 +1,14 @@
 """What a sampler is."""
 
 import abc
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
 
-from .._types import EnergyFn, Flag, Key, Scalar, X
+from .. import _checks
+from .._types import EnergyFn, Flag, Key, Number, Scalar, X
 
 State = TypeVar("State")
 
@@ -14,14 +17,15 @@ class StepInfo(eqx.Module):
     """What one step of one chain reports. Small, since loops carry and stack it."""
 
     energy: Scalar
-    """The energy where the step took its (last) gradient, in nats; training takes a chain for dead
-    whose energy is not finite."""
-    grad_norm: Scalar
-    """The norm of the gradient of the energy there."""
+    """The energy where the step took its (last) gradient, in nats, or at the new position: see
+    `AbstractSampler.reports_new_energy`. Training takes a chain for dead whose energy is not
+    finite."""
+    grad_norm: Scalar | None
+    """The norm of the gradient of the energy there; `None` if the sampler takes no gradient."""
     acceptance: Scalar
     """The probability with which the proposal is accepted; 1 for samplers that never reject."""
     divergent: Flag
-    """Whether the step left the finite numbers, or its integrator failed."""
+    """Whether the step became non-finite, or its integrator failed."""
 
 
 class AbstractSampler(eqx.Module, Generic[State]):
@@ -29,6 +33,10 @@ class AbstractSampler(eqx.Module, Generic[State]):
 
     The energy is always an argument and never stored, the position `x` travels apart from the
     state. Write a sampler for ONE chain; `run` and `sample` map it over many.
+
+    `init` and `step` are all that must be written. The properties say what a sampler promises, for
+    those who use samplers: each has a default that promises little, which a sampler overrides.
+    Samplers that hold others (`Cycle`, `Mixture`, `Annealed`, `PerChain`) forward them.
     """
 
     @abc.abstractmethod
@@ -38,3 +46,83 @@ class AbstractSampler(eqx.Module, Generic[State]):
     @abc.abstractmethod
     def step(self, energy: EnergyFn, x: X, state: State, *, key: Key) -> tuple[X, State, StepInfo]:
         """One step of one chain: the next position, the next state, and what happened."""
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether a step leaves `exp(-E/T)` invariant at every step size; `False` if not declared.
+
+        `T` is the `effective_temperature`. Log Z by annealing and Jarzynski weights need it.
+        """
+        return False
+
+    @property
+    def is_restartable(self) -> bool:
+        """Whether a new state, made by `init` where the chain is, keeps the density invariant."""
+        return True
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """Whether `StepInfo.acceptance` is measured; step sizes are tuned by it."""
+        return True
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Whether `StepInfo.energy` is that of the position that `step` returns."""
+        return False
+
+    @property
+    def effective_temperature(self) -> Number:
+        """The `T` of the density `exp(-E/T)` that the sampler samples."""
+        return jnp.ones(())
+
+    @property
+    def bounds(self) -> tuple[Any, Any] | None:
+        """The lowest and the highest value of a coordinate, `None` if positions have no bounds."""
+        return None
+
+    @property
+    def max_drift(self) -> Number:
+        """How far the gradient can carry one coordinate in a step, in units of `x`."""
+        return jnp.asarray(jnp.inf)
+
+    def refresh(self, energy: EnergyFn, x: X, state: State, *, key: Key) -> State:
+        """The state after something else has moved the chain to `x` or changed the energy.
+
+        A new state by default; a sampler whose state is more than a cache keeps the rest.
+        """
+        del state
+        return self.init(energy, x, key=key)
+
+    def retemper(self, energy: EnergyFn, x: X, state: State, factor: Number, *, key: Key) -> State:
+        """The state at the same `x` after the energy was multiplied by `factor`, to `energy`.
+
+        `refresh` by default; a sampler that caches energies may scale them instead.
+        """
+        del factor
+        return self.refresh(energy, x, state, key=key)
+
+
+def check_invariant(sampler: AbstractSampler, name: str = "sampler") -> None:
+    """Check that repeated steps, each with a new state, sample `exp(-E)` exactly."""
+    kind = type(sampler).__name__
+    fix = (
+        "it does not leave the density invariant, which biases the result: give MALA, HMC or "
+        "another sampler that can reject (a sampler of your own declares `is_invariant`)"
+    )
+    _checks.require(sampler.is_invariant, name, kind, fix)
+    check_restartable(sampler, name)
+    temperature = sampler.effective_temperature
+    if _checks.is_concrete(temperature):
+        fix = f"{kind} samples exp(-E/T) at this T: give a sampler at temperature 1"
+        ok = bool(np.allclose(np.asarray(temperature), 1.0))  # not JAX's: it would be traced
+        _checks.require(ok, f"{name}.effective_temperature", temperature, fix)
+
+
+def check_restartable(sampler: AbstractSampler, name: str = "sampler") -> None:
+    """Check that a chain may go on from its position alone, with a new state."""
+    fix = (
+        "its state cannot be made again from the chain's position, and it would be made again "
+        "in each update: give the sampler that it holds; for replica exchange in training "
+        "there is TemperedPCD"
+    )
+    _checks.require(sampler.is_restartable, name, type(sampler).__name__, fix)
