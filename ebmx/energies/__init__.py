@@ -16,14 +16,15 @@ from ._conditional import Conditional as Conditional
 from ._conditional import Conditioned as Conditioned
 from ._conditional import ForEach as ForEach
 from ._conditional import for_each as for_each
+from ._constants import constant as constant
 from ._convnet import ConvNet as ConvNet
 from ._convnet import ConvNetwork as ConvNetwork
 from ._convolution import Convolution as Convolution
 from ._curved import Banana as Banana
-from ._curved import DoubleWell as DoubleWell
 from ._curved import Funnel as Funnel
 from ._curved import Ring as Ring
 from ._curved import StudentT as StudentT
+from ._double_well import DoubleWell as DoubleWell
 from ._evaluate import as_scalar as as_scalar
 from ._evaluate import energy as energy
 from ._evaluate import log_density_unnormalised as log_density_unnormalised
@@ -49,4 +50,6 @@ from ._resnet import ResNet as ResNet
 from ._resnet import ResNetwork as ResNetwork
 from ._resnet import resnet as resnet
 from ._spectral import SpectralNorm as SpectralNorm
+from ._trainable import Fixed as Fixed
+from ._trainable import trainable as trainable
 from ._uniform import Uniform as Uniform

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
+from ._constants import as_number, constant
 
 
 class AbstractEnergy(eqx.Module):
@@ -53,7 +54,7 @@ class AbstractEnergy(eqx.Module):
         if callable(temperature):
             return NotImplemented
         _checks.positive("temperature", temperature)
-        return Weighted(self, 1 / jnp.asarray(temperature))
+        return Weighted(self, 1 / as_number(temperature))
 
 
 @guarded
@@ -115,12 +116,12 @@ class Weighted(AbstractEnergy):
     """`E(x) = w E₁(x)`. Also `w * a`, `-a`, and `a / T` for `w = 1/T`.
 
     A negative weight makes likely what was unlikely; such an energy is a density only beside
-    another one that confines it. The weight is no parameter: training does not change it.
+    another one that confines it. The weight is a constant: training does not change it.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energy: Any
-    weight: jax.Array
+    weight: jax.Array = constant()
 
     def __init__(self, energy: Any, weight: Number):
         """**Arguments:**
@@ -134,7 +135,7 @@ class Weighted(AbstractEnergy):
         """
         self.shape = common_shape([energy])
         self.energy = energy
-        self.weight = jnp.asarray(weight)
+        self.weight = as_number(weight)
         fix = "give one finite number"
         _checks.require(self.weight.shape == (), "weight", weight, fix)
         if _checks.is_concrete(self.weight):

@@ -13,6 +13,7 @@ from .._arguments import guarded
 from .._types import Number, Scalar, X
 from ._base import AbstractEnergy, Product, Weighted, common_shape
 from ._conditional import AbstractConditionalEnergy
+from ._constants import as_number, constant, relative
 
 
 @guarded
@@ -24,7 +25,7 @@ class Normalised(AbstractEnergy):
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energy: Any
-    constant: jax.Array
+    constant: jax.Array = relative()
 
     def __init__(self, energy: Any, constant: Number = 0.0):
         """**Arguments:**
@@ -39,7 +40,7 @@ class Normalised(AbstractEnergy):
         self.shape = common_shape([energy])
         self.energy = energy
         _checks.finite_value("constant", constant)
-        self.constant = jnp.asarray(constant, float)
+        self.constant = as_number(constant)
 
     def __call__(self, x: X) -> Scalar:
         value = self.energy(x)
@@ -51,12 +52,13 @@ class Mixture(AbstractEnergy):
     """`E(x) = -log Σₖ wₖ exp(-Eₖ(x))`: where any of the densities is likely.
 
     The weights are those of the components if each is normalised, `log Zₖ = 0`; in general the
-    share of a component is in proportion to `wₖ Zₖ`.
+    share of a component is in proportion to `wₖ Zₖ`. The parameters are `log_weights`, and `w` is
+    their softmax.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energies: tuple[Any, ...]
-    log_weights: jax.Array
+    log_weights: jax.Array = relative()
 
     def __init__(self, energies: Sequence[Any], weights: ArrayLike | None = None):
         """**Arguments:**
@@ -80,7 +82,8 @@ class Mixture(AbstractEnergy):
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
         values = jnp.stack([energy(x) for energy in self.energies])
-        return -jax.nn.logsumexp(self.log_weights - values)
+        log_weights = jax.nn.log_softmax(self.log_weights).astype(values.dtype)
+        return -jax.nn.logsumexp(log_weights - values)
 
 
 @guarded
@@ -93,8 +96,8 @@ class Box(AbstractEnergy):
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energy: Any
-    low: jax.Array
-    high: jax.Array
+    low: jax.Array = constant()
+    high: jax.Array = constant()
 
     def __init__(self, energy: Any, low: ArrayLike, high: ArrayLike):
         """**Arguments:**

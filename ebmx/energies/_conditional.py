@@ -14,6 +14,7 @@ from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._activations import resolve_activation
 from ._base import AbstractEnergy
+from ._constants import constant
 from ._mlp import apply_layers, dense_layers
 
 
@@ -61,7 +62,7 @@ class AbstractConditionalEnergy(eqx.Module):
 
 
 class Conditioned(AbstractEnergy):
-    """A conditional energy at one condition: what `at(y)` returns. Training leaves `y` alone.
+    """A conditional energy at one condition: what `at(y)` returns. Training does not change `y`.
 
     **Arguments:**
 
@@ -71,7 +72,7 @@ class Conditioned(AbstractEnergy):
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energy: AbstractConditionalEnergy
-    y: jax.Array
+    y: jax.Array = constant()
 
     def __init__(self, energy: AbstractConditionalEnergy, y: jax.Array):
         self.shape = energy.shape
@@ -95,7 +96,7 @@ class ForEach(eqx.Module):
     """
 
     energy: AbstractConditionalEnergy
-    y: jax.Array
+    y: jax.Array = constant()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -155,7 +156,7 @@ def check_condition(
         values = np.asarray(y)
         ok = bool(np.all((values >= 0) & (values < energy.num_labels)))
         _checks.require(ok, "y", y, f"labels are 0 to {energy.num_labels - 1}")
-    return y
+    return y.astype(int)  # one dtype, so that one program serves all kinds of whole numbers
 
 
 @guarded

@@ -9,6 +9,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Scalar, X
 from ._base import AbstractEnergy, AbstractStatefulEnergy
+from ._constants import constant
 
 
 class Frozen(AbstractEnergy):
@@ -16,7 +17,7 @@ class Frozen(AbstractEnergy):
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energy: AbstractStatefulEnergy
-    state: eqx.nn.State
+    state: eqx.nn.State = constant()
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
@@ -28,7 +29,7 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     """Bind `state` and put all layers into inference mode, so that the energy is a fixed `E(x)`.
 
     Samplers and losses see only frozen energies: a score of one example must not depend on its
-    neighbours in the batch.
+    neighbours in the batch. Weights stay parameters; `Fixed` makes them constants.
 
     **Arguments:**
 

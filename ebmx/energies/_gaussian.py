@@ -18,11 +18,15 @@ class Gaussian(AbstractExactEnergy):
     """`E(x) = ½ (x - μ)ᵀ Σ⁻¹ (x - μ)`, so `log Z = ½ log det(2πΣ)`.
 
     `mean` and `covariance` are the moments; `variance` is the diagonal of the covariance.
+
+    Its parameters are the mean and a lower triangular `W` with `Σ⁻¹ = WᵀW`, or the diagonal of one.
+    Signs on its diagonal and numbers above it do not matter, so each step of an optimiser gives a
+    Gaussian.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     location: X
-    whiten: jax.Array  # W with Σ⁻¹ = WᵀW: one number for each coordinate, or lower triangular
+    whiten: jax.Array  # W: one number for each coordinate, or a matrix with a lower triangle
 
     def __init__(self, mean: ArrayLike, covariance: ArrayLike = 1.0):
         """**Arguments:**
@@ -65,7 +69,8 @@ class Gaussian(AbstractExactEnergy):
         """The covariance of the flattened coordinates, `(d, d)`."""
         if self.whiten.shape == self.shape:
             return jnp.diag(self.variance.reshape(-1))
-        inverse = jnp.linalg.inv(self.whiten)
+        identity = jnp.eye(len(self.whiten), dtype=self.whiten.dtype)
+        inverse = jax.scipy.linalg.solve_triangular(self.whiten, identity, lower=True)
         return inverse @ inverse.T
 
     @property
@@ -79,7 +84,8 @@ class Gaussian(AbstractExactEnergy):
     def log_z(self) -> Scalar:
         """`log ∫ exp(-E(x)) dx`, in nats."""
         diagonal = self.whiten if self.whiten.shape == self.shape else jnp.diag(self.whiten)
-        return 0.5 * self.location.size * math.log(2 * math.pi) - jnp.sum(jnp.log(diagonal))
+        log_det = jnp.sum(jnp.log(jnp.abs(diagonal)))
+        return 0.5 * self.location.size * math.log(2 * math.pi) - log_det
 
 
 def _whiten(covariance: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -93,4 +99,4 @@ def _whiten(covariance: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _apply(whiten: jax.Array, x: jax.Array) -> jax.Array:
-    return whiten * x if whiten.shape == x.shape else whiten @ x.reshape(-1)
+    return whiten * x if whiten.shape == x.shape else jnp.tril(whiten) @ x.reshape(-1)

@@ -15,7 +15,11 @@ from ._base import AbstractExactEnergy
 
 @guarded
 class GaussianMixture(AbstractExactEnergy):
-    """`E(x) = -log Σₖ wₖ N(x; μₖ, diag σₖ²)`, a normalised mixture, so `log Z = 0`."""
+    """`E(x) = -log Σₖ wₖ N(x; μₖ, diag σₖ²)`, a normalised mixture, so `log Z = 0`.
+
+    Its parameters are `log_weights`, `means` and `scales`; the weights are `softmax(log_weights)`,
+    and the sign of a scale does not matter, so each step of an optimiser gives a mixture.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     log_weights: jax.Array
@@ -58,8 +62,9 @@ class GaussianMixture(AbstractExactEnergy):
         _checks.example(x, self.shape)
         axes = tuple(range(1, self.means.ndim))
         z = (x[None] - self.means) / self.scales
-        log_norm = jnp.log(self.scales) + 0.5 * math.log(2 * math.pi)
-        return -jax.nn.logsumexp(self.log_weights - jnp.sum(0.5 * z**2 + log_norm, axes))
+        log_norm = jnp.log(jnp.abs(self.scales)) + 0.5 * math.log(2 * math.pi)
+        log_weights = jax.nn.log_softmax(self.log_weights)
+        return -jax.nn.logsumexp(log_weights - jnp.sum(0.5 * z**2 + log_norm, axes))
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example."""
@@ -69,15 +74,20 @@ class GaussianMixture(AbstractExactEnergy):
         return self.means[k] + self.scales[k] * noise
 
     @property
+    def weights(self) -> jax.Array:
+        """The weights of the components, `(components,)`; they add up to 1."""
+        return jax.nn.softmax(self.log_weights)
+
+    @property
     def mean(self) -> X:
         """The mean of the mixture, of the shape of one example."""
-        return jnp.tensordot(jnp.exp(self.log_weights), self.means, 1)
+        return jnp.tensordot(self.weights, self.means, 1)
 
     @property
     def variance(self) -> X:
         """The variance of each coordinate, of the shape of one example."""
-        second = jnp.tensordot(jnp.exp(self.log_weights), self.means**2 + self.scales**2, 1)
-        return second - self.mean**2
+        between = self.means - self.mean[None]
+        return jnp.tensordot(self.weights, between**2 + self.scales**2, 1)
 
     @property
     def log_z(self) -> Scalar:

@@ -9,6 +9,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
+from ._constants import constant
 
 
 @guarded
@@ -16,13 +17,14 @@ class Uniform(AbstractExactEnergy):
     """`E(x) = 0` within a box and infinite outside: `log Z` is the logarithm of its volume."""
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    low: jax.Array
-    high: jax.Array
+    low: jax.Array = constant()
+    high: jax.Array = constant()
 
     def __init__(self, low: ArrayLike, high: ArrayLike):
         """**Arguments:**
 
-        - `low`, `high`: the corners, arrays of the shape of one example.
+        - `low`, `high`: the corners, arrays of the shape of one example. Training does not change
+            them.
 
         **Raises:**
 

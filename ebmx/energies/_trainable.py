@@ -1,0 +1,106 @@
+"""Which numbers of an energy training changes."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from .. import _checks
+from .._arguments import guarded
+from .._types import Scalar, X
+from ._base import AbstractAnalyticEnergy, AbstractEnergy, common_shape
+from ._constants import CONSTANT, EXACT, FREE, constant, role_of
+
+
+@guarded
+class Fixed(AbstractEnergy):
+    """An energy that training does not change: all its numbers are constants.
+
+    `network + Fixed(trained)` trains the network alone.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energy: Any = constant()
+
+    def __init__(self, energy: Any):
+        """**Arguments:**
+
+        - `energy`: an energy.
+
+        **Raises:**
+
+        `ValueError` if the energy does not say its shape.
+        """
+        self.shape = common_shape([energy])
+        self.energy = energy
+
+    def __call__(self, x: X) -> Scalar:
+        numbers, rest = eqx.partition(self.energy, eqx.is_inexact_array)
+        return eqx.combine(jax.lax.stop_gradient(numbers), rest)(x)
+
+
+def trainable(energy: Any) -> Any:
+    """Which numbers of an energy training changes if nothing else is said.
+
+    They are its floating-point arrays, except for
+
+    - what is marked with `constant`, such as the corners of a `Box`, the weight of `Weighted`, a
+      fixed condition, and all of `Fixed`;
+    - an exact density (`Gaussian`, `GaussianMixture`, …) beside something else with parameters,
+      such as a network: its numbers were given. Alone, or if all parameters are those of exact
+      densities, as in a `Mixture` of Gaussians, it is trained.
+
+    **Arguments:**
+
+    - `energy`: an energy, a pytree.
+
+    **Returns:**
+
+    A filter tree as Equinox takes it: the energy with `True` or `False` in place of each leaf.
+    """
+    roles = _roles(energy, FREE)
+    fixed = {CONSTANT, EXACT} if FREE in jax.tree.leaves(roles) else {CONSTANT}
+    return jax.tree.map(lambda role: role not in fixed, roles)
+
+
+def chosen(energy: Any, trainable: Any) -> Any:
+    """Which parameters of an energy a filter tree selects; what is constant is no parameter.
+
+    **Arguments:**
+
+    - `energy`: an energy, a pytree.
+    - `trainable`: a filter tree, or a prefix of one.
+
+    **Returns:**
+
+    The energy with `True` or `False` in place of each leaf.
+
+    **Raises:**
+
+    `ValueError` if the tree does not fit the energy.
+    """
+    try:
+        selected = eqx.filter(energy, trainable)
+    except (TypeError, ValueError):
+        fix = "give a filter tree of this energy: start from ebmx.energies.trainable(energy)"
+        _checks.invalid("trainable", type(trainable).__name__, fix)
+    roles = _roles(energy, FREE)
+    return jax.tree.map(lambda role, leaf: role != CONSTANT and leaf is not None, roles, selected)
+
+
+def _roles(node: Any, role: str) -> Any:
+    """A pytree with the role of each leaf in its place."""
+    if role == FREE and isinstance(node, AbstractAnalyticEnergy):
+        role = EXACT
+    if jax.tree_util.all_leaves([node]):
+        return role if eqx.is_inexact_array(node) else CONSTANT
+    children, treedef = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda n: n is not node)
+    roles = [_roles(child, _role(node, path[0], role)) for path, child in children]
+    return treedef.unflatten(roles)
+
+
+def _role(node: Any, key: Any, outer: str) -> str:
+    """The role of a child, which is not more than that of the node that holds it."""
+    if outer == CONSTANT or not isinstance(node, eqx.Module):
+        return outer
+    return role_of(node, getattr(key, "name", "")) or outer
