@@ -114,8 +114,6 @@ EQUIVALENTS: dict[str, str] = {
     "evaluation/_two_sample.py | factor | 1e-300 -> 2e-300": _TINY,
     "evaluation/_two_sample.py | factor | 1e-12 -> 2e-12": _TINY,
     "evaluation/_two_sample.py | dropped term | penalty+1e-12 -> (penalty)": _TINY,
-    "evaluation/_features.py | dropped term | b**2 -> (b) | noise=1e-12*(np.sum(a**2,1)[:,None]+np.sum(b**2,1)[None])": _TINY,
-    "evaluation/_features.py | factor | np.sum -> np.mean | noise=1e-12*(np.sum(a**2,1)[:,None]+np.sum(b**2,1)[None])": _TINY,
     "evaluation/_features.py | factor | 1e-12 -> 2e-12": _TINY,
     "training/_losses.py | comparison | real.yisNone -> ((real.y)isnot(None))": _TOGETHER,
     "training/_losses.py | comparison | fake.yisNone -> ((fake.y)isnot(None))": _TOGETHER,

@@ -193,11 +193,12 @@ def _merge(
     ends: np.ndarray, energies: np.ndarray, distance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The lowest end of each minimum, from the lowest on, and the minimum of each end."""
-    near = squared_distances(ends.astype(np.float64), ends.astype(np.float64)) <= distance**2
+    rows = ends.astype(np.float64)
     member, first = np.full(len(ends), -1), []
     for i in np.argsort(energies, kind="stable"):
         if member[i] < 0:
-            member[near[i] & (member < 0)] = len(first)
+            near = squared_distances(rows[[i]], rows)[0] <= distance**2
+            member[near & (member < 0)] = len(first)
             first.append(i)
     return np.array(first), member
 

@@ -71,8 +71,9 @@ def nearest_distances(a: ArrayLike, b: ArrayLike) -> np.ndarray:
 
 def kth_squared(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
     """The squared distance of each row of `a` to the `k`-th nearest row of `b`."""
+    # copies: a column alone would keep its whole block in memory
     parts = [
-        np.partition(squared_distances(a[i], b), k - 1, axis=1)[:, k - 1]
+        np.partition(squared_distances(a[i], b), k - 1, axis=1)[:, k - 1].copy()
         for i in blocks(len(a), len(b))
     ]
     return np.concatenate(parts)

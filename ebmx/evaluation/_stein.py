@@ -10,7 +10,7 @@ from .._arguments import guarded
 from .._types import EnergyFn, Key, XBatch
 from ..energies import score as scores_of
 from ..energies import shape_of
-from ._features import squared_distances
+from ._features import blocks, median_squared_distance, squared_distances
 
 
 class SteinDiscrepancy(NamedTuple):
@@ -47,11 +47,11 @@ def kernel_stein_discrepancy(
     **Arguments:**
 
     - `energy`: an energy, or any callable from one example to a scalar.
-    - `x`: samples `(num, *shape)`, at least two; time and memory grow as `num²`, a matrix of
-        float64.
+    - `x`: samples `(num, *shape)`, at least two; the time grows as `num²`, memory as
+        `num`.
     - `bandwidth`: `c`, in units of `x`; the median distance of two samples, if not given.
     - `exponent`: `β`, in (-1, 0).
-    - `num_bootstrap`: from how many resamplings the p-value is taken.
+    - `num_bootstrap`: from how many resamplings the p-value is taken, each of `num` float64.
     - `key`: a key for these.
 
     **Returns:**
@@ -70,41 +70,59 @@ def kernel_stein_discrepancy(
     _checks.finite(flat, "x")
     score = np.asarray(scores_of(energy, x), np.float64).reshape(len(x), -1)
     _checks.finite(score, "score(x)")
-    distances = squared_distances(flat, flat)
     if bandwidth is None:
-        bandwidth = float(np.sqrt(np.median(distances[np.triu_indices(len(x), 1)])))
+        bandwidth = median_squared_distance(flat) ** 0.5
         fix = "half of the samples are the same: give a bandwidth"
         _checks.require(bandwidth > 0, "bandwidth", bandwidth, fix)
     _checks.positive("bandwidth", bandwidth)
     # a JAX array of float32 would take the kernel to its precision
-    kernel = _stein_kernel(flat, score, distances, float(bandwidth) ** 2, float(exponent))
-    num, diagonal = len(x), float(np.trace(kernel))
-    v_statistic = float(kernel.mean())
-    u_statistic = (num**2 * v_statistic - diagonal) / (num * (num - 1))
-    np.fill_diagonal(kernel, 0.0)
-    chance = _bootstrap(kernel, num_bootstrap, key)
-    more = int(np.sum(chance >= u_statistic * (num - 1) / num))
+    square, exponent, num = float(bandwidth) ** 2, float(exponent), len(x)
+    weights = _weights(num, num_bootstrap, key)
+    total, chance = _upper_sums(flat, score, square, exponent, weights)
+    diagonal = _diagonal(flat, score, square, exponent)
+    u_statistic = 2 * total / (num * (num - 1))
+    more = int(np.sum(2 * chance >= u_statistic * (num - 1) / num))
+    v_statistic = (2 * total + diagonal) / num**2
     return SteinDiscrepancy(u_statistic, v_statistic, (1 + more) / (1 + num_bootstrap))
 
 
+def _upper_sums(
+    x: np.ndarray, score: np.ndarray, square: float, exponent: float, weights: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """`Σ h(xᵢ, xⱼ)` over pairs `i < j`, plain and with `wᵢ wⱼ` for each row of weights."""
+    total, weighted = 0.0, np.zeros(len(weights))
+    for i in blocks(len(x), len(x)):
+        # the kernel is symmetric: columns from the first of these rows on
+        kernel = _stein_kernel(x[i], score[i], x[i.start :], score[i.start :], square, exponent)
+        kernel = np.triu(kernel, 1)
+        total += float(kernel.sum())
+        weighted += np.sum((kernel @ weights[:, i.start :].T) * weights[:, i].T, 0)
+    return total, weighted
+
+
 def _stein_kernel(
-    x: np.ndarray, score: np.ndarray, distances: np.ndarray, square: float, exponent: float
+    x: np.ndarray, s: np.ndarray, y: np.ndarray, t: np.ndarray, square: float, exponent: float
 ) -> np.ndarray:
-    """`s(x)·s(y) k + s(x)·∇ᵧk + s(y)·∇ₓk + tr ∇ₓ∇ᵧk`, for all pairs."""
+    """`h(x, y) = s(x)·s(y) k + s(x)·∇ᵧk + s(y)·∇ₓk + tr ∇ₓ∇ᵧk`, for all pairs of `x` and `y`."""
+    distances = squared_distances(x, y)
     base = square + distances
-    slope = 2 * exponent * base ** (exponent - 1)  # ∇ₓk = slope (x - y)
-    along = score @ x.T  # s(xᵢ)·xⱼ
-    own = np.diag(along)
+    kernel = base**exponent
+    slope = 2 * exponent * kernel / base  # ∇ₓk = slope (x - y)
     # s(y)·(x - y) - s(x)·(x - y)
-    cross = along.T - own[None] - own[:, None] + along
-    curvature = 4 * exponent * (exponent - 1) * distances * base ** (exponent - 2)
-    trace = -x.shape[1] * slope - curvature
-    return (score @ score.T) * base**exponent + slope * cross + trace
+    cross = x @ t.T - np.sum(y * t, 1)[None] - np.sum(x * s, 1)[:, None] + s @ y.T
+    trace = -x.shape[1] * slope - 2 * (exponent - 1) * slope * distances / base
+    return (s @ t.T) * kernel + slope * cross + trace
 
 
-def _bootstrap(kernel: np.ndarray, num_bootstrap: int, key: Key) -> np.ndarray:
-    """The U-statistic under the null hypothesis, by multinomial weights."""
-    num = len(kernel)
+def _diagonal(x: np.ndarray, score: np.ndarray, square: float, exponent: float) -> float:
+    """`Σ h(xᵢ, xᵢ)`."""
+    trace = -2 * exponent * square ** (exponent - 1) * x.size
+    return float(np.sum(score**2)) * square**exponent + trace
+
+
+def _weights(num: int, num_bootstrap: int, key: Key) -> np.ndarray:
+    """Multinomial weights less their mean: those of the U-statistic under the null hypothesis."""
     rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
-    weights = rng.multinomial(num, np.full(num, 1 / num), num_bootstrap) / num - 1 / num
-    return np.sum((weights @ kernel) * weights, 1)
+    weights = rng.multinomial(num, np.full(num, 1 / num), num_bootstrap) / num
+    weights -= 1 / num
+    return weights

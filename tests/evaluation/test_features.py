@@ -1,13 +1,15 @@
 """Sets of features: how they are taken, cut into blocks and compared."""
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.spatial.distance
 
-from ebmx.evaluation import _features as features
 from ebmx.evaluation import (
+    NearestNeighbours,
     calibration_error,
     effective_classes,
     energy_distance,
@@ -15,6 +17,8 @@ from ebmx.evaluation import (
     fit_gaussian,
     frechet_distance,
     kernel_distance,
+    kernel_stein_discrepancy,
+    local_minima,
     nearest_distances,
     out_of_distribution,
     precision_recall,
@@ -22,6 +26,7 @@ from ebmx.evaluation import (
     sliced_wasserstein,
     two_sample_auc,
 )
+from ebmx.evaluation import _features as features
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -102,3 +107,50 @@ def test_pairs_in_blocks_are_all_pairs(monkeypatch):
     want = figures()
     monkeypatch.setattr(features, "_CHUNK", 70)
     np.testing.assert_allclose(figures(), want, rtol=1e-12)
+
+
+TIED = np.repeat([0.0, 1.0, 5.0], [3, 2, 5])[:, None]
+ROWS = {
+    "one pair": RNG.normal(size=(2, 3)),
+    "an odd number of pairs": RNG.normal(size=(6, 3)),
+    "an even number": RNG.normal(size=(40, 3)),
+    "ties": TIED,
+    "all the same": np.zeros((9, 2)),
+    # three squares below 1e-199, three of 1
+    "a gap in the middle": np.array([0.0, 1e-100, 2e-100, 1.0])[:, None],
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_median_distance_is_exact(monkeypatch, name):
+    x = ROWS[name]
+    pairs = features.squared_distances(x, x)[np.triu_indices(len(x), 1)]
+    for chunk in (1, 50, 2**19):
+        monkeypatch.setattr(features, "_CHUNK", chunk)
+        # rows that are multiplied in other blocks may differ in their last bits
+        assert features.median_squared_distance(x) == pytest.approx(np.median(pairs), rel=1e-12)
+
+
+MANY = np.random.default_rng(1).normal(size=(3000, 2)).astype(np.float32)
+HUNDRED = {"num_bootstrap": 100, "key": KEY}
+PAIRWISE = {
+    "energy_distance": lambda x: energy_distance(x, 2 * x),
+    "kernel_distance": lambda x: kernel_distance(x, 2 * x),
+    "kernel_stein_discrepancy": lambda x: kernel_stein_discrepancy(lambda x: x @ x, x, **HUNDRED),
+    "local_minima": lambda x: local_minima(lambda x: x @ x, x),
+    "nearest_distances": lambda x: nearest_distances(x, 2 * x),
+    "NearestNeighbours": lambda x: NearestNeighbours(5)(x, x[:, 0])(x),
+    "precision_recall": lambda x: precision_recall(x, 2 * x),
+    "sliced_wasserstein": lambda x: sliced_wasserstein(x, 2 * x, key=KEY, num_projections=3000),
+}
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_no_function_holds_a_matrix_of_all_pairs(monkeypatch, name):
+    monkeypatch.setattr(features, "_CHUNK", 30 * len(MANY))
+    tracemalloc.start()
+    PAIRWISE[name](MANY)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # NumPy's, in numbers: one matrix of all pairs is 3,000 · 3,000 of them
+    assert peak / 8 < 0.2 * len(MANY) ** 2

@@ -9,6 +9,7 @@ import pytest
 import scipy.stats
 
 from ebmx.energies import Gaussian, GaussianMixture
+from ebmx.evaluation import _features as features
 from ebmx.evaluation import kernel_stein_discrepancy
 
 KEY = jax.random.key(0)
@@ -91,6 +92,38 @@ def test_the_bandwidth_is_the_median_distance():
         found = kernel_stein_discrepancy(ENERGY, x, key=KEY)
         want = kernel_stein_discrepancy(ENERGY, x, bandwidth=float(median), key=KEY)
         assert found == pytest.approx(want, rel=1e-5)
+
+
+def dense(x, c, exponent, key, num_bootstrap):
+    """All of it for a standard normal, by matrices of all pairs in double precision."""
+    x, s = x.astype(np.float64), -x.astype(np.float64)
+    num, size = x.shape
+    apart = x[:, None] - x[None]
+    distances = np.sum(apart**2, 2)
+    c = np.sqrt(np.median(distances[np.triu_indices(num, 1)])) if c is None else c
+    base = c**2 + distances
+    slopes = 2 * exponent * base ** (exponent - 1) * np.sum((s[None] - s[:, None]) * apart, 2)
+    curvature = 4 * exponent * (exponent - 1) * distances * base ** (exponent - 2)
+    trace = -2 * size * exponent * base ** (exponent - 1) - curvature
+    h = (s @ s.T) * base**exponent + slopes + trace
+    off = h - np.diag(np.diag(h))
+    rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+    weights = (rng.multinomial(num, np.full(num, 1 / num), num_bootstrap) - 1) / num
+    chance = np.sum((weights @ off) * weights, 1)
+    more = np.sum(chance >= off.sum() / num**2)
+    return off.sum() / (num * (num - 1)), h.mean(), (1 + more) / (1 + num_bootstrap)
+
+
+@pytest.mark.parametrize(("c", "exponent"), [(None, -0.5), (0.7, -0.3)])
+@pytest.mark.parametrize("chunk", [1, 1401, 2**30])
+def test_blocks_of_pairs_make_for_the_sums_over_all(monkeypatch, chunk, c, exponent):
+    x = np.random.default_rng(4).normal(size=(200, 2)).astype(np.float32)
+    monkeypatch.setattr(features, "_CHUNK", chunk)
+    options = {"bandwidth": c, "exponent": exponent, "num_bootstrap": 50, "key": KEY}
+    found = kernel_stein_discrepancy(NORMAL, x, **options)
+    want = dense(x, c, exponent, KEY, 50)
+    np.testing.assert_allclose(found, want, rtol=1e-10)
+    assert 0.1 < found.p_value < 1
 
 
 def test_p_values_are_uniform_for_samples_of_the_energy():
