@@ -10,7 +10,7 @@ import ebmx
 
 ROOT = Path(ebmx.__file__).parent
 ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
-SHARED = {"_arguments", "_checks", "_mesh", "_random", "_types"}
+SHARED = {"_arguments", "_checks", "_mesh", "_random", "_types", "_warnings"}
 
 # What each room may import of the package; a room that is new has to be entered here.
 ALLOWED = {
@@ -29,6 +29,7 @@ ALLOWED = {
     "_random": set(),
     "_types": set(),
     "_voice": set(),
+    "_warnings": set(),
 }
 
 

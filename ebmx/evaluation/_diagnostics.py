@@ -1,13 +1,12 @@
 """Whether chains can be believed."""
 
 import dataclasses
-import warnings
 from typing import Any
 
 import jax
 import numpy as np
 
-from .. import _checks
+from .. import _checks, _warnings
 from .._arguments import guarded
 from ..samplers import Samples
 
@@ -94,7 +93,7 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     )
     found = dataclasses.replace(found, warnings=tuple(_words(found, stuck)))
     if warn and found.warnings:
-        warnings.warn("\n".join(found.warnings), ConvergenceWarning, stacklevel=2)
+        _warnings.warn("\n".join(found.warnings), ConvergenceWarning)
     return found
 
 

@@ -1,7 +1,6 @@
 """Where long chains go, and how many of the modes are there."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from .. import _checks
+from .. import _checks, _warnings
 from .._arguments import guarded
 from .._checks import checked
 from .._random import fuse
@@ -174,7 +173,7 @@ def _warn_of_few(num: int, size: int) -> None:
             f"there are {num} chains and {size} features, too few for a covariance, so that "
             "distances are rough: give more chains, or `features` of fewer numbers."
         )
-        warnings.warn(text, UserWarning, stacklevel=4)
+        _warnings.warn(text, UserWarning)
 
 
 @eqx.filter_jit

@@ -1,9 +1,8 @@
 """How far two sets of examples lie apart."""
 
-import warnings
-
 import numpy as np
 
+from .. import _warnings
 from .._arguments import guarded
 from ._bases import ledoit_wolf
 from ._features import two_sets
@@ -42,7 +41,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
                 f"was shrunk towards a sphere: give more than {size} rows, or use kernel_distance, "
                 "which needs no covariance."
             )
-            warnings.warn(text, UserWarning, stacklevel=3)
+            _warnings.warn(text, UserWarning)
     return fitted_distance(a, b)
 
 

@@ -2,14 +2,13 @@
 
 import dataclasses
 import math
-import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _checks
+from .. import _checks, _warnings
 from .._arguments import guarded
 from .._types import EnergyFn, Number, Scalar, Vector, XBatch
 from ..energies import energy as energies_of
@@ -74,13 +73,13 @@ def warn_of_weights(found: LogZ, covered: bool) -> None:
             "are not to be believed: take more temperatures or more steps at each, or a base that "
             "is closer, such as fit_gaussian(x)."
         )
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        _warnings.warn(text, ConvergenceWarning)
     if not covered:
         text = (
             "chains ended where the base has no density, so that log Z is that of a part only: "
             "give a base that covers the support, such as a wider box or a Gaussian."
         )
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        _warnings.warn(text, ConvergenceWarning)
 
 
 def warn_of_islands(found: LogZ, arrived: np.ndarray) -> None:
@@ -91,13 +90,13 @@ def warn_of_islands(found: LogZ, arrived: np.ndarray) -> None:
             f"{int(np.sum(~arrived))} of {num} islands stopped before β = 1, so that log Z is that "
             "of an energy on the way: raise max_temperatures, or lower target_ess."
         )
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        _warnings.warn(text, ConvergenceWarning)
     elif size < num / 2:
         text = (
             f"the islands disagree, as if there were {size:.1f} of {num}: take more particles, or "
             "more steps at each temperature."
         )
-        warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        _warnings.warn(text, ConvergenceWarning)
 
 
 @guarded

@@ -1,6 +1,9 @@
 """Checkpoints as orbax-checkpoint writes them, one folder for each step."""
 
+import contextlib
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._manifest import (
+    CheckpointError,
     Config,
     DamagedCheckpointError,
     arrays_of,
@@ -18,6 +22,8 @@ from ._manifest import (
     read_manifest,
     with_arrays,
 )
+
+_PATTERN = re.compile(r"[*?\[\]\\]")
 
 
 def steps_in(folder: str | Path) -> list[int]:
@@ -48,18 +54,71 @@ def read_parts(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
     return with_arrays(parts, _read_arrays(path, manifest, arrays_of(parts)))
 
 
+@contextlib.contextmanager
+def plain(folder: Path) -> Iterator[Path]:
+    """A path of the folder without the characters `* ? [ ] \\`.
+
+    Orbax lists files by patterns of whole paths, in which they stand for others, and TensorStore
+    takes a backslash for a slash: written there, arrays are not found again. If the path has one
+    of them, it is reached by a link in the folder for temporary files.
+
+    **Raises:**
+
+    `CheckpointError` if the link could not be made, or there are several processes.
+    """
+    if not _PATTERN.search(folder.as_posix()):
+        yield folder
+        return
+    fix = "give a path without * ? [ ] and backslashes"
+    if jax.process_count() > 1:
+        raise CheckpointError(f"folder={folder}: written by several processes; {fix}")
+    with tempfile.TemporaryDirectory(prefix="ebmx-") as place:
+        link = Path(place) / "link"
+        try:
+            link.symlink_to(folder, target_is_directory=True)
+        except OSError as error:
+            raise CheckpointError(f"folder={folder}: cannot be linked to; {fix}") from error
+        yield link
+
+
+def check_readable(path: Path, written: dict[str, Any]) -> None:
+    """Read an array that was just written, as its reader will, unless there are more processes.
+
+    **Raises:**
+
+    `OSError` if it is not found, or is another one.
+    """
+    if jax.process_count() > 1:
+        return
+    try:
+        found = _load(path, written)
+    except Exception as error:
+        raise OSError(f"it cannot be read back: {str(error).splitlines()[0]}") from error
+    for name, array in written.items():
+        if np.asarray(found[name]).tobytes() != np.asarray(array).tobytes():
+            raise OSError(f"it cannot be read back: {name} is not what was written")
+
+
 def _read_arrays(path: Path, manifest: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
     check_files(manifest, path)
+    try:
+        with plain(path.parent) as folder:
+            return _load(folder / path.name, like)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise DamagedCheckpointError(f"{path}: damaged, its arrays cannot be read") from error
+
+
+def _load(path: Path, like: dict[str, Any]) -> dict[str, Any]:
     ocp = orbax()
     places = {p: ocp.ArrayRestoreArgs(sharding=place) for p, place in _places(like).items()}
     targets = {p: places.get(p, ocp.RestoreArgs(restore_type=np.ndarray)) for p in like}
     shapes = {p: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for p, leaf in like.items()}
     args = ocp.args.PyTreeRestore(shapes, restore_args=targets, partial_restore=True)
-    try:
-        with ocp.Checkpointer(handler()) as checkpointer:
-            arrays = checkpointer.restore(path, args=args)
-    except Exception as error:
-        raise DamagedCheckpointError(f"{path}: damaged, its arrays cannot be read") from error
+    # not by a `Checkpointer`, which reads no folder that has not got its name yet
+    with contextlib.closing(handler()) as reader:
+        arrays = reader.restore(path, args=args)
     return {p: a if p in places else jnp.asarray(a) for p, a in arrays.items()}
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import re
 import shutil
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import multihost_utils
 
-from .. import _checks
+from .. import _checks, _warnings
 from .._arguments import guarded
-from ._checkpoint_files import check, handler, orbax, read_state, steps_in
+from ._checkpoint_files import check, check_readable, handler, orbax, plain, read_state, steps_in
 from ._manifest import (
     CheckpointError,
     Config,
@@ -100,16 +99,19 @@ class Writer:
     def __init__(self, settings: Checkpoints, state: Any):
         arrays_of(state)  # refuses keys, before anything is trained
         self._settings = settings
-        self._folder = Path(settings.folder).absolute()
         options = orbax().options.AsyncOptions(post_finalization_callback=self._seal)
-        self._checkpointer = orbax().AsyncCheckpointer(handler(), async_options=options)
+        self._folder = Path(settings.folder).absolute()
         self._structure: dict[str, Any] = {}
+        self._smallest: dict[str, Any] = {}
         self._folder.mkdir(parents=True, exist_ok=True)
         self._last = int(state.step)
         self._clean()
         self._refuse(state)
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("the folder is clean")
+        self._open = contextlib.ExitStack()
+        self._target = self._open.enter_context(plain(self._folder))
+        self._checkpointer = orbax().AsyncCheckpointer(handler(), async_options=options)
 
     def save_if_due(self, step: int, state: Any) -> None:
         """Save if a multiple of the interval has passed since the last save; warn if that fails."""
@@ -134,7 +136,9 @@ class Writer:
         # a copy, since the training donates the state to its next update
         arrays = {path: jnp.copy(leaf) for path, leaf in arrays_of(state).items()}
         self._structure = structure_of(state)
-        self._try(self._checkpointer.save, self._path(step), orbax().args.PyTreeSave(arrays))
+        self._smallest = dict([min(arrays.items(), key=lambda item: item[1].nbytes)])
+        target, args = self._target / str(step), orbax().args.PyTreeSave(arrays)
+        self._try(self._checkpointer.save, target, args)
         if not self._settings.asynchronous:
             self.wait()
 
@@ -163,10 +167,12 @@ class Writer:
             self.wait()
         finally:
             self._checkpointer.close()
+            self._open.close()
 
     def _seal(self) -> None:
-        """Add the manifest, in orbax's thread, before the folder gets its name."""
-        (unfinished,) = self._folder.glob(f"{self._last}.orbax-checkpoint-tmp*")
+        """Read back and add the manifest, in orbax's thread, before the folder gets its name."""
+        (unfinished,) = self._target.glob(f"{self._last}.orbax-checkpoint-tmp*")
+        check_readable(unfinished, self._smallest)
         write_manifest(unfinished, self._structure, self._settings.config)
 
     def _path(self, step: int) -> Path:
@@ -213,4 +219,4 @@ def _warning() -> Iterator[None]:
     try:
         yield
     except SaveError as error:
-        warnings.warn(SaveWarning(str(error)), stacklevel=4)
+        _warnings.warn(str(error), SaveWarning)

@@ -162,6 +162,7 @@ NEEDS = [
     ("name", "digits", "data.load recipe"),
     ("name", "rings", "density"),
     ("data", "digits", "default_config"),
+    ("path", Later(lambda: shared("folder") / "written"), "training.save write_config"),
     ("path", Later(_file, "images.idx", _IDX), "read_idx"),
     ("path", Later(_file, "config.toml", b"steps = 1\n"), "read_config"),
     ("values", Later(lambda: c.to_dict(c.RunConfig())), "from_dict"),

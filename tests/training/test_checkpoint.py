@@ -44,6 +44,13 @@ def test_what_is_read_is_what_was_written(trained, getkey, tmp_path):
     )
 
 
+def test_a_file_of_any_name_is_found_again(tmp_path):
+    path = tmp_path / "[0-9] a*?\\b" / "[x]*?"
+    path.parent.mkdir()
+    save(path, (jnp.arange(3.0),))
+    np.testing.assert_array_equal(load(path, (jnp.zeros(3),))[0], [0, 1, 2])
+
+
 def test_a_newer_one_takes_its_place(trained, getkey, tmp_path):
     path = tmp_path / "state.eqx"
     save(path, start(getkey()))

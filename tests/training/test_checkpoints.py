@@ -16,9 +16,12 @@ from checkpointed import CONFIG, KEY, TRAINER, X, assert_same, go_on, start
 import ebmx
 from ebmx.energies import MLP, SpectralNorm
 from ebmx.training import (
+    CheckpointError,
     Checkpoints,
     DamagedCheckpointError,
     OtherConfigError,
+    SaveError,
+    _checkpoints,
     checkpoint_config,
     restore,
     restore_energy,
@@ -287,3 +290,35 @@ def test_without_its_package_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
     with pytest.raises(ImportError, match=r"pip install 'ebmx\[checkpoint\]'"):
         go_on(start(), 1, Checkpoints(tmp_path))
+
+
+STRANGE = "[0-9] a*? ]\\b"
+
+
+def test_a_folder_of_any_name_is_found_again(trained, tmp_path):
+    # whose path, read as a pattern, is that of others
+    folder = tmp_path / STRANGE / "c"
+    state, _ = go_on(start(), 4, Checkpoints(folder))
+    assert Checkpoints(folder).steps == [4]
+    assert_same(restore(folder, start()), state)
+    energy = restore_energy(folder, start().energy)
+    assert_same(energy, state.ema)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [STRANGE]
+
+
+def test_what_cannot_be_read_back_is_an_error_at_the_save(tmp_path, monkeypatch):
+    # the path itself, and not a link to it
+    monkeypatch.setattr(_checkpoints, "plain", contextlib.nullcontext)
+    with pytest.raises(SaveError, match="there is none: it cannot be read back"):
+        go_on(start(), 2, Checkpoints(tmp_path / STRANGE))
+    assert Checkpoints(tmp_path / STRANGE).steps == []
+
+
+def test_a_folder_that_cannot_be_linked_to_is_refused_before_training(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
+    checkpoints = Checkpoints(tmp_path / STRANGE)
+    with pytest.raises(CheckpointError, match=r"cannot be linked to; give a path without \* \? \["):
+        checkpoints.writer(start())

@@ -3,6 +3,7 @@
 import signal
 import types
 
+import checkpointed
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,8 +82,10 @@ def test_a_save_that_fails_is_warned_of_and_the_next_one_goes_on(tmp_path, monke
         save(self, path, args)
 
     monkeypatch.setattr(AsyncCheckpointer, "save", fail)
-    with pytest.warns(SaveWarning, match="the last one is 4: .*No space left"):
+    with pytest.warns(SaveWarning, match="the last one is 4: .*No space left") as caught:
         state, _ = go_on(start(), 13, Checkpoints(tmp_path, every=4))
+    # where `fit` was called
+    assert [warning.filename for warning in caught] == [checkpointed.__file__]
     assert calls == ["4", "8", "12", "13"]
     assert Checkpoints(tmp_path).steps == [4, 12, 13]
     assert_same(restore(tmp_path, start()), state)
