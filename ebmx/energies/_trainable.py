@@ -63,13 +63,14 @@ def trainable(energy: Any) -> Any:
     return jax.tree.map(lambda role: role not in fixed, roles)
 
 
-def chosen(energy: Any, trainable: Any) -> Any:
+def parameters_of(energy: Any, filter_tree: Any) -> Any:
     """Which parameters of an energy a filter tree selects; what is constant is no parameter.
 
     **Arguments:**
 
     - `energy`: an energy, a pytree.
-    - `trainable`: a filter tree, or a prefix of one.
+    - `filter_tree`: a filter tree as Equinox takes it, or a prefix of one; `None` for
+        `trainable(energy)`.
 
     **Returns:**
 
@@ -79,11 +80,13 @@ def chosen(energy: Any, trainable: Any) -> Any:
 
     `ValueError` if the tree does not fit the energy.
     """
+    if filter_tree is None:
+        return trainable(energy)
     try:
-        selected = eqx.filter(energy, trainable)
+        selected = eqx.filter(energy, filter_tree)
     except (TypeError, ValueError):
         fix = "give a filter tree of this energy: start from ebmx.energies.trainable(energy)"
-        _checks.invalid("trainable", type(trainable).__name__, fix)
+        _checks.invalid("trainable", type(filter_tree).__name__, fix)
     roles = _roles(energy, FREE)
     return jax.tree.map(lambda role, leaf: role != CONSTANT and leaf is not None, roles, selected)
 

@@ -14,6 +14,7 @@ from .. import _checks, _mesh
 from .._arguments import guarded
 from .._types import Key
 from ..energies import shape_of
+from ..energies._trainable import parameters_of
 from ._checkpoints import Checkpoints
 from ._examples import as_examples
 from ._progress import AbstractProgress, default_progress
@@ -154,7 +155,8 @@ def _checked_batches(iterator, energy, mesh=None):
 
 
 def _check_parameters(state: TrainState) -> None:
-    parameters = eqx.filter((state.energy, state.ema), eqx.is_inexact_array)
+    trees = state.energy, state.ema
+    parameters = tuple(eqx.filter(tree, parameters_of(tree, True)) for tree in trees)
     for path, leaf in jax.tree_util.tree_flatten_with_path(parameters)[0]:
         if not np.isfinite(np.asarray(leaf, float)).all():
             name = ("energy", "ema")[path[0].idx] + jax.tree_util.keystr(path[1:])

@@ -1,5 +1,6 @@
 """The training step: a pure transition of a `TrainState`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,10 +12,13 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Count, Key, Number, Scalar
 from ..energies import advance, freeze, shape_of
+from ..energies._constants import as_number
+from ..energies._trainable import parameters_of
 from ._examples import Batch, as_examples, like
 from ._losses import Loss, contrastive_loss
 from ._metrics import Metrics, chain_metrics
 from ._negatives import AbstractNegatives
+from ._optimisers import Optimiser, as_transformation, update
 
 
 class TrainState(eqx.Module):
@@ -40,24 +44,29 @@ class Trainer(eqx.Module):
 
     **Arguments:**
 
-    - `optim`: an optax optimiser.
+    - `optim`: an optax optimiser, `optax.MultiSteps` among them. Those that ask for the loss, such
+        as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, get it, on the same batch and negatives.
     - `negatives`: where the second batch comes from, such as `PCD(...)`.
     - `loss`: a function of `(energy, positives, negatives)` that returns a loss and metrics. To set
         its weights, `eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))`.
     - `ema_decay`: the exponential moving average of the parameters keeps this share of itself in an
         update; less in the first ones, `(1 + step) / (10 + step)`. In [0, 1].
     - `data_noise`: the standard deviation of Gaussian noise on the data, in units of the data.
+    - `trainable`: which parameters are trained, a filter tree of the energy as Equinox takes it, or
+        a prefix of one; `ebmx.energies.trainable(energy)` if not given, which is what to start
+        from. `True` trains all parameters. What is marked as constant is no parameter.
 
     **Raises:**
 
     `ValueError` if a number is out of its range.
     """
 
-    optim: optax.GradientTransformation = eqx.field(static=True)
+    optim: Optimiser = eqx.field(static=True, converter=as_transformation)
     negatives: AbstractNegatives
     loss: Loss = contrastive_loss
-    ema_decay: Number = eqx.field(converter=jnp.asarray, default=0.999)
-    data_noise: Number = eqx.field(converter=jnp.asarray, default=0.0)
+    ema_decay: Number = eqx.field(converter=as_number, default=0.999)
+    data_noise: Number = eqx.field(converter=as_number, default=0.0)
+    trainable: Any = None
 
     def __check_init__(self):
         fix = "give negatives, such as ebmx.training.PCD(sampler)"
@@ -78,22 +87,25 @@ class Trainer(eqx.Module):
 
         **Arguments:**
 
-        - `energy`: the energy to train, a pytree; its floating-point arrays are the parameters.
+        - `energy`: the energy to train, a pytree; its floating-point arrays are the parameters,
+            but for those that are constants.
         - `norm_state`: the state of a stateful energy.
         - `shape`: the shape of one example, for an energy that does not say.
         - `key`: a key, for the chains.
 
         **Raises:**
 
-        `ValueError` if the shape is not known, or the energy has no parameters.
+        `ValueError` if the shape is not known, the energy has no parameters, or `trainable` does
+        not fit it.
         """
         shape = shape_of(energy) if shape is None else _checks.dimensions("shape", shape)
         if shape is None:
             _checks.invalid(
                 "shape", None, "give the shape of one example, such as shape=(28, 28, 1)"
             )
-        parameters = eqx.filter(energy, eqx.is_inexact_array)
-        fix = "an energy to train is an equinox module that holds floating-point arrays"
+        parameters, _ = self._split(energy)
+        fix = "an energy to train is an equinox module that holds floating-point arrays, of which "
+        fix += "at least one is no constant and is selected by `trainable`"
         _checks.require(bool(jax.tree.leaves(parameters)), "energy", type(energy).__name__, fix)
         freeze(energy, norm_state)
         return TrainState(
@@ -128,17 +140,26 @@ class Trainer(eqx.Module):
         positives = as_examples(batch, "batch", shape_of(state.energy))
         x = positives.x
         data_key, negatives_key = jax.random.split(jax.random.fold_in(key, state.step))
-        x = x + self.data_noise * jax.random.normal(data_key, x.shape, x.dtype)
+        scale = jnp.asarray(self.data_noise, x.dtype)
+        x = x + scale * jax.random.normal(data_key, x.shape, x.dtype)
         batch = like(positives, x)
 
         norm_state = advance(state.energy, state.norm_state, x)
         negatives, negatives_state, info = self.negatives.step(
             freeze(state.energy, norm_state), batch, state.negatives_state, key=negatives_key
         )
-        (loss, metrics), gradient = self._gradient(state.energy, norm_state, batch, negatives)
+        parameters, rest = self._split(state.energy)
+
+        def loss_of(parameters):
+            energy = freeze(eqx.combine(parameters, rest), norm_state)
+            return self.loss(energy, batch, negatives)
+
+        (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(parameters)
         grad_norm = optax.tree.norm(gradient)
-        new = self._update(state, gradient, norm_state)
-        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & _all_finite(new)
+        new = self._update(state, gradient, norm_state, loss, lambda p: loss_of(p)[0])
+        # constants and what an optimiser keeps may be infinite
+        changed = self._split(new[0])[0], new[2]
+        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & _all_finite(changed)
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)
         energy, opt_state, norm_state, ema = _where(ok, new, kept)
         skipped = state.skipped + ~ok
@@ -150,32 +171,38 @@ class Trainer(eqx.Module):
             metrics = metrics | chain_metrics(as_examples(negatives).x, info)
         return new_state, metrics
 
-    def _gradient(self, energy: Any, norm_state: Any, positives: Batch, negatives: Batch) -> Any:
-        @eqx.filter_value_and_grad(has_aux=True)
-        def loss(energy):
-            return self.loss(freeze(energy, norm_state), positives, negatives)
+    def _split(self, energy: Any) -> tuple[Any, Any]:
+        """The parameters that are trained, and all else."""
+        return eqx.partition(energy, parameters_of(energy, self.trainable))
 
-        return loss(energy)
-
-    def _update(self, state: TrainState, gradient: Any, norm_state: Any) -> tuple:
-        parameters = eqx.filter(state.energy, eqx.is_inexact_array)
-        updates, opt_state = self.optim.update(gradient, state.opt_state, parameters)
-        energy = eqx.apply_updates(state.energy, updates)
+    def _update(
+        self,
+        state: TrainState,
+        gradient: Any,
+        norm_state: Any,
+        loss: Scalar,
+        loss_of: Callable[[Any], Scalar],
+    ) -> tuple:
+        parameters, rest = self._split(state.energy)
+        updates, opt_state = update(
+            self.optim, gradient, state.opt_state, parameters, value=loss, value_fn=loss_of
+        )
+        parameters = eqx.apply_updates(parameters, updates)
         decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
-        return energy, opt_state, norm_state, _average(state.ema, energy, decay)
+        average = _average(self._split(state.ema)[0], parameters, decay)
+        energy, ema = (eqx.combine(p, rest) for p in (parameters, average))
+        return energy, opt_state, norm_state, ema
 
 
-def _average(ema: Any, energy: Any, decay: Scalar) -> Any:
-    old, static = eqx.partition(ema, eqx.is_inexact_array)
-    new = eqx.filter(energy, eqx.is_inexact_array)
-    mean = jax.tree.map(lambda o, n: (decay * o + (1 - decay) * n).astype(o.dtype), old, new)
-    return eqx.combine(mean, static)
+def _average(ema: Any, parameters: Any, decay: Scalar) -> Any:
+    def one(old, new):
+        return (decay * old + (1 - decay) * new).astype(old.dtype)
+
+    return jax.tree.map(one, ema, parameters)
 
 
-def _all_finite(new: tuple) -> jax.Array:
-    """Whether parameters and norm state are; what an optimiser keeps may be infinite."""
-    energy, _, norm_state, _ = new
-    arrays = jax.tree.leaves(eqx.filter((energy, norm_state), eqx.is_inexact_array))
+def _all_finite(tree: Any) -> jax.Array:
+    arrays = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
     return jnp.stack([jnp.all(jnp.isfinite(array)) for array in arrays]).all()
 
 

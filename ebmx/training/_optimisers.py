@@ -1,0 +1,39 @@
+"""Optimisers as optax makes them, and what an update gives them."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+from .._types import Scalar
+
+Optimiser = optax.GradientTransformation | optax.MultiSteps
+
+
+def as_transformation(optim: Optimiser) -> optax.GradientTransformation:
+    """`MultiSteps` as the pair of functions that all other optimisers are."""
+    return optim.gradient_transformation() if isinstance(optim, optax.MultiSteps) else optim
+
+
+def update(
+    optim: Any,
+    gradient: Any,
+    opt_state: optax.OptState,
+    parameters: Any,
+    *,
+    value: Scalar,
+    value_fn: Callable[[Any], Scalar],
+) -> tuple[Any, optax.OptState]:
+    """The update of one gradient, with what else the optimiser asks for.
+
+    Those that adapt to the loss read `value`; line searches evaluate the loss at other parameters,
+    by `value_fn`; `grad_fn(parameters, step)` is for `sam`, which names all that it takes.
+    """
+    usual = {"value": value, "grad": gradient, "value_fn": value_fn}
+    named = {**usual, "grad_fn": lambda parameters, _: jax.grad(value_fn)(parameters)}
+    taken = inspect.signature(optim.update).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    given = usual if takes_any else {n: thing for n, thing in named.items() if n in taken}
+    return optim.update(gradient, opt_state, parameters, **given)
