@@ -138,13 +138,22 @@ MUTANTS = {
         ("means-not-spread", " + (1 - share) * change**2)", ")"),
         ("mass-inverted", "inverse_mass_matrix=variance)", "inverse_mass_matrix=1 / variance)"),
     ],
-    ("training/_buffer.py", "training/test_buffer.py training/test_negatives.py"): [
-        ("ring-not-turned", "jnp.floor(u[num] * capacity)", "jnp.floor(0 * u[num] * capacity)"),
+    ("training/_buffer.py", "training/test_buffer.py training/test_negatives.py"
+     " training/test_label_constants.py"): [
         ("wrong-slots", "slots.at[index].set(values", "slots.at[index - 1].set(values"),
         ("ages-stay", "self.at(self.ages, index) + 1 if", "self.at(self.ages, index) if"),
-        ("arcs-key-shared", "jnp.floor(u[:num] * width)", "jnp.floor(u[:1] * width)"),
+        ("own-ignored", "index = jnp.where(own, index,", "index = jnp.where(True, index,"),
     ],
-    ("training/_persistent.py", "training/test_negatives.py training/test_adaptation.py"): [
+    ("training/_slots.py", "training/test_buffer.py training/test_label_constants.py"): [
+        ("ring-not-turned", "_below(u[num], jnp", "_below(0 * u[num], jnp"),
+        ("arcs-key-shared", "_below(u[:num]", "_below(u[:1]"),
+        ("labels-not-turned", "_below(u[1][first], size)", "0 * size"),
+        ("labels-each-turned", "u[1][first]", "u[1]"),
+        ("rank-of-label", "dtype)) - first", "dtype)) - 0 * first"),
+        ("own-all", "return index, (end > start) & (", "return index, (end >= start) & ("),
+    ],
+    ("training/_persistent.py", "training/test_negatives.py training/test_adaptation.py"
+     " training/test_label_constants.py"): [
         ("restart-inverted", "(num,)) < chances", "(num,)) > chances"),
         ("restart-places-swapped", "where_chain(restarted, noise, start)",
          "where_chain(restarted, start, noise)"),
@@ -156,6 +165,7 @@ MUTANTS = {
         ("scales-of-restarts", "jnp.where(restarted, 0, state.at(state.log_scales, index))",
          "state.at(state.log_scales, index)"),
         ("buffer-not-written", "state.write(index, moved, ages", "state.write(index, start, ages"),
+        ("labels-of-no-slot", "where_chain(fits, moved, jnp", "where_chain(fits | True, moved, jnp"),
     ],
     ("training/_negatives.py", "training/test_negatives.py"): [
         ("dead-stay", "x = where_chain(dead, noise, x)", "x = where_chain(dead, x, x)"),
@@ -166,8 +176,9 @@ MUTANTS = {
     ("training/_adaptation.py", "training/test_adaptation.py"): [
         ("adaptation-sign", "log_scales + gain * error", "log_scales - gain * error"),
         ("adaptation-gain", "jnp.maximum(self.gain, 4.0", "jnp.minimum(self.gain, 4.0"),
-        ("adaptation-of-the-dead", "jnp.where(info.dead, 0.0, log", "jnp.where(False, 0.0, log"),
-        ("adaptation-factor", "sampler.step_size * jnp.exp(log_scale)", "jnp.exp(log_scale)"),
+        ("adaptation-of-the-dead", "jnp.where(info.dead, 0, moved", "jnp.where(False, 0, moved"),
+        ("adaptation-factor", "step_size=step_size * jnp.exp(log_scale)",
+         "step_size=jnp.exp(log_scale)"),
     ],
     ("evaluation/_diagnostics.py", "evaluation/test_diagnostics.py"): [
         ("stuck-any", "np.all(flat == flat[:, :1], axis=(1, 2))",

@@ -42,6 +42,7 @@ FURTHER = {
     "training/_restore.py": "test_checkpoints",
     "training/_score_matching.py": "test_scores test_objectives",
     "training/_sharding.py": "test_restarts",
+    "training/_slots.py": "test_buffer test_label_constants test_sharding",
     "training/_tempered.py": "test_all_negatives",
     "training/_trainer.py": "test_exact_steps",
     "energies/_activations.py": "test_networks",

@@ -3,15 +3,15 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from .. import _checks
+from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
-from .._types import EnergyFn, Keys
-from ..energies import shape_of
+from .._types import Count, EnergyFn, Keys
+from ..energies import for_each, shape_of
 from ._base import StepInfo
-from ._run import advance_chain, check_energy, over_chains
+from ._run import advance_chain, chain_keys, check_energy
 from ._tempering import ReplicaExchange
 
 
@@ -22,6 +22,7 @@ def run_replicas(
     replicas: Float[Array, "chains rungs *shape"],
     *,
     num_steps: int,
+    first_step: Count | Int[Array, "chains"] | int = 0,
     key: Keys,
 ) -> tuple[Float[Array, "chains rungs *shape"], StepInfo, Float[Array, "chains pairs"]]:
     """Move all replicas of chains by `num_steps` steps, as `run` does with chains of one replica.
@@ -34,6 +35,8 @@ def run_replicas(
     - `sampler`: the exchange between temperatures.
     - `replicas`: their positions, `(chains, rungs, *shape)`, the lowest temperature first.
     - `num_steps`: how many steps, at least 1.
+    - `first_step`: how many steps the ladders have made before, or each of them, `(chains,)`: pairs
+        of even and of odd rungs are tried in turn, and go on in turn from there.
     - `key`: one key; or keys `(chains,)`, one for each chain.
 
     **Returns:**
@@ -54,8 +57,13 @@ def run_replicas(
     ok = replicas.ndim >= 2 and replicas.shape[1] == rungs
     _checks.require(ok, "replicas.shape", replicas.shape, fix)
     _checks.batch(replicas[:, 0], "replicas", shape_of(energy))
+    energy, sampler, replicas = _mesh.automatic((energy, sampler, replicas))
     _checks.at_least("num_steps", num_steps, 1)
-    return _run_replicas(energy, sampler, replicas, num_steps, key)
+    first = jnp.asarray(first_step, jnp.int32)
+    fix = f"give a number, or one for each of the {len(replicas)} chains"
+    _checks.require(first.shape in ((), (len(replicas),)), "first_step.shape", first.shape, fix)
+    first = jnp.broadcast_to(first, len(replicas))
+    return _run_replicas(energy, sampler, replicas, num_steps, first, key)
 
 
 @eqx.filter_jit
@@ -65,14 +73,17 @@ def _run_replicas(
     sampler: ReplicaExchange,
     replicas: Float[Array, "chains rungs *shape"],
     num_steps: int,
+    first_step: Int[Array, "chains"],
     key: Keys,
 ) -> tuple[Float[Array, "chains rungs *shape"], StepInfo, Float[Array, "chains pairs"]]:
-    def chain(energy, sampler, replicas, key):
+    def chain(energy, replicas, first_step, key):
         init_key, steps_key = jax.random.split(key)
         state = sampler.init_replicas(energy, replicas, key=init_key)
+        state = eqx.tree_at(lambda ladder: ladder.step, state, first_step)
         first = replicas[0]
         x, state, info = advance_chain(energy, sampler, first, state, num_steps, key=steps_key)
         return jnp.concatenate([x[None], state.upper]), info, state.swap_rates
 
     check_energy(energy, replicas[:, 0])
-    return over_chains(chain, energy, sampler, replicas, key)
+    keys = chain_keys(key, len(replicas))
+    return for_each(chain, energy, replicas, first_step, keys)

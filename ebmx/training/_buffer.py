@@ -1,19 +1,20 @@
 """The replay buffer: where persistent chains rest between updates."""
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
 from .._types import Key
 from ._examples import Batch, as_examples
+from ._slots import one_of_each_arc, one_of_each_label
 from ._storage import AbstractStorage, BFloat16, FullPrecision
 
 
@@ -27,12 +28,14 @@ class ReplayBuffer(eqx.Module):
     **Arguments:**
 
     - `positions`, `ages`, `log_scales`, `labels`: of the chains, each with a leading axis of them.
+        Labels rise within each shard, so that the slots of one are found without a search of all.
     - `storage`: what positions are encoded by.
     - `num_shards`: into how many blocks the slots are cut.
 
     **Raises:**
 
-    `ValueError` if the arrays are not of as many chains, or the shards do not divide these.
+    `ValueError` if the arrays are not of as many chains, the shards do not divide these, or labels
+    are not in order.
     """
 
     # Written by `write`, whole slots at a time.
@@ -60,6 +63,10 @@ class ReplayBuffer(eqx.Module):
         _checks.at_least("num_shards", self.num_shards, 1)
         fix = f"the buffer holds {self.capacity} chains: give a number that divides it"
         _checks.require(self.capacity % self.num_shards == 0, "num_shards", self.num_shards, fix)
+        if self.labels is not None and _checks.is_concrete(self.labels):
+            blocks = np.asarray(self.labels).reshape(self.num_shards, -1)
+            fix = "give labels that rise within each shard: sort the chains by label"
+            _checks.require(bool(np.all(np.diff(blocks) >= 0)), "labels", self.labels, fix)
 
     @property
     def capacity(self) -> int:
@@ -103,16 +110,41 @@ class ReplayBuffer(eqx.Module):
         _checks.require(num <= self.capacity, "num", num, fix)
         fix = f"each of the num_shards={self.num_shards} gives as many chains: give a multiple"
         _checks.require(num % self.num_shards == 0, "num", num, fix)
-        if self.num_shards == 1:
-            index = _one_of_each_arc(num, self.capacity, key)
-        else:
-            shards, size = jnp.arange(self.num_shards), self.capacity // self.num_shards
-            # 0 is what positions are read with, 1 and 2 are what `PCD` changes and writes them with
-            keys = jax.random.split(jax.random.fold_in(key, 3), self.num_shards)
-            one = functools.partial(_one_of_each_arc, num // self.num_shards, size)
-            index = (jax.vmap(one)(keys) + size * shards[:, None]).reshape(-1)
-        stored = self.at(self.positions, index)
-        return self.storage.decode(stored, key=jax.random.fold_in(key, 0)), index
+        size = self.capacity // self.num_shards
+        draw = lambda key: (one_of_each_arc(num // self.num_shards, size, key),)  # noqa: E731
+        (index,) = self._in_each(draw, key)
+        return self._decoded(index, key), index
+
+    @checked
+    def draw_labels(
+        self, labels: Int[Array, "num"], *, key: Key
+    ) -> tuple[Float[Array, "num *shape"], Int[Array, "num"], Bool[Array, "num"]]:
+        """Draw a slot of each of these labels; every slot of a label is as likely as any other.
+
+        No slot is drawn twice while a label has as many slots in a shard as rows that ask for it.
+        If it has fewer, rows share a slot. With several shards, the rows of each equal part of
+        `labels` draw from their own shard.
+
+        **Arguments:**
+
+        - `labels`: the labels, `(num,)`; for one without a slot, that of another label is drawn.
+        - `key`: a key.
+
+        **Returns:**
+
+        The positions `(num, *shape)`, their slots `(num,)`, and which rows to write back, `(num,)`:
+        each slot once.
+
+        **Raises:**
+
+        `ValueError` if the buffer has no labels, or `num` is no multiple of the number of shards.
+        """
+        if self.labels is None:
+            _checks.invalid("buffer.labels", None, "give a buffer whose chains have labels")
+        fix = f"each of the num_shards={self.num_shards} gives as many chains: give a multiple"
+        _checks.require(len(labels) % self.num_shards == 0, "labels.shape", labels.shape, fix)
+        index, own = self._in_each(one_of_each_label, key, self.labels, labels)
+        return self._decoded(index, key), index, own
 
     @checked
     def write(
@@ -122,17 +154,19 @@ class ReplayBuffer(eqx.Module):
         ages: Int[Array, "num"] | None = None,
         log_scales: Float[Array, "num"] | None = None,
         *,
+        own: Bool[Array, "num"] | None = None,
         key: Key | None = None,
     ) -> "ReplayBuffer":
         """Put positions into slots; the others stay as they are.
 
         **Arguments:**
 
-        - `index`: the slots, all different, as `draw` returns them: with several shards, as many
-            of each, in their order.
+        - `index`: the slots, as `draw` returns them: with several shards, as many of each, in
+            their order. All that are written are different.
         - `x`: the positions.
         - `ages`: the new ages of the chains; one more than before if not given.
         - `log_scales`: the new factors on their step sizes; as before if not given.
+        - `own`: which of them are written, as `draw_labels` returns it; all if not given.
         - `key`: a key, for a storage that rounds at random.
 
         **Returns:**
@@ -146,9 +180,12 @@ class ReplayBuffer(eqx.Module):
         _checks.require(len(x) % self.num_shards == 0, "index.shape", index.shape, fix)
         ages = self.at(self.ages, index) + 1 if ages is None else ages
         scales = self.log_scales
+        stored = self.storage.encode(x, key=_checked_key(self.storage, key))
+        if own is not None:
+            # beyond every block, each at another place: such an update is dropped
+            index = jnp.where(own, index, self.capacity + jnp.arange(len(x), dtype=index.dtype))
         if scales is not None and log_scales is not None:
             scales = self._put(scales, index, log_scales)
-        stored = self.storage.encode(x, key=_checked_key(self.storage, key))
         places = self._put(self.positions, index, stored), self._put(self.ages, index, ages)
         return ReplayBuffer(*places, scales, self.labels, self.storage, self.num_shards)
 
@@ -163,8 +200,8 @@ class ReplayBuffer(eqx.Module):
 
         **Raises:**
 
-        `ValueError` if the shape does not fit, `x` is not within the range that is stored, or
-        there is no position for a label.
+        `ValueError` if the shape does not fit, or, outside compiled functions, `x` is not within
+        the range that is stored or there is no position for a label.
         """
         batch = as_examples(x, "x", self.positions.shape[1:])
         self.storage.check(batch.x)
@@ -175,6 +212,21 @@ class ReplayBuffer(eqx.Module):
             index = _of_labels(self.labels, batch.y, index_key)
         stored = self.storage.encode(batch.x[index], key=code_key).astype(self.positions.dtype)
         return eqx.tree_at(lambda b: b.positions, self, stored)
+
+    def _in_each(self, draw: Callable, key: Key, *arrays: jax.Array) -> tuple[jax.Array, ...]:
+        """What `draw(*arrays, key)` returns, slots first, in each shard with its parts of these."""
+        if self.num_shards == 1:
+            return draw(*arrays, key)
+        # 0 is what positions are read with, 1 and 2 are what `PCD` changes and writes them with
+        keys = jax.random.split(jax.random.fold_in(key, 3), self.num_shards)
+        index, *rest = jax.vmap(draw)(*map(self._blocks, arrays), keys)
+        size = self.capacity // self.num_shards
+        index = index + size * jnp.arange(self.num_shards, dtype=index.dtype)[:, None]
+        return index.reshape(-1), *(values.reshape(-1) for values in rest)
+
+    def _decoded(self, index: jax.Array, key: Key) -> jax.Array:
+        stored = self.at(self.positions, index)
+        return self.storage.decode(stored, key=jax.random.fold_in(key, 0))
 
     def _blocks(self, values: jax.Array) -> jax.Array:
         return values.reshape(self.num_shards, -1, *values.shape[1:])
@@ -196,9 +248,10 @@ def _of_labels(wanted: jax.Array, y: jax.Array, key: Key) -> jax.Array:
     """For each wanted label a random place where it is in `y`."""
     order = jnp.argsort(y)
     low, high = (jnp.searchsorted(y[order], wanted, side=side) for side in ("left", "right"))
-    missing = jnp.unique(wanted[low == high])
-    fix = "give positions of each label, whole numbers as the buffer has them"
-    _checks.require(len(missing) == 0, "x[1] without labels", missing, fix)
+    if _checks.is_concrete(low):
+        missing = np.unique(np.asarray(wanted)[np.asarray(low == high)])
+        fix = "give positions of each label, whole numbers as the buffer has them"
+        _checks.require(len(missing) == 0, "x[1] without labels", missing, fix)
     return order[jax.random.randint(key, wanted.shape, low, high)]
 
 
@@ -209,14 +262,4 @@ def _checked_key(storage: AbstractStorage, key: Key | None) -> Any:
 
 
 def _put(slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
-    return slots.at[index].set(values, unique_indices=True, mode="promise_in_bounds")
-
-
-def _one_of_each_arc(num: int, capacity: int, key: Key) -> jax.Array:
-    edges = np.arange(num + 1) * capacity // num
-    low, width = edges[:-1].astype(np.int32), np.diff(edges).astype(np.int32)
-    u = jax.random.uniform(key, (num + 1,))
-    # u < 1, but u · width may round up to width in float32
-    place = low + jnp.minimum(jnp.floor(u[:num] * width).astype(jnp.int32), width - 1)
-    turned = place + jnp.minimum(jnp.floor(u[num] * capacity).astype(jnp.int32), capacity - 1)
-    return jnp.where(turned >= capacity, turned - capacity, turned)
+    return slots.at[index].set(values, unique_indices=True, mode="drop")

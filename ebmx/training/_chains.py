@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number
 from ..samplers import AbstractSampler
+from ..samplers._base import check_restartable
 from ._examples import Batch, as_examples, condition, like
 from ._negatives import (
     AbstractNegatives,
@@ -29,6 +30,11 @@ class CD(AbstractNegatives[None]):
 
     - `sampler`: a sampler.
     - `num_steps`: how many steps, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range, or the sampler cannot go on from a position alone:
+    chains that start at samples of the model would leave its density.
     """
 
     sampler: AbstractSampler
@@ -36,6 +42,7 @@ class CD(AbstractNegatives[None]):
 
     def __check_init__(self):
         check_chain(self.sampler, self.num_steps)
+        check_restartable(self.sampler)
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> None:
         """Nothing is kept from update to update."""

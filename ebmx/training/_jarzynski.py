@@ -1,4 +1,6 @@
-"""Persistent chains that know how far behind the energy they are."""
+"""Persistent chains with Jarzynski importance weights."""
+
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -8,8 +10,9 @@ from jaxtyping import Array, Float
 from .. import _checks
 from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
-from ..samplers import MCLMC, AbstractLangevin, AbstractSampler
-from ._adaptation import StepSizeAdaptation
+from ..samplers import AbstractSampler
+from ..samplers._base import check_invariant
+from ._adaptation import StepSizeAdaptation, share_at_limit
 from ._examples import Batch, Examples, energies
 from ._negatives import (
     AbstractNegatives,
@@ -112,11 +115,7 @@ class Jarzynski(AbstractNegatives[Populations]):
         _checks.at_least("num_chains", self.num_chains, 1)
         _checks.at_least("num_held_out", self.num_held_out, 0)
         _checks.probability("resample_below", self.resample_below)
-        biased = (AbstractLangevin, MCLMC)
-        parts = jax.tree.leaves(self.sampler, is_leaf=lambda part: isinstance(part, biased))
-        names = [type(part).__name__ for part in parts if isinstance(part, biased)]
-        fix = "it does not leave the density as it is: give an adjusted sampler, MALA or HMC"
-        _checks.require(not names, "sampler", ", ".join(names), fix)
+        check_invariant(self.sampler)
         if self.num_negatives is not None:
             _checks.at_least("num_negatives", self.num_negatives, 1)
         if self.adaptation is not None:
@@ -157,8 +156,9 @@ class Jarzynski(AbstractNegatives[Populations]):
         if self.adaptation is not None:
             # of the training chains alone: what is held out must not reach the parameters
             acceptance = info.chains.acceptance[: self.num_chains]
-            error = jnp.mean(jnp.nan_to_num(acceptance)) - self.adaptation.target
-            log_scale = log_scale + self.adaptation.gain * error
+            acceptance = jnp.mean(jnp.where(jnp.isfinite(acceptance), acceptance, 0))
+            log_scale = self.adaptation.moved(log_scale, self.adaptation.gain, acceptance)
+            info = dataclasses.replace(info, at_limit=share_at_limit(log_scale))
         state = jax.lax.stop_gradient(Populations(training, held_out, log_scale))
         return self._negatives(state.training, key=pick_key), state, info
 

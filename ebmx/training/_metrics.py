@@ -5,23 +5,40 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import Scalar, XBatch
+from .._types import Scalar, Vector, XBatch
 from ._negatives import NegativesInfo
 
 Metrics = dict[str, Scalar]
 
 
 def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
-    """How the chains of the negatives `x` fared."""
-    sometimes = {"swap_rate": info.swap_rate, "num_steps": info.num_steps}
+    """How the chains of the negatives `x` fared.
+
+    What was not measured is left out. Chains that became non-finite are counted in `dead_chains`;
+    they are no part of the mean gradient, and their acceptance is 0.
+    """
+    grad_norm, acceptance = info.chains.grad_norm, info.chains.acceptance
+    sometimes = {
+        "chain_grad_norm": None if grad_norm is None else _mean_of_finite(grad_norm),
+        "swap_rate": info.swap_rate,
+        "num_steps": info.num_steps,
+        "step_sizes_at_limit": info.at_limit,
+    }
     return {
-        "chain_grad_norm": jnp.mean(info.chains.grad_norm),
-        "acceptance": jnp.mean(info.chains.acceptance),
+        "acceptance": jnp.mean(jnp.where(jnp.isfinite(acceptance), acceptance, 0)),
         "restarts": jnp.sum(info.restarted, dtype=jnp.int32),
         "dead_chains": jnp.sum(info.dead, dtype=jnp.int32),
         "distinct": distinct_share(x),
         "saturated": info.saturated,
     } | {name: value for name, value in sometimes.items() if value is not None}
+
+
+def _mean_of_finite(values: Vector) -> Scalar:
+    """The mean of the finite ones; infinite if there are none."""
+    finite = jnp.isfinite(values)
+    count = jnp.sum(finite, dtype=values.dtype)
+    mean = jnp.sum(jnp.where(finite, values, 0)) / jnp.maximum(count, 1)
+    return jnp.where(count > 0, mean, jnp.inf)
 
 
 @guarded

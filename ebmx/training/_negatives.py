@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool
 
 from .. import _checks
 from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
-from ..samplers import AbstractLangevin, AbstractSampler, StepInfo, displacement_budget, run
+from ..samplers import AbstractSampler, PerChain, StepInfo, displacement_budget, run
+from ._buffer import ReplayBuffer
 from ._examples import Batch
 from ._noise import AbstractNoise
 
@@ -25,13 +26,15 @@ class NegativesInfo(eqx.Module):
     restarted: Bool[Array, "batch"]
     """Which chains were started from noise."""
     dead: Bool[Array, "batch"]
-    """Which chains left the finite numbers, in position or energy, and were replaced by noise."""
+    """Which chains became non-finite, in position, energy or gradient, and were replaced."""
     saturated: Scalar
-    """The share of values at the sampler's bounds; 0 if it has none."""
+    """The share of values at finite bounds of the sampler; 0 if it has none."""
     swap_rate: Scalar | None = None
     """The mean acceptance of swaps between temperatures, if chains have several."""
     num_steps: Count | None = None
     """How many steps the chains took, if that changes."""
+    at_limit: Scalar | None = None
+    """The share of chains whose step size stands at a limit of its adaptation, if it is adapted."""
 
 
 class AbstractNegatives(eqx.Module, Generic[State]):
@@ -69,6 +72,21 @@ def check_displacement(sampler: AbstractSampler, num_steps: int, width: Number) 
         _checks.invalid("num_steps", num_steps, fix)
 
 
+def check_shards(num_shards: int, capacity: int) -> None:
+    """Check that a buffer can be cut into blocks, at construction."""
+    _checks.at_least("num_shards", num_shards, 1)
+    fix = f"give a multiple of num_shards={num_shards}"
+    _checks.require(capacity % num_shards == 0, "capacity", capacity, fix)
+
+
+def check_batch(buffer: ReplayBuffer, num: int) -> None:
+    """Check that a batch of `num` can be drawn."""
+    fix = f"give at least the batch size, {num}, or smaller batches"
+    _checks.require(num <= buffer.capacity, "capacity", buffer.capacity, fix)
+    fix = f"give a number that divides the batch size, {num}"
+    _checks.require(num % buffer.num_shards == 0, "num_shards", buffer.num_shards, fix)
+
+
 def draw_noise(noise: AbstractNoise, num: int, shape: tuple[int, ...], *, key: Key) -> XBatch:
     """`num` examples of noise of this shape."""
     keys = jax.random.split(key, num)
@@ -84,16 +102,23 @@ def move(
     restarted: jax.Array,
     key: Key,
 ) -> tuple[XBatch, NegativesInfo]:
-    """Move chains and put `noise` in the place of those that leave the finite numbers.
+    """Move chains and put `noise` in the place of those that became non-finite.
 
-    That is of those whose position, or energy where the last step was taken, is not finite.
+    That is of those whose position, energy where the last step was taken, or gradient there is not
+    finite. An infinite norm of a gradient is no such sign: its square may overflow.
     """
     x, chains = run(energy, sampler, start, num_steps=num_steps, key=key)
-    axes = tuple(range(1, x.ndim))
-    dead = ~(jnp.all(jnp.isfinite(x), axes) & jnp.isfinite(chains.energy))
+    dead = ~all_finite(x) | ~jnp.isfinite(chains.energy)
+    if chains.grad_norm is not None:
+        dead = dead | jnp.isnan(chains.grad_norm)
     x = where_chain(dead, noise, x)
     info = NegativesInfo(chains, restarted, dead, saturated_share(sampler, x))
     return jax.lax.stop_gradient(x), info
+
+
+def all_finite(x: XBatch) -> Bool[Array, "batch"]:
+    """Which chains have finite positions."""
+    return jnp.all(jnp.isfinite(x), tuple(range(1, x.ndim)))
 
 
 def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
@@ -102,8 +127,15 @@ def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
 
 
 def saturated_share(sampler: AbstractSampler, x: XBatch) -> Scalar:
-    """The share of values at the sampler's bounds; 0 if it has none."""
-    if not isinstance(sampler, AbstractLangevin) or sampler.bounds is None:
+    """The share of values at finite bounds of the sampler; 0 if it has none."""
+    axis = 0 if isinstance(sampler, PerChain) else None
+    bounds = sampler.sampler.bounds if isinstance(sampler, PerChain) else sampler.bounds
+    if bounds is None:
         return jnp.zeros((), x.dtype)
-    low, high = sampler.bounds
-    return jnp.mean((x <= low) | (x >= high), dtype=x.dtype)
+    low, high = (jnp.asarray(end).astype(x.dtype) for end in bounds)
+
+    def one(low: jax.Array, high: jax.Array, x: jax.Array) -> Scalar:
+        at_low, at_high = (x <= low) & jnp.isfinite(low), (x >= high) & jnp.isfinite(high)
+        return jnp.mean(at_low | at_high, dtype=x.dtype)
+
+    return jnp.mean(jax.vmap(one, (axis, axis, 0))(low, high, x))

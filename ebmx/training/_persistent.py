@@ -1,26 +1,31 @@
 """Negatives from chains that go on where they last stopped."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .. import _checks
 from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, Vector, XBatch
 from ..energies import AbstractConditionalEnergy
-from ..samplers import AbstractLangevin, AbstractSampler
-from ._adaptation import StepSizeAdaptation
+from ..samplers import AbstractSampler
+from ..samplers._base import check_restartable
+from ._adaptation import StepSizeAdaptation, share_at_limit
 from ._buffer import ReplayBuffer
 from ._chains import width_of
 from ._examples import Batch, Examples, as_examples, condition, energies
 from ._negatives import (
     AbstractNegatives,
     NegativesInfo,
+    check_batch,
     check_chain,
     check_displacement,
+    check_shards,
     draw_noise,
     move,
     where_chain,
@@ -34,7 +39,13 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     """Persistent contrastive divergence: chains that go on where they last stopped.
 
     A batch of chains is drawn from a buffer without replacement, each is restarted from noise with
-    a small probability, moved, and written back into its slot. A chain keeps its label.
+    a small probability, moved, and written back into its slot.
+
+    With labels a chain keeps its own, and each row of a batch draws a chain of its label. So in
+    each batch the labels of data and negatives are equally frequent, as the likelihood of `x`
+    given `y` has it, and what an energy adds for a label alone has no gradient. With any other
+    frequencies its gradient would be their difference whatever the energy is, and training would
+    push it to infinity.
 
     Tieleman (2008), "Training restricted Boltzmann machines using approximations to the likelihood
     gradient"; restarts as in Du and Mordatch (2019), "Implicit generation and modeling with
@@ -50,8 +61,8 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     - `adaptation`: tunes a step size for each chain, which lives in the buffer and so goes on
         being tuned from update to update; a restart begins anew from the sampler's `step_size`.
     - `num_labels`: for a conditional energy, how many labels there are.
-    - `label_shares`: how frequent each label is in the data, `(num_labels,)`, and so in the slots;
-        alike if not given. With other shares than the data's, no label's density is right.
+    - `label_shares`: how many of the slots each label has, `(num_labels,)`, relative to each other;
+        equal if not given. With the shares of the data all chains move equally often.
     - `restart`: which chains are restarted more often: `"alike"` none; `"age"` and `"energy"` in
         proportion to their age, or to the rank of their energy, at the same rate in the mean.
     - `augment`: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
@@ -61,8 +72,9 @@ class PCD(AbstractNegatives[ReplayBuffer]):
 
     **Raises:**
 
-    `ValueError` if a number is out of its range, if the sampler clips its gradient such that
-    chains cannot cross the noise's range, or if chains could leave the range that is stored.
+    `ValueError` if a number is out of its range, if the sampler cannot go on from a position alone,
+    if it clips its gradient such that chains cannot cross the noise's range, if chains could leave
+    the range that is stored, or if there is no slot for a label.
     """
 
     sampler: AbstractSampler
@@ -83,11 +95,10 @@ class PCD(AbstractNegatives[ReplayBuffer]):
 
     def __check_init__(self):
         check_chain(self.sampler, self.num_steps)
+        check_restartable(self.sampler)
         check_displacement(self.sampler, self.num_steps, width_of(self.noise))
         _checks.at_least("capacity", self.capacity, 1)
-        _checks.at_least("num_shards", self.num_shards, 1)
-        fix = f"give a multiple of num_shards={self.num_shards}"
-        _checks.require(self.capacity % self.num_shards == 0, "capacity", self.capacity, fix)
+        check_shards(self.num_shards, self.capacity)
         _checks.probability("reinit_prob", self.reinit_prob)
         if self.adaptation is not None:
             self.adaptation.check(self.sampler)
@@ -98,6 +109,8 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             shape = self.label_shares.shape
             _checks.require(shape == (self.num_labels,), "label_shares.shape", shape, fix)
             _checks.positive("label_shares", self.label_shares)
+        if self.num_labels is not None and _checks.is_concrete(self.label_shares):
+            _check_slots(self)
         fix = "give 'alike', 'age' or 'energy'"
         ok = self.restart in ("alike", "age", "energy")
         _checks.require(ok, "restart", repr(self.restart), fix)
@@ -123,7 +136,10 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             ).astype(empty.dtype)
         scales = None if self.adaptation is None else jnp.zeros(self.capacity)
         ages = jnp.zeros(self.capacity, jnp.int32)
-        return ReplayBuffer(positions, ages, scales, self._labels(), self.storage, self.num_shards)
+        labels = None
+        if self.num_labels is not None:
+            labels = jnp.tile(_labels_of_a_shard(self), self.num_shards)
+        return ReplayBuffer(positions, ages, scales, labels, self.storage, self.num_shards)
 
     def step(
         self,
@@ -138,17 +154,18 @@ class PCD(AbstractNegatives[ReplayBuffer]):
 
         `num_steps`, if given, replaces that of the construction.
         """
-        num = len(as_examples(x).x)
-        if num > state.capacity:
-            fix = f"give at least the batch size, {num}, or smaller batches"
-            _checks.invalid("capacity", state.capacity, fix)
-        fix = f"give a number that divides the batch size, {num}"
-        _checks.require(num % state.num_shards == 0, "num_shards", state.num_shards, fix)
+        batch = as_examples(x)
+        num = len(batch.x)
+        check_batch(state, num)
         self._check_labels(energy)
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
-        start, index = state.draw(num, key=draw_key)
-        labels = None if state.labels is None else state.at(state.labels, index)
-        energy = condition(energy, labels)
+        labels, own = None, None
+        if self.num_labels is None:
+            start, index = state.draw(num, key=draw_key)
+        else:
+            energy, labels = condition(energy, batch.y), batch.y
+            start, index, own = state.draw_labels(labels, key=draw_key)
+        start = start.astype(batch.x.dtype)
         noise = draw_noise(self.noise, num, start.shape[1:], key=noise_key).astype(start.dtype)
         old_ages = state.at(state.ages, index)
         chances = self._restart_chances(energy, start, old_ages)
@@ -167,18 +184,18 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         ages = jnp.where(info.dead, 0, jnp.where(restarted, 0, old_ages) + 1)
         if self.adaptation is not None and log_scales is not None:
             log_scales = self.adaptation.update(log_scales, info, ages)
-        state = state.write(index, moved, ages, log_scales, key=jax.random.fold_in(draw_key, 2))
-        return (moved if labels is None else Examples(moved, labels)), state, info
-
-    def _labels(self) -> jax.Array | None:
-        if self.num_labels is None:
-            return None
-        place = jnp.arange(self.capacity)
-        if self.label_shares is None:
-            return (place % self.num_labels).astype(jnp.int32)
-        ends = jnp.cumsum(self.label_shares)
-        # neighbours share a label, so that a draw has all labels by their shares
-        return jnp.searchsorted(ends / ends[-1], (place + 0.5) / self.capacity).astype(jnp.int32)
+            info = dataclasses.replace(info, at_limit=share_at_limit(log_scales))
+        write_key = jax.random.fold_in(draw_key, 2)
+        after = state.write(index, moved, ages, log_scales, own=own, key=write_key)
+        if labels is None or state.labels is None:
+            return moved, after, info
+        # a chain of another label would train this one: not finite, the update is skipped
+        fits = state.at(state.labels, index) == labels.astype(state.labels.dtype)
+        return (
+            Examples(where_chain(fits, moved, jnp.full_like(moved, jnp.nan)), labels),
+            after,
+            info,
+        )
 
     def _check_labels(self, energy: EnergyFn) -> None:
         conditional = isinstance(energy, AbstractConditionalEnergy)
@@ -198,10 +215,35 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         return self.reinit_prob * weights / jnp.maximum(jnp.mean(weights), 1e-6)
 
 
+def _labels_of_a_shard(negatives: PCD) -> jax.Array:
+    """The labels of the slots of a shard, in rising order."""
+    assert negatives.num_labels is not None
+    shares, size = negatives.label_shares, negatives.capacity // negatives.num_shards
+    if shares is None:
+        return jnp.arange(size, dtype=jnp.int32) * negatives.num_labels // size
+    ends = jnp.cumsum(shares)
+    places = (jnp.arange(size, dtype=shares.dtype) + 0.5) / size
+    return jnp.searchsorted(ends / ends[-1], places).astype(jnp.int32)
+
+
+def _check_slots(negatives: PCD) -> None:
+    labels = _labels_of_a_shard(negatives)
+    if _checks.is_concrete(labels):
+        present = np.unique(np.asarray(labels))
+        missing = sorted({*range(negatives.num_labels or 0)} - {*present.tolist()})
+        fix = (
+            f"the labels {missing[:5]} have no slot: give more slots for each shard, or all labels "
+        )
+        fix += "a larger of the label_shares"
+        _checks.require(not missing, "capacity", negatives.capacity, fix)
+
+
 def _check_bounded(sampler: AbstractSampler, storage: UInt8) -> None:
-    bounds = sampler.bounds if isinstance(sampler, AbstractLangevin) else None
+    bounds = sampler.bounds
     fix = "positions are stored within a range: give a sampler with `bounds` inside it"
     _checks.require(bounds is not None, "storage", "UInt8", fix)
-    if bounds is not None and all(_checks.is_concrete(b) for b in bounds):
-        ok = bool(bounds[0] >= storage.low) and bool(bounds[1] <= storage.high)
-        _checks.require(ok, "bounds", tuple(float(b) for b in bounds), fix)
+    if bounds is not None and all(map(_checks.is_concrete, (*bounds, storage.low, storage.high))):
+        low, high = (np.asarray(end) for end in bounds)
+        lowest, highest = np.asarray(storage.low), np.asarray(storage.high)
+        ok = bool(np.all(low >= lowest) and np.all(high <= highest))
+        _checks.require(ok, "bounds", (low.tolist(), high.tolist()), fix)

@@ -40,7 +40,8 @@ class Recovery(AbstractNegatives[None]):
     """Negatives of diffusion recovery likelihood, for the contrastive loss.
 
     Each datum is made noisy, `x̃ = x + σ ξ`, and a chain that starts at `x̃` samples what it may have
-    been, under `E(x) + |x̃ − x|²/(2σ²)`. The gradient is that of `log p(x | x̃)`.
+    been, under `E(x) + |x̃ − x|²/(2σ²)`. The gradient is that of `log p(x | x̃)`. The start is no
+    sample of that density, so each chain has to converge within its steps, by any sampler.
 
     Gao et al. (2021), "Learning energy-based models by diffusion recovery likelihood".
 

@@ -5,6 +5,7 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .. import _checks
 from .._arguments import guarded
@@ -99,10 +100,12 @@ class UInt8(AbstractStorage):
 
     def check(self, x: jax.Array) -> None:
         """Check that these positions are within the range."""
-        fix = f"give positions in the range that is stored, [{self.low}, {self.high}]"
-        if _checks.is_concrete(x):
-            ok = bool(jnp.all((x >= self.low) & (x <= self.high)))
-            _checks.require(ok, "x", (float(jnp.min(x)), float(jnp.max(x))), fix)
+        if all(_checks.is_concrete(value) for value in (x, self.low, self.high)):
+            # NumPy's: under a trace a comparison of JAX's would be traced
+            values, low, high = (np.asarray(value) for value in (x, self.low, self.high))
+            fix = f"give positions in the range that is stored, [{low}, {high}]"
+            ok = bool(np.all((values >= low) & (values <= high)))
+            _checks.require(ok, "x", (float(values.min()), float(values.max())), fix)
 
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         """The shape and dtype of what is stored."""

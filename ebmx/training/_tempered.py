@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Number
+from .._types import EnergyFn, Key, Number, Scalar
 from ..energies import AbstractConditionalEnergy
 from ..samplers import ReplicaExchange, run_replicas
 from ._buffer import ReplayBuffer
@@ -14,7 +14,10 @@ from ._examples import Batch, as_examples
 from ._negatives import (
     AbstractNegatives,
     NegativesInfo,
+    all_finite,
+    check_batch,
     check_chain,
+    check_shards,
     draw_noise,
     saturated_share,
     where_chain,
@@ -42,6 +45,8 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
     - `reinit_prob`: the probability that the hottest replica of a drawn ladder is restarted, in
         [0, 1]. The chain itself never is.
     - `noise`: where replicas start.
+    - `num_shards`: into how many blocks the ladders are cut; an update takes as many from each.
+        See `PCD`.
 
     **Raises:**
 
@@ -53,6 +58,7 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
     capacity: int = eqx.field(static=True, default=2048)
     reinit_prob: Number = eqx.field(converter=jnp.asarray, default=0.05)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
+    num_shards: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
         check_chain(self.sampler, self.num_steps)
@@ -61,13 +67,15 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
         _checks.require(ok, "sampler", type(self.sampler).__name__, fix)
         _checks.at_least("capacity", self.capacity, 1)
         _checks.probability("reinit_prob", self.reinit_prob)
+        check_shards(self.num_shards, self.capacity)
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
         """A buffer full of ladders of noise, `(capacity, rungs, *shape)`."""
         rungs = self.sampler.temperatures.shape[0]
         noise = draw_noise(self.noise, self.capacity * rungs, shape, key=key)
         positions = noise.reshape(self.capacity, rungs, *shape)
-        return ReplayBuffer(positions, jnp.zeros(self.capacity, jnp.int32))
+        ages = jnp.zeros(self.capacity, jnp.int32)
+        return ReplayBuffer(positions, ages, num_shards=self.num_shards)
 
     def step(
         self, energy: EnergyFn, x: Batch, state: ReplayBuffer, *, key: Key
@@ -76,23 +84,39 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
         fix = "ladders keep no labels: for a conditional energy use PCD(..., num_labels=...)"
         ok = not isinstance(energy, AbstractConditionalEnergy)
         _checks.require(ok, "energy", type(energy).__name__, fix)
-        num = len(as_examples(x).x)
-        fix = f"give at least the batch size, {num}, or smaller batches"
-        _checks.require(num <= state.capacity, "capacity", state.capacity, fix)
+        batch = as_examples(x)
+        num = len(batch.x)
+        check_batch(state, num)
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
         start, index = state.draw(num, key=draw_key)
+        start, ages = start.astype(batch.x.dtype), state.at(state.ages, index)
         noise = draw_noise(self.noise, num, start.shape[2:], key=noise_key).astype(start.dtype)
         restarted = jax.random.uniform(restart_key, (num,)) < self.reinit_prob
         top = where_chain(restarted, noise, start[:, -1])
         start = start.at[:, -1].set(top)
-        moved, chains, swap_rates = run_replicas(
-            energy, self.sampler, start, num_steps=self.num_steps, key=run_key
+        # the two parities of pairs go on in turn from update to update, and neighbouring ladders
+        # are at different ones: with few steps, an update still tries all pairs
+        first_step = index % 2 + ages % 2 * self.num_steps
+        moved, chains, rates = run_replicas(
+            energy,
+            self.sampler,
+            start,
+            num_steps=self.num_steps,
+            first_step=first_step,
+            key=run_key,
         )
         moved = jax.lax.stop_gradient(moved)
-        finite = jnp.all(jnp.isfinite(moved), tuple(range(1, moved.ndim)))
-        dead = ~(finite & jnp.isfinite(chains.energy))
+        dead = ~all_finite(moved) | ~jnp.isfinite(chains.energy)
         moved = where_chain(dead, jnp.broadcast_to(noise[:, None], moved.shape), moved)
-        ages = jnp.where(dead, 0, state.ages[index] + 1)
+        ages = jnp.where(dead, 0, ages + 1)
         saturated = saturated_share(self.sampler.sampler, moved[:, 0])
-        info = NegativesInfo(chains, restarted, dead, saturated, jnp.mean(swap_rates))
+        swap_rate = _swap_rate(rates, first_step, self.num_steps)
+        info = NegativesInfo(chains, restarted, dead, saturated, swap_rate)
         return moved[:, 0], state.write(index, moved, ages), info
+
+
+def _swap_rate(rates: jax.Array, first_step: jax.Array, num_steps: int) -> Scalar:
+    """The mean acceptance of all swaps that were tried; `rates` are means, `(chains, pairs)`."""
+    parity = (jnp.arange(rates.shape[1])[None] + first_step[:, None]) % 2
+    tried = jnp.where(parity == 0, (num_steps + 1) // 2, num_steps // 2).astype(rates.dtype)
+    return jnp.sum(rates * tried) / jnp.maximum(jnp.sum(tried), 1)

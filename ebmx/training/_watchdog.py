@@ -21,7 +21,8 @@ class Watchdog:
     `max_energy` in size; a gap `mean E⁺ − mean E⁻` above `max_gap` in size; more than
     `max_saturated` of the negatives' values at the bounds; fewer than `min_distinct` of the chains
     different from each other; chain gradients below `min_chain_grad_norm` or above
-    `max_chain_grad_norm`; more than `max_skipped` updates skipped in all.
+    `max_chain_grad_norm`; more than `max_at_limit` of the chains with a step size at the limit of
+    its adaptation; more than `max_skipped` updates skipped in all.
 
     It remembers `last_good`, the last step without an alarm, and how many alarms followed it.
 
@@ -36,6 +37,7 @@ class Watchdog:
     min_distinct: float = 0.5
     min_chain_grad_norm: float = 1e-8
     max_chain_grad_norm: float = 1e6
+    max_at_limit: float = 0.5
     max_skipped: int = 20
     patience: int = 2
     """How many intervals in a row an alarm has to last."""
@@ -47,6 +49,7 @@ class Watchdog:
             _checks.positive(name, getattr(self, name))
         _checks.non_negative("min_chain_grad_norm", self.min_chain_grad_norm)
         _checks.probability("min_distinct", self.min_distinct)
+        _checks.probability("max_at_limit", self.max_at_limit)
         _checks.at_least("patience", self.patience, 1)
 
     def __call__(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
@@ -67,6 +70,7 @@ class Watchdog:
         real, fake = metrics.get("real_energy_mean", 0.0), metrics.get("fake_energy_mean", 0.0)
         size, gap = max(abs(real), abs(fake)), abs(real - fake)
         gradient = metrics.get("chain_grad_norm", 1.0)
+        limited = metrics.get("step_sizes_at_limit", 0.0)
         checks = {
             f"energies of size {size:.3g}: raise alpha, lower the learning rate": (
                 not size <= self.max_energy
@@ -82,6 +86,10 @@ class Watchdog:
             ),
             f"chain gradients of {gradient:.3g}: clip them, or lower the learning rate": (
                 not gradient <= self.max_chain_grad_norm
+            ),
+            f"{limited:.0%} of the step sizes at the limit of their adaptation: the energy is flat "
+            "or improper where the chains are, or the sampler's step_size far off": (
+                limited > self.max_at_limit
             ),
             f"{metrics.get('skipped', 0.0):.0f} updates skipped as not finite: lower the learning "
             "rate, check the data": metrics.get("skipped", 0.0) > self.max_skipped,

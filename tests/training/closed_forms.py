@@ -64,6 +64,8 @@ class Still(AbstractSampler[None]):
 
     step_size: jax.Array
 
+    is_invariant = True
+
     def init(self, energy, x, *, key):
         return None
 

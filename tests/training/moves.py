@@ -21,6 +21,8 @@ class Affine(AbstractSampler[None]):
     edge: jax.Array
     step_size: jax.Array
 
+    is_invariant = True
+
     def init(self, energy, x, *, key):
         return None
 

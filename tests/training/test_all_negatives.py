@@ -37,6 +37,8 @@ class Slide(AbstractSampler[None]):
 
     step_size: jax.Array
 
+    is_invariant = True
+
     def init(self, energy, x, *, key):
         return None
 

@@ -15,7 +15,8 @@ STORAGES = {"full": FullPrecision(), "bfloat16": BFloat16(), "uint8": UInt8(-1.0
 def test_fill_puts_chains_at_given_positions(name, getkey):
     buffer = empty(STORAGES[name], 600)
     data = np.float32([[-0.75, 0.5], [0.25, 0.125], [0.5, -1.0]])
-    filled = eqx.filter_jit(buffer.fill)(data, key=getkey())
+    # the data are known where it is compiled, the range of the storage is not
+    filled = eqx.filter_jit(lambda buffer, key: buffer.fill(data, key=key))(buffer, getkey())
     assert filled.positions.dtype == buffer.positions.dtype
     x, _ = draw(filled, 600, getkey())
     distance = np.abs(np.asarray(x)[:, None] - np.asarray(data)).max(-1)
@@ -28,7 +29,7 @@ def test_fill_puts_chains_at_given_positions(name, getkey):
 
 
 def test_fill_goes_by_label(getkey):
-    labels = np.arange(30, dtype=np.int32) % 3
+    labels = np.arange(30, dtype=np.int32) // 10
     ages = jnp.asarray(np.arange(30, dtype=np.int32))
     buffer = ReplayBuffer(
         jnp.asarray(np.zeros((30, 1), np.float32)), ages, None, jnp.asarray(labels)
@@ -48,5 +49,7 @@ def test_fill_goes_by_label(getkey):
     np.testing.assert_array_equal(filled.labels, buffer.labels)
     with pytest.raises(ValueError, match=r"^x\[1\] without labels=\[1\]: give positions of each"):
         buffer.fill((x, np.where(y == 1, 0, y)), key=getkey())
+    compiled = eqx.filter_jit(lambda key: buffer.fill((x, y), key=key))(getkey())
+    np.testing.assert_array_equal(np.floor(np.asarray(compiled.positions)[:, 0]), labels)
     with pytest.raises(ValueError, match=r"^x\[1\]\.shape=\(5,\): give an array with one label"):
         buffer.fill((x, y[:5]), key=getkey())

@@ -11,7 +11,18 @@ from closed_forms import STILL
 from helpers import points
 from moves import affine, init, patched, values
 
-from ebmx.samplers import MALA, AbstractSampler, Cycle, Langevin, StepInfo
+from ebmx.energies import Gaussian
+from ebmx.samplers import (
+    MALA,
+    AbstractSampler,
+    Cycle,
+    Independence,
+    Langevin,
+    Linear,
+    ReplicaExchange,
+    StepInfo,
+    annealed,
+)
 from ebmx.training import (
     GaussianNoise,
     Jarzynski,
@@ -217,6 +228,8 @@ class Halves(AbstractSampler[None]):
 
     step_size: jax.Array
 
+    is_invariant = True
+
     def init(self, energy, x, *, key):
         return None
 
@@ -254,6 +267,7 @@ def test_one_step_size_is_tuned_for_all_chains(getkey):
         np.testing.assert_allclose(state.log_scale, want, rtol=1e-4)
 
 
+LADDER = ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0]))
 BAD = {
     "sampler": (lambda: Jarzynski(None), "sampler=None: give a sampler"),
     "steps": (lambda: Jarzynski(STILL, 0), "num_steps=0: give a Python integer of at least 1"),
@@ -264,7 +278,19 @@ BAD = {
     "not adjusted": (lambda: Jarzynski(Langevin(0.1)), "sampler=Langevin: it does not leave"),
     "not adjusted within": (
         lambda: Jarzynski(Cycle((MALA(0.1), Langevin(0.1)))),
-        "sampler=Langevin: it does not leave the density as it is: give an adjusted sampler",
+        "sampler=Cycle: it does not leave the density invariant",
+    ),
+    "annealed": (
+        lambda: Jarzynski(annealed(Langevin(0.1), temperature=Linear(2.0, 1.0, 5))),
+        "sampler=Annealed: it does not leave the density invariant",
+    ),
+    "replica exchange": (
+        lambda: Jarzynski(LADDER),
+        "sampler=ReplicaExchange: its state cannot be made again .* there is TemperedPCD",
+    ),
+    "replica exchange within": (
+        lambda: Jarzynski(Cycle((Independence(Gaussian(jnp.zeros(2))), LADDER))),
+        "sampler=Cycle: its state cannot be made again",
     ),
     "noise": (
         lambda: Jarzynski(STILL, noise=lambda shape: 0.0),
@@ -278,6 +304,8 @@ BAD = {
 
 
 class _NoStep(AbstractSampler[None]):
+    is_invariant = True
+
     def init(self, energy, x, *, key):
         return None
 

@@ -19,6 +19,7 @@ from ebmx.training import (
     CD,
     PCD,
     Jarzynski,
+    ReplayBuffer,
     Trainer,
     contrastive_loss,
     cross_entropy,
@@ -44,8 +45,10 @@ def walk(key, reinit_prob):
     first = negatives.init((2,), key=init_key)
 
     def update(buffer, key):
-        out, buffer, info = negatives.step(WELLS, jnp.zeros((NUM, 2)), buffer, key=key)
-        return buffer, (out, info.restarted)
+        labels = jax.random.randint(key, (NUM,), 0, 4)
+        batch = jnp.zeros((NUM, 2)), labels
+        out, buffer, info = negatives.step(WELLS, batch, buffer, key=key)
+        return buffer, (out, info.restarted, labels)
 
     last, outs = jax.lax.scan(update, first, jax.random.split(run_key, NUM_UPDATES))
     return first, last, *outs
@@ -53,9 +56,10 @@ def walk(key, reinit_prob):
 
 @given(seed=st.integers(0, 2**31 - 1), reinit_prob=st.sampled_from([0.0, 0.3, 0.5]))
 def test_every_chain_keeps_its_label(seed, reinit_prob):
-    first, last, out, restarted = walk(jax.random.key(seed), reinit_prob)
-    np.testing.assert_array_equal(first.labels, np.arange(CAPACITY) % 4)
+    first, last, out, restarted, labels = walk(jax.random.key(seed), reinit_prob)
+    np.testing.assert_array_equal(first.labels, np.arange(CAPACITY) * 4 // CAPACITY)
     np.testing.assert_array_equal(last.labels, first.labels)
+    np.testing.assert_array_equal(out.y, labels)
     assert out.y.shape == (NUM_UPDATES, NUM)
     # at home under the label that comes with it, also just after a restart, and so in the slots
     assert np.all(at_home(out.x, out.y))
@@ -65,24 +69,38 @@ def test_every_chain_keeps_its_label(seed, reinit_prob):
     assert set(np.unique(out.y)) == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize("capacity", [10, 401])
-@pytest.mark.parametrize(
-    "shares", [None, [0.5, 0.2, 0.3], [50, 20, 30], [1.0, 1.0, 1.0], [1e-3, 0.9, 0.3]]
-)
-def test_slots_hold_labels_by_the_shares_of_the_data(shares, capacity, getkey):
-    negatives = PCD(HOME, 1, capacity, num_labels=3, label_shares=shares)
+@pytest.mark.parametrize(("capacity", "num_shards"), [(10, 1), (401, 1), (20, 2)])
+@pytest.mark.parametrize("shares", [None, [0.5, 0.2, 0.3], [50, 20, 30], [1.0, 1.0, 1.0]])
+def test_slots_of_each_shard_hold_labels_by_their_shares(shares, capacity, num_shards, getkey):
+    negatives = PCD(HOME, 1, capacity, num_labels=3, label_shares=shares, num_shards=num_shards)
     labels = np.asarray(init(negatives, (1,), getkey()).labels)
     assert labels.dtype == np.int32
-    counts = np.bincount(labels, minlength=3)
-    if shares is None:
-        # in turn, so that any draw has all labels
-        assert np.all(np.bincount(labels[5:9], minlength=3) >= 1)
-        assert np.ptp(counts) <= 1
-        return
-    # the labels up to each are as many as their share, rounded
-    want = capacity * np.cumsum(shares) / np.sum(shares)
-    assert np.all(np.abs(np.cumsum(counts) - want) <= 0.5 + 1e-4)
-    assert np.all(np.diff(labels) >= 0)
+    for block in labels.reshape(num_shards, -1):
+        counts = np.bincount(block, minlength=3)
+        if shares is None:
+            assert np.ptp(counts) <= 1
+        # the labels up to each are as many as their share, rounded
+        want = len(block) * np.cumsum(shares or [1, 1, 1]) / np.sum(shares or 3)
+        assert np.all(np.abs(np.cumsum(counts) - want) <= 0.5 + 1e-4 + (shares is None))
+        assert np.all(np.diff(block) >= 0)
+
+
+def test_a_rare_label_has_a_slot_if_there_is_one_for_it(getkey):
+    shares = [0.999, 0.001]
+    negatives = PCD(HOME, 1, 1000, num_labels=2, label_shares=shares)
+    np.testing.assert_array_equal(np.bincount(init(negatives, (1,), getkey()).labels), [999, 1])
+    # two rows of its label share the slot, which one of them is written to
+    batch = jnp.full((4, 1), 5.0), jnp.array([1, 0, 1, 0])
+    out, after, _ = move(negatives, Wells(jnp.zeros((2, 1)), jnp.ones(2)), batch, getkey())
+    np.testing.assert_array_equal(out.y, batch[1])
+    np.testing.assert_array_equal(np.flatnonzero(after.ages)[-1], 999)
+    np.testing.assert_array_equal(np.sum(after.ages), 3)
+
+
+@eqx.filter_jit
+def move(negatives, energy, batch, key):
+    init_key, step_key = jax.random.split(key)
+    return negatives.step(energy, batch, negatives.init((1,), key=init_key), key=step_key)
 
 
 @pytest.mark.slow
@@ -130,7 +148,7 @@ def test_a_hybrid_learns_to_classify_and_to_sample(getkey):
     np.testing.assert_allclose(state.energy.network.centres, means, atol=0.3)
 
 
-NEGATIVES = CD(HOME)
+NEGATIVES, KEY = CD(HOME), jax.random.key(0)
 X, Y = points(4, (2,)), np.array([0, 3, 1, 2])
 
 
@@ -185,6 +203,28 @@ BAD = {
     "no share": (
         lambda: PCD(HOME, 1, num_labels=2, label_shares=[1.0, 0.0]),
         r"label_shares=\[1\.0, 0\.0\]: give a finite number above 0",
+    ),
+    "a label without a slot": (
+        lambda: PCD(HOME, 1, 500, num_labels=2, label_shares=[0.9995, 0.0005]),
+        r"capacity=500: the labels \[1\] have no slot: give more slots for each shard",
+    ),
+    "fewer slots of a shard than labels": (
+        lambda: PCD(HOME, 1, 8, num_labels=3, num_shards=4),
+        r"capacity=8: the labels \[2\] have no slot",
+    ),
+    "labels out of order": (
+        lambda: ReplayBuffer(np.zeros((4, 1)), np.zeros(4, int), labels=np.array([0, 1, 0, 1])),
+        r"labels=\[0, 1, 0, 1\]: give labels that rise within each shard",
+    ),
+    "no labels in the buffer": (
+        lambda: ReplayBuffer(np.zeros((4, 1)), np.zeros(4, int)).draw_labels(
+            jnp.asarray(Y), key=KEY
+        ),
+        "buffer.labels=None: give a buffer whose chains have labels",
+    ),
+    "no labels in the batch of chains": (
+        lambda: update(X, negatives=PCD(HOME, 1, 8, num_labels=4)),
+        "batch=x: Wells needs labels or conditions",
     ),
     "no labels in the batch": (lambda: update(X), r"batch=x: Wells needs labels or conditions"),
     "fewer labels": (

@@ -29,7 +29,8 @@ DATA = jnp.zeros((NUM, 2))
 SLOTS = np.arange(CAPACITY)
 POSITIONS = np.stack([SLOTS, 100.0 + SLOTS], 1).astype(np.float32)
 AGES = 2 * SLOTS
-LABELS = (SLOTS * 7 % 3).astype(np.int32)
+LABELS = (SLOTS * 3 // CAPACITY).astype(np.int32)
+BATCH = DATA, jnp.arange(NUM) % 3
 LOG_SCALES = (0.01 * SLOTS).astype(np.float32)
 TARGET, GAIN = 0.6, 0.1
 ADAPTATION = StepSizeAdaptation(TARGET, GAIN)
@@ -54,8 +55,9 @@ def labelled(sampler, reinit_prob, num_shards=1):
 @pytest.mark.parametrize("num_shards", [1, 3])
 def test_drawn_chains_are_changed_then_moved_and_restarts_are_moved_noise(num_shards, getkey):
     negatives = labelled(affine(2.0, 1.0), 0.4, num_shards)
-    before = buffer(LABELS, LOG_SCALES, num_shards)
-    out, after, info = step(negatives, WELLS, DATA, before, getkey())
+    labels = np.tile(LABELS[::num_shards], num_shards)
+    before = buffer(labels, LOG_SCALES, num_shards)
+    out, after, info = step(negatives, WELLS, BATCH, before, getkey())
     x, restarted = np.asarray(out.x), np.asarray(info.restarted)
     assert 0 < restarted.sum() < NUM
     # three steps of x ← 2 x + 1
@@ -65,7 +67,8 @@ def test_drawn_chains_are_changed_then_moved_and_restarts_are_moved_noise(num_sh
     slots = -start[~restarted, 0].astype(int)
     np.testing.assert_array_equal(start[~restarted], -POSITIONS[slots])
     assert len(set(slots)) == len(slots)
-    np.testing.assert_array_equal(out.y[~restarted], LABELS[slots])
+    np.testing.assert_array_equal(out.y, BATCH[1])
+    np.testing.assert_array_equal(out.y[~restarted], labels[slots])
     # what is written where
     positions, ages = np.asarray(after.positions), np.asarray(after.ages)
     np.testing.assert_array_equal(positions[slots], x[~restarted])
@@ -79,7 +82,7 @@ def test_drawn_chains_are_changed_then_moved_and_restarts_are_moved_noise(num_sh
     assert len(rest) == CAPACITY - NUM
     for new, old in ((positions, POSITIONS), (ages, AGES), (after.log_scales, LOG_SCALES)):
         np.testing.assert_array_equal(new[rest], old[rest])
-    np.testing.assert_array_equal(after.labels, LABELS)
+    np.testing.assert_array_equal(after.labels, labels)
     assert after.num_shards == num_shards
     # the acceptance is the step size, 0.5 at first; a young chain has a larger gain
     old = np.where(fresh, 0, LOG_SCALES)[[*slots, *np.flatnonzero(fresh)]]
@@ -96,14 +99,14 @@ def test_drawn_chains_are_changed_then_moved_and_restarts_are_moved_noise(num_sh
 def test_a_dead_chain_becomes_noise_of_age_zero_in_its_slot(getkey):
     # the position -x is not finite after a step where it is above the edge
     negatives = labelled(affine(edge=-20.5), 0.0)
-    out, after, info = step(negatives, WELLS, DATA, buffer(LABELS, LOG_SCALES), getkey())
+    out, after, info = step(negatives, WELLS, BATCH, buffer(LABELS, LOG_SCALES), getkey())
     check_dead(out, after, info, SLOTS <= 20)
 
 
 def test_a_chain_whose_energy_is_not_finite_is_dead_too(getkey):
     energy = Wells(jnp.zeros((3, 2)).at[1].set(jnp.inf), jnp.ones(3))
     negatives = labelled(affine(), 0.0)
-    out, after, info = step(negatives, energy, DATA, buffer(LABELS, LOG_SCALES), getkey())
+    out, after, info = step(negatives, energy, BATCH, buffer(LABELS, LOG_SCALES), getkey())
     check_dead(out, after, info, LABELS == 1)
 
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import assert_mean, points
 from moves import affine, init, step
 
 from ebmx.energies import Conditional, Gaussian, GaussianMixture, MLPNetwork
@@ -116,10 +117,63 @@ def test_every_rung_moves_and_only_the_hottest_restarts(prob, getkey):
 
 
 def test_replicas_swap_places_with_their_neighbours(getkey):
-    # on a flat energy each swap is accepted: (0, 1) in the first step, (1, 2) in the second
+    # on a flat energy each swap is accepted
     positions, _, drawn, info = advance(slope(0.0), 0.0, getkey())
-    np.testing.assert_array_equal(positions[drawn], MOVED[drawn][:, [1, 2, 0]])
+    np.testing.assert_array_equal(positions[drawn], swapped(MOVED, 2)[drawn])
     assert float(info.swap_rate) == 1
+
+
+def swapped(ladders, num_steps, first=SLOTS):
+    """Where replicas are if each swap is accepted: of pairs of one parity, and of the other."""
+    ladders = ladders.copy()
+    for slot, count in enumerate(first):
+        for parity in range(count, count + num_steps):
+            for low in range(parity % 2, ladders.shape[1] - 1, 2):
+                ladders[slot, [low, low + 1]] = ladders[slot, [low + 1, low]]
+    return ladders
+
+
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_parities_go_on_from_update_to_update(num_steps, getkey):
+    ladder = ReplicaExchange(affine(), jnp.array([1.0, 2.0, 4.0]))
+    negatives = TemperedPCD(ladder, num_steps, NUM, 0.0, NOISE)
+    start, key = START[:NUM], getkey()
+    state = ReplayBuffer(jnp.asarray(start), jnp.zeros(NUM, jnp.int32))
+    for number in range(3):
+        _, state, info = step(negatives, slope(0.0), DATA, state, jax.random.fold_in(key, number))
+        want = swapped(start, num_steps * (number + 1), SLOTS[:NUM])
+        np.testing.assert_array_equal(state.positions, want)
+        assert float(info.swap_rate) == 1
+
+
+def test_the_swap_rate_is_the_mean_over_what_was_tried(getkey):
+    ladder = ReplicaExchange(affine(), jnp.array([1.0, 2.0, 4.0]))
+    negatives, ages = TemperedPCD(ladder, 1, CAPACITY, 0.0, NOISE), SLOTS // 2
+    buffer = ReplayBuffer(jnp.asarray(START), jnp.asarray(ages, jnp.int32))
+    _, after, info = step(negatives, slope(1.0), DATA, buffer, getkey())
+    drawn = np.asarray(after.ages) != ages
+    # energies 0, 1, 2: of the pair (0, 1) or (1, 2)
+    acceptance = np.where((SLOTS + ages) % 2 == 0, np.exp(-0.5), np.exp(-0.25))
+    np.testing.assert_allclose(info.swap_rate, acceptance[drawn].mean(), rtol=1e-5)
+
+
+def test_each_pair_swaps_by_its_expected_acceptance(getkey):
+    temperatures, num = np.array([1.0, 4.0, 9.0]), 8000
+    ladder, normal = ReplicaExchange(affine(), jnp.asarray(temperatures)), points(num, (3, 1))
+    replicas = normal * jnp.sqrt(jnp.asarray(temperatures, jnp.float32))[None, :, None]
+    first = jnp.arange(num) % 2
+    _, _, rates = run_replicas(
+        Gaussian(jnp.zeros(1)), ladder, replicas, num_steps=1, first_step=first, key=getkey()
+    )
+    np.testing.assert_array_equal(rates[0::2, 1], 0)
+    np.testing.assert_array_equal(rates[1::2, 0], 0)
+    z, weights = np.polynomial.hermite_e.hermegauss(120)
+    for pair in range(2):
+        low, high = temperatures[pair : pair + 2]
+        gap = 0.5 * (low * z[:, None] ** 2 - high * z[None] ** 2)
+        acceptance = np.exp(np.minimum((1 / low - 1 / high) * gap, 0))
+        expected = np.einsum("i,j,ij", weights, weights, acceptance) / (2 * np.pi)
+        assert_mean(rates[pair::2, pair], expected)
 
 
 def check_dead(start, positions, ages, drawn, info):
@@ -131,7 +185,7 @@ def check_dead(start, positions, ages, drawn, info):
     assert len(np.unique(positions[dead, 0])) == 2 * dead.sum()
     np.testing.assert_array_equal(ages[dead], 0)
     np.testing.assert_array_equal(ages[alive], AGES[alive] + 1)
-    np.testing.assert_array_equal(positions[alive], start[alive][:, [1, 2, 0]])
+    np.testing.assert_array_equal(positions[alive], swapped(start, 2)[alive])
 
 
 @pytest.mark.parametrize("rung", [0, 1, 2])
@@ -150,11 +204,11 @@ def test_a_ladder_whose_energy_is_not_finite_starts_again_from_noise(getkey):
 
 
 def test_saturated_are_values_of_the_lowest_rung(getkey):
-    sampler = Langevin(1e-6, noise_scale=0.0, bounds=(-1.0, 1.0))
+    sampler = Langevin(1e-12, bounds=(-1.0, 1.0))
     negatives = TemperedPCD(ReplicaExchange(sampler, jnp.array([1.0, 2.0])), 1, 8, 0.0)
     # one coordinate of rung 1 is beyond the bounds; the rungs swap places
     start = np.tile(np.float32([[0.1, 0.2], [2.0, 0.3]]), (8, 1, 1))
-    buffer = ReplayBuffer(jnp.asarray(start), jnp.arange(8))
+    buffer = ReplayBuffer(jnp.asarray(start), jnp.arange(8))  # all at the parity of the pair (0, 1)
     _, _, info = step(negatives, slope(0.0), DATA[:4], buffer, getkey())
     assert float(info.saturated) == 0.5
 
@@ -169,6 +223,9 @@ def test_a_new_buffer_is_full_of_noise_on_every_rung(getkey):
 
 
 SMALL = ReplayBuffer(jnp.zeros((4, 4, 1)), jnp.zeros(4, jnp.int32))
+
+
+SHARDS = ReplayBuffer(SMALL.positions, SMALL.ages, num_shards=2)
 
 
 def advance_small(energy, num):
@@ -195,9 +252,21 @@ BAD = {
         lambda: run_replicas(MODES, LADDER, jnp.zeros((2, 3, 1)), num_steps=1, key=KEY),
         r"replicas\.shape=\(2, 3, 1\): give \(chains, rungs, \*shape\) with the sampler's 4 rungs",
     ),
-    "langevin": (
-        lambda: ReplicaExchange(Langevin(0.1, report_acceptance=True), jnp.array([1.0, 2.0])),
-        "report_acceptance",
+    "first step": (
+        lambda: run_replicas(
+            MODES, LADDER, jnp.zeros((2, 4, 1)), num_steps=1, first_step=jnp.arange(3), key=KEY
+        ),
+        r"first_step\.shape=\(3,\): give a number, or one for each of the 2 chains",
+    ),
+    "shards": (
+        lambda: TemperedPCD(LADDER, 1, 9, num_shards=2),
+        "capacity=9: give a multiple of num_shards=2",
+    ),
+    "batch of shards": (
+        lambda: TemperedPCD(LADDER, 1, 4, num_shards=2).step(
+            MODES, np.zeros((3, 1)), SHARDS, key=KEY
+        ),
+        "num_shards=2: give a number that divides the batch size, 3",
     ),
 }
 
