@@ -103,6 +103,7 @@ EQUIVALENTS: dict[str, str] = {
     "training/_jarzynski.py | sign | len(weights)-1 -> ((len(weights))+(1))": _LAST,
     "training/_jarzynski.py | dropped term | len(weights)-1 -> (len(weights))": _LAST,
     "evaluation/_pilot.py | factor | 0.0 -> 1.0 | returnjnp.nan_to_num(jnp.std(jnp.where(finite,rise,0.0),where=finite))": "masked, too",
+    "evaluation/_log_z.py | stale value | log -> log_weights | error=weights.std(ddof=1)/mean/math.sqrt(len(log))ifknownelsemath.inf": "there are as many of them",
     "evaluation/_minima.py | swapped arguments | jnp.clip(x-gradient,low,high) -> jnp.clip(low,x-gradient,high)": "the middle one of three numbers",
     "evaluation/_minima.py | factor | 4 -> 5": "a few more of the last bits, which say nothing",
     "evaluation/_two_sample.py | factor | 0.0 -> 1.0 | inverse=np.where(scale>1e-9*(np.abs(mean)+1),1/np.maximum(scale,1e-300),0.0)": "a constant feature is zero, and so is its weight",

@@ -89,7 +89,8 @@ def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
 
     `Σ = (1 - s) S + s tr(S) / d · I`, which is positive definite with fewer examples than
     coordinates too. `s` is that of Ledoit and Wolf (2004), "A well-conditioned estimator for
-    large-dimensional covariance matrices", if not given.
+    large-dimensional covariance matrices", if not given; 1 for two examples, whose deviations from
+    the mean do not show how much they vary.
 
     **Arguments:**
 
@@ -116,6 +117,8 @@ def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
     _checks.require(scale > 0, "x", "constant", "give examples that differ")
     if shrinkage is None:
         shrinkage = ledoit_wolf(centred, sample, scale)
+        # none is estimated from deviations that differ in their signs alone, or for a sphere
+        shrinkage = 1.0 if shrinkage < 1e-9 else shrinkage
     _checks.probability("shrinkage", shrinkage)
     covariance = (1 - shrinkage) * sample + shrinkage * scale * np.eye(len(sample))
     return Gaussian(mean, covariance)

@@ -12,10 +12,10 @@ from jaxtyping import Array, ArrayLike, Float
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
-from .._types import EnergyFn, XBatch
+from .._types import EnergyFn, Number, XBatch
 from ..energies import as_scalar, shape_of
 from ..energies import energy as energies_of
-from ._elastic_band import box, relax
+from ._elastic_band import box, numbers, relax
 from ._landscape import between
 
 
@@ -74,7 +74,8 @@ def disconnectivity(
     _checks.positive("tolerance", tolerance)
     pairs = np.array(list(itertools.combinations(range(len(minima)), 2)))
     a, b = minima[pairs[:, 0]], minima[pairs[:, 1]]
-    tops = _tops(energy, a, b, num, *box(bounds), num_steps, tolerance)
+    low, high, least = numbers(minima.dtype, *box(bounds), tolerance)
+    tops = _tops(energy, a, b, num, low, high, num_steps, least)
     energies = np.asarray(energies_of(energy, minima), np.float64)
     direct = np.diag(energies)
     direct[pairs[:, 0], pairs[:, 1]] = direct[pairs[:, 1], pairs[:, 0]] = np.asarray(tops)
@@ -121,10 +122,10 @@ def _tops(
     a: XBatch,
     b: XBatch,
     num: int,
-    low: float,
-    high: float,
+    low: Number,
+    high: Number,
     num_steps: int,
-    tolerance: float,
+    tolerance: Number,
 ) -> Float[Array, "batch"]:
     """The highest energy on the path of each pair, one after the other."""
 

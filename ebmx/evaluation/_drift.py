@@ -92,7 +92,8 @@ def drift(
     key = fuse(key)
     state = _begin(energy, sampler, x, jax.random.fold_in(key, num_steps))
     for before, after in zip([0, *steps[:-1]], steps, strict=True):
-        x, state = _walk(energy, sampler, x, state, jnp.asarray(before), jnp.asarray(after), key)
+        ends = jnp.asarray(before, jnp.int32), jnp.asarray(after, jnp.int32)
+        x, state = _walk(energy, sampler, x, state, *ends, key)
         if not bool(jnp.all(jnp.isfinite(x))):
             text = f"a chain left the finite numbers between steps {before} and {after}: "
             raise FloatingPointError(text + "take a smaller step_size, or set bounds")

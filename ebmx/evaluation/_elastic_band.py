@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
-from .._types import EnergyFn, Scalar, XBatch
+from .._types import EnergyFn, Number, Scalar, XBatch
 from ..energies import as_scalar
 from ._landscape import EnergyPath, between, example_of, path_through
 
@@ -77,7 +77,8 @@ def minimum_energy_path(
     start = _checks.batch(start, "start", first.shape)
     _checks.finite(start, "start")
     _checks.require(len(start) >= 3, "start.shape", start.shape, "give at least three images")
-    x, residual = relax(energy, start, *box(bounds), num_steps, tolerance)
+    low, high, least = numbers(start.dtype, *box(bounds), tolerance)
+    x, residual = relax(energy, start, low, high, num_steps, least)
     return path_through(energy, x, float(residual))
 
 
@@ -103,12 +104,14 @@ class Band(NamedTuple):
 @eqx.filter_jit
 @checked
 def relax(
-    energy: EnergyFn, start: XBatch, low: float, high: float, num_steps: int, tolerance: float
+    energy: EnergyFn, start: XBatch, low: Number, high: Number, num_steps: int, tolerance: Number
 ) -> tuple[XBatch, Scalar]:
     """The relaxed path, and the largest force that is left."""
     shape = start.shape[1:]
     tiny = jnp.finfo(start.dtype).tiny
-    look = jax.vmap(jax.value_and_grad(lambda v: as_scalar(energy(v.reshape(shape)))))
+    # in the precision of the images, if the energy has another one
+    value = lambda v: as_scalar(energy(v.reshape(shape))).astype(start.dtype)  # noqa: E731
+    look = jax.vmap(jax.value_and_grad(value))
     x = start.reshape(start.shape[0], math.prod(shape))
     energies, gradients = look(x)
     scale = jnp.max(_norm(gradients))
@@ -151,7 +154,12 @@ def box(bounds: Sequence[float] | None) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _force(band: Band, low: float, high: float) -> tuple[jax.Array, jax.Array]:
+def numbers(dtype: Any, *values: Number) -> list[jax.Array]:
+    """Numbers as arrays of one kind: a Python number would compile anew for each value."""
+    return [jnp.asarray(value, dtype) for value in values]
+
+
+def _force(band: Band, low: Number, high: Number) -> tuple[jax.Array, jax.Array]:
     """The forces on the images between the ends, and the largest that no spring makes."""
     tangent, before, after = _tangents(band.x, band.energies)
     gradient = band.gradients[1:-1]
@@ -193,7 +201,8 @@ def _fire(band: Band, force: jax.Array, tiny: Any) -> tuple[jax.Array, ...]:
     good = power > 0
     downhill = jnp.where(good, band.downhill + 1, 0)
     quicker = downhill > 5
-    time_step = jnp.where(quicker, 1.1, jnp.where(good, 1.0, 0.5)) * band.time_step
+    factors = jnp.asarray([0.5, 1.0, 1.1], band.time_step.dtype)
+    time_step = factors[good.astype(jnp.int32) + quicker.astype(jnp.int32)] * band.time_step
     slowest = 0.01 / jnp.sqrt(jnp.maximum(band.curvature, tiny))
     time_step = jnp.clip(time_step, slowest, 100 * slowest)
     mixing = jnp.where(good, jnp.where(quicker, 0.99 * band.mixing, band.mixing), 0.1)

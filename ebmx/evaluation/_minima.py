@@ -11,9 +11,9 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
-from .._types import EnergyFn, X, XBatch
+from .._types import EnergyFn, Number, X, XBatch
 from ..energies import as_scalar, shape_of
-from ._elastic_band import box
+from ._elastic_band import box, numbers
 from ._features import squared_distances
 
 _HALVINGS = 30
@@ -83,16 +83,16 @@ def local_minima(
     _checks.finite(starts, "starts")
     _checks.at_least("num_steps", num_steps, 1)
     _checks.positive("tolerance", tolerance)
-    low, high = box(bounds)
     rows = np.asarray(starts, np.float64).reshape(len(starts), -1)
     spread = float(np.sqrt(np.mean(np.sum((rows - rows.mean(0)) ** 2, 1)))) or 1.0
     max_step = _CAP * spread if max_step is None else max_step
     merge_distance = 0.02 * spread if merge_distance is None else merge_distance
     _checks.positive("max_step", max_step)
     _checks.positive("merge_distance", merge_distance)
-    walkers = _descend(energy, starts, low, high, num_steps, tolerance, max_step)
+    low, high, least, longest = numbers(starts.dtype, *box(bounds), tolerance, max_step)
+    walkers = _descend(energy, starts, low, high, num_steps, least, longest)
     norms = np.asarray(walkers.norm, np.float64)
-    ended = np.flatnonzero(norms <= tolerance)
+    ended = np.flatnonzero(norms <= float(least))
     fix = (
         f"not one of {len(starts)} descents came to an end: take more steps or a larger tolerance, "
         "or set bounds if the energy falls without end"
@@ -124,11 +124,11 @@ class Walker(NamedTuple):
 def _descend(
     energy: EnergyFn,
     starts: XBatch,
-    low: float,
-    high: float,
+    low: Number,
+    high: Number,
     num_steps: int,
-    tolerance: float,
-    max_step: float,
+    tolerance: Number,
+    max_step: Number,
 ) -> Walker:
     look = jax.value_and_grad(lambda x: as_scalar(energy(x)))
     tiny = jnp.finfo(starts.dtype).tiny

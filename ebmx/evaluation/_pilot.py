@@ -144,8 +144,8 @@ def _walk(
 
     before = jnp.concatenate([jnp.zeros(_SEARCH), betas[:-1]])
     after = jnp.concatenate([jnp.zeros(_SEARCH), betas[1:]])
-    count = jnp.arange(before.size)
-    gains = jnp.maximum(2.0 / (1.0 + count) ** 0.6, 0.2)
+    count = np.arange(before.size)
+    gains = jnp.asarray(np.maximum(2.0 / (1.0 + count) ** 0.6, 0.2), betas.dtype)
     start = x, first_tuning(sampler, x)
     _, (tunings, lengths) = jax.lax.scan(step, start, (count, before, after, gains))
     return jax.tree.map(lambda leaf: leaf[_SEARCH - 1 :], tunings), lengths[_SEARCH:]

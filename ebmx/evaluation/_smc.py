@@ -10,7 +10,7 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
-from .._types import EnergyFn, Key, XBatch
+from .._types import EnergyFn, Key, Number, XBatch
 from ..energies import AbstractExactEnergy
 from ..samplers import AbstractSampler
 from ._log_z import LogZ, estimate, warn_of_islands
@@ -76,9 +76,8 @@ def adaptive_smc(
     _checks.at_least("num_steps", num_steps, 1)
     ok = 0 < target_ess < 1
     _checks.require(ok, "target_ess", target_ess, "give a share in (0, 1), such as 0.8")
-    ends, x = _islands(
-        path, moves, num_particles, num_islands, target_ess, max_temperatures, num_steps, key
-    )
+    sizes, target = (num_particles, num_islands), jnp.asarray(target_ess, float)
+    ends, x = _islands(path, moves, *sizes, target, max_temperatures, num_steps, key)
     count = int(ends.count[0])
     schedule = np.concatenate([[0.0], np.asarray(ends.betas[0, :count])])
     acceptance = ends.acceptance[0, :count]
@@ -107,7 +106,7 @@ def _islands(
     sampler: AbstractSampler,
     num_particles: int,
     num_islands: int,
-    target_ess: Any,
+    target_ess: Number,
     max_temperatures: int,
     num_steps: int,
     key: Key,

@@ -65,8 +65,8 @@ def sliced_wasserstein(
     a, b = two_sets(a, b, 1)
     _checks.at_least("num_projections", num_projections, 1)
     _checks.require(1 <= order < np.inf, "order", order, "give a finite number of at least 1")
-    directions = np.asarray(jax.random.normal(key, (num_projections, a.shape[1])), np.float64)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    normals = np.asarray(jax.random.normal(key, (num_projections, a.shape[1])), np.float64)
+    directions = normals / np.linalg.norm(normals, axis=1, keepdims=True)
     # between these shares both quantile functions are constant
     ends = np.union1d(np.arange(1, len(a) + 1) / len(a), np.arange(1, len(b) + 1) / len(b))
     widths = np.diff(ends, prepend=0.0)

@@ -135,6 +135,14 @@ def test_the_shrinkage_is_that_of_scikit_learn(num):
     assert _bases.ledoit_wolf(cross, np.eye(2) / 2, 0.5) == 0
 
 
+@pytest.mark.parametrize("copies", [1, 3])
+def test_two_examples_make_a_sphere(copies):
+    found = fit_gaussian(np.array([[1000.0, 0.0], [1002.0, 4.0]] * copies))
+    np.testing.assert_allclose(found.mean, [1001, 2])
+    # the mean of the variances 1 and 4
+    np.testing.assert_allclose(found.covariance, 2.5 * np.eye(2), rtol=1e-6)
+
+
 @pytest.mark.parametrize("shrinkage", [0.0, 0.3, 1.0])
 def test_a_given_shrinkage_mixes_the_covariance_with_a_sphere(shrinkage):
     x = np.random.default_rng(3).normal(size=(30, 3)) * [1, 2, 3]

@@ -114,7 +114,13 @@ START = np.linspace([-1.0, 0.9], [1.0, 1.1], 7) + 0.1 * np.sin(np.arange(14)).re
 
 @pytest.mark.parametrize(
     ("num_steps", "tolerance", "bounds"),
-    [(40, 1e-6, (-np.inf, np.inf)), (400, 0.01, (-1.2, 1.15)), (30, 0.01, (0.35, 1.5))],
+    [
+        (40, 1e-6, (-np.inf, np.inf)),
+        (400, 0.01, (-1.2, 1.15)),
+        (30, 0.01, (0.35, 1.5)),
+        # one where a band that climbs from 31 instead of 30 tolerances on ends elsewhere
+        (90, 0.00663, (-np.inf, np.inf)),
+    ],
 )
 def test_a_band_moves_as_one_in_double_precision(num_steps, tolerance, bounds):
     start = np.abs(START) if bounds[0] > 0 else START

@@ -52,7 +52,8 @@ def test_kernel_distance_of_subsets():
     assert values.shape == (300,)
     # the mean over subsets is that over all, since neither has a bias
     assert abs(values.mean() - kernel_distance(A, B)) < 4 * values.std() / np.sqrt(300)
-    whole = kernel_distance_subsets(A, B, num_subsets=2, subset_size=100, key=KEY)
+    a, b = A.tolist(), B.tolist()
+    whole = kernel_distance_subsets(a, b, num_subsets=2, subset_size=100, key=KEY)
     np.testing.assert_allclose(whole, kernel_distance(A, B), rtol=1e-9)
 
 
@@ -172,6 +173,10 @@ def test_kernel_distance_of_other_degrees(degree):
 
 BAD = {
     "features": (lambda: energy_distance(A, B[:, :2]), r"b\.shape=\(30, 2\): give 3 features"),
+    "subsets": (
+        lambda: kernel_distance_subsets(A, B[:, :2], key=KEY),
+        r"b\.shape=\(30, 2\): give 3 features",
+    ),
     "images": (lambda: kernel_distance(A[:, :, None], B), r"a\.shape=\(40, 3, 1\): .*flatten"),
     "nan": (lambda: precision_recall(A, np.full((9, 3), np.nan)), "fake=27 non-finite"),
     "one row": (lambda: kernel_distance(A[:1], B), r"a\.shape=\(1, 3\): .*num ≥ 2"),
