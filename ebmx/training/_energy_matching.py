@@ -8,6 +8,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar
 from ..energies import for_each
+from ._distances import squared_distances
 from ._examples import Batch, Examples, as_examples
 from ._negatives import draw_noise
 from ._noise import AbstractNoise, GaussianNoise
@@ -16,10 +17,11 @@ from ._perturbed import AbstractStateless, Stateless
 
 @guarded
 class TransportPairs(AbstractStateless):
-    """For each datum, noise that optimal transport within the batch assigns to it.
+    """For each datum, noise that is drawn from an optimal transport plan of the batch.
 
-    The transport is that of Sinkhorn's iteration at a small temperature; each datum takes the noise
-    that is its most likely partner.
+    The plan is that of Sinkhorn's iteration at a small temperature: each datum draws its partner
+    with the probabilities of its row, so two data may draw the same noise. At a low temperature
+    that is nearly always the most likely one.
 
     **Arguments:**
 
@@ -53,7 +55,7 @@ class TransportPairs(AbstractStateless):
         return Examples(noise[partner], times), state, None
 
     def _log_plan(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        cost = jnp.sum((x[:, None] - y[None]) ** 2, -1)
+        cost = squared_distances(x, y)
         log_kernel = -cost / (self.temperature * jnp.mean(cost))
 
         def iterate(_, potentials):

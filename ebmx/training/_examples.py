@@ -21,7 +21,9 @@ class Examples(eqx.Module):
     y: jax.Array | None = None
     """The label or condition of each, `(batch, ...)`, for a conditional or hybrid energy."""
     log_weights: Vector | None = None
-    """How much each counts in a mean, as a logarithm; alike if there are none."""
+    """How much each counts in a mean, as a logarithm; equally if there are none."""
+    box: tuple[jax.Array, jax.Array] | None = None
+    """The corners of the box that the points of a `Grid` cover."""
 
 
 Batch = XBatch | tuple[XBatch, jax.Array] | Examples
@@ -36,11 +38,11 @@ def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None =
     another length.
     """
     if isinstance(batch, Examples):
-        x, y, log_weights = batch.x, batch.y, batch.log_weights
+        x, y, log_weights, box = batch.x, batch.y, batch.log_weights, batch.box
     elif isinstance(batch, tuple | list) and len(batch) == 2:
-        (x, y), log_weights = batch, None
+        (x, y), log_weights, box = batch, None, None
     else:
-        x, y, log_weights = batch, None, None
+        x, y, log_weights, box = batch, None, None, None
     x = _checks.batch(x, name, shape)
     if y is not None:
         ok = isinstance(y, jax.Array | np.ndarray) and y.shape[:1] == x.shape[:1]
@@ -55,7 +57,7 @@ def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None =
             jnp.shape(log_weights),
             fix,
         )
-    return Examples(x, y, log_weights)
+    return Examples(x, y, log_weights, box)
 
 
 def like(examples: Examples, x: XBatch) -> Any:
@@ -93,3 +95,8 @@ def mean(values: Vector, examples: Examples) -> Scalar:
     if examples.log_weights is None:
         return jnp.mean(values)
     return jnp.sum(jax.nn.softmax(examples.log_weights) * values)
+
+
+def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
+    """`x` for the examples where the condition holds, `y` for the others."""
+    return jnp.where(condition.reshape(-1, *(1,) * (x.ndim - 1)), x, y)

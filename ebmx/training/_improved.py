@@ -7,6 +7,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Number, Scalar
 from ..energies import for_each
+from ._distances import nearest_squared_distances
 from ._examples import Batch, as_examples, condition
 
 
@@ -80,9 +81,7 @@ def nearest_neighbour_entropy(x: jax.Array) -> Scalar:
     x = _checks.batch(x, "x")
     _checks.require(len(x) > 1, "x.shape", x.shape, "give at least two examples")
     flat = x.reshape(len(x), -1)
-    square = jnp.sum((flat[:, None] - flat[None]) ** 2, -1)
-    square = square + jnp.where(jnp.eye(len(x), dtype=bool), jnp.inf, 0.0)
-    return 0.5 * jnp.mean(jnp.log(jnp.min(square, 1) + 1e-12))
+    return 0.5 * jnp.mean(jnp.log(nearest_squared_distances(flat) + 1e-12))
 
 
 def _without_gradient(energy: EnergyFn) -> EnergyFn:

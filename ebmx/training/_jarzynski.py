@@ -13,14 +13,13 @@ from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractSampler
 from ..samplers._base import check_invariant
 from ._adaptation import StepSizeAdaptation, share_at_limit
-from ._examples import Batch, Examples, energies
+from ._examples import Batch, Examples, energies, where_chain
 from ._negatives import (
     AbstractNegatives,
     NegativesInfo,
     check_chain,
     draw_noise,
     move,
-    where_chain,
 )
 from ._noise import AbstractNoise, UniformNoise
 

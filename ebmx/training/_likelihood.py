@@ -2,11 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Number, Scalar
-from ._examples import Batch, as_examples, energies, mean
+from .._types import EnergyFn, Number, Scalar, XBatch
+from ._examples import Batch, Examples, as_examples, energies, mean, where_chain
 from ._noise import AbstractNoise
 
 
@@ -123,7 +125,8 @@ def negative_log_likelihood(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean E(x) + log Z` with `log Z` by quadrature: maximum likelihood in one or two dimensions.
 
-    Use with `Grid(low, high, num)`. What lies outside the grid counts as impossible.
+    Use with `Grid(low, high, num)`. It is the likelihood on the box of the grid. Data outside it
+    are an error; within a compiled function they are left out and their share is counted.
 
     **Arguments:**
 
@@ -133,18 +136,39 @@ def negative_log_likelihood(
 
     **Returns:**
 
-    The loss in nats for each datum, and `log_z`.
+    The loss in nats for each datum on the box, `log_z`, and the share of the data `outside`.
 
     **Raises:**
 
-    `ValueError` if the negatives have no weights.
+    `ValueError` if the negatives have no weights, or data are outside their box.
     """
     real, grid = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     fix = "the points of a grid need the volume of their cells: use Grid(low, high)"
     if grid.log_weights is None:
         _checks.invalid("negatives", "x", fix)
     log_z = jax.nn.logsumexp(grid.log_weights - energies(energy, grid))
-    return mean(energies(energy, real), real) + log_z, {"log_z": log_z}
+    inside = _is_inside(real.x, grid)
+    # an energy may be anything outside, and so may its gradient
+    x = where_chain(inside, real.x, grid.x[:1])
+    values = jnp.where(inside, energies(energy, Examples(x, real.y)), 0)
+    share = mean(inside.astype(values.dtype), real)
+    loss = mean(values, real) / jnp.where(share > 0, share, 1) + jnp.where(share > 0, log_z, 0)
+    return loss, {"log_z": log_z, "outside": 1 - share}
+
+
+def _is_inside(x: XBatch, grid: Examples) -> Bool[Array, "batch"]:
+    """Which data are in the box of the grid, if it has one; an error where that is known."""
+    fix = f"give a grid of the dimension of the data, {x.shape[1:]}"
+    _checks.require(x.shape[1:] == grid.x.shape[1:], "negatives.shape", grid.x.shape, fix)
+    if grid.box is None:
+        return jnp.ones(len(x), bool)
+    low, high = grid.box
+    inside = jnp.all((x >= low[None]) & (x <= high[None]), 1)
+    if _checks.is_concrete(inside):
+        num = int(np.sum(~np.asarray(inside)))
+        fix = f"give a Grid that holds the data; it covers {low.tolist()} to {high.tolist()}"
+        _checks.require(num == 0, "positives", f"{num} of {len(x)} outside the grid", fix)
+    return inside
 
 
 def _ratio(num: int, num_negatives: int, source: str) -> int:

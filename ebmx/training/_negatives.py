@@ -12,7 +12,7 @@ from .. import _checks
 from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractSampler, PerChain, StepInfo, displacement_budget, run
 from ._buffer import ReplayBuffer
-from ._examples import Batch
+from ._examples import Batch, where_chain
 from ._noise import AbstractNoise
 
 State = TypeVar("State")
@@ -119,11 +119,6 @@ def move(
 def all_finite(x: XBatch) -> Bool[Array, "batch"]:
     """Which chains have finite positions."""
     return jnp.all(jnp.isfinite(x), tuple(range(1, x.ndim)))
-
-
-def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
-    """`x` for the chains where the condition holds, `y` for the others."""
-    return jnp.where(condition.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
 
 
 def saturated_share(sampler: AbstractSampler, x: XBatch) -> Scalar:

@@ -18,7 +18,7 @@ from ..samplers._base import check_restartable
 from ._adaptation import StepSizeAdaptation, share_at_limit
 from ._buffer import ReplayBuffer
 from ._chains import width_of
-from ._examples import Batch, Examples, as_examples, condition, energies
+from ._examples import Batch, Examples, as_examples, condition, energies, where_chain
 from ._negatives import (
     AbstractNegatives,
     NegativesInfo,
@@ -28,7 +28,6 @@ from ._negatives import (
     check_shards,
     draw_noise,
     move,
-    where_chain,
 )
 from ._noise import AbstractNoise, UniformNoise
 from ._storage import AbstractStorage, FullPrecision, UInt8

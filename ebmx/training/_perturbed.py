@@ -23,7 +23,7 @@ class AbstractStateless(AbstractNegatives[None]):
 
 
 class NoNegatives(AbstractStateless):
-    """None: the negatives are the positives. For losses of the data alone."""
+    """For losses of the data alone; returns the positives."""
 
     def step(
         self, energy: EnergyFn, x: Batch, state: None, *, key: Key
@@ -219,13 +219,15 @@ class Grid(AbstractStateless):
     def step(
         self, energy: EnergyFn, x: Batch, state: None, *, key: Key
     ) -> tuple[Batch, None, None]:
-        """The points, `(num ** d, d)`, with the volume of a cell as their weight."""
-        del energy, x
-        dim = len(self.low)
-        shift = jax.random.uniform(key, (dim, 1)) if self.shifted else jnp.full((dim, 1), 0.5)
-        places = (jnp.arange(self.num)[None] + shift) / self.num
-        low, high = self.low[:, None], self.high[:, None]
-        axes = low + (high - low) * places
+        """The points, `(num ** d, d)`, with the volume of a cell as their weight, and the box."""
+        del energy
+        dtype, dim = as_examples(x).x.dtype, len(self.low)
+        low, high = self.low.astype(dtype), self.high.astype(dtype)
+        shift = jnp.full((dim, 1), 0.5, dtype)
+        if self.shifted:
+            shift = jax.random.uniform(key, (dim, 1), dtype)
+        places = (jnp.arange(self.num, dtype=dtype)[None] + shift) / self.num
+        axes = low[:, None] + (high - low)[:, None] * places
         points = jnp.stack([a.reshape(-1) for a in jnp.meshgrid(*axes, indexing="ij")], -1)
-        cell = jnp.sum(jnp.log((self.high - self.low) / self.num))
-        return Examples(points, None, jnp.full(len(points), cell)), state, None
+        cell = jnp.sum(jnp.log((high - low) / self.num))
+        return Examples(points, None, jnp.full(len(points), cell), (low, high)), state, None

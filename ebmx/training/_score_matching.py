@@ -1,5 +1,7 @@
 """Losses on the score `-∇E`: no chain, no normaliser."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -8,6 +10,9 @@ from .._arguments import guarded
 from .._types import EnergyFn, Number, Scalar
 from ..energies import for_each
 from ._examples import Batch, as_examples, condition, mean
+
+_BLOCK = 32
+"""How many Hessian products of a datum are made at once."""
 
 
 @guarded
@@ -35,11 +40,24 @@ def score_matching(
 
     def one(energy: EnergyFn, x: jax.Array) -> Scalar:
         gradient = jax.grad(energy)
-        basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
-        curvature = jax.vmap(lambda v: jnp.sum(v * jax.jvp(gradient, (x,), (v,))[1]))(basis)
-        return 0.5 * jnp.sum(gradient(x) ** 2) - jnp.sum(curvature)
+        curvature = _trace(lambda v: jax.jvp(gradient, (x,), (v,))[1], x)
+        return 0.5 * jnp.sum(gradient(x) ** 2) - curvature
 
     return mean(for_each(one, condition(energy, batch.y), batch.x), batch), {}
+
+
+def _trace(product: Callable[[jax.Array], jax.Array], x: jax.Array) -> Scalar:
+    """The trace of a matrix given by its products with vectors of the shape of `x`."""
+
+    def entry(i: jax.Array) -> Scalar:
+        basis = (jnp.arange(x.size) == i).astype(x.dtype).reshape(x.shape)
+        return jnp.sum(basis * product(basis))
+
+    every = jnp.arange(x.size)
+    if x.size <= _BLOCK:
+        return jnp.sum(jax.vmap(entry)(every))
+    # a few at a time, and made again for the gradient: memory of blocks, not of a Hessian
+    return jnp.sum(jax.lax.map(jax.checkpoint(entry), every, batch_size=_BLOCK))
 
 
 @guarded

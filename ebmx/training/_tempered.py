@@ -10,7 +10,7 @@ from .._types import EnergyFn, Key, Number, Scalar
 from ..energies import AbstractConditionalEnergy
 from ..samplers import ReplicaExchange, run_replicas
 from ._buffer import ReplayBuffer
-from ._examples import Batch, as_examples
+from ._examples import Batch, as_examples, where_chain
 from ._negatives import (
     AbstractNegatives,
     NegativesInfo,
@@ -20,7 +20,6 @@ from ._negatives import (
     check_shards,
     draw_noise,
     saturated_share,
-    where_chain,
 )
 from ._noise import AbstractNoise, UniformNoise
 

@@ -97,6 +97,40 @@ def test_likelihood_agrees_with_scipy_on_the_plane(getkey):
     np.testing.assert_allclose(loss, -np.mean(log_density(X, MEAN, SPREAD**0.5)), rtol=1e-5)
 
 
+BOX = Grid(jnp.array([-2.0]), jnp.array([2.0]), 400)
+# two of ten are outside
+LINE = np.float32([-1.5, -1, -0.5, 0, 0, 0.5, 1, 1.9, 2.5, -7])[:, None]
+
+
+def well(height, x):
+    """A normal density on the box, anything outside, and not finite at all far away."""
+    inside = jnp.abs(x[0]) <= 2
+    outside = jnp.where(x[0] > -5, height, jnp.nan)
+    return jnp.where(inside, 0.5 * x[0] ** 2, outside)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(10) + 1.0])
+def test_the_likelihood_is_that_of_the_data_on_the_grid(weights):
+    grid, _, _ = call(BOX.step, None, LINE, None, key=jax.random.key(0))
+    log_weights = None if weights is None else jnp.log(jnp.asarray(weights, jnp.float32))
+    data = Examples(jnp.asarray(LINE), None, log_weights)
+
+    def loss(height):
+        return negative_log_likelihood(eqx.Partial(well, height), data, grid)
+
+    (value, metrics), slope = jax.jit(jax.value_and_grad(loss, has_aux=True))(jnp.array(-1e3))
+    log_z = scipy.stats.truncnorm(-2, 2).logpdf(0)
+    counts = np.ones(10) if weights is None else weights
+    shares = counts[:8] / counts[:8].sum()
+    want = np.sum(shares * 0.5 * LINE[:8, 0].astype(np.float64) ** 2) - log_z
+    np.testing.assert_allclose(value, want, rtol=1e-5)
+    np.testing.assert_allclose(metrics["outside"], counts[8:].sum() / counts.sum(), rtol=1e-5)
+    assert float(slope) == 0
+    none = Examples(data.x[8:], None)
+    value, metrics = call(negative_log_likelihood, eqx.Partial(well, 0.0), none, grid)
+    assert (float(value), float(metrics["outside"])) == (0, 1)
+
+
 def test_the_best_constant_for_noise_contrast_is_the_normaliser():
     data = jnp.asarray(np.sqrt(0.6) * quantiles(2000))[:, None]
     noise = jnp.asarray(1.5 * quantiles(6000))[:, None]
@@ -173,6 +207,7 @@ class Odd(eqx.Module):
         return jax.random.normal(key, shape)
 
 
+SMALL = Grid(-jnp.ones(2), jnp.ones(2), 3).step(None, X, None, key=jax.random.key(0))[0]
 BAD = {
     "no log density": (
         lambda: noise_contrastive_loss(GAUSSIAN, X, X, noise=Odd()),
@@ -197,6 +232,14 @@ BAD = {
     "no weights": (
         lambda: negative_log_likelihood(GAUSSIAN, X, X),
         r"negatives=x: the points of a grid need the volume of their cells: use Grid",
+    ),
+    "outside": (
+        lambda: negative_log_likelihood(GAUSSIAN, 9 + X, SMALL),
+        r"positives=3 of 3 outside the grid: give a Grid .* it covers \[-1\.0, -1\.0\] to \[1\.0",
+    ),
+    "dimension": (
+        lambda: negative_log_likelihood(GAUSSIAN, points(3, (1,)), SMALL),
+        r"negatives\.shape=\(9, 2\): give a grid of the dimension of the data, \(1,\)",
     ),
     "no labels": (
         lambda: negative_log_likelihood(

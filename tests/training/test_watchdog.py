@@ -64,6 +64,7 @@ LIMITS = {
         {"chain_grad_norm": 9e-9},
     ),
     "chain gradients of 1.1e+06: clip": ({"chain_grad_norm": 1e6}, {"chain_grad_norm": 1.1e6}),
+    "51% of the step sizes": ({"step_sizes_at_limit": 0.5}, {"step_sizes_at_limit": 0.51}),
     "21 updates skipped": ({"skipped": 20.0}, {"skipped": 21.0}),
 }
 
