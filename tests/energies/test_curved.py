@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.special
 import scipy.stats
 from reference import answers, assert_independent_normals, exact_samples
 
@@ -63,7 +64,7 @@ def test_the_funnel_has_the_scale_of_its_first_coordinate():
 def test_student_is_that_of_scipy():
     x = 2 * RNG.normal(size=(7, 2, 3))
     with jax.enable_x64(True):
-        for dof in (2.5, 5.0, 30.0):
+        for dof in (2.5, 5.0, 19.9, 20.1, 30.0, 1e4):
             truth = scipy.stats.t(dof)
             log_z = -6 * truth.logpdf(0.0)
             values = -truth.logpdf(x).sum((1, 2)) - log_z
@@ -113,3 +114,33 @@ def test_wells_are_integrals_over_one_coordinate(height):
     with jax.enable_x64(True):
         energy = DoubleWell((3, 2), height)
         assert_answers(energy, x, values, 6 * np.log(moment(0)), moment(2) / moment(0))
+
+
+HEIGHTS = np.array([1e-8, 1e-4, 0.3, 2.0, 49.9, 50.1, 1e3, 1e6])
+
+
+def log_z_by_bessel(height):
+    """`∫ exp(-h (x² - 1)²) dx = π/2 exp(-h/2) (I_¼(h/2) + I_-¼(h/2))`."""
+    scaled = scipy.special.ive(0.25, height / 2) + scipy.special.ive(-0.25, height / 2)
+    return np.log(np.pi / 2 * scaled)
+
+
+@pytest.mark.parametrize(("x64", "tolerance"), [(True, 1e-13), (False, 3e-7)])
+def test_the_normaliser_of_wells_is_a_sum_of_bessel_functions(x64, tolerance):
+    with jax.enable_x64(x64):
+
+        @jax.jit
+        @jax.vmap
+        def both(height):
+            return jax.value_and_grad(lambda h: DoubleWell((1,), h).log_z)(height)
+
+        log_z, slope = map(np.asarray, both(jnp.asarray(HEIGHTS, float)))
+    truth, up, down = map(log_z_by_bessel, (HEIGHTS, HEIGHTS * 1.0001, HEIGHTS * 0.9999))
+    np.testing.assert_allclose(log_z, truth, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(HEIGHTS * slope, (up - down) / 2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("dof", "tolerance"), [(5.0, 1e-6), (100.0, 1e-6), (1e6, 1e-6)])
+def test_the_normaliser_of_student_keeps_its_digits_in_single_precision(dof, tolerance):
+    log_z = jax.jit(lambda dof: StudentT((1,), dof).log_z)(jnp.float32(dof))
+    np.testing.assert_allclose(log_z, -scipy.stats.t(dof).logpdf(0.0), rtol=tolerance)
