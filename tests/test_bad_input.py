@@ -213,7 +213,7 @@ TRAINING = [
     (lambda: train(X), "batch=x", r"train on batches \(x, y\)"),
     (lambda: train((X, LABELS), negatives=t.PCD(PLAIN)), "num_labels=None", "3 labels"),
     (lambda: train((X, LABELS), loss=t.cross_entropy), "energy=", r"such as .*JEM"),
-    (lambda: train(X, GAUSSIAN, loss=t.negative_log_likelihood), "negatives=x", "Grid"),
+    (lambda: train(X, GAUSSIAN, loss=t.negative_log_likelihood), "negatives=CD", "Grid"),
     (lambda: t.Perturbed(np.array([0.1, -0.1])), r"sigma=\[0\.1", "above 0"),
     (lambda: t.noise_contrastive_loss(GAUSSIAN, X, X, noise=Silent()), "noise=Silent", "density"),
     (lambda: t.Jarzynski(MALA(0.1), noise=Silent()), "noise=Silent", "a noise with a log_density"),

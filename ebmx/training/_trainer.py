@@ -19,6 +19,7 @@ from ._losses import Loss, contrastive_loss
 from ._metrics import Metrics, chain_metrics
 from ._negatives import AbstractNegatives
 from ._optimisers import Optimiser, as_transformation, update
+from ._pairs import check_pair
 
 
 class TrainState(eqx.Module):
@@ -74,6 +75,7 @@ class Trainer(eqx.Module):
         _checks.require(ok, "negatives", self.negatives, fix)
         _checks.probability("ema_decay", self.ema_decay)
         _checks.non_negative("data_noise", self.data_noise)
+        check_pair(self.negatives, self.loss)
 
     def init(
         self,

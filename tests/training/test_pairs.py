@@ -1,0 +1,124 @@
+"""A loss and its negatives are made for each other, and what both are told is the same."""
+
+import functools
+import inspect
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import ebmx.training as t
+from ebmx.samplers import MALA, Langevin
+from ebmx.training._pairs import _CHAINS, _MADE_FOR, _OTHERS, check_pair
+
+NOISE, OTHER = t.GaussianNoise(0.0, 2.0), t.GaussianNoise(0.0, 1.0)
+GRID = t.Grid(jnp.zeros(1), jnp.ones(1))
+SHORT = t.CD(Langevin(0.1))
+
+
+class Own(t.AbstractNegatives):
+    """Negatives of a user."""
+
+    def init(self, shape, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        return x, state, None
+
+
+class Scaled(eqx.Module):
+    """A loss of a user that holds an array."""
+
+    scale: jax.Array
+
+    def __call__(self, energy, positives, negatives):
+        return self.scale, {}
+
+
+def dsm(sigma):
+    return eqx.Partial(t.denoising_score_matching, sigma=sigma)
+
+
+def nce(noise):
+    return eqx.Partial(t.noise_contrastive_loss, noise=noise)
+
+
+def improved(step_size):
+    divergence = eqx.Partial(t.sampler_divergence, step_size=step_size)
+    return t.weighted_sum((1.0, t.contrastive_loss), (1.0, divergence))
+
+
+GOOD = [
+    (t.NoNegatives(), t.score_matching),
+    (t.NoNegatives(), Scaled(jnp.ones(2))),
+    (Own(), t.negative_log_likelihood),
+    (SHORT, improved(0.1)),
+    (SHORT, improved(jnp.float32(0.1))),
+    (t.CD(MALA(0.3)), improved(0.1)),
+    (t.NoiseSamples(NOISE), nce(t.GaussianNoise(jnp.array(0), np.float32(2.0)))),
+    (t.NoiseSamples(NOISE), eqx.Partial(t.contrastive_loss, alpha=0.1)),
+    (t.Perturbed(0.1), dsm(jnp.asarray(0.1))),
+    (t.Perturbed(0.1), functools.partial(dsm(5.0), sigma=0.1)),
+    (t.Perturbed(jnp.array([0.1, 0.2])), t.denoising_score_matching),
+    (t.Directions(), t.sliced_score_matching),
+    (t.PerturbedTwice(), t.energy_discrepancy),
+    (t.Neighbours(), t.minimum_probability_flow),
+    (GRID, t.negative_log_likelihood),
+    (t.TransportPairs(), t.transport_matching),
+]
+BAD = {
+    "sigma": (t.Perturbed(0.1), dsm(5.0), r"loss\.sigma=5\.0: Perturbed has sigma=0\.1"),
+    "sigma of levels": (t.Perturbed(jnp.array([0.1, 5.0])), dsm(5.0), r"loss\.sigma=5\.0: Pert"),
+    "noise": (t.NoiseSamples(NOISE), nce(OTHER), r"loss\.noise=Gauss.*NoiseSamples has noise=Gau"),
+    "kind of noise": (t.NoiseSamples(NOISE), nce(t.UniformNoise()), r"loss\.noise=Uniform"),
+    "step size": (SHORT, improved(0.2), r"loss\.step_size=0\.2: Langevin has step_size=0\.1"),
+    "adaptive": (
+        t.AdaptiveSteps(SHORT),
+        improved(0.2),
+        r"loss\.step_size=0\.2: Langevin has step_size=0\.1",
+    ),
+    "no negatives": (t.NoNegatives(), t.contrastive_loss, "negatives=NoNegatives: contrastive_"),
+    "with alpha": (
+        t.NoNegatives(),
+        eqx.Partial(t.contrastive_loss, alpha=0.1),
+        "negatives=NoNegatives: contrastive_loss is for CD, ShortRun, PCD",
+    ),
+    "in a sum": (GRID, improved(0.1), "negatives=Grid: contrastive_loss is for CD"),
+    "directions": (SHORT, t.sliced_score_matching, "negatives=CD: .* is for Directions"),
+    "likelihood": (
+        t.Jarzynski(MALA(0.1)),
+        t.negative_log_likelihood,
+        "negatives=Jarzynski: negative_log_likelihood is for Grid",
+    ),
+}
+
+
+@pytest.mark.parametrize("number", range(len(GOOD)))
+def test_pairs_that_fit(number):
+    negatives, loss = GOOD[number]
+    assert t.Trainer(optax.sgd(0.1), negatives, loss).negatives is negatives
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_pairs_that_do_not_fit_are_refused(name):
+    negatives, loss, match = BAD[name]
+    with pytest.raises(ValueError, match=f"^{match}"):
+        t.Trainer(optax.sgd(0.1), negatives, loss)
+
+
+def test_what_is_not_known_yet_is_not_compared():
+    eqx.filter_jit(lambda sigma: check_pair(t.Perturbed(sigma), dsm(5.0)))(jnp.array(0.1))
+
+
+def test_all_losses_and_negatives_of_the_library_are_known():
+    made = {one for one in vars(t).values() if inspect.isclass(one)}
+    negatives = {one for one in made if issubclass(one, t.AbstractNegatives)}
+    assert negatives - {t.AbstractNegatives} == {*_CHAINS, *_OTHERS}
+    words = ("positives", "negatives")
+    functions = [one for one in vars(t).values() if inspect.isfunction(one)]
+    losses = [one for one in functions if {*words} <= {*inspect.signature(one).parameters}]
+    # these two look at the data alone
+    assert {*losses} - {t.score_matching, t.cross_entropy} == {*_MADE_FOR}
