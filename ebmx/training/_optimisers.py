@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import optax
 
 from .._types import Scalar
@@ -15,6 +17,16 @@ Optimiser = optax.GradientTransformation | optax.MultiSteps
 def as_transformation(optim: Optimiser) -> optax.GradientTransformation:
     """`MultiSteps` as the pair of functions that all other optimisers are."""
     return optim.gradient_transformation() if isinstance(optim, optax.MultiSteps) else optim
+
+
+def start(optim: Any, parameters: Any) -> optax.OptState:
+    """The state before the first update, with the types that it has after one."""
+
+    def one(leaf: Any) -> Any:
+        # line searches begin with numbers of weak type, and would compile again at the second step
+        return jnp.asarray(leaf, leaf.dtype) if eqx.is_array(leaf) else leaf
+
+    return jax.tree.map(one, optim.init(parameters))
 
 
 def update(

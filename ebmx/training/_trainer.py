@@ -18,7 +18,7 @@ from ._examples import Batch, as_examples, like
 from ._losses import Loss, contrastive_loss
 from ._metrics import Metrics, chain_metrics
 from ._negatives import AbstractNegatives
-from ._optimisers import Optimiser, as_transformation, update
+from ._optimisers import Optimiser, as_transformation, start, update
 from ._pairs import check_pair
 
 
@@ -112,7 +112,7 @@ class Trainer(eqx.Module):
         freeze(energy, norm_state)
         return TrainState(
             energy=energy,
-            opt_state=self.optim.init(parameters),
+            opt_state=start(self.optim, parameters),
             norm_state=norm_state,
             negatives_state=self.negatives.init(shape, key=key),
             ema=energy,

@@ -91,17 +91,24 @@ def by_hand(optim, asks, num_steps):
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_an_optimiser_makes_the_updates_that_it_makes_alone(name):
-    optim = OPTIMISERS[name]()
-    trainer = Trainer(optim, NoNegatives(), loss)
+    optim, traces = OPTIMISERS[name](), []
+
+    def traced_loss(*arguments):
+        traces.append(arguments)
+        return loss(*arguments)
+
+    trainer = Trainer(optim, NoNegatives(), traced_loss)
     state = trainer.init(Points((2,), jnp.asarray(START)), key=KEY)
-    scales, values = [], []
+    scales, values, num_traces = [], [], []
     for numbers, opt_state in by_hand(optim, ASKS.get(name, ()), 12):
         state, metrics = step(trainer, state, X, KEY)
         np.testing.assert_allclose(state.energy.numbers, numbers, rtol=2e-5, atol=2e-5)
         values.append(float(metrics["loss"]))
+        num_traces.append(len(traces))
         if name == "plateau":
             scales.append([float(s[1].scale) for s in (state.opt_state, opt_state)])
     assert int(state.skipped) == 0
+    assert num_traces[0] == num_traces[-1]  # compiled once
     assert values[-1] < 0.9 * values[0]
     if name == "plateau":
         # the first coordinate jumps to and fro at a rate of 2, and no longer at half of it
