@@ -18,7 +18,6 @@ _EITHER_WAY = "both ways of the convolution are the same function; another is ch
 _LENGTH = "only the length of the difference counts"
 _TINY = "another number that is far below rounding"
 _OTHER_DRAWS = "other draws of the same distribution, as independent as before"
-_REACH = "a grid of another reach, beyond which the density is zero to rounding as well"
 _REFUSED = "a state without a stateful energy, or such an energy without one, is refused before"
 _CLAMPED = "JAX takes the last place for an index beyond the end"
 _SQUARE_KERNELS = "kernels are square"
@@ -53,18 +52,14 @@ EQUIVALENTS: dict[str, str] = {
     "energies/_resnet.py | off by one | 0 -> 1 | returnvalues[0],state": _CLAMPED,
     "energies/_convolution.py | off by one | 0 -> 1 | returnlax.conv_general_dilated(x[None],weight,strides,pads,dimension_numbers=dims)[0]": _CLAMPED,
     "energies/_rbm.py | off by one | 0 -> 1 | expected=self._expected(_bits(index[None],self._num_units,self.weight.dtype))[0]": _CLAMPED,
-    "energies/_curved.py | off by one | 1 -> 2 | return0.5*(x[0]/self.scale)**2+0.5*(x[1]-ridge)**2": _CLAMPED,
+    "energies/_curved.py | off by one | 1 -> 2 | return0.5*(x[0]/scale)**2+0.5*(x[1]-ridge)**2": _CLAMPED,
     "energies/_curved.py | off by one | 1 -> 2 | returnjnp.stack([u,z[1]+self.bend*(u**2-self.scale**2)])": _CLAMPED,
     "energies/_convolution.py | off by one | 0 -> 1 | return(size+2*self.padding-self.weight.shape[0])//self.stride+1": _SQUARE_KERNELS,
     "energies/_convolution.py | off by one | 0 -> 1 | end_i=i+(height-size[0])//stride*stride+1": _SQUARE_KERNELS,
     "energies/_curved.py | swapped arguments | x[1]-ridge -> ((ridge)-(x[1]))": _SQUARED,
     "energies/_curved.py | factor | 1e-12 -> 2e-12": _TINY,
-    "energies/_curved.py | swapped arguments | radius-self.radius -> ((self.radius)-(radius))": _SQUARED,
-    "energies/_curved.py | swapped arguments | x**2-1 -> ((1)-(x**2))": _SQUARED,
-    "energies/_curved.py | dropped term | 1+4/jnp.sqrt(jnp.minimum(jnp.asarray(self.height),4.0)) -> (4/jnp.sqrt(jnp.minimum(jnp.asarray(self.height),4.0)))": _REACH,
-    "energies/_curved.py | factor | 4 -> 5 | reach=1+4/jnp.sqrt(jnp.minimum(jnp.asarray(self.height),4.0))": _REACH,
-    "energies/_curved.py | factor | 4.0 -> 8.0": _REACH,
-    "energies/_curved.py | swapped arguments | grid**2-1 -> ((1)-(grid**2))": _SQUARED,
+    "energies/_curved.py | swapped arguments | radius-centre -> ((centre)-(radius))": _SQUARED,
+    "energies/_double_well.py | swapped arguments | x**2-1 -> ((1)-(x**2))": _SQUARED,
     "energies/_factories.py | key used twice | energy_key -> norm_key": _OTHER_DRAWS,
     "energies/_factories.py | key used twice | norm_key -> energy_key": _OTHER_DRAWS,
     "energies/_frozen.py | comparison | statefulandstateisnotNone -> ((stateful)or(stateisnotNone))": _REFUSED,
