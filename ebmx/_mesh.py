@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from . import _checks
@@ -38,6 +39,24 @@ def within(mesh: Any) -> Any:
 def is_shared() -> bool:
     """Whether what is traced is for a mesh, so that two batches are not to be laid end to end."""
     return not jax.sharding.get_abstract_mesh().empty
+
+
+def automatic(tree: Any) -> Any:
+    """Arrays that lie on a mesh with explicit axes, on the same devices without them.
+
+    `jax.make_mesh` gives explicit axes: then each operation must say where its result lies, which
+    loops and `vmap` over chains cannot. No data move.
+    """
+
+    def move(leaf):
+        if isinstance(leaf, Tracer) or not isinstance(leaf, jax.Array):
+            return leaf
+        place = leaf.sharding
+        if not isinstance(place, NamedSharding) or not place.mesh.are_all_axes_explicit:
+            return leaf
+        return jax.device_put(leaf, NamedSharding(_automatic(place.mesh), place.spec))
+
+    return jax.tree.map(move, tree)
 
 
 def _automatic(mesh: Any) -> Mesh:

@@ -24,3 +24,7 @@ EnergyFn: TypeAlias = Callable[[Any], Any]
 """An energy: an `AbstractEnergy`, or any callable from one example to one number."""
 
 Number: TypeAlias = float | int | Float[Array, ""] | Int[Array, ""]
+
+End: TypeAlias = float | int | None | Float[Array, "..."] | Int[Array, "..."]
+Bounds: TypeAlias = tuple[End, End] | None
+"""`(low, high)` of positions: numbers, or arrays that broadcast to one example."""

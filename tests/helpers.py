@@ -84,6 +84,7 @@ MAY_STAY = {"mala", "hmc", "replica-exchange"}
 """Samplers that reject: a chain in the tails may be where it started."""
 
 GRADIENTS = {
+    "langevin-reported": (1, 1),
     "underdamped": (1, 1),
     "mala": (1, 1),
     "hmc": (1, 3),

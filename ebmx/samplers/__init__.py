@@ -6,13 +6,13 @@ from ._annealed import Linear as Linear
 from ._annealed import annealed as annealed
 from ._base import AbstractSampler as AbstractSampler
 from ._base import StepInfo as StepInfo
-from ._blackjax import HMC as HMC
-from ._blackjax import MALA as MALA
-from ._blackjax import MCLMC as MCLMC
-from ._blackjax import NUTS as NUTS
-from ._blackjax import AbstractKernelSampler as AbstractKernelSampler
-from ._blackjax import Barker as Barker
 from ._blackjax import BlackJAX as BlackJAX
+from ._blackjax_kernels import HMC as HMC
+from ._blackjax_kernels import MALA as MALA
+from ._blackjax_kernels import MCLMC as MCLMC
+from ._blackjax_kernels import NUTS as NUTS
+from ._blackjax_kernels import AbstractKernelSampler as AbstractKernelSampler
+from ._blackjax_kernels import Barker as Barker
 from ._combined import Cycle as Cycle
 from ._combined import Independence as Independence
 from ._combined import Mixture as Mixture
@@ -27,6 +27,7 @@ from ._preconditioned import AbstractPreconditioner as AbstractPreconditioner
 from ._preconditioned import Diagonal as Diagonal
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
+from ._reflected import Reflected as Reflected
 from ._replicas import run_replicas as run_replicas
 from ._run import PerChain as PerChain
 from ._run import run as run

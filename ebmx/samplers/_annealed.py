@@ -6,12 +6,13 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from .. import _checks
 from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, X
 from ._base import AbstractSampler, StepInfo
-from ._langevin import number
+from ._fields import number
 
 Schedule = Callable[[Count], Any]
 
@@ -98,16 +99,67 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
             _checks.require(name in names, "schedules", name, fix)
             ok = callable(schedule)
             _checks.require(ok, name, schedule, "give a function of the step, from 0")
+        noisy = getattr(self.sampler, "noise_scale", None) is not None
+        fix = "a noise scale sets the temperature: let one of the two follow a schedule, not both"
+        clash = "temperature" in self.schedules and (noisy or "noise_scale" in self.schedules)
+        _checks.require(not clash, "schedules", sorted(self.schedules), fix)
+        self.at(jnp.zeros((), jnp.int32))
 
     def at(self, step: Count) -> AbstractSampler:
         """The sampler of one step."""
         values = {name: schedule(step) for name, schedule in self.schedules.items()}
         return dataclasses.replace(self.sampler, **values)
 
+    @property
+    def is_invariant(self) -> bool:
+        """Whether the sampler is, and its temperature stays."""
+        return self.sampler.is_invariant and "temperature" not in self.schedules
+
+    @property
+    def is_restartable(self) -> bool:
+        """Whether the sampler is; schedules begin again with each new state."""
+        return self.sampler.is_restartable
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """Whether the sampler does."""
+        return self.sampler.reports_acceptance
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Whether the sampler does."""
+        return self.sampler.reports_new_energy
+
+    @property
+    def effective_temperature(self) -> Number:
+        """That of the sampler, NaN if it follows a schedule."""
+        names, noisy = set(self.schedules), getattr(self.sampler, "noise_scale", None) is not None
+        changes = names & {"temperature", "noise_scale"} or (noisy and names)
+        return jnp.asarray(np.nan) if changes else self.sampler.effective_temperature
+
+    @property
+    def bounds(self) -> tuple[Any, Any] | None:
+        """Those of the sampler; `None` if they follow a schedule."""
+        return None if "bounds" in self.schedules else self.sampler.bounds
+
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> tuple[Count, Any]:
         """The count of steps and the state of the sampler."""
         start = jnp.zeros((), jnp.int32)
         return start, self.at(start).init(energy, x, key=key)
+
+    def refresh(
+        self, energy: EnergyFn, x: X, state: tuple[Count, Any], *, key: Key
+    ) -> tuple[Count, Any]:
+        """The count stays."""
+        count, inner = state
+        return count, self.at(count).refresh(energy, x, inner, key=key)
+
+    def retemper(
+        self, energy: EnergyFn, x: X, state: tuple[Count, Any], factor: Number, *, key: Key
+    ) -> tuple[Count, Any]:
+        """The count stays."""
+        count, inner = state
+        return count, self.at(count).retemper(energy, x, inner, factor, key=key)
 
     def step(
         self, energy: EnergyFn, x: X, state: tuple[Count, Any], *, key: Key

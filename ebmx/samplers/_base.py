@@ -1,9 +1,11 @@
 """What a sampler is."""
 
 import abc
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,6 +13,22 @@ from .. import _checks
 from .._types import EnergyFn, Flag, Key, Number, Scalar, X
 
 State = TypeVar("State")
+
+if TYPE_CHECKING:
+    declared = property
+else:
+
+    class declared:
+        """A property that a subclass may replace by a property or by a field."""
+
+        def __init__(self, function: Callable):
+            self.function = function
+            self.__doc__ = function.__doc__
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            if instance is None:
+                raise AttributeError(self.function.__name__)
+            return self.function(instance)
 
 
 class StepInfo(eqx.Module):
@@ -47,7 +65,7 @@ class AbstractSampler(eqx.Module, Generic[State]):
     def step(self, energy: EnergyFn, x: X, state: State, *, key: Key) -> tuple[X, State, StepInfo]:
         """One step of one chain: the next position, the next state, and what happened."""
 
-    @property
+    @declared
     def is_invariant(self) -> bool:
         """Whether a step leaves `exp(-E/T)` invariant at every step size; `False` if not declared.
 
@@ -55,32 +73,32 @@ class AbstractSampler(eqx.Module, Generic[State]):
         """
         return False
 
-    @property
+    @declared
     def is_restartable(self) -> bool:
         """Whether a new state, made by `init` where the chain is, keeps the density invariant."""
         return True
 
-    @property
+    @declared
     def reports_acceptance(self) -> bool:
         """Whether `StepInfo.acceptance` is measured; step sizes are tuned by it."""
         return True
 
-    @property
+    @declared
     def reports_new_energy(self) -> bool:
         """Whether `StepInfo.energy` is that of the position that `step` returns."""
         return False
 
-    @property
+    @declared
     def effective_temperature(self) -> Number:
         """The `T` of the density `exp(-E/T)` that the sampler samples."""
         return jnp.ones(())
 
-    @property
+    @declared
     def bounds(self) -> tuple[Any, Any] | None:
         """The lowest and the highest value of a coordinate, `None` if positions have no bounds."""
         return None
 
-    @property
+    @declared
     def max_drift(self) -> Number:
         """How far the gradient can carry one coordinate in a step, in units of `x`."""
         return jnp.asarray(jnp.inf)
@@ -126,3 +144,23 @@ def check_restartable(sampler: AbstractSampler, name: str = "sampler") -> None:
         "there is TemperedPCD"
     )
     _checks.require(sampler.is_restartable, name, type(sampler).__name__, fix)
+
+
+def common_temperature(temperatures: Sequence[Number]) -> Number:
+    """The temperature if all are the same, else NaN."""
+    first = jnp.asarray(temperatures[0])
+    same = [jnp.asarray(other) == first for other in temperatures[1:]]
+    if not same:
+        return first
+    return jnp.where(jnp.all(jnp.stack(same)), first, np.nan)
+
+
+def as_carried(new: Any, old: Any) -> Any:
+    """The new tree in the precision of the old one, as a loop carries it."""
+
+    def cast(new, old):
+        if eqx.is_inexact_array(new) and eqx.is_inexact_array(old):
+            return new.astype(old.dtype)
+        return new
+
+    return jax.tree.map(cast, new, old)

@@ -1,7 +1,5 @@
-"""BlackJAX's kernels as samplers. The one file of the samplers that knows BlackJAX."""
+"""Any kernel of BlackJAX as a sampler."""
 
-import abc
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +14,7 @@ from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
 from ..energies import as_scalar
 from ._base import AbstractSampler, StepInfo
-from ._langevin import number
+from ._fields import as_number
 
 
 @guarded
@@ -36,229 +34,102 @@ class BlackJAX(AbstractSampler[Any]):
         returns a named tuple with the field `position`.
     - `kernel`: a function of `(rng_key, state, logdensity_fn, **parameters)` that returns a state
         and an info.
+    - `adjusted`: whether the kernel leaves the density invariant, by a Metropolis test or not;
+        known of BlackJAX's kernels; `False` for a kernel of one's own if not given.
     - `parameters`: of the kernel. Floating-point numbers become arrays, so that a new value does
         not retrace; integers and functions are static.
 
     **Raises:**
 
-    `ValueError` if the kernel does not take these parameters, or needs others.
+    `ValueError` if the kernel does not take these parameters, or needs others, or if an
+    `inverse_mass_matrix` is not positive definite.
     """
 
     init_fn: Callable = eqx.field(static=True)
     kernel: Callable = eqx.field(static=True)
     parameters: dict[str, Any]
+    adjusted: bool = eqx.field(static=True)
 
-    def __init__(self, init: Callable, kernel: Callable, **parameters: Any):
+    def __init__(
+        self, init: Callable, kernel: Callable, *, adjusted: bool | None = None, **parameters: Any
+    ):
         _check_kernel(kernel, parameters)
         for name, value in parameters.items():
             if isinstance(value, float | jax.Array | np.ndarray):
                 _checks.finite_value(name, value)
+        check_masses(parameters.get("inverse_mass_matrix"))
         self.init_fn = init
         self.kernel = kernel
         self.parameters = {name: _sweepable(value) for name, value in parameters.items()}
+        self.adjusted = _is_adjusted(kernel) if adjusted is None else adjusted
+
+    @property
+    def is_invariant(self) -> bool:
+        """What `adjusted` says."""
+        return self.adjusted
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """As adjusted kernels do."""
+        return self.adjusted
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Yes: a state of BlackJAX holds the log density of its position."""
+        return True
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
         """The kernel's state at `x`, without the position."""
         takes_key = "rng_key" in inspect.signature(self.init_fn).parameters
         options = {"rng_key": key} if takes_key else {}
-        return _drop(self.init_fn(_wide(x), _log_density(energy, x.dtype), **options))
+        return _drop(self.init_fn(wide(x), _log_density(energy, x.dtype), **options))
+
+    def retemper(self, energy: EnergyFn, x: X, state: Any, factor: Number, *, key: Key) -> Any:
+        """The cached log density and gradient times the factor, or a new state."""
+        if not set(state._fields) <= _SCALED | {"position", "momentum"}:
+            return self.refresh(energy, x, state, key=key)
+        cached = _SCALED & set(state._fields)
+        scaled = {name: _times(getattr(state, name), factor) for name in cached}
+        return state._replace(**scaled)
 
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""
-        state = state._replace(position=_wide(x))
+        old = state._replace(position=wide(x))
         log_density = _log_density(energy, x.dtype)
-        new, info = self.kernel(key, state, log_density, **self.parameters)
-        return new.position.astype(x.dtype), _drop(new), _summarise(new, info, log_density, x)
+        parameters = {name: _in_precision(p, old.position) for name, p in self.parameters.items()}
+        new, info = self.kernel(key, old, log_density, **parameters)
+        reverted = jnp.zeros((), bool)
+        if hasattr(info, "nonans"):  # the kernel takes a step that failed back
+            reverted = ~info.nonans | jnp.all(new.position == old.position)
+        return new.position.astype(x.dtype), _drop(new), _summarise(new, info, energy, x, reverted)
 
 
-class AbstractKernelSampler(AbstractSampler[Any]):
-    """A sampler that is a BlackJAX kernel with parameters of its own."""
-
-    @abc.abstractmethod
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel for positions like `x`."""
-
-    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
-        """The kernel's state at `x`, without the position."""
-        return self.kernel(x).init(energy, x, key=key)
-
-    def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
-        """One transition of the kernel."""
-        return self.kernel(x).step(energy, x, state, key=key)
-
-
-def _number(**kwargs: Any) -> Any:
-    return eqx.field(converter=jnp.asarray, **kwargs)
-
-
-@guarded
-class MALA(AbstractKernelSampler):
-    """Metropolis-adjusted Langevin; one gradient a step, exact at any step size.
-
-    Proposes the step of `Langevin(step_size)` and accepts it with the probability that makes the
-    chain exact. `ε` is that of `Langevin`, twice the step size of BlackJAX.
-
-    Besag (1994); Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and
-    their discrete approximations".
-
-    **Arguments:**
-
-    - `step_size`: `ε > 0`, in squared units of `x`. An acceptance of 0.57 is about the best.
-    """
-
-    step_size: Number = _number()
-
-    def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
-
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel, for positions of any shape."""
-        return BlackJAX(*_parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
-
-
-@guarded
-class HMC(AbstractKernelSampler):
-    """Hamiltonian Monte Carlo; `num_integration_steps` gradients a step.
-
-    Duane et al. (1987), "Hybrid Monte Carlo"; Neal (2011), "MCMC using Hamiltonian dynamics".
-
-    **Arguments:**
-
-    - `step_size`: `h > 0` of the leapfrog integrator, in units of `x` for unit masses. One leapfrog
-        step is `MALA(h²)`.
-    - `num_integration_steps`: how many leapfrog steps, at least 1.
-    - `inverse_mass_matrix`: `(d,)` or `(d, d)` over the flattened coordinates; ones if not given.
-        Best near the covariance.
-    """
-
-    step_size: Number = _number()
-    num_integration_steps: int = eqx.field(static=True, default=10)
-    inverse_mass_matrix: jax.Array | None = number(default=None)
-
-    def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
-        _checks.at_least("num_integration_steps", self.num_integration_steps, 1)
-        _checks.finite_value("inverse_mass_matrix", self.inverse_mass_matrix)
-
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel, for positions like `x`."""
-        return BlackJAX(
-            *_parts("hmc"),
-            step_size=self.step_size,
-            inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
-            num_integration_steps=self.num_integration_steps,
-        )
-
-
-@guarded
-class NUTS(AbstractKernelSampler):
-    """The no-U-turn sampler: Hamiltonian Monte Carlo that chooses the length of its trajectories.
-
-    Many chains in one program all wait for the one with the longest trajectory.
-
-    Hoffman and Gelman (2014), "The no-U-turn sampler".
-
-    **Arguments:**
-
-    - `step_size`: `h > 0` of the leapfrog integrator.
-    - `inverse_mass_matrix`: as for `HMC`.
-    - `max_num_doublings`: a trajectory has at most `2^max_num_doublings - 1` leapfrog steps.
-    """
-
-    step_size: Number = _number()
-    inverse_mass_matrix: jax.Array | None = number(default=None)
-    max_num_doublings: int = eqx.field(static=True, default=10)
-
-    def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
-        _checks.at_least("max_num_doublings", self.max_num_doublings, 1)
-        _checks.finite_value("inverse_mass_matrix", self.inverse_mass_matrix)
-
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel, for positions like `x`."""
-        return BlackJAX(
-            *_parts("nuts"),
-            step_size=self.step_size,
-            inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
-            max_num_doublings=self.max_num_doublings,
-        )
-
-
-@guarded
-class Barker(AbstractKernelSampler):
-    """The Barker proposal: one gradient a step, robust to a step size that is too large.
-
-    Livingstone and Zanella (2022), "The Barker proposal: combining robustness and efficiency in
-    gradient-based MCMC".
-
-    **Arguments:**
-
-    - `step_size`: `ε > 0`, the standard deviation of the proposal, in units of `x`.
-    """
-
-    step_size: Number = _number()
-
-    def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
-
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel, for positions of any shape."""
-        return BlackJAX(*_parts("barker"), step_size=self.step_size)
-
-
-@guarded
-class MCLMC(AbstractKernelSampler):
-    """Microcanonical Langevin: a momentum of constant length; not Metropolis-adjusted.
-
-    Robnik et al. (2023), "Microcanonical Hamiltonian Monte Carlo".
-
-    **Arguments:**
-
-    - `step_size`: `ε > 0` of the integrator, in units of `x`.
-    - `decoherence_length`: how far the chain goes before its momentum is forgotten, `L`.
-    """
-
-    step_size: Number = _number()
-    decoherence_length: Number = _number()
-
-    def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
-        _checks.positive("decoherence_length", self.decoherence_length)
-
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel, for positions like `x`."""
-        return BlackJAX(
-            *_parts("mclmc"),
-            inverse_mass_matrix=_masses(None, x),
-            L=self.decoherence_length,
-            step_size=self.step_size,
-        )
-
-
-@functools.cache
-def _parts(name: str) -> tuple[Callable, Callable]:
-    """Init and kernel, made once: they are static, and others of the same kind would retrace.
-
-    BlackJAX is imported late, since it takes hold of the devices, and outside of any trace.
-    """
-    with jax.ensure_compile_time_eval():
-        import blackjax
-
-        algorithm = getattr(blackjax, name)
-        return algorithm.init, algorithm.build_kernel()
-
-
-def _wide(x: jax.Array) -> jax.Array:
-    """At least float32, since kernels mix it with numbers of half precision."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def wide(x: jax.Array) -> jax.Array:
+    """In the precision that kernels compute in: JAX's default one, at least float32."""
+    wide = jnp.promote_types(jnp.result_type(float), jnp.float32)
+    return x.astype(jnp.promote_types(x.dtype, wide))
 
 
 def _log_density(energy: EnergyFn, dtype: jnp.dtype) -> Callable[[X], jax.Array]:
-    return lambda x: -_wide(as_scalar(energy(x.astype(dtype))))
+    return lambda x: -wide(as_scalar(energy(x.astype(dtype))))
 
 
 def _sweepable(value: Any) -> Any:
-    return jnp.asarray(value) if isinstance(value, float) else value
+    return as_number(value) if isinstance(value, float | np.floating | np.ndarray) else value
+
+
+def _in_precision(value: Any, position: jax.Array) -> Any:
+    """The parameter in the precision of the positions, so that it does not change theirs."""
+    if eqx.is_inexact_array(value):
+        return value.astype(position.dtype)
+    return value
+
+
+_SCALED = {"logdensity", "logdensity_grad"}
+
+
+def _times(cached: jax.Array, factor: Number) -> jax.Array:
+    return cached * jnp.asarray(factor).astype(cached.dtype)
 
 
 def _drop(state: Any) -> Any:
@@ -266,27 +137,47 @@ def _drop(state: Any) -> Any:
     return state._replace(position=None)
 
 
-def _masses(given: jax.Array | None, x: X) -> jax.Array:
-    if given is None:
-        return jnp.ones(x.size, _wide(x).dtype)
-    shapes = (x.size,), (x.size, x.size)
-    fix = f"give an array of shape {shapes[0]} or {shapes[1]}, over the flattened coordinates"
-    _checks.require(given.shape in shapes, "inverse_mass_matrix.shape", given.shape, fix)
-    return given
+def check_masses(value: Any) -> None:
+    """Check that an inverse mass matrix is positive (definite)."""
+    if not eqx.is_array_like(value) or not _checks.is_concrete(value):
+        return
+    if np.ndim(value) < 2:
+        _checks.positive("inverse_mass_matrix", value)
+        return
+    matrix = np.asarray(value, np.float64)
+    fix = "give positive numbers, or a symmetric positive definite matrix, such as a covariance"
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        return  # a matter of the positions' shape
+    scale = np.abs(matrix).max() if matrix.size else 0.0
+    ok = bool(np.isfinite(matrix).all())
+    ok = ok and bool(np.allclose(matrix, matrix.T, rtol=0, atol=1e-4 * scale))
+    ok = ok and bool(np.linalg.eigvalsh(matrix)[0] > 0)
+    _checks.require(ok, "inverse_mass_matrix", value, fix)
 
 
-def _summarise(state: Any, info: Any, log_density: Callable, x: X) -> StepInfo:
-    """What the state and the info of any kernel say, with NaN for a gradient they do not know."""
-    # never NaN for an energy: chains of an energy that is not finite count as dead
+def _summarise(state: Any, info: Any, energy: EnergyFn, x: X, reverted: Any) -> StepInfo:
+    """What the state and the info of any kernel say."""
+    dtype = jax.eval_shape(lambda x: as_scalar(energy(x)), x).dtype
     known = hasattr(state, "logdensity")
-    energy = -(state.logdensity if known else log_density(state.position))
-    gradient = getattr(state, "logdensity_grad", jnp.full((), jnp.nan))
-    return StepInfo(
-        energy=energy.astype(x.dtype),
-        grad_norm=jnp.sqrt(jnp.sum(gradient**2)).astype(x.dtype),
-        acceptance=jnp.asarray(getattr(info, "acceptance_rate", 1.0), x.dtype),
-        divergent=jnp.asarray(getattr(info, "is_divergent", jnp.isinf(energy))),
-    )
+    value = -(state.logdensity if known else _log_density(energy, x.dtype)(state.position))
+    gradient = getattr(state, "logdensity_grad", None)
+    grad_norm = None if gradient is None else jnp.sqrt(jnp.sum(gradient**2)).astype(x.dtype)
+    acceptance = jnp.asarray(getattr(info, "acceptance_rate", 1.0), value.dtype)
+    # a proposal at which the energy is not a number is rejected
+    acceptance = jnp.where(jnp.isfinite(acceptance), acceptance, 0)
+    divergent = jnp.asarray(getattr(info, "is_divergent", False)) | ~jnp.isfinite(value) | reverted
+    return StepInfo(value.astype(dtype), grad_norm, acceptance.astype(x.dtype), divergent)
+
+
+_NOT_ALONE = ["mclmc", "diffusions", "elliptical_slice", "marginal_latent_gaussian"]
+"""Kernels of BlackJAX that are not adjusted, or whose target has a Gaussian prior beside `E`."""
+
+
+def _is_adjusted(kernel: Callable) -> bool:
+    """Whether a kernel is one of BlackJAX's that leave the density invariant."""
+    module = getattr(kernel, "__module__", None) or ""
+    name = module.rsplit(".", 1)[-1]
+    return module.startswith("blackjax.mcmc.") and name not in _NOT_ALONE
 
 
 def _check_kernel(kernel: Callable, parameters: dict[str, Any]) -> None:

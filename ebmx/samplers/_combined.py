@@ -1,6 +1,7 @@
 """Samplers made of samplers, and the jump that they are made for."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -9,17 +10,68 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Scalar, X
+from .._types import EnergyFn, Key, Number, Scalar, X
 from ..energies import AbstractExactEnergy, as_scalar
-from ._base import AbstractSampler, StepInfo
+from ._base import AbstractSampler, StepInfo, as_carried, common_temperature
+from ._fields import number
+
+
+class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
+    """A sampler that moves one chain by several samplers, each with a state of its own.
+
+    A state belongs to where its sampler left the chain, so each sampler refreshes it before its
+    turn: one that caches a gradient pays for one more. It promises what all of them promise.
+    """
+
+    samplers: eqx.AbstractVar[tuple[AbstractSampler, ...]]
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> tuple[Any, ...]:
+        """The states of all samplers at `x`."""
+        keys = jax.random.split(key, len(self.samplers))
+        pairs = zip(self.samplers, keys, strict=True)
+        return tuple(sampler.init(energy, x, key=one_key) for sampler, one_key in pairs)
+
+    def refresh(
+        self, energy: EnergyFn, x: X, state: tuple[Any, ...], *, key: Key
+    ) -> tuple[Any, ...]:
+        """The same states: each is refreshed before its turn."""
+        del energy, x, key
+        return state
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether all are, at one temperature."""
+        return all(sampler.is_invariant for sampler in self.samplers)
+
+    @property
+    def is_restartable(self) -> bool:
+        """Whether all are."""
+        return all(sampler.is_restartable for sampler in self.samplers)
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """Whether all do."""
+        return all(sampler.reports_acceptance for sampler in self.samplers)
+
+    @property
+    def effective_temperature(self) -> Number:
+        """That of all samplers, NaN if they differ."""
+        return common_temperature([sampler.effective_temperature for sampler in self.samplers])
+
+    @property
+    def bounds(self) -> tuple[Any, Any] | None:
+        """The lowest and the highest bound, `None` if a sampler has none."""
+        pairs = [sampler.bounds for sampler in self.samplers]
+        known = [pair for pair in pairs if pair is not None]
+        if len(known) < len(pairs):
+            return None
+        low, high = zip(*known, strict=True)
+        return functools.reduce(jnp.minimum, low), functools.reduce(jnp.maximum, high)
 
 
 @guarded
-class Cycle(AbstractSampler[None]):
+class Cycle(AbstractCombined):
     """One step is a step of each sampler in turn.
-
-    The state of a sampler belongs to where it left the chain, so each begins its turn with a new
-    one; a sampler that caches a gradient pays for one more.
 
     **Arguments:**
 
@@ -31,29 +83,37 @@ class Cycle(AbstractSampler[None]):
     def __check_init__(self):
         _check_samplers(self.samplers)
 
-    def init(self, energy: EnergyFn, x: X, *, key: Key) -> None:
-        """Nothing is carried from step to step."""
-        del energy, x, key
+    @property
+    def reports_new_energy(self) -> bool:
+        """Whether the last sampler does."""
+        return self.samplers[-1].reports_new_energy
 
-    def step(self, energy: EnergyFn, x: X, state: None, *, key: Key) -> tuple[X, None, StepInfo]:
-        """A step of each; the info is of the last, the acceptance the mean of all."""
-        acceptances, divergent = [], []
-        info = None
-        for sampler, one_key in zip(
-            self.samplers, jax.random.split(key, len(self.samplers)), strict=True
-        ):
-            x, info = _fresh_step(sampler, energy, x, one_key)
-            acceptances.append(info.acceptance)
-            divergent.append(info.divergent)
-        assert info is not None
-        mean = jnp.mean(jnp.stack(acceptances))
-        any_divergent = jnp.any(jnp.stack(divergent))
-        return x, state, StepInfo(info.energy, info.grad_norm, mean, any_divergent)
+    @property
+    def max_drift(self) -> Number:
+        """The sum of the samplers'."""
+        return sum((sampler.max_drift for sampler in self.samplers), jnp.zeros(()))
+
+    def step(
+        self, energy: EnergyFn, x: X, state: tuple[Any, ...], *, key: Key
+    ) -> tuple[X, tuple[Any, ...], StepInfo]:
+        """A step of each; the energy is of the last, the acceptance the mean of all."""
+        infos, states = [], []
+        keys = jax.random.split(key, len(self.samplers))
+        for sampler, one, one_key in zip(self.samplers, state, keys, strict=True):
+            x, one, info = _turn(sampler, energy, x, one, one_key)
+            states.append(one)
+            infos.append(info)
+        value = infos[-1].energy
+        norms = [info.grad_norm for info in infos if info.grad_norm is not None]
+        mean = jnp.mean(jnp.stack([info.acceptance.astype(value.dtype) for info in infos]))
+        divergent = jnp.any(jnp.stack([info.divergent for info in infos]))
+        info = StepInfo(value, norms[-1] if norms else None, mean, divergent)
+        return x, tuple(states), info
 
 
 @guarded
-class Mixture(AbstractSampler[None]):
-    """One step is a step of one of the samplers, drawn by lot.
+class Mixture(AbstractCombined):
+    """One step is a step of one of the samplers, chosen at random.
 
     Under `vmap` every chain computes the steps of all and keeps one: a `Cycle` costs the same.
 
@@ -68,9 +128,7 @@ class Mixture(AbstractSampler[None]):
     """
 
     samplers: tuple[AbstractSampler, ...] = eqx.field(converter=tuple)
-    weights: jax.Array | None = eqx.field(
-        converter=lambda w: None if w is None else jnp.asarray(w), default=None
-    )
+    weights: jax.Array | None = number(default=None)
 
     def __check_init__(self):
         _check_samplers(self.samplers)
@@ -81,19 +139,39 @@ class Mixture(AbstractSampler[None]):
             _checks.require(ok, "weights.shape", jnp.shape(self.weights), fix)
             _checks.positive("weights", self.weights)
 
-    def init(self, energy: EnergyFn, x: X, *, key: Key) -> None:
-        """Nothing is carried from step to step."""
-        del energy, x, key
+    @property
+    def reports_new_energy(self) -> bool:
+        """Whether all samplers do."""
+        return all(sampler.reports_new_energy for sampler in self.samplers)
 
-    def step(self, energy: EnergyFn, x: X, state: None, *, key: Key) -> tuple[X, None, StepInfo]:
+    @property
+    def max_drift(self) -> Number:
+        """The largest of the samplers'."""
+        return jnp.max(jnp.stack([jnp.asarray(sampler.max_drift) for sampler in self.samplers]))
+
+    def step(
+        self, energy: EnergyFn, x: X, state: tuple[Any, ...], *, key: Key
+    ) -> tuple[X, tuple[Any, ...], StepInfo]:
         """A step of one of the samplers."""
         choice_key, step_key = jax.random.split(key)
         weights = jnp.ones(len(self.samplers)) if self.weights is None else self.weights
         choice = jax.random.categorical(choice_key, jnp.log(weights))
-        branches = [lambda x, s=sampler: _fresh_step(s, energy, x, step_key)
-                    for sampler in self.samplers]  # fmt: skip
-        x, info = jax.lax.switch(choice, branches, x)
-        return x, state, info
+
+        def branch(i):
+            def move(x, state):
+                new, one, info = _turn(self.samplers[i], energy, x, state[i], step_key)
+                value = info.energy
+                norm = None if info.grad_norm is None else info.grad_norm.astype(value.dtype)
+                info = StepInfo(value, norm, info.acceptance.astype(value.dtype), info.divergent)
+                return new, (*state[:i], one, *state[i + 1 :]), info
+
+            return move
+
+        branches = [branch(i) for i in range(len(self.samplers))]
+        infos = [jax.eval_shape(one, x, state)[2] for one in branches]
+        if any(info.grad_norm is None for info in infos):
+            branches = [_without_norm(one) for one in branches]
+        return jax.lax.switch(choice, branches, x, state)
 
 
 @guarded
@@ -121,6 +199,16 @@ class Independence(AbstractSampler[Scalar]):
         fix = "give an energy that can be sampled, such as ebmx.energies.Gaussian"
         _checks.require(ok, "proposal", type(self.proposal).__name__, fix)
 
+    @property
+    def is_invariant(self) -> bool:
+        """Yes: a jump is accepted or not."""
+        return True
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Yes."""
+        return True
+
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Scalar:
         """The energy at `x`."""
         return as_scalar(energy(x))
@@ -132,21 +220,42 @@ class Independence(AbstractSampler[Scalar]):
         jump_key, accept_key = jax.random.split(key)
         y = self.proposal.sample(key=jump_key).astype(x.dtype)
         value = as_scalar(energy(y))
-        log_ratio = state - value + self.proposal(y) - self.proposal(x)
+        reverse = (self.proposal(y) - self.proposal(x)).astype(value.dtype)
+        # an energy that is not a number at `y` rejects, one at `x` accepts
+        known = state < jnp.inf
+        log_ratio = jnp.where(known, jnp.where(known, state, 0) - value + reverse, jnp.inf)
         acceptance = jnp.exp(jnp.minimum(log_ratio, 0.0))
-        acceptance = jnp.where(jnp.isnan(acceptance), 0.0, acceptance)
-        accepted = jax.random.uniform(accept_key) < acceptance
+        acceptance = jnp.where(jnp.isfinite(value), acceptance, 0.0)
+        accepted = jax.random.uniform(accept_key, dtype=acceptance.dtype) < acceptance
         new = jnp.where(accepted, value, state)
-        unknown = jnp.full((), jnp.nan, new.dtype)
-        info = StepInfo(new, unknown, acceptance.astype(new.dtype), ~jnp.isfinite(new))
-        return jnp.where(accepted, y, x), new, info
+        return jnp.where(accepted, y, x), new, StepInfo(new, None, acceptance, ~jnp.isfinite(new))
+
+    def retemper(
+        self, energy: EnergyFn, x: X, state: Scalar, factor: Number, *, key: Key
+    ) -> Scalar:
+        """The energy times the factor."""
+        del energy, x, key
+        return state * jnp.asarray(factor).astype(state.dtype)
 
 
-def _fresh_step(sampler: AbstractSampler, energy: EnergyFn, x: X, key: Key) -> tuple[X, StepInfo]:
-    init_key, step_key = jax.random.split(key)
-    state: Any = sampler.init(energy, x, key=init_key)
-    x, _, info = sampler.step(energy, x, state, key=step_key)
-    return x, info
+def _turn(
+    sampler: AbstractSampler, energy: EnergyFn, x: X, state: Any, key: Key
+) -> tuple[X, Any, StepInfo]:
+    """A step of one of several samplers, with a state that fits where the chain is."""
+    refresh_key, step_key = jax.random.split(key)
+    old = sampler.refresh(energy, x, state, key=refresh_key)
+    new, moved, info = sampler.step(energy, x, old, key=step_key)
+    return new.astype(x.dtype), as_carried(moved, state), info
+
+
+def _without_norm(move: Callable) -> Callable:
+    """The same, without a gradient norm: all branches report what each of them knows."""
+
+    def moved(x, state):
+        x, state, info = move(x, state)
+        return x, state, StepInfo(info.energy, None, info.acceptance, info.divergent)
+
+    return moved
 
 
 def _check_samplers(samplers: Sequence[AbstractSampler]) -> None:

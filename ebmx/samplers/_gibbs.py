@@ -19,6 +19,21 @@ class BlockGibbs(AbstractSampler[None]):
     divergence".
     """
 
+    @property
+    def is_invariant(self) -> bool:
+        """Yes: both draws are of exact conditionals."""
+        return True
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """No: nothing is rejected."""
+        return False
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Yes."""
+        return True
+
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> None:
         """No state.
 
@@ -36,8 +51,8 @@ class BlockGibbs(AbstractSampler[None]):
         hidden_key, visible_key = jax.random.split(key)
         hidden = _flip(energy.hidden_bias + x @ energy.weight, hidden_key)
         x = _flip(energy.visible_bias + energy.weight @ hidden, visible_key).astype(x.dtype)
-        one = jnp.ones((), x.dtype)
-        info = StepInfo(energy(x), jnp.nan * one, one, jnp.zeros((), bool))
+        value = energy(x)
+        info = StepInfo(value, None, jnp.ones((), value.dtype), ~jnp.isfinite(value))
         return x, state, info
 
 

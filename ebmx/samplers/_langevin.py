@@ -3,7 +3,7 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -11,26 +11,14 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Number, Scalar, X
+from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
 from ..energies import value_and_gradient
 from ._base import AbstractSampler, StepInfo
+from ._fields import bounds as bounds_field
+from ._fields import cast, check_bounds, clip_to, number, reflect_at
 from ._increments import normal
 
 State = TypeVar("State")
-
-
-def number(**kwargs: Any) -> Any:
-    """A field that holds a sweepable number, or `None`."""
-    return eqx.field(converter=lambda v: None if v is None else jnp.asarray(v), **kwargs)
-
-
-def pair(**kwargs: Any) -> Any:
-    """A field that holds two sweepable numbers, or `None`."""
-
-    def convert(value):
-        return None if value is None else tuple(map(jnp.asarray, value))
-
-    return eqx.field(converter=convert, **kwargs)
 
 
 class AbstractLangevin(AbstractSampler[State]):
@@ -40,7 +28,7 @@ class AbstractLangevin(AbstractSampler[State]):
     temperature: eqx.AbstractVar[Number]
     noise_scale: eqx.AbstractVar[Number | None]
     grad_clip: eqx.AbstractVar[Number | None]
-    bounds: eqx.AbstractVar[tuple[Number, Number] | None]
+    bounds: eqx.AbstractVar[Bounds]
     boundary: eqx.AbstractVar[str]
     increments: eqx.AbstractVar[Callable]
 
@@ -60,39 +48,38 @@ class AbstractLangevin(AbstractSampler[State]):
             _checks.require(one, "temperature", self.temperature, fix)
         if self.grad_clip is not None:
             _checks.positive("grad_clip", self.grad_clip)
-        if self.bounds is not None:
-            width = self.bounds[1] - self.bounds[0]
-            _checks.positive("bounds[1] - bounds[0]", width, "give (low, high) with low < high")
+        check_bounds(self.bounds)
         ok = self.boundary in ("clip", "reflect")
         _checks.require(ok, "boundary", repr(self.boundary), "give 'clip' or 'reflect'")
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """No: every proposal is taken."""
+        return False
 
     def clip(self, gradient: X) -> X:
         """The gradient that drives the chain."""
         if self.grad_clip is None:
             return gradient
-        return jnp.clip(gradient, -self.grad_clip, self.grad_clip)
+        limit = cast(self.grad_clip, gradient)
+        return jnp.clip(gradient, -limit, limit)
 
     def confine(self, x: X) -> X:
         """The position within the bounds."""
         if self.bounds is None:
             return x
-        low, high = self.bounds
-        if self.boundary == "clip":
-            return jnp.clip(x, low, high)
-        phase = (x - low) % (2 * (high - low))
-        return low + jnp.minimum(phase, 2 * (high - low) - phase)
+        return clip_to(x, self.bounds) if self.boundary == "clip" else reflect_at(x, self.bounds)[0]
 
 
-class Transition(NamedTuple):
-    """What the Metropolis test of a transition needs of where it began."""
+class Here(NamedTuple):
+    """Energy and gradient where the chain is, for samplers that compare them with the next ones."""
 
-    x: X
-    mean: X
     energy: Scalar
+    gradient: X
 
 
 @guarded
-class Langevin(AbstractLangevin[Transition | None]):
+class Langevin(AbstractLangevin[Here | None]):
     """`x ← x − (ε/2) ∇E(x) + √(εT) ξ` with standard normal `ξ`; one gradient a step.
 
     It is not Metropolis-adjusted: for a Gaussian of precision `A` the chain's covariance is
@@ -107,12 +94,14 @@ class Langevin(AbstractLangevin[Transition | None]):
     - `temperature`: `T ≥ 0`; the chain samples `exp(-E/T)`.
     - `noise_scale`: the standard deviation of the noise of a step, if it is not to be `√(εT)`.
     - `grad_clip`: each coordinate of the gradient is clipped to `±grad_clip`.
-    - `bounds`: `(low, high)` for each coordinate.
+    - `bounds`: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
+        `None` or an infinite number where there is no bound.
     - `boundary`: what happens there, `"clip"` or `"reflect"`.
     - `increments`: the distribution of `ξ`: `normal`, or the cheaper `rademacher` or `binomial`.
-    - `report_acceptance`: whether `StepInfo.acceptance` is that of a Metropolis test of the step
-        before, as `MALA` would make it: far from 1, the chain is far from exact. It needs no
-        further gradient. The first step reports 1, and so do all if it is off. Bounds are left out.
+    - `report_acceptance`: whether `StepInfo.acceptance` is that of a Metropolis test of the step,
+        as `MALA` would make it: far from 1, the chain is far from exact. It needs one further
+        gradient for each chain that is started, none for a step. If it is off, all steps report 1.
+        Bounds are left out.
 
     Numbers may be arrays or traced values: a new value does not retrace.
 
@@ -128,7 +117,7 @@ class Langevin(AbstractLangevin[Transition | None]):
     temperature: Number = number(default=1.0)
     noise_scale: Number | None = number(default=None)
     grad_clip: Number | None = number(default=None)
-    bounds: tuple[Number, Number] | None = pair(default=None)
+    bounds: Bounds = bounds_field(default=None)
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
     increments: Callable = eqx.field(static=True, default=normal)
     report_acceptance: bool = eqx.field(static=True, default=False)
@@ -143,53 +132,92 @@ class Langevin(AbstractLangevin[Transition | None]):
             return self.temperature
         return self.noise_scale**2 / self.step_size
 
-    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Transition | None:
+    @property
+    def reports_acceptance(self) -> bool:
+        """Only if asked for."""
+        return self.report_acceptance
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Only if acceptances are reported, which need it."""
+        return self.report_acceptance
+
+    @property
+    def max_drift(self) -> Number:
+        """`(ε/2) · grad_clip`; infinite if gradients are not clipped."""
+        if self.grad_clip is None:
+            return jnp.asarray(jnp.inf)
+        return 0.5 * self.step_size * self.grad_clip
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Here | None:
         """Nothing is carried from step to step, unless acceptances are reported."""
         del key
-        if not self.report_acceptance:
+        return Here(*value_and_gradient(energy, x)) if self.report_acceptance else None
+
+    def retemper(
+        self, energy: EnergyFn, x: X, state: Here | None, factor: Number, *, key: Key
+    ) -> Here | None:
+        """Energy and gradient times the factor."""
+        del energy, key
+        if state is None:
             return None
-        value = jax.eval_shape(lambda: value_and_gradient(energy, x)[0])
-        # an energy that no proposal can be above: the first test accepts
-        return Transition(x, x, jnp.full((), jnp.inf, value.dtype))
+        return Here(*(value * jnp.asarray(factor).astype(value.dtype) for value in state))
 
     def step(
-        self, energy: EnergyFn, x: X, state: Transition | None, *, key: Key
-    ) -> tuple[X, Transition | None, StepInfo]:
+        self, energy: EnergyFn, x: X, state: Here | None, *, key: Key
+    ) -> tuple[X, Here | None, StepInfo]:
         """One step of one chain, at the cost of one gradient."""
-        # the barrier keeps XLA from computing the gradient once for each of its uses
-        value, gradient = jax.lax.optimization_barrier(value_and_gradient(energy, x))
-        mean = x - 0.5 * self.step_size * self.clip(gradient)
+        here = state
+        if here is None:
+            # the barrier keeps XLA from computing the gradient once for each of its uses
+            here = Here(*jax.lax.optimization_barrier(value_and_gradient(energy, x)))
+        step_size = cast(self.step_size, x)
         scale = self.noise_scale
-        if scale is None:
-            scale = jnp.sqrt(self.step_size * self.temperature)
-        new = self.confine(mean + scale * self.increments(key, x.shape, x.dtype)).astype(x.dtype)
-        acceptance = jnp.ones((), value.dtype)
-        if state is not None:
-            acceptance = _acceptance(state, Transition(x, mean, value), scale, self.step_size)
-            state = Transition(x, mean.astype(x.dtype), value)
-        grad_norm = jnp.sqrt(jnp.sum(gradient**2))
-        return new, state, StepInfo(value, grad_norm, acceptance, ~jnp.isfinite(value))
+        scale = jnp.sqrt(step_size * cast(self.temperature, x)) if scale is None else cast(scale, x)
+        mean = x - 0.5 * step_size * self.clip(here.gradient)
+        new = self.confine(mean + scale * self.increments(key, x.shape, x.dtype))
+        if state is None:
+            acceptance = jnp.ones((), here.energy.dtype)
+            return new, None, _info(here, acceptance)
+        there = Here(*jax.lax.optimization_barrier(value_and_gradient(energy, new)))
+        back = new - 0.5 * step_size * self.clip(there.gradient)
+        distances = jnp.sum((new - mean) ** 2) - jnp.sum((x - back) ** 2)
+        acceptance = _acceptance(here.energy - there.energy, distances, scale, step_size)
+        return new, there, _info(there, acceptance)
 
 
-def _acceptance(old: Transition, new: Transition, scale: Number, step_size: Number) -> Scalar:
-    """`min(1, p(y) q(y, x) / (p(x) q(x, y)))` of the transition from `x` to `y`."""
-    there = jnp.sum((new.x - old.mean) ** 2)
-    back = jnp.sum((old.x - new.mean) ** 2)
-    log_ratio = step_size * (old.energy - new.energy) + 0.5 * (there - back)
-    return jnp.exp(jnp.minimum(log_ratio / scale**2, 0.0)).astype(new.energy.dtype)
+def _info(here: Here, acceptance: Scalar) -> StepInfo:
+    grad_norm = jnp.sqrt(jnp.sum(here.gradient**2))
+    return StepInfo(here.energy, grad_norm, acceptance, ~jnp.isfinite(here.energy))
+
+
+def _acceptance(fall: Scalar, distances: Scalar, scale: Scalar, step_size: Scalar) -> Scalar:
+    """`min(1, p(y) q(y, x) / (p(x) q(x, y)))` of the transition from `x` to `y`.
+
+    Its limit if there is no noise, and 0 if an energy is not finite.
+    """
+    dtype = fall.dtype
+    log_ratio = step_size.astype(dtype) * fall + 0.5 * distances.astype(dtype)
+    variance = (scale**2).astype(dtype)
+    noisy = variance > 0
+    log_ratio = log_ratio / jnp.where(noisy, variance, 1)
+    without_noise = jnp.where(log_ratio < 0, 0, 1).astype(dtype)
+    acceptance = jnp.where(noisy, jnp.exp(jnp.minimum(log_ratio, 0)), without_noise)
+    return jnp.where(jnp.isfinite(log_ratio) | (log_ratio > 0), acceptance, 0)
 
 
 @guarded
 def displacement_budget(sampler: AbstractSampler, num_steps: int) -> float:
     """How far the drift can carry one coordinate in `num_steps`, `num_steps · (ε/2) · grad_clip`.
 
-    Infinite for samplers that do not clip. Persistent and noise-started chains whose budget is
-    smaller than the range of the data cannot reach it, and training with them learns nothing.
+    Infinite for samplers that do not clip the gradient. Persistent and noise-started chains whose
+    budget is smaller than the range of the data cannot reach it, and training with them learns
+    nothing.
 
     **Arguments:**
 
     - `sampler`: any sampler.
-    - `num_steps`: how many steps, at least 0.
+    - `num_steps`: how many steps, at least 1.
 
     **Returns:**
 
@@ -197,11 +225,8 @@ def displacement_budget(sampler: AbstractSampler, num_steps: int) -> float:
 
     **Raises:**
 
-    `ValueError` if the number of steps is negative.
+    `ValueError` if the number of steps is below 1.
     """
     _checks.at_least("num_steps", num_steps, 1)
-    if not isinstance(sampler, Langevin) or sampler.grad_clip is None:
-        return math.inf
-    if not (_checks.is_concrete(sampler.step_size) and _checks.is_concrete(sampler.grad_clip)):
-        return math.inf
-    return num_steps * float(sampler.step_size) / 2 * float(sampler.grad_clip)
+    drift = sampler.max_drift
+    return num_steps * float(drift) if _checks.is_concrete(drift) else math.inf

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Number, X
+from .._types import Bounds, EnergyFn, Key, Number, X
 from ..energies import value_and_gradient
 from ._base import StepInfo
+from ._fields import bounds as bounds_field
+from ._fields import cast, number
 from ._increments import normal
-from ._langevin import AbstractLangevin, number, pair
+from ._langevin import AbstractLangevin
 
 Memory = TypeVar("Memory")
 
@@ -44,7 +46,7 @@ class Diagonal(AbstractPreconditioner[None]):
     `ValueError` if a number is out of its range.
     """
 
-    scale: jax.Array = eqx.field(converter=jnp.asarray)
+    scale: jax.Array = number()
 
     def __check_init__(self):
         _checks.positive("scale", self.scale)
@@ -57,7 +59,7 @@ class Diagonal(AbstractPreconditioner[None]):
 
     def update(self, memory: None, gradient: X) -> tuple[X, None]:
         """The fixed diagonal."""
-        return jnp.broadcast_to(self.scale, gradient.shape), memory
+        return jnp.broadcast_to(cast(self.scale, gradient), gradient.shape), memory
 
 
 @guarded
@@ -92,9 +94,9 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
 
     def update(self, memory: jax.Array, gradient: X) -> tuple[X, jax.Array]:
         """The diagonal with this gradient taken in."""
-        square = self.decay * memory + (1 - self.decay) * gradient**2
-        square = square.astype(memory.dtype)
-        return 1 / (self.damping + jnp.sqrt(square)), square
+        decay = cast(self.decay, memory)
+        square = decay * memory + (1 - decay) * gradient.astype(memory.dtype) ** 2
+        return 1 / (cast(self.damping, memory) + jnp.sqrt(square)), square
 
 
 @guarded
@@ -119,7 +121,7 @@ class PreconditionedLangevin(AbstractLangevin[Any]):
     temperature: Number = number(default=1.0)
     noise_scale: Number | None = number(default=None)
     grad_clip: Number | None = number(default=None)
-    bounds: tuple[Number, Number] | None = pair(default=None)
+    bounds: Bounds = bounds_field(default=None)
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
     increments: Callable = eqx.field(static=True, default=normal)
 
@@ -138,16 +140,20 @@ class PreconditionedLangevin(AbstractLangevin[Any]):
         del energy, key
         return self.preconditioner.init(x)
 
+    def refresh(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> Any:
+        """What the preconditioner remembers stays."""
+        del energy, x, key
+        return state
+
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One step of one chain, at the cost of one gradient."""
         value, gradient = jax.lax.optimization_barrier(value_and_gradient(energy, x))
         diagonal, state = self.preconditioner.update(state, gradient)
+        diagonal, step_size = diagonal.astype(x.dtype), cast(self.step_size, x)
         scale = self.noise_scale
-        if scale is None:
-            scale = jnp.sqrt(self.step_size * self.temperature)
+        scale = jnp.sqrt(step_size * cast(self.temperature, x)) if scale is None else cast(scale, x)
         noise = scale * jnp.sqrt(diagonal) * self.increments(key, x.shape, x.dtype)
-        new = x - 0.5 * self.step_size * diagonal * self.clip(gradient) + noise
-        new = self.confine(new).astype(x.dtype)
+        new = self.confine(x - 0.5 * step_size * diagonal * self.clip(gradient) + noise)
         grad_norm = jnp.sqrt(jnp.sum(gradient**2))
         info = StepInfo(value, grad_norm, jnp.ones((), value.dtype), ~jnp.isfinite(value))
         return new, state, info

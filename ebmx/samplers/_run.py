@@ -6,14 +6,16 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
 
-from .. import _checks
+from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
 from .._random import fuse
-from .._types import Count, EnergyFn, Key, Keys, X, XBatch
+from .._types import Count, EnergyFn, Key, Keys, Number, X, XBatch
 from ..energies import as_scalar, for_each, shape_of
-from ._base import AbstractSampler, StepInfo
+from ._base import AbstractSampler, StepInfo, as_carried
 
 
 class PerChain(AbstractSampler[Any]):
@@ -27,6 +29,37 @@ class PerChain(AbstractSampler[Any]):
     """
 
     sampler: AbstractSampler
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether each is."""
+        return self.sampler.is_invariant
+
+    @property
+    def is_restartable(self) -> bool:
+        """Whether each is."""
+        return self.sampler.is_restartable
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """Whether each does."""
+        return self.sampler.reports_acceptance
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Whether each does."""
+        return self.sampler.reports_new_energy
+
+    @property
+    def effective_temperature(self) -> Number:
+        """That of all, NaN if they differ."""
+        temperatures = jnp.ravel(jax.vmap(lambda s: s.effective_temperature)(self.sampler))
+        return jnp.where(jnp.all(temperatures == temperatures[0]), temperatures[0], np.nan)
+
+    @property
+    def bounds(self) -> tuple[Any, Any] | None:
+        """Those of each, with an axis of chains."""
+        return self.sampler.bounds
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
         """Not for one chain."""
@@ -42,7 +75,13 @@ _PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; use it in `
 
 @guarded
 def run(
-    energy: EnergyFn, sampler: AbstractSampler, x: XBatch, *, num_steps: int | Count, key: Keys
+    energy: EnergyFn,
+    sampler: AbstractSampler,
+    x: XBatch,
+    *,
+    num_steps: int | Count,
+    mesh: Mesh | None = None,
+    key: Keys,
 ) -> tuple[XBatch, StepInfo]:
     """Move chains by `num_steps` steps in constant memory.
 
@@ -52,21 +91,37 @@ def run(
     - `sampler`: a sampler of one chain.
     - `x`: the positions of the chains, `(chains, *shape)`.
     - `num_steps`: how many steps, at least 1; under `jit` it may be computed.
-    - `key`: one key; or keys `(chains,)`, one for each chain, which then owe nothing to each other.
+    - `mesh`: devices of this process that hold the chains in equal parts, as in `sample`.
+    - `key`: one key; or keys `(chains,)`, one per chain, which makes chains independent of the
+        batch.
+
+    Each call makes new states of the sampler. One that is not restartable (`ReplicaExchange`)
+    begins again in each call: give it all its steps in one call.
 
     **Returns:**
 
     The new positions, and a `StepInfo` of arrays `(chains,)` that sums up the steps: the last
-    energy and gradient norm, the mean acceptance, and whether any step diverged.
+    energy and gradient norm that the sampler reports, the mean acceptance, and whether any step
+    diverged. With a computed `num_steps` of 0 nothing moves.
 
     **Raises:**
 
-    `ValueError` if the shape or dtype of `x` does not fit the energy, `num_steps` is below 1, or
-    the energy does not return one floating-point number.
+    `ValueError` if the shape or dtype of `x` does not fit the energy, `num_steps` is below 1 (or
+    below 2 for a sampler that is not restartable), or the energy does not return one
+    floating-point number.
     """
     x = _checks.batch(x, "x", shape_of(energy))
+    energy, sampler, x = _mesh.automatic((energy, sampler, x))
     if _checks.is_concrete(num_steps):
         _checks.at_least("num_steps", num_steps, 1)
+        fix = (
+            f"each call of `run` makes a new state of {type(sampler).__name__}, so that single "
+            "steps are not invariant: take more steps in one call, or use sample or run_replicas"
+        )
+        ok = int(num_steps) > 1 or sampler.is_restartable
+        _checks.require(ok, "num_steps", num_steps, fix)
+    if mesh is not None:
+        x = _mesh.put(x, _mesh.spread(mesh))
     return _run(energy, sampler, x, num_steps, key)
 
 
@@ -100,19 +155,32 @@ def advance_chain(
     they would keep XLA from fusing a step's gradient into its update (20 % of an image chain).
     """
 
+    def one(x, state, i):
+        new, moved, info = sampler.step(energy, x, state, key=jax.random.fold_in(key, i))
+        return new.astype(x.dtype), as_carried(moved, state), info
+
     def step(i, carry):
         x, state, acceptance, divergent = carry
-        x, state, info = sampler.step(energy, x, state, key=jax.random.fold_in(key, i))
+        x, state, info = one(x, state, i)
         return x, state, acceptance + info.acceptance, divergent | info.divergent
 
-    shapes = jax.eval_shape(lambda: sampler.step(energy, x, state, key=key)[2])
+    shapes = jax.eval_shape(lambda: one(x, state, 0)[2])
     moved = (x, state, jnp.zeros((), shapes.acceptance.dtype), jnp.zeros((), bool))
-    if not isinstance(num_steps, int) or num_steps > 1:  # a loop of no steps is compiled, too
+    static = isinstance(num_steps, int)
+    if not static or num_steps > 1:  # a loop of no steps is compiled, too
         moved = jax.lax.fori_loop(0, num_steps - 1, step, moved)
-    x, state, acceptance, divergent = moved
-    x, state, last = sampler.step(energy, x, state, key=jax.random.fold_in(key, num_steps - 1))
-    mean = (acceptance + last.acceptance) / num_steps
-    divergent = divergent | last.divergent | ~jnp.all(jnp.isfinite(x))
+    before, old, acceptance, divergent = moved
+    x, state, last = one(before, old, num_steps - 1)
+    acceptance, divergent = acceptance + last.acceptance, divergent | last.divergent
+    if not static:
+        some = num_steps > 0
+        x, state = jax.tree.map(
+            lambda new, old: jnp.where(some, new, old), (x, state), (before, old)
+        )
+        acceptance, divergent = jnp.where(some, acceptance, 0), some & divergent
+        num_steps = jnp.maximum(num_steps, 1)
+    mean = acceptance / jnp.asarray(num_steps, acceptance.dtype)
+    divergent = divergent | ~jnp.all(jnp.isfinite(x))
     return x, state, StepInfo(last.energy, last.grad_norm, mean, divergent)
 
 

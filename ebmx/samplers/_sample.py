@@ -14,8 +14,8 @@ from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, Keys, X, XBatch
-from ..energies import shape_of
-from ._base import AbstractSampler, StepInfo
+from ..energies import as_scalar, shape_of, value_and_gradient
+from ._base import AbstractSampler, StepInfo, as_carried
 from ._run import advance_chain, check_energy, over_chains
 from ._saving import AbstractSave, Trace, save_position
 
@@ -28,6 +28,9 @@ class RESULTS(enum.IntEnum):
     successful = 0
     nonfinite_start = 1
     nonfinite_chain = 2
+    nonfinite_start_energy = 3
+    nonfinite_start_gradient = 4
+    nonfinite_energy = 5
 
     @property
     def message(self) -> str:
@@ -36,10 +39,17 @@ class RESULTS(enum.IntEnum):
 
 
 _MESSAGES = {
-    RESULTS.successful: "the chain stayed finite",
-    RESULTS.nonfinite_start: "the chain starts at a position that is not finite: mend the start",
-    RESULTS.nonfinite_chain: "the chain left the finite numbers: take a smaller step_size, set "
+    RESULTS.successful: "position and energy are finite at the start and at the end",
+    RESULTS.nonfinite_start: "the chain starts at a position that is not finite: correct the start",
+    RESULTS.nonfinite_chain: "the position became non-finite: take a smaller step_size, set "
     "grad_clip or bounds, or look at the energy's gradient where the chain started",
+    RESULTS.nonfinite_start_energy: "the energy is not finite where the chain starts, which it "
+    "may never leave: start where the density is not 0",
+    RESULTS.nonfinite_start_gradient: "the gradient of the energy is not finite where the chain "
+    "starts, which it may never leave: start elsewhere, or give the energy a finite gradient there "
+    "(a norm has none at 0)",
+    RESULTS.nonfinite_energy: "the chain ends where the energy is not finite: take a smaller "
+    "step_size, set bounds, or give a sampler that can reject, such as MALA",
 }
 
 
@@ -53,7 +63,8 @@ class Samples(eqx.Module):
     state: Any
     """The last states of the sampler, with a leading axis of chains."""
     info: StepInfo
-    """A summary of the steps after the warm-up, `(chains,)`, as `run` returns it."""
+    """A summary of the steps after the warm-up, `(chains,)`, as `run` returns it, but for `energy`,
+    which is that of the last positions."""
     result: jax.Array
     """How each chain ended, `(chains,)`: the numbers of `RESULTS`."""
 
@@ -83,8 +94,9 @@ def sample(
     - `num_warmup`: how many steps to discard first.
     - `thin`: how many steps to take for each sample kept.
     - `save`: what to keep: a function of the position and the `StepInfo` (summed up over the `thin`
-        steps) of one chain; or `Last()`, `Moments()` or another `AbstractSave`.
-    - `throw`: whether to raise if a chain is not finite. If not, look at `result`.
+        steps, with the energy of that position) of one chain; or `Last()`, `Moments()` or another
+        `AbstractSave`.
+    - `throw`: whether to raise if a chain fails. If not, look at `result`.
     - `mesh`: devices of this process that share the chains, such as
         `jax.make_mesh((4,), ("data",))`; but for rounding, a chain is what it is on one device.
     - `key`: one key, or one for each chain.
@@ -95,10 +107,12 @@ def sample(
 
     **Raises:**
 
-    `ValueError` for arguments that do not fit; `FloatingPointError` if `throw` and a chain started
-    or became non-finite, saying which and what to try.
+    `ValueError` for arguments that do not fit; `FloatingPointError` if `throw` and position or
+    energy of a chain are not finite at the start or at the end, or the gradient at the start (of
+    samplers that take one), saying how many, which, and what to try.
     """
     x = _checks.batch(x, "x", shape_of(energy))
+    energy, sampler, x = _mesh.automatic((energy, sampler, x))
     _checks.at_least("num_samples", num_samples, 1)
     _checks.at_least("num_warmup", num_warmup, 0)
     _checks.at_least("thin", thin, 1)
@@ -131,20 +145,23 @@ def _sample(
             x, state, _ = advance_chain(energy, sampler, x, state, num_warmup, key=warmup_key)
 
         def keep(carry, i):
-            x, state, total, saved = carry
+            x, state, total, old = carry
+            saved = old
             key = jax.random.fold_in(samples_key, i)
             x, state, info = advance_chain(energy, sampler, x, state, thin, key=key)
-            saved, stacked = policy.update(saved, x, info)
-            return (x, state, _add(total, info), saved), stacked
+            saved, stacked = policy.update(saved, x, _at_position(energy, sampler, x, info))
+            return (x, state, _add(total, info), as_carried(saved, old)), stacked
 
         shapes = jax.eval_shape(lambda: sampler.step(energy, x, state, key=key)[2])
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         begin = (x, state, empty, policy.init(x))
         end, stacked = jax.lax.scan(keep, begin, jnp.arange(num_samples))
         x, state, total, saved = end
-        mean = total.acceptance / num_samples
+        mean = total.acceptance / jnp.asarray(num_samples, total.acceptance.dtype)
         info = StepInfo(total.energy, total.grad_norm, mean, total.divergent)
-        return Samples(policy.final(saved, stacked), x, state, info, _result(start, x))
+        info = _at_position(energy, sampler, x, info)
+        result = _result(energy, start, x, info)
+        return Samples(policy.final(saved, stacked), x, state, info, result)
 
     check_energy(energy, x)
     return over_chains(chain, energy, sampler, x, key)
@@ -155,14 +172,37 @@ def _add(total: StepInfo, info: StepInfo) -> StepInfo:
     return StepInfo(info.energy, info.grad_norm, acceptance, total.divergent | info.divergent)
 
 
-def _result(start: X, x: X) -> jax.Array:
-    ended = jnp.where(jnp.all(jnp.isfinite(x)), RESULTS.successful, RESULTS.nonfinite_chain)
-    return jnp.where(jnp.all(jnp.isfinite(start)), ended, RESULTS.nonfinite_start)
+def _at_position(energy: EnergyFn, sampler: AbstractSampler, x: X, info: StepInfo) -> StepInfo:
+    """With the energy of the position; computed only if it is looked at, and not known already."""
+    if sampler.reports_new_energy:
+        return info
+    value = as_scalar(energy(x)).astype(info.energy.dtype)
+    return StepInfo(value, info.grad_norm, info.acceptance, info.divergent)
+
+
+def _result(energy: EnergyFn, start: X, x: X, info: StepInfo) -> jax.Array:
+    """The first thing that failed; the gradient only of samplers that take one."""
+    finite, first = jnp.isfinite, jnp.asarray(True)
+    if info.grad_norm is None:
+        value = as_scalar(energy(start))
+    else:
+        value, gradient = value_and_gradient(energy, start)
+        first = jnp.all(finite(gradient))
+    conditions = {
+        RESULTS.nonfinite_start: jnp.all(finite(start)),
+        RESULTS.nonfinite_start_energy: finite(value),
+        RESULTS.nonfinite_start_gradient: first,
+        RESULTS.nonfinite_chain: jnp.all(finite(x)),
+        RESULTS.nonfinite_energy: finite(info.energy),
+    }
+    failed = jnp.stack([~ok for ok in conditions.values()])
+    codes = jnp.asarray([int(code) for code in conditions])
+    return jnp.where(jnp.any(failed), codes[jnp.argmax(failed)], int(RESULTS.successful))
 
 
 def _throw(result: jax.Array) -> None:
     codes = np.asarray(jax.device_get(result))
-    for code in (RESULTS.nonfinite_start, RESULTS.nonfinite_chain):
+    for code in list(RESULTS)[1:]:
         chains = np.flatnonzero(codes == code)
         if chains.size:
             some = f"{chains[:8].tolist()}{' …' if chains.size > 8 else ''}"

@@ -1,18 +1,20 @@
 """Replica exchange over a ladder of temperatures."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, X
+from .._types import EnergyFn, Key, Number, X
 from ..energies import as_scalar
-from ._base import AbstractSampler, StepInfo
-from ._langevin import Langevin
+from ._base import AbstractSampler, StepInfo, as_carried
+from ._fields import number
 
 
 class Ladder(NamedTuple):
@@ -47,6 +49,13 @@ class ReplicaExchange(AbstractSampler[Ladder]):
     `min(1, exp((1/Tᵢ − 1/Tⱼ)(Eᵢ − Eⱼ)))`. It costs as many gradients as there are rungs, and one
     further energy for each. `sample(...).state` holds `swap_rates` and `round_trips`.
 
+    If the sampler has an `effective_temperature` of its own, rung `i` is at its product with
+    `temperatures[i]`.
+
+    The replicas cannot be made again from the position of the chain. Each call of `run` and
+    `sample` begins with all of them at `x`, which is a burn-in and not invariant: to go on, use
+    `run_replicas`, or one call of `sample`; for training there is `TemperedPCD`.
+
     Swendsen and Wang (1986), "Replica Monte Carlo simulation of spin glasses"; Okabe et al. (2001)
     and Syed et al. (2022), "Non-reversible parallel tempering", for the two parities in turn.
 
@@ -56,30 +65,76 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         `temperatures[i]` if `scale_step` is set and it has one.
     - `temperatures`: `(rungs,)`, rising; the first one is that of the samples, 1 as a rule.
     - `scale_step`: whether hot replicas take longer steps. For a step size in squared units of `x`,
-        as `MALA` has it.
+        as `MALA` has it; not with a `noise_scale`, which would put all rungs at one temperature.
 
     **Raises:**
 
-    `ValueError` if there are fewer than two temperatures, or they do not rise, or if the sampler is
-    a `Langevin` that reports acceptances: after a swap its last step was one of another energy.
+    `ValueError` if there are fewer than two temperatures, or they do not rise, or if the
+    temperature of the sampler is 0 or changes from step to step.
     """
 
     sampler: AbstractSampler
-    temperatures: Float[Array, "rungs"] = eqx.field(converter=jnp.asarray)
+    temperatures: Float[Array, "rungs"] = number()
     scale_step: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
-        if isinstance(self.sampler, Langevin):
-            fix = "its acceptance is wrong after a swap: set report_acceptance=False, or use MALA"
-            reports = self.sampler.report_acceptance
-            _checks.require(not reports, "sampler.report_acceptance", reports, fix)
         shape, fix = jnp.shape(self.temperatures), "give at least two rising temperatures"
         ok = len(shape) == 1 and shape[0] >= 2
         _checks.require(ok, "temperatures.shape", shape, fix)
         if _checks.is_concrete(self.temperatures):
             _checks.positive("temperatures", self.temperatures)
-            ok = bool(jnp.all(jnp.diff(self.temperatures) > 0))
+            ok = bool(np.all(np.diff(np.asarray(self.temperatures)) > 0))
             _checks.require(ok, "temperatures", self.temperatures, fix)
+        steps = "step_size" in [field.name for field in dataclasses.fields(self.sampler)]
+        fix = "the sampler has no step_size that could be scaled: leave scale_step out"
+        _checks.require(steps or not self.scale_step, "scale_step", self.scale_step, fix)
+        self._check_temperatures()
+
+    def _check_temperatures(self) -> None:
+        effective = self._effective_temperatures()
+        if not _checks.is_concrete(effective):
+            return
+        known = np.asarray(effective, np.float64)
+        kind, fix = type(self.sampler).__name__, "its temperature must stay, and be above 0"
+        ok = bool(np.all(known > 0)) and bool(np.all(np.isfinite(known)))
+        _checks.require(ok, "sampler", kind, fix)
+        fix = "all rungs have one temperature: give `temperature` in place of `noise_scale`"
+        _checks.require(bool(np.all(np.diff(known) > 0)), "sampler.noise_scale", kind, fix)
+
+    def _effective_temperatures(self) -> jax.Array:
+        """The temperatures of the rungs, `(rungs,)`."""
+        own = [self._at(temperature).effective_temperature for temperature in self.temperatures]
+        return self.temperatures * jnp.stack([jnp.asarray(t, self.temperatures.dtype) for t in own])
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_invariant
+
+    @property
+    def is_restartable(self) -> bool:
+        """No: where the other replicas are is not known from the chain's position."""
+        return False
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """Whether the sampler does."""
+        return self.sampler.reports_acceptance
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Yes: swaps need it."""
+        return True
+
+    @property
+    def effective_temperature(self) -> Number:
+        """That of the lowest rung."""
+        return self._effective_temperatures()[0]
+
+    @property
+    def bounds(self) -> tuple[Any, Any] | None:
+        """Those of the sampler."""
+        return self.sampler.bounds
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Ladder:
         """All replicas at `x`."""
@@ -101,6 +156,17 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         init = jax.vmap(lambda t, x, k: self._at(t).init(_tempered(energy, t), x, key=k))
         return self._ladder(replicas[1:], init(self.temperatures, replicas, keys))
 
+    def refresh(self, energy: EnergyFn, x: X, state: Ladder, *, key: Key) -> Ladder:
+        """The upper replicas stay where they are; the lowest one is at `x`."""
+        replicas = jnp.concatenate([x[None], state.upper])
+        keys = jax.random.split(key, len(replicas))
+
+        def refresh(t, x, inner, k):
+            return self._at(t).refresh(_tempered(energy, t), x, inner, key=k)
+
+        states = jax.vmap(refresh)(self.temperatures, replicas, state.states, keys)
+        return state._replace(states=states)
+
     def _ladder(self, upper: Any, states: Any) -> Ladder:
         rungs = self.temperatures.shape[0]
         return Ladder(
@@ -118,55 +184,87 @@ class ReplicaExchange(AbstractSampler[Ladder]):
     ) -> tuple[X, Ladder, StepInfo]:
         """Move all replicas, then swap neighbours of one parity."""
         rungs = self.temperatures.shape[0]
-        move_key, swap_key = jax.random.split(key)
+        move_key, swap_key, state_key = jax.random.split(key, 3)
 
         def move(temperature, x, inner, key):
-            return self._at(temperature).step(_tempered(energy, temperature), x, inner, key=key)
+            new, moved, info = self._at(temperature).step(
+                _tempered(energy, temperature), x, inner, key=key
+            )
+            return new.astype(x.dtype), as_carried(moved, inner), info
 
         replicas = jnp.concatenate([x[None], state.upper])
         keys = jax.random.split(move_key, rungs)
         replicas, inner, infos = jax.vmap(move)(self.temperatures, replicas, state.states, keys)
         energies = jax.vmap(lambda x: as_scalar(energy(x)))(replicas)
 
-        tried, acceptance = _swap_acceptance(energies, self.temperatures, state.step % 2)
-        swapped = tried & (jax.random.uniform(swap_key, (rungs - 1,)) < acceptance)
-        source = _permutation(swapped)
-        factor = self.temperatures[source] / self.temperatures
-        inner = _retemper(jax.tree.map(lambda leaf: leaf[source], inner), factor)
+        effective = self._effective_temperatures()
+        tried, acceptance = _swap_acceptance(energies, effective, state.step % 2)
+        uniform = jax.random.uniform(swap_key, (rungs - 1,), acceptance.dtype)
+        source = _permutation(tried & (uniform < acceptance))
         replicas = replicas[source]
+        inner = self._take(energy, replicas, inner, source, state_key)
         leg, trips = _follow(state.leg[source])
         ladder = Ladder(
             upper=replicas[1:],
             states=inner,
             step=state.step + 1,
-            accepted=state.accepted + (tried * acceptance).astype(state.accepted.dtype),
-            attempted=state.attempted + tried,
+            accepted=state.accepted + jnp.where(tried, acceptance, 0).astype(state.accepted.dtype),
+            attempted=state.attempted + tried.astype(state.attempted.dtype),
             leg=leg,
             round_trips=state.round_trips + trips,
         )
-        info = jax.tree.map(lambda leaf: leaf[0], infos)
-        return replicas[0], ladder, eqx.tree_at(lambda i: i.energy, info, energies[source[0]])
+        return replicas[0], ladder, self._info(infos, energies, source[0])
+
+    def _take(
+        self, energy: EnergyFn, replicas: jax.Array, states: Any, source: jax.Array, key: Key
+    ) -> Any:
+        """The states of the replicas that each rung has now, at its temperature."""
+        moved = jax.tree.map(lambda leaf: leaf[source], states)
+        factors = self.temperatures[source] / self.temperatures
+
+        def retemper(t, x, inner, factor, k):
+            new = self._at(t).retemper(_tempered(energy, t), x, inner, factor, key=k)
+            return as_carried(new, inner)
+
+        keys = jax.random.split(key, len(replicas))
+        return jax.vmap(retemper)(self.temperatures, replicas, moved, factors, keys)
+
+    def _info(self, infos: StepInfo, energies: jax.Array, lowest: jax.Array) -> StepInfo:
+        """Energy and gradient norm of the replica that is the lowest now; the rest of rung 0."""
+        norm = infos.grad_norm
+        if norm is not None:
+            norm = (norm * self.temperatures.astype(norm.dtype))[lowest]
+        return StepInfo(energies[lowest], norm, infos.acceptance[0], infos.divergent[0])
 
     def _at(self, temperature: jax.Array) -> AbstractSampler:
         if not self.scale_step:
             return self.sampler
         step_size: Any = lambda s: s.step_size  # noqa: E731
-        return eqx.tree_at(step_size, self.sampler, step_size(self.sampler) * temperature)
+        old = jnp.asarray(step_size(self.sampler))
+        return eqx.tree_at(step_size, self.sampler, old * temperature.astype(old.dtype))
 
 
 def _tempered(energy: EnergyFn, temperature: jax.Array) -> EnergyFn:
-    return lambda x: as_scalar(energy(x)) / temperature
+    def tempered(x: X) -> jax.Array:
+        value = as_scalar(energy(x))
+        return value / temperature.astype(value.dtype)
+
+    return tempered
 
 
 def _swap_acceptance(
     energies: jax.Array, temperatures: jax.Array, parity: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Which pairs of neighbours are tried, and the acceptance of each pair."""
-    beta = 1 / temperatures
-    log_ratio = (beta[:-1] - beta[1:]) * (energies[:-1] - energies[1:])
+    beta = (1 / temperatures).astype(energies.dtype)
+    # infinite energies become large ones, whose difference is a number
+    large = jnp.finfo(energies.dtype).max / 4
+    finite = jnp.nan_to_num(energies, nan=large, posinf=large, neginf=-large)
+    log_ratio = (beta[:-1] - beta[1:]) * (finite[:-1] - finite[1:])
     acceptance = jnp.exp(jnp.minimum(log_ratio, 0.0))
     tried = jnp.arange(len(energies) - 1) % 2 == parity
-    return tried, jnp.where(jnp.isnan(acceptance), 0.0, acceptance)
+    unknown = jnp.isnan(energies[:-1]) | jnp.isnan(energies[1:])
+    return tried, jnp.where(unknown, 0.0, acceptance)
 
 
 def _permutation(swapped: jax.Array) -> jax.Array:
@@ -174,7 +272,7 @@ def _permutation(swapped: jax.Array) -> jax.Array:
     none = jnp.zeros(1, bool)
     from_above = jnp.concatenate([swapped, none])
     from_below = jnp.concatenate([none, swapped])
-    return jnp.arange(len(from_above)) + from_above - from_below
+    return jnp.arange(len(from_above)) + from_above.astype(int) - from_below.astype(int)
 
 
 def _follow(leg: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -185,15 +283,3 @@ def _follow(leg: jax.Array) -> tuple[jax.Array, jax.Array]:
     trips = (leg[0] == 2).astype(jnp.int32)
     top = jnp.where(leg[-1] == 0, 0, 2)
     return leg.at[0].set(1).at[-1].set(top), trips
-
-
-def _retemper(states: Any, factor: jax.Array) -> Any:
-    """What samplers remember of an energy `E / T`, at another temperature."""
-    if not hasattr(states, "_fields"):
-        return states
-    scaled = {}
-    for name in ("logdensity", "logdensity_grad", "energy", "gradient"):
-        if name in states._fields:
-            leaf = getattr(states, name)
-            scaled[name] = leaf * factor.reshape(-1, *(1,) * (leaf.ndim - 1))
-    return states._replace(**scaled)

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Number, Scalar, X
+from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
 from ..energies import value_and_gradient
 from ._base import StepInfo
+from ._fields import bounds as bounds_field
+from ._fields import cast, number, reflect_at
 from ._increments import normal
-from ._langevin import AbstractLangevin, number, pair
+from ._langevin import AbstractLangevin
 
 
 class Momentum(NamedTuple):
@@ -55,7 +57,7 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
     temperature: Number = number(default=1.0)
     noise_scale: Number | None = number(default=None)
     grad_clip: Number | None = number(default=None)
-    bounds: tuple[Number, Number] | None = pair(default=None)
+    bounds: Bounds = bounds_field(default=None)
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
     increments: Callable = eqx.field(static=True, default=normal)
 
@@ -70,39 +72,60 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
             return self.temperature
         return self.noise_scale**2 / -jnp.expm1(-2 * self.friction * self.step_size)
 
+    @property
+    def reports_new_energy(self) -> bool:
+        """Yes: the gradient is taken at the end of a step."""
+        return True
+
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Momentum:
         """A velocity in equilibrium, and the first gradient."""
         value, gradient = value_and_gradient(energy, x)
-        scale = jnp.sqrt(self.effective_temperature)
-        velocity = (scale * jax.random.normal(key, x.shape)).astype(x.dtype)
+        scale = jnp.sqrt(cast(self.effective_temperature, x))
+        velocity = scale * jax.random.normal(key, x.shape, x.dtype)
         return Momentum(velocity, gradient, value)
+
+    def refresh(self, energy: EnergyFn, x: X, state: Momentum, *, key: Key) -> Momentum:
+        """The velocity stays, the gradient is that at `x`."""
+        del key
+        value, gradient = value_and_gradient(energy, x)
+        return Momentum(state.velocity, gradient, value)
+
+    def retemper(
+        self, energy: EnergyFn, x: X, state: Momentum, factor: Number, *, key: Key
+    ) -> Momentum:
+        """The velocity stays: its density is the same at each temperature of the energy."""
+        del energy, x, key
+        factor = jnp.asarray(factor)
+        gradient = state.gradient * factor.astype(state.gradient.dtype)
+        return Momentum(state.velocity, gradient, state.energy * factor.astype(state.energy.dtype))
 
     def step(
         self, energy: EnergyFn, x: X, state: Momentum, *, key: Key
     ) -> tuple[X, Momentum, StepInfo]:
         """One step of one chain, at the cost of one gradient."""
-        half = 0.5 * self.step_size
-        scale = self.noise_scale
-        if scale is None:
-            scale = jnp.sqrt(-self.temperature * jnp.expm1(-2 * self.friction * self.step_size))
+        step_size, friction = cast(self.step_size, x), cast(self.friction, x)
+        half = 0.5 * step_size
+        if self.noise_scale is None:
+            scale = jnp.sqrt(-cast(self.temperature, x) * jnp.expm1(-2 * friction * step_size))
+        else:
+            scale = cast(self.noise_scale, x)
         velocity = state.velocity - half * self.clip(state.gradient)
         x_half = x + half * velocity
-        velocity = velocity * jnp.exp(-self.friction * self.step_size)
+        velocity = velocity * jnp.exp(-friction * step_size)
         velocity = velocity + scale * self.increments(key, x.shape, x.dtype)
         free = x_half + half * velocity
-        new = self.confine(free).astype(x.dtype)
+        new = self.confine(free)
         value, gradient = jax.lax.optimization_barrier(value_and_gradient(energy, new))
         velocity = self._turn(free, velocity) - half * self.clip(gradient)
         grad_norm = jnp.sqrt(jnp.sum(gradient**2))
         info = StepInfo(value, grad_norm, jnp.ones((), value.dtype), ~jnp.isfinite(value))
-        return new, Momentum(velocity.astype(x.dtype), gradient, value), info
+        return new, Momentum(velocity, gradient, value), info
 
     def _turn(self, free: X, velocity: X) -> X:
         """The velocity after the bounds: turned round if reflected, 0 if clipped."""
         if self.bounds is None:
             return velocity
-        low, high = self.bounds
         if self.boundary == "clip":
+            low, high = (cast(end, free) for end in self.bounds)
             return jnp.where((free < low) | (free > high), 0, velocity)
-        odd = jnp.floor((free - low) / (high - low)) % 2 == 1
-        return jnp.where(odd, -velocity, velocity)
+        return jnp.where(reflect_at(free, self.bounds)[1], -velocity, velocity)

@@ -7,14 +7,16 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
 
-from .. import _checks
+from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, XBatch
 from ..energies import for_each, shape_of
-from ._base import AbstractSampler
-from ._blackjax import HMC, NUTS
+from ._base import AbstractSampler, as_carried
+from ._blackjax_kernels import HMC, NUTS
 from ._run import PerChain, chain_keys, check_energy
 
 
@@ -35,7 +37,7 @@ class DualAveraging(eqx.Module):
         return cls._begin(log, log + jnp.log(10.0), 20.0)
 
     def refine(self) -> "DualAveraging":
-        """Begin anew near the right step size, in short strides.
+        """Begin again near the right step size, in short strides.
 
         Where the acceptance falls steeply the strides of a search overshoot again and again, and
         the mean of the acceptances is not the acceptance of the mean.
@@ -47,14 +49,15 @@ class DualAveraging(eqx.Module):
         zero, count = jnp.zeros_like(log_step), jnp.zeros((), jnp.int32)
         return cls(log_step, log_step, zero, centre, count, jnp.asarray(gain, log_step.dtype))
 
-    def update(self, acceptance: jax.Array, target: float) -> "DualAveraging":
+    def update(self, acceptance: jax.Array, target: jax.Array) -> "DualAveraging":
         """Take in the acceptance of one step."""
         count = self.count + 1
-        weight = 1 / (count + 10)
-        error = target - jnp.where(jnp.isfinite(acceptance), acceptance, 0.0)
+        number = count.astype(self.log_step.dtype)
+        weight = 1 / (number + 10)
+        error = target - acceptance.astype(self.log_step.dtype)
         gradient = (1 - weight) * self.gradient + weight * error
-        log_step = self.centre - self.gain * jnp.sqrt(count) * gradient
-        share = count**-0.75
+        log_step = self.centre - self.gain * jnp.sqrt(number) * gradient
+        share = number**-0.75
         average = share * log_step + (1 - share) * self.log_average
         return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)
 
@@ -68,6 +71,7 @@ def warmup(
     num_steps: int,
     target_acceptance: float | None = None,
     per_chain: bool = False,
+    mesh: Mesh | None = None,
     key: Key,
 ) -> tuple[AbstractSampler, XBatch]:
     """Run chains while their step size is tuned to an acceptance, by dual averaging.
@@ -88,6 +92,7 @@ def warmup(
     - `target_acceptance`: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.
     - `per_chain`: whether each chain finds a step size of its own. The sampler that comes out is
         then good for these chains in this order.
+    - `mesh`: devices of this process that hold the chains in equal parts, as in `sample`.
     - `key`: a key.
 
     **Returns:**
@@ -96,29 +101,57 @@ def warmup(
 
     **Raises:**
 
-    `ValueError` if a number is out of its range or the sampler has no step size.
+    `ValueError` if a number is out of its range, the sampler has no step size, or its acceptance is
+    1 by construction; `FloatingPointError` if no step size has the acceptance that is wanted: on a
+    flat or improper energy every step is accepted, and from a start where the energy is not finite
+    none is.
     """
     x = _checks.batch(x, "x", shape_of(energy))
+    energy, sampler, x = _mesh.automatic((energy, sampler, x))
     _checks.at_least("num_steps", num_steps, 20)
     names = [field.name for field in dataclasses.fields(sampler)]
     fix = f"{type(sampler).__name__} has the fields {names}: there is no step size to tune"
     _checks.require("step_size" in names, "sampler", type(sampler).__name__, fix)
+    fix = "it accepts every step, so that there is nothing to tune: give MALA, HMC, NUTS or Barker"
+    _checks.require(sampler.reports_acceptance, "sampler", type(sampler).__name__, fix)
+    if mesh is not None:
+        x = _mesh.put(x, _mesh.spread(mesh))
     with_mass = isinstance(sampler, HMC | NUTS)
     if target_acceptance is None:
         target_acceptance = 0.8 if with_mass else 0.574
     ok = 0 < target_acceptance < 1
     _checks.require(ok, "target_acceptance", target_acceptance, "give a number in (0, 1)")
-    target_acceptance = float(target_acceptance)
+    target = jnp.asarray(target_acceptance, x.dtype)
     mass_key, step_key = jax.random.split(key)
     if with_mass:
         half = num_steps // 2
-        step_size, x, variance = _tune(energy, sampler, x, half, target_acceptance, False, mass_key)
+        step_size, x, variance, rate = _tune(energy, sampler, x, half, target, False, mass_key)
+        _check_tuned(step_size, rate)
         sampler = dataclasses.replace(sampler, step_size=step_size, inverse_mass_matrix=variance)
         num_steps -= half
-    step_size, x, _ = _tune(energy, sampler, x, num_steps, target_acceptance, per_chain, step_key)
+    step_size, x, _, rate = _tune(energy, sampler, x, num_steps, target, per_chain, step_key)
+    _check_tuned(step_size, rate)
     if not per_chain:
         return dataclasses.replace(sampler, step_size=step_size), x
     return PerChain(jax.vmap(lambda s: dataclasses.replace(sampler, step_size=s))(step_size)), x
+
+
+def _check_tuned(step_size: jax.Array, rate: jax.Array) -> None:
+    """Check that steps were accepted sometimes, and not always; `rate` is of the latter half."""
+    if not _checks.is_concrete(rate):
+        return
+    sizes, rates = np.atleast_1d(np.asarray(step_size)), np.atleast_1d(np.asarray(rate))
+    failed = ~np.isfinite(sizes) | ~(sizes > 0) | (rates > 0.995) | ~(rates > 0.005)
+    if failed.any():
+        chains = f"{failed.sum()} of {failed.size} chains: " if failed.size > 1 else ""
+        worst = np.flatnonzero(failed)[0]
+        text = (
+            f"{chains}no step size has the acceptance that is wanted: it is {rates[worst]:.3g} at "
+            f"step_size={sizes[worst]:.3g}. If it is 1, the energy is flat or improper where the "
+            "chains are: confine it with Box or add a Gaussian. If it is 0, energy or gradient is "
+            "not finite where the chains are, or changes by itself: look at sample(...).result"
+        )
+        raise FloatingPointError(text)
 
 
 @eqx.filter_jit
@@ -128,11 +161,14 @@ def _tune(
     sampler: Any,
     x: XBatch,
     num_steps: int,
-    target: float,
+    target: jax.Array,
     per_chain: bool,
     key: Key,
-) -> tuple[jax.Array, XBatch, jax.Array]:
-    """The step size, the positions, and the variances over chains and the latter half of steps."""
+) -> tuple[jax.Array, XBatch, jax.Array, jax.Array]:
+    """The step size, the positions, the variances, and the acceptance.
+
+    The last two are over the latter half of the steps; variances are pooled over chains.
+    """
     check_energy(energy, x)
     num, half = x.shape[0], num_steps // 2
     keys = chain_keys(jax.random.fold_in(key, 0), num)
@@ -142,24 +178,29 @@ def _tune(
 
     def one(energy, x, state, size, key):
         tuned = dataclasses.replace(sampler, step_size=size)
-        x, state, info = tuned.step(energy, x, state, key=key)
-        return x, state, info.acceptance
+        new, moved, info = tuned.step(energy, x, state, key=key)
+        # a proposal that the kernel cannot judge is not accepted
+        acceptance = jnp.where(jnp.isfinite(info.acceptance), info.acceptance, 0)
+        return new.astype(x.dtype), as_carried(moved, state), acceptance.astype(x.dtype)
 
     def step(i, carry):
-        x, state, tuner, moments = carry
+        x, state, tuner, moments, rate = carry
         keys = chain_keys(jax.random.fold_in(key, i + 1), num)
         sizes = jnp.broadcast_to(jnp.exp(tuner.log_step), (num,))
         x, state, acceptance = for_each(one, energy, x, state, sizes, keys)
-        tuner = tuner.update(acceptance if per_chain else jnp.mean(acceptance), target)
+        acceptance = acceptance if per_chain else jnp.mean(acceptance)
+        tuner = tuner.update(acceptance, target)
         tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
-        return x, state, tuner, _pooled(moments, x.reshape(num, -1), i - half)
+        moments = _pooled(moments, x.reshape(num, -1), i - half)
+        rate = rate + jnp.where(i >= half, acceptance, 0) / (num_steps - half)
+        return x, state, tuner, moments, rate
 
     zero = jnp.zeros(x[0].size, x.dtype)
-    begin = (x, state, tuner, (zero, zero))
-    x, _, tuner, (_, variance) = jax.lax.fori_loop(0, num_steps, step, begin)
+    begin = (x, state, tuner, (zero, zero), jnp.zeros(shape, x.dtype))
+    x, _, tuner, (_, variance), rate = jax.lax.fori_loop(0, num_steps, step, begin)
     # a little towards a small number, as few samples make a poor estimate; Stan does the same
     weight = num * (num_steps - half) / (num * (num_steps - half) + 5.0)
-    return jnp.exp(tuner.log_average), x, weight * variance + (1 - weight) * 1e-3
+    return jnp.exp(tuner.log_average), x, weight * variance + (1 - weight) * 1e-3, rate
 
 
 def _pooled(
@@ -167,7 +208,8 @@ def _pooled(
 ) -> tuple[jax.Array, jax.Array]:
     """Mean and variance over steps and chains, after `count` earlier steps; none if negative."""
     mean, variance = moments
-    share = jnp.where(count < 0, 0.0, 1 / (jnp.maximum(count, 0) + 1)).astype(x.dtype)
+    later = (jnp.maximum(count, 0) + 1).astype(x.dtype)
+    share = jnp.where(count < 0, 0, 1 / later)
     change = jnp.mean(x, 0) - mean
     # of deviations, not of squares: those lose the digits of a variance far from the origin
     variance = (1 - share) * variance + share * (jnp.var(x, 0) + (1 - share) * change**2)

@@ -55,4 +55,5 @@ def test_gibbs_keeps_the_dtype():
     move = lambda x, key: run(machine, BlockGibbs(), x, num_steps=2, key=key)  # noqa: E731
     new, info = jax.eval_shape(move, x, jax.random.key(0))
     assert (new.shape, new.dtype) == (x.shape, x.dtype)
-    assert info.grad_norm.dtype == info.acceptance.dtype == x.dtype
+    assert info.acceptance.dtype == info.energy.dtype
+    assert info.grad_norm is None

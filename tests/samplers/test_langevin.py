@@ -187,10 +187,25 @@ def test_positions_are_clipped_or_reflected_at_the_bounds():
     assert free.clip(x) is x
 
 
-@pytest.mark.parametrize("bounds", [(1.0, 1.0), (1.0, 0.5), (-1.0, -2.0)])
+@pytest.mark.parametrize(
+    "bounds", [(1.0, 1.0), (1.0, 0.5), (-1.0, -2.0), (np.zeros(2), np.array([1.0, 0.0]))]
+)
 def test_bounds_are_in_order(bounds):
-    with pytest.raises(ValueError, match=r"bounds\[1\] - bounds\[0\]=.*low < high"):
+    with pytest.raises(ValueError, match=r"bounds=.*low < high"):
         Langevin(0.1, bounds=bounds)
+
+
+def test_bounds_have_one_end_or_one_for_each_coordinate():
+    x = jnp.array([-1.5, 0.3, 2.5])
+    half = Langevin(0.1, bounds=(0.0, None))
+    np.testing.assert_allclose(half.confine(x), [0.0, 0.3, 2.5])
+    reflecting = Langevin(0.1, bounds=(None, 2.0), boundary="reflect")
+    np.testing.assert_allclose(reflecting.confine(x), [-1.5, 0.3, 1.5])
+    low, high = np.array([-1.0, -np.inf, 0.0]), np.array([1.0, 0.0, np.inf])
+    each = Langevin(0.1, bounds=(low, high))
+    np.testing.assert_allclose(each.confine(x), [-1.0, 0.0, 2.5])
+    mixed = Langevin(0.1, bounds=(low, high), boundary="reflect")
+    np.testing.assert_allclose(mixed.confine(x), [-0.5, -0.3, 2.5], rtol=1e-6)
 
 
 def test_bounds_may_be_negative_and_a_noise_scale_goes_with_a_temperature_of_one():

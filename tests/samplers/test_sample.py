@@ -75,7 +75,12 @@ def test_samples_cost_what_their_steps_cost(getkey):
     options = {"num_samples": 4, "num_warmup": 5, "thin": 3}
     sample(counted, SAMPLERS["underdamped"], X[:1], key=getkey(), **options)
     jax.effects_barrier()
-    assert CALLS.count("gradient") == CALLS.count("value") == 1 + 5 + 4 * 3
+    # one at the start for the sampler, and one to check the start
+    assert CALLS.count("gradient") == CALLS.count("value") == 2 + 5 + 4 * 3
+    CALLS.clear()
+    sample(counted, SAMPLERS["langevin"], X[:1], key=getkey(), **options)
+    jax.effects_barrier()
+    assert CALLS.count("gradient") == 1 + 5 + 4 * 3
 
 
 def test_save_chooses_what_is_kept(getkey):
@@ -86,7 +91,7 @@ def test_save_chooses_what_is_kept(getkey):
     assert got.values.keys() == {"energy", "mean"}
     shrunk = 0.75 ** np.arange(3)
     np.testing.assert_allclose(got.values["mean"], X.mean(1)[:, None] * shrunk[1:], rtol=1e-6)
-    energy = 0.5 * np.sum(X**2, 1)[:, None] * shrunk[:2] ** 2
+    energy = 0.5 * np.sum(X**2, 1)[:, None] * shrunk[1:] ** 2
     np.testing.assert_allclose(got.values["energy"], energy, rtol=1e-6)
 
 
@@ -190,10 +195,11 @@ def test_infos_sum_up_the_steps(getkey):
     got = sample(square, _Counts(), x, num_samples=2, num_warmup=2, thin=3, save=_all, key=getkey())
     # steps 2, 3, 4 and 5, 6, 7
     np.testing.assert_allclose(got.values["x"], [[5, 8], [15, 18]])
-    np.testing.assert_allclose(got.values["info"].energy, [[4, 7], [14, 17]])
+    # the energy of the position that is kept, and not the one that the sampler reports
+    np.testing.assert_allclose(got.values["info"].energy, 0.5 * np.square([[5, 8], [15, 18]]))
     np.testing.assert_allclose(got.values["info"].grad_norm, [[8, 14], [28, 34]])
     np.testing.assert_allclose(got.values["info"].acceptance, [[9, 18], [39, 48]])
-    np.testing.assert_allclose(got.info.energy, [7, 17])
+    np.testing.assert_allclose(got.info.energy, 0.5 * np.square([8, 18]))
     np.testing.assert_allclose(got.info.grad_norm, [14, 34])
     np.testing.assert_allclose(got.info.acceptance, [13.5, 43.5])
 
@@ -214,9 +220,9 @@ def test_of_many_failures_the_first_are_named(num, named):
 
 
 def test_every_result_has_a_message():
-    assert [code.value for code in RESULTS] == [0, 1, 2]
+    assert [code.value for code in RESULTS] == [0, 1, 2, 3, 4, 5]
     messages = [code.message for code in RESULTS]
     assert len(set(messages)) == len(RESULTS)
-    assert all("chain" in message for message in messages)
+    assert all("chain" in message for message in messages[1:])
     assert "step_size" in RESULTS.nonfinite_chain.message
     assert "start" in RESULTS.nonfinite_start.message

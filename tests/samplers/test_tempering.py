@@ -6,8 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.energies import GaussianMixture
-from ebmx.samplers import HMC, MALA, Langevin, Moments, ReplicaExchange, run, sample
+from ebmx.energies import Gaussian, GaussianMixture
+from ebmx.samplers import (
+    HMC,
+    MALA,
+    Independence,
+    Langevin,
+    Linear,
+    Moments,
+    ReplicaExchange,
+    annealed,
+    run,
+    sample,
+)
 from ebmx.samplers._tempering import _follow, _permutation, _swap_acceptance
 
 MODES = GaussianMixture(jnp.array([[-4.0], [4.0]]), 0.5, jnp.array([0.3, 0.7]))
@@ -146,6 +157,22 @@ def test_temperatures_rise(temperatures):
         ReplicaExchange(MALA(0.1), jnp.array(temperatures))
 
 
-def test_acceptances_that_a_swap_makes_wrong_are_refused():
-    with pytest.raises(ValueError, match="report_acceptance=True"):
-        ReplicaExchange(Langevin(0.1, report_acceptance=True), jnp.array([1.0, 2.0]))
+@pytest.mark.parametrize(
+    ("sampler", "options", "named"),
+    [
+        (Langevin(0.1, temperature=0.0), {}, "sampler=Langevin.*above 0"),
+        (Langevin(0.1, noise_scale=0.3), {"scale_step": True}, "noise_scale=.*one temperature"),
+        (annealed(Langevin(0.1), temperature=Linear(2.0, 1.0, 9)), {}, "sampler=Annealed.*stay"),
+        (Independence(Gaussian(jnp.zeros(1))), {"scale_step": True}, "scale_step=True.*step_size"),
+    ],
+)
+def test_a_ladder_needs_a_temperature_of_its_own_for_each_rung(sampler, options, named):
+    with pytest.raises(ValueError, match=named):
+        ReplicaExchange(sampler, jnp.array([1.0, 2.0]), **options)
+
+
+def test_the_temperature_of_the_sampler_multiplies_that_of_the_rung():
+    cold = ReplicaExchange(Langevin(0.1, temperature=0.25), jnp.array([1.0, 4.0]))
+    np.testing.assert_allclose(cold.effective_temperature, 0.25)
+    noisy = ReplicaExchange(Langevin(0.1, noise_scale=0.2), jnp.array([2.0, 4.0]))
+    np.testing.assert_allclose(noisy.effective_temperature, 2.0 * 0.2**2 / 0.1, rtol=1e-6)

@@ -1,0 +1,225 @@
+"""The kernels of BlackJAX that are used most, each a sampler with its own parameters."""
+
+import abc
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import _checks
+from .._arguments import guarded
+from .._types import EnergyFn, Key, Number, X
+from ._base import AbstractSampler, StepInfo
+from ._blackjax import BlackJAX, check_masses, wide
+from ._fields import number
+
+
+class AbstractKernelSampler(AbstractSampler[Any]):
+    """A sampler that is a BlackJAX kernel with parameters of its own."""
+
+    @abc.abstractmethod
+    def kernel(self, x: X) -> BlackJAX:
+        """The kernel for positions like `x`."""
+
+    @property
+    def is_invariant(self) -> bool:
+        """Yes: it is adjusted by a Metropolis test; `MCLMC` is not."""
+        return True
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Yes."""
+        return True
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
+        """The kernel's state at `x`, without the position."""
+        return self.kernel(x).init(energy, x, key=key)
+
+    def retemper(self, energy: EnergyFn, x: X, state: Any, factor: Number, *, key: Key) -> Any:
+        """As `BlackJAX` does it."""
+        return self.kernel(x).retemper(energy, x, state, factor, key=key)
+
+    def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
+        """One transition of the kernel."""
+        return self.kernel(x).step(energy, x, state, key=key)
+
+
+@guarded
+class MALA(AbstractKernelSampler):
+    """Metropolis-adjusted Langevin; one gradient a step, exact at any step size.
+
+    Proposes the step of `Langevin(step_size)` and accepts it with the probability that makes the
+    chain exact. `ε` is that of `Langevin`, twice the step size of BlackJAX.
+
+    Besag (1994); Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and
+    their discrete approximations".
+
+    **Arguments:**
+
+    - `step_size`: `ε > 0`, in squared units of `x`. An acceptance of 0.57 is about the best.
+    """
+
+    step_size: Number = number()
+
+    def __check_init__(self):
+        _checks.positive("step_size", self.step_size)
+
+    def kernel(self, x: X) -> BlackJAX:
+        """The kernel, for positions of any shape."""
+        return BlackJAX(*_parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
+
+
+@guarded
+class HMC(AbstractKernelSampler):
+    """Hamiltonian Monte Carlo; `num_integration_steps` gradients a step.
+
+    Duane et al. (1987), "Hybrid Monte Carlo"; Neal (2011), "MCMC using Hamiltonian dynamics".
+
+    **Arguments:**
+
+    - `step_size`: `h > 0` of the leapfrog integrator, in units of `x` for unit masses. One leapfrog
+        step is `MALA(h²)`.
+    - `num_integration_steps`: how many leapfrog steps, at least 1.
+    - `inverse_mass_matrix`: `(d,)` or `(d, d)` over the flattened coordinates; ones if not given.
+        Best near the covariance.
+    """
+
+    step_size: Number = number()
+    num_integration_steps: int = eqx.field(static=True, default=10)
+    inverse_mass_matrix: jax.Array | None = number(default=None)
+
+    def __check_init__(self):
+        _checks.positive("step_size", self.step_size)
+        _checks.at_least("num_integration_steps", self.num_integration_steps, 1)
+        check_masses(self.inverse_mass_matrix)
+
+    def kernel(self, x: X) -> BlackJAX:
+        """The kernel, for positions like `x`."""
+        return BlackJAX(
+            *_parts("hmc"),
+            step_size=self.step_size,
+            inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
+            num_integration_steps=self.num_integration_steps,
+        )
+
+
+@guarded
+class NUTS(AbstractKernelSampler):
+    """The no-U-turn sampler: Hamiltonian Monte Carlo that chooses the length of its trajectories.
+
+    Many chains in one program all wait for the one with the longest trajectory.
+
+    Hoffman and Gelman (2014), "The no-U-turn sampler".
+
+    **Arguments:**
+
+    - `step_size`: `h > 0` of the leapfrog integrator.
+    - `inverse_mass_matrix`: as for `HMC`.
+    - `max_num_doublings`: a trajectory has at most `2^max_num_doublings - 1` leapfrog steps.
+    """
+
+    step_size: Number = number()
+    inverse_mass_matrix: jax.Array | None = number(default=None)
+    max_num_doublings: int = eqx.field(static=True, default=10)
+
+    def __check_init__(self):
+        _checks.positive("step_size", self.step_size)
+        _checks.at_least("max_num_doublings", self.max_num_doublings, 1)
+        check_masses(self.inverse_mass_matrix)
+
+    def kernel(self, x: X) -> BlackJAX:
+        """The kernel, for positions like `x`."""
+        return BlackJAX(
+            *_parts("nuts"),
+            step_size=self.step_size,
+            inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
+            max_num_doublings=self.max_num_doublings,
+        )
+
+
+@guarded
+class Barker(AbstractKernelSampler):
+    """The Barker proposal: one gradient a step, robust to a step size that is too large.
+
+    Livingstone and Zanella (2022), "The Barker proposal: combining robustness and efficiency in
+    gradient-based MCMC".
+
+    **Arguments:**
+
+    - `step_size`: `ε > 0`, the standard deviation of the proposal, in units of `x`.
+    """
+
+    step_size: Number = number()
+
+    def __check_init__(self):
+        _checks.positive("step_size", self.step_size)
+
+    def kernel(self, x: X) -> BlackJAX:
+        """The kernel, for positions of any shape."""
+        return BlackJAX(*_parts("barker"), step_size=self.step_size)
+
+
+@guarded
+class MCLMC(AbstractKernelSampler):
+    """Microcanonical Langevin: a momentum of constant length; not Metropolis-adjusted.
+
+    Robnik et al. (2023), "Microcanonical Hamiltonian Monte Carlo".
+
+    **Arguments:**
+
+    - `step_size`: `ε > 0` of the integrator, in units of `x`.
+    - `decoherence_length`: how far the chain goes before its momentum is forgotten, `L`.
+
+    A step whose position or energy becomes non-finite is taken back and reported as divergent.
+    """
+
+    step_size: Number = number()
+    decoherence_length: Number = number()
+
+    def __check_init__(self):
+        _checks.positive("step_size", self.step_size)
+        _checks.positive("decoherence_length", self.decoherence_length)
+
+    @property
+    def is_invariant(self) -> bool:
+        """No: it is not adjusted."""
+        return False
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """No."""
+        return False
+
+    def kernel(self, x: X) -> BlackJAX:
+        """The kernel, for positions like `x`."""
+        return BlackJAX(
+            *_parts("mclmc"),
+            inverse_mass_matrix=_masses(None, x),
+            L=self.decoherence_length,
+            step_size=self.step_size,
+        )
+
+
+@functools.cache
+def _parts(name: str) -> tuple[Callable, Callable]:
+    """Init and kernel, made once: they are static, and others of the same kind would retrace.
+
+    BlackJAX is imported late, since it takes hold of the devices, and outside of any trace.
+    """
+    with jax.ensure_compile_time_eval():
+        import blackjax
+
+        algorithm = getattr(blackjax, name)
+        return algorithm.init, algorithm.build_kernel()
+
+
+def _masses(given: jax.Array | None, x: X) -> jax.Array:
+    if given is None:
+        return jnp.ones(x.size, wide(x).dtype)
+    shapes = (x.size,), (x.size, x.size)
+    fix = f"give an array of shape {shapes[0]} or {shapes[1]}, over the flattened coordinates"
+    _checks.require(given.shape in shapes, "inverse_mass_matrix.shape", given.shape, fix)
+    return given

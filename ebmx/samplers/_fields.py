@@ -1,0 +1,81 @@
+"""Fields of samplers: numbers that can be swept without compiling again, and bounds."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _checks
+from .._types import X
+
+
+def number(**kwargs: Any) -> Any:
+    """A field that holds a sweepable number or an array of numbers, or `None`."""
+    return eqx.field(converter=as_number, **kwargs)
+
+
+def as_number(value: Any) -> Any:
+    """An inexact array, so that `1`, `1.0` and `np.float64(1)` compile one program."""
+    if value is None or (isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.inexact)):
+        return value
+    if isinstance(value, jax.Array):
+        return value.astype(float)
+    if isinstance(value, str) or callable(value):
+        return value
+    # a Python float is weakly typed: it takes the precision of the positions
+    return jnp.asarray(float(value)) if np.ndim(value) == 0 else jnp.asarray(value, float)
+
+
+def bounds(**kwargs: Any) -> Any:
+    """A field that holds `(low, high)`, or `None`; an end that is `None` becomes infinite."""
+
+    def convert(value):
+        if value is None:
+            return None
+        low, high = value
+        low = -np.inf if low is None else low
+        high = np.inf if high is None else high
+        return as_number(low), as_number(high)
+
+    return eqx.field(converter=convert, **kwargs)
+
+
+def check_bounds(value: tuple[Any, Any] | None) -> None:
+    """Check that the lower end is below the upper one, in each coordinate."""
+    if value is None or not all(_checks.is_concrete(end) for end in value):
+        return
+    low, high = (np.asarray(end, np.float64) for end in value)
+    ok = low.size > 0 and high.size > 0 and bool(np.all(low < high))
+    fix = "give (low, high) with low < high, numbers or arrays of the shape of one example"
+    _checks.require(ok, "bounds", (low.tolist(), high.tolist()), fix)
+
+
+def cast(value: Any, x: X) -> Any:
+    """The number in the precision of the positions."""
+    return jnp.asarray(value).astype(x.dtype)
+
+
+def clip_to(x: X, bounds: tuple[Any, Any]) -> X:
+    """The nearest position within the bounds."""
+    return jnp.clip(x, cast(bounds[0], x), cast(bounds[1], x))
+
+
+def reflect_at(x: X, bounds: tuple[Any, Any]) -> tuple[X, jax.Array]:
+    """The position reflected at the bounds until it is within, and where its direction is turned.
+
+    With two ends a coordinate is folded like a triangle wave, with one it is reflected once.
+    """
+    low, high = cast(bounds[0], x), cast(bounds[1], x)
+    below, above = jnp.isfinite(low), jnp.isfinite(high)
+    both = below & above
+    start = jnp.where(below, low, 0)
+    end = jnp.where(above, high, 0)
+    width = jnp.where(both, end - start, 1)
+    phase = (x - start) % (2 * width)
+    odd = phase > width
+    folded = start + jnp.where(odd, 2 * width - phase, phase)
+    under, over = below & ~above & (x < start), above & ~below & (x > end)
+    single = jnp.where(under, 2 * start - x, jnp.where(over, 2 * end - x, x))
+    return jnp.where(both, folded, single), jnp.where(both, odd, under | over)

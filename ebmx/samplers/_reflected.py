@@ -1,0 +1,119 @@
+"""Bounds at which any sampler is reflected."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from .. import _checks
+from .._arguments import guarded
+from .._types import Bounds, EnergyFn, Key, Number, X
+from ..energies import as_scalar
+from ._base import AbstractSampler, StepInfo
+from ._fields import bounds as bounds_field
+from ._fields import check_bounds, reflect_at
+
+
+class Unfolded(NamedTuple):
+    """The chain without bounds, whose reflection is the chain within them."""
+
+    x: X
+    state: Any
+
+
+@guarded
+class Reflected(AbstractSampler[Unfolded]):
+    """A sampler that is reflected at bounds, and stays as exact as it is without.
+
+    The energy is continued beyond the bounds as in a mirror, the sampler moves on that, and its
+    positions are reflected into the bounds. A trajectory of `HMC` so turns round at a wall, where
+    a `Box` around the energy would reject it.
+
+    ```python
+    Reflected(HMC(0.1), bounds=(0.0, None))
+    ```
+
+    Neal (2011), "MCMC using Hamiltonian dynamics", section 5.5.
+
+    **Arguments:**
+
+    - `sampler`: any sampler without bounds of its own.
+    - `bounds`: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
+        `None` or an infinite number where there is no bound.
+
+    **Raises:**
+
+    `ValueError` if a lower bound is not below its upper one, or the sampler has bounds.
+    """
+
+    sampler: AbstractSampler
+    bounds: Bounds = bounds_field()
+
+    def __check_init__(self):
+        fix = "give (low, high), such as (0.0, None)"
+        _checks.require(self.bounds is not None, "bounds", self.bounds, fix)
+        check_bounds(self.bounds)
+        fix = "the sampler has bounds of its own: leave these out"
+        _checks.require(self.sampler.bounds is None, "sampler.bounds", self.sampler.bounds, fix)
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_invariant
+
+    @property
+    def is_restartable(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_restartable
+
+    @property
+    def reports_acceptance(self) -> bool:
+        """Whether the sampler does."""
+        return self.sampler.reports_acceptance
+
+    @property
+    def reports_new_energy(self) -> bool:
+        """Whether the sampler does."""
+        return self.sampler.reports_new_energy
+
+    @property
+    def effective_temperature(self) -> Number:
+        """That of the sampler."""
+        return self.sampler.effective_temperature
+
+    @property
+    def max_drift(self) -> Number:
+        """That of the sampler."""
+        return self.sampler.max_drift
+
+    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Unfolded:
+        """The state of the sampler at `x`."""
+        return Unfolded(x, self.sampler.init(self._mirrored(energy), x, key=key))
+
+    def refresh(self, energy: EnergyFn, x: X, state: Unfolded, *, key: Key) -> Unfolded:
+        """The state of the sampler at `x`."""
+        inner = self.sampler.refresh(self._mirrored(energy), x, state.state, key=key)
+        return Unfolded(x, inner)
+
+    def retemper(
+        self, energy: EnergyFn, x: X, state: Unfolded, factor: Number, *, key: Key
+    ) -> Unfolded:
+        """As the sampler does it."""
+        mirrored = self._mirrored(energy)
+        inner = self.sampler.retemper(mirrored, state.x, state.state, factor, key=key)
+        return Unfolded(state.x, inner)
+
+    def step(
+        self, energy: EnergyFn, x: X, state: Unfolded, *, key: Key
+    ) -> tuple[X, Unfolded, StepInfo]:
+        """One step of the sampler on the mirrored energy, reflected into the bounds."""
+        del x
+        new, inner, info = self.sampler.step(self._mirrored(energy), state.x, state.state, key=key)
+        return reflect_at(new, self._ends())[0], Unfolded(new, inner), info
+
+    def _mirrored(self, energy: EnergyFn) -> EnergyFn:
+        return lambda x: as_scalar(energy(reflect_at(x, self._ends())[0]))
+
+    def _ends(self) -> tuple[Any, Any]:
+        assert self.bounds is not None
+        low, high = self.bounds
+        return jnp.asarray(low), jnp.asarray(high)
