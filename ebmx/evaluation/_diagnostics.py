@@ -1,6 +1,8 @@
 """Whether chains can be believed."""
 
 import dataclasses
+import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,7 +10,8 @@ import numpy as np
 
 from .. import _checks, _warnings
 from .._arguments import guarded
-from ..samplers import Samples
+from ..samplers import RESULTS, Samples
+from ._draws import Draws, draws_of
 
 
 class ConvergenceWarning(UserWarning):
@@ -17,39 +20,54 @@ class ConvergenceWarning(UserWarning):
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` finds. Arrays have the shape of one example."""
+    """What `diagnose` finds. What was not saved is `None`."""
 
-    ess_bulk: np.ndarray
-    """Effective sample size of the mean, over all chains."""
-    ess_tail: np.ndarray
-    """Effective sample size of the 5 % and 95 % quantiles, the smaller one."""
-    rhat: np.ndarray
-    """Rank-normalised split R-hat: 1 if the chains agree."""
-    acceptance: np.ndarray
+    ess_bulk: Any
+    """Effective sample size of the mean, over all chains: an array of the shape of one example; of
+    named variables, a dictionary of these."""
+    ess_tail: Any
+    """Effective sample size of the 5 % and 95 % quantiles, the smaller one; as `ess_bulk`."""
+    rhat: Any
+    """Rank-normalised split R-hat: 1 if the chains agree; as `ess_bulk`."""
+    num_chains: int
+    """How many chains there are."""
+    acceptance: np.ndarray | None
     """The mean acceptance of each chain, `(chains,)`."""
-    num_divergent: int
+    num_divergent: int | None
     """How many chains had a divergent step."""
+    num_failed: int | None
+    """How many chains have another result than `RESULTS.successful`."""
     energy_drift: float | None
-    """The change of the mean energy from the first to the last half, in standard errors of the
-    chains; beyond ±3 the chains have not arrived. `None` if energies were not saved."""
+    """The change of the mean energy from the first to the last half, in standard errors; beyond ±3
+    the chains have not arrived. The errors are those of the mean over chains; for one chain, of
+    the means of its halves, from batches of draws."""
     warnings: tuple[str, ...]
     """What is wrong, in words."""
 
     def __str__(self) -> str:
         """A summary of a few lines."""
-        drift = "not saved" if self.energy_drift is None else f"{self.energy_drift:.2f} SE"
+        (worst, at), (bulk, _), (tail, _) = (
+            _extreme(self.rhat, np.max),
+            _extreme(self.ess_bulk, np.min),
+            _extreme(self.ess_tail, np.min),
+        )
+        counts = (
+            "not saved" if count is None else f"{count} of {self.num_chains} chains"
+            for count in (self.num_divergent, self.num_failed)
+        )
+        rate, drift = self.acceptance, self.energy_drift
         lines = [
-            f"R-hat       {np.max(self.rhat):.4f} at most",
-            f"ESS         {np.min(self.ess_bulk):.0f} bulk, {np.min(self.ess_tail):.0f} tail",
-            f"acceptance  {np.nanmean(self.acceptance):.3f}",
-            f"divergent   {self.num_divergent} of {len(self.acceptance)} chains",
-            f"drift       {drift}",
+            f"R-hat       {worst:.4f} at most{at}",
+            f"ESS         {bulk:.0f} bulk, {tail:.0f} tail",
+            f"acceptance  {'not saved' if rate is None else f'{np.nanmean(rate):.3f}'}",
+            "divergent   {}\nfailed      {}".format(*counts),
+            f"drift       {'not saved' if drift is None else f'{drift:.2f} SE'}",
         ]
         return "\n".join([*lines, *self.warnings])
 
 
 @guarded
-def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
+def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     """Judge chains by themselves.
 
     Vehtari et al. (2021), "Rank-normalization, folding, and localization: an improved R-hat for
@@ -58,9 +76,12 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
     **Arguments:**
 
     - `samples`: from `ebmx.sample`, with positions saved, or by
-        `save=ebmx.samplers.save_position_and_energy`.
-    - `warn`: whether to warn, by `ConvergenceWarning`, when R-hat is above 1.01, a chain has
-        rejected every proposal, steps diverged or the energy drifts.
+        `save=ebmx.samplers.save_position_and_energy`; an array `(chains, draws, ...)`; a dictionary
+        of such arrays, in which `energy`, `(chains, draws)`, is the energy of each draw in nats; or
+        ArviZ's data, with a group `posterior`, and `lp` or `energy`, `acceptance_rate` and
+        `diverging` of `sample_stats` where they are there.
+    - `warn`: whether to warn, by `ConvergenceWarning`, when R-hat is above 1.01, a chain has failed
+        or has rejected every proposal, steps diverged or the energy drifts.
 
     **Returns:**
 
@@ -70,28 +91,34 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
 
     `ValueError` if positions were not saved, or there are fewer than four samples of a chain.
     """
-    x, energy = _positions(samples)
+    draws = draws_of(samples)
+    flat, shape = _flat(draws.variables), next(iter(draws.variables.values())).shape
     fix = "give at least 4 samples of at least one chain, (chains, num_samples, *shape)"
-    ok = x.ndim >= 2 and x.shape[1] >= 4
-    _checks.require(ok, "samples.values.shape", x.shape, fix)
-    flat = x.reshape(*x.shape[:2], -1)
-    acceptance = np.asarray(samples.info.acceptance)
+    name = "samples.values" if isinstance(samples, Samples) else "samples"
+    ok = shape[0] > 0 and shape[1] >= 4 and flat.shape[2] > 0
+    _checks.require(ok, f"{name}.shape", shape, fix)
     # identical ranks, as where a coordinate never moved, have no variance to divide by
-    # and BlackJAX relies on rank promotion, which a program may have forbidden
-    with np.errstate(all="ignore"), jax.numpy_rank_promotion("allow"):
-        rhat, bulk, tail = map(np.asarray, _estimates(flat))
+    # and BlackJAX relies on promotion, which a program may have forbidden
+    allowed = jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard")
+    with np.errstate(all="ignore"), allowed[0], allowed[1]:
+        estimates = [_parts(np.asarray(value), draws) for value in _estimates(flat)]
+    divergent, result = draws.divergent, draws.result
     stuck = np.all(flat == flat[:, :1], axis=(1, 2))
-    drift = None if energy is None else _drift(energy)
+    if result is not None:
+        stuck &= result == RESULTS.successful
     found = Diagnosis(
-        ess_bulk=bulk.reshape(x.shape[2:]),
-        ess_tail=tail.reshape(x.shape[2:]),
-        rhat=rhat.reshape(x.shape[2:]),
-        acceptance=acceptance,
-        num_divergent=int(np.sum(np.asarray(samples.info.divergent))),
-        energy_drift=drift,
+        ess_bulk=estimates[1],
+        ess_tail=estimates[2],
+        rhat=estimates[0],
+        num_chains=len(flat),
+        acceptance=draws.acceptance,
+        num_divergent=None if divergent is None else int(np.sum(divergent)),
+        num_failed=None if result is None else int(np.sum(result != RESULTS.successful)),
+        energy_drift=None if draws.energy is None else _drift(draws.energy),
         warnings=(),
     )
-    found = dataclasses.replace(found, warnings=tuple(_words(found, stuck)))
+    words = (*_failures(result), *_words(found, stuck))
+    found = dataclasses.replace(found, warnings=words)
     if warn and found.warnings:
         _warnings.warn("\n".join(found.warnings), ConvergenceWarning)
     return found
@@ -101,11 +128,14 @@ def diagnose(samples: Samples, *, warn: bool = True) -> Diagnosis:
 def to_arviz(samples: Samples) -> Any:
     """The samples as ArviZ has them, with the groups `posterior` and, if saved, `sample_stats`.
 
+    The latter has the energy of each draw, `energy`, and the log density but for log Z, `lp`.
+
     Needs `pip install arviz-base`, which arviz builds on.
 
     **Arguments:**
 
-    - `samples`: from `ebmx.sample`, with positions saved.
+    - `samples`: from `ebmx.sample`, with positions saved; variables have the names of a dictionary
+        that was saved, or else `x`.
 
     **Returns:**
 
@@ -119,10 +149,10 @@ def to_arviz(samples: Samples) -> Any:
         import arviz_base
     except ImportError as error:
         raise ImportError("the export needs arviz-base: pip install arviz-base") from error
-    x, energy = _positions(samples)
-    groups = {"posterior": {"x": x}}
-    if energy is not None:
-        groups["sample_stats"] = {"energy": energy}
+    draws = draws_of(samples)
+    groups = {"posterior": draws.variables}
+    if draws.energy is not None:
+        groups["sample_stats"] = {"energy": draws.energy, "lp": -draws.energy}
     return arviz_base.from_dict(groups)
 
 
@@ -135,30 +165,79 @@ def _estimates(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     return blackjax.rhat(x), blackjax.ess_bulk(x), blackjax.ess_tail(x)
 
 
-def _positions(samples: Samples) -> tuple[np.ndarray, np.ndarray | None]:
-    values = samples.values
-    if isinstance(values, dict) and {"x", "energy"} <= set(values):
-        return np.asarray(values["x"]), np.asarray(values["energy"])
-    fix = "save positions: save=save_position or save=save_position_and_energy"
-    ok = not isinstance(values, dict | tuple) and hasattr(values, "shape")
-    _checks.require(ok, "samples.values", type(values).__name__, fix)
-    return np.asarray(values), None
+def _flat(variables: dict[str, np.ndarray]) -> np.ndarray:
+    """All variables side by side, `(chains, draws, coordinates)`."""
+    columns = []
+    for array in variables.values():
+        column = array.reshape(*array.shape[:2], math.prod(array.shape[2:]))
+        if column.dtype.itemsize > 4:
+            # single precision keeps the order of deviations, which is all that counts
+            column = column - np.median(column, axis=(0, 1))
+        columns.append(column.astype(np.float32))
+    return np.concatenate(columns, 2)
+
+
+def _parts(values: np.ndarray, draws: Draws) -> Any:
+    """The numbers of all coordinates as each variable has them."""
+    parts, first = {}, 0
+    for name, array in draws.variables.items():
+        size = math.prod(array.shape[2:])
+        parts[name] = values[first : first + size].reshape(array.shape[2:])
+        first += size
+    return parts if draws.is_named else parts["x"]
+
+
+def _extreme(values: Any, choose: Callable[[np.ndarray], Any]) -> tuple[float, str]:
+    """The largest or smallest number, and of which variable it is, if these have names."""
+    if not isinstance(values, dict):
+        return float(choose(values)), ""
+    ends = {name: float(choose(value)) for name, value in values.items()}
+    end = choose(np.array(list(ends.values())))
+    name = next(name for name, value in ends.items() if np.array_equal(value, end, equal_nan=True))
+    return float(end), f", of {name}"
 
 
 def _drift(energy: np.ndarray) -> float:
+    """The change of the mean from the first to the last half, in its standard errors."""
+    energy = np.asarray(energy, np.float64)
+    energy = energy - energy[:, :1]  # exactly 0 for a chain that stays
     half = energy.shape[1] // 2
-    change = energy[:, half:].mean(1) - energy[:, :half].mean(1)
-    error = change.std(ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.nan
-    return float(change.mean() / error) if error > 0 else 0.0
+    first, last = energy[:, :half], energy[:, half:]
+    change = last.mean(1) - first.mean(1)
+    if len(change) > 1:
+        error = change.std(ddof=1) / np.sqrt(len(change))
+    else:
+        error = np.hypot(_batch_error(first[0]), _batch_error(last[0]))
+    with np.errstate(divide="ignore"):
+        return float(change.mean() / error) if change.any() else 0.0
+
+
+def _batch_error(x: np.ndarray) -> float:
+    """The standard error of the mean of a chain, from the means of batches of equal sizes."""
+    num = max(2, math.isqrt(len(x)))
+    size = len(x) // num
+    means = x[: num * size].reshape(num, size).mean(1)
+    return float(means.std(ddof=1) / np.sqrt(num))
+
+
+def _failures(result: np.ndarray | None) -> list[str]:
+    """How many chains failed, for each way to fail."""
+    result = np.zeros(0, int) if result is None else result
+    codes, counts = np.unique(result, return_counts=True)
+    return [
+        f"{count} of {len(result)} chains failed: {RESULTS(int(code)).message}."
+        for code, count in zip(codes, counts, strict=True)
+        if code != RESULTS.successful
+    ]
 
 
 def _words(found: Diagnosis, stuck: np.ndarray) -> list[str]:
     words = []
-    worst = float(np.nanmax(found.rhat)) if np.isfinite(found.rhat).any() else np.nan
+    worst, at = _extreme(found.rhat, _largest)
     if not worst <= 1.01:
         words.append(
-            f"R-hat is {worst:.3f}, above 1.01: the chains do not agree yet. Take more warm-up and "
-            "more samples, or a sampler that crosses between modes, such as ReplicaExchange."
+            f"R-hat is {worst:.3f}{at}, above 1.01: the chains do not agree yet. Take more warm-up "
+            "and more samples, or a sampler that crosses between modes, such as ReplicaExchange."
         )
     if stuck.any():
         words.append(
@@ -170,9 +249,14 @@ def _words(found: Diagnosis, stuck: np.ndarray) -> list[str]:
             f"{found.num_divergent} chains had divergent steps: take a smaller step_size; samples "
             "near the places of high curvature are missing."
         )
-    if found.energy_drift is not None and abs(found.energy_drift) > 3:
+    if found.energy_drift is not None and not abs(found.energy_drift) <= 3:
         words.append(
             f"the mean energy moved by {found.energy_drift:.1f} standard errors from the first "
             "half to the last: take more warm-up."
         )
     return words
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest number that is finite; NaN if none is."""
+    return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan

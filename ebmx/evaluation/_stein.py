@@ -71,7 +71,7 @@ def kernel_stein_discrepancy(
     score = np.asarray(scores_of(energy, x), np.float64).reshape(len(x), -1)
     _checks.finite(score, "score(x)")
     if bandwidth is None:
-        bandwidth = median_squared_distance(flat) ** 0.5
+        bandwidth = float(np.sqrt(median_squared_distance(flat)))
         fix = "half of the samples are the same: give a bandwidth"
         _checks.require(bandwidth > 0, "bandwidth", bandwidth, fix)
     _checks.positive("bandwidth", bandwidth)

@@ -1,5 +1,6 @@
 """Whether chains that are wrong are told to be wrong, and only these."""
 
+import dataclasses
 import warnings
 
 import jax.numpy as jnp
@@ -10,7 +11,15 @@ import scipy.stats
 from ebmx.energies import Gaussian
 from ebmx.evaluation import ConvergenceWarning, diagnose, to_arviz
 from ebmx.evaluation._diagnostics import _drift
-from ebmx.samplers import HMC, Moments, Samples, StepInfo, sample, save_position_and_energy
+from ebmx.samplers import (
+    HMC,
+    RESULTS,
+    Moments,
+    Samples,
+    StepInfo,
+    sample,
+    save_position_and_energy,
+)
 
 RNG = np.random.default_rng(0)
 # of one shape, since each other one is compiled anew
@@ -56,6 +65,7 @@ def test_good_chains_are_not_warned_of():
         f"ESS         {found.ess_bulk.min():.0f} bulk, {found.ess_tail.min():.0f} tail",
         "acceptance  0.700",
         "divergent   0 of 8 chains",
+        "failed      0 of 8 chains",
         f"drift       {found.energy_drift:.2f} SE",
     ]
     assert str(found).splitlines() == want
@@ -110,22 +120,57 @@ def test_divergent_steps_are_told():
     assert "divergent   3 of 8 chains" in str(found)
 
 
-@pytest.mark.parametrize(("num", "shift"), [(400, 1.0), (401, -1.0), (400, 0.0)])
-def test_the_drift_is_in_standard_errors_of_the_chains(num, shift):
-    energy = RNG.normal(size=(8, num)) + np.where(np.arange(num) < 200, 0.0, shift)
-    found = diagnose(made(GOOD, energy), warn=False)
+@pytest.mark.parametrize("shift", [1.0, -1.0, 0.0])
+def test_the_drift_is_in_standard_errors_of_the_chains(shift):
+    energy = RNG.normal(size=(8, 401)) + np.where(np.arange(401) < 200, 0.0, shift)
     change = energy[:, 200:].mean(1) - energy[:, :200].mean(1)
-    want = change.mean() / (change.std(ddof=1) / np.sqrt(8))
-    assert found.energy_drift == pytest.approx(want, rel=1e-6)
+    assert _drift(energy) == pytest.approx(change.mean() / (change.std(ddof=1) / np.sqrt(8)))
+    found = diagnose(made(GOOD, energy[:, :400]), warn=False)
+    assert found.energy_drift == pytest.approx(_drift(energy[:, :400]), rel=1e-6)
     told = [words for words in found.warnings if "the mean energy moved by" in words]
-    assert len(told) == (abs(want) > 3) == (shift != 0)
+    assert len(told) == (abs(found.energy_drift) > 3) == (shift != 0)
     assert diagnose(made(GOOD), warn=False).energy_drift is None
 
 
-def test_a_drift_needs_chains_that_differ():
-    still = np.zeros((8, 400))
-    assert diagnose(made(GOOD, still), warn=False).energy_drift == 0
-    assert _drift(ENERGY[:1] + np.arange(400)) == 0
+def test_the_drift_of_one_chain_is_in_standard_errors_of_batches():
+    # means of batches: 1 and 5, then 10 and 20; the standard errors of the halves are 2 and 5
+    energy = np.array([[0.0, 2, 4, 6, 10, 10, 20, 20]])
+    assert _drift(energy) == pytest.approx(12 / np.sqrt(29))
+    assert _drift(7 - energy) == pytest.approx(-12 / np.sqrt(29))
+    # two batches of one each, of four draws
+    assert _drift(np.array([[0.0, 2, 1, 5]])) == pytest.approx(2 / np.sqrt(5))
+    assert _drift(ENERGY[:1] - np.arange(400)) < -8
+    falls = diagnose(made(GOOD[:1], ENERGY[:1] - np.arange(400)), warn=False)
+    assert "the mean energy moved by -" in falls.warnings[-1]
+
+
+def test_the_drift_of_a_chain_that_has_arrived_is_that_of_chance():
+    # ten batches in each half: a t-statistic of 18 degrees of freedom
+    drifts = [_drift(x[None]) for x in np.random.default_rng(5).normal(size=(4000, 200))]
+    assert scipy.stats.kstest(drifts, scipy.stats.t(18).cdf).pvalue > 1e-3
+
+
+def test_chains_that_move_alike_have_drifted_and_chains_that_stay_have_not():
+    falling = np.tile(-np.arange(400.0), (8, 1))
+    assert _drift(falling) == -np.inf
+    assert "moved by -inf" in diagnose(made(GOOD, falling), warn=False).warnings[0]
+    for chains in (8, 1):
+        assert _drift(np.full((chains, 400), np.float32(0.1))) == 0
+    assert "moved by nan" in diagnose(made(GOOD, 0 * falling + np.nan), warn=False).warnings[0]
+
+
+def test_chains_that_failed_are_counted_by_their_results():
+    x = GOOD.copy()
+    x[0] = x[0, :1]
+    result = np.array([1, 0, 2, 0, 0, 2, 0, 0])
+    samples = dataclasses.replace(made(x), result=result)
+    with pytest.warns(ConvergenceWarning, match="2 of 8 chains failed: "):
+        found = diagnose(samples)
+    assert found.num_failed == 3
+    assert "failed      3 of 8 chains" in str(found)
+    # what else is said of a chain that failed is left to its result
+    told = [f"{num} of 8 chains failed: {RESULTS(num).message}." for num in (1, 2)]
+    assert found.warnings == (*told, *[w for w in found.warnings if w.startswith("R-hat")])
 
 
 def test_the_effective_sample_size_of_an_autoregression():
@@ -161,6 +206,7 @@ def test_the_export_to_arviz():
     assert tree["posterior"]["x"].dims[:2] == ("chain", "draw")
     np.testing.assert_array_equal(tree["posterior"]["x"].values, GOOD)
     np.testing.assert_array_equal(tree["sample_stats"]["energy"].values, ENERGY)
+    np.testing.assert_array_equal(tree["sample_stats"]["lp"].values, -ENERGY)
     alone = to_arviz(made(GOOD))
     np.testing.assert_array_equal(alone["posterior"]["x"].values, GOOD)
     assert "sample_stats" not in alone.children
@@ -169,10 +215,10 @@ def test_the_export_to_arviz():
 @pytest.mark.parametrize(
     ("values", "match"),
     [
-        ({"x": GOOD}, r"samples\.values=dict: save positions"),
+        ({"x": "text"}, r"samples\.values\['x'\]=str: save positions"),
         ((GOOD, ENERGY), r"samples\.values=tuple: save positions"),
         (GOOD[:, :3], r"samples\.values\.shape=\(8, 3, 2\): give at least 4"),
-        (GOOD[0, :, 0], r"samples\.values\.shape=\(400,\): give at least 4"),
+        (GOOD[0, :, 0], r"samples\.values\.shape=\(400,\): give \(chains"),
     ],
 )
 def test_what_cannot_be_judged_is_told(values, match):

@@ -1,0 +1,99 @@
+"""Draws of chains, from whatever holds them: samples, arrays, dictionaries, ArviZ's data."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _checks
+from ..samplers import Samples
+
+_SAVE = "save positions: save=save_position or save=save_position_and_energy"
+_GIVE = (
+    "give what ebmx.sample returns, an array (chains, draws, ...), a dictionary of such arrays, or "
+    "ArviZ's data"
+)
+
+
+class Draws(NamedTuple):
+    """What chains drew, and what is known of how; `None` for what is not known."""
+
+    variables: dict[str, np.ndarray]
+    """For each name, `(chains, draws, ...)`."""
+    is_named: bool
+    """Whether the names are the user's."""
+    energy: np.ndarray | None
+    """In nats, `(chains, draws)`."""
+    acceptance: np.ndarray | None = None
+    """The mean of each chain, `(chains,)`."""
+    divergent: np.ndarray | None = None
+    """Whether each chain had a divergent step, `(chains,)`."""
+    result: np.ndarray | None = None
+    """How each chain ended, `(chains,)`: the numbers of `RESULTS`."""
+
+
+def draws_of(samples: Any) -> Draws:
+    """The draws in `samples`: as many chains and draws of each variable."""
+    if isinstance(samples, Samples):
+        draws, info = _of_values(samples.values, "samples.values", _SAVE), samples.info
+        known = (np.asarray(a) for a in (info.acceptance, info.divergent, samples.result))
+        return Draws(*draws[:3], *known)
+    if hasattr(samples, "data_vars") or hasattr(samples, "posterior"):
+        return _of_arviz(samples)
+    return _of_values(samples, "samples", _GIVE)
+
+
+def _of_values(values: Any, name: str, fix: str) -> Draws:
+    """Of one array, or of a dictionary, in which `energy` may be that of each draw."""
+    if not isinstance(values, Mapping):
+        return _together(Draws({"x": _array(values, name, fix)}, False, None), name)
+    arrays = {str(key): _array(array, f"{name}[{key!r}]", fix) for key, array in values.items()}
+    is_energy = "energy" in arrays and arrays["energy"].ndim == 2
+    energy = arrays.pop("energy") if is_energy else None
+    # `save_position_and_energy` knows of one array alone, which has no name
+    saved = fix == _SAVE and energy is not None and arrays.keys() == {"x"}
+    return _together(Draws(arrays, not saved, energy), name)
+
+
+def _of_arviz(data: Any) -> Draws:
+    """Of ArviZ's groups `posterior` and `sample_stats`, or of a `posterior` alone."""
+    whole = hasattr(data, "posterior")
+    variables = _group(data["posterior"] if whole else data)
+    stats = _group(data["sample_stats"]) if whole and hasattr(data, "sample_stats") else {}
+    energy = -stats["lp"] if "lp" in stats else stats.get("energy")
+    acceptance = stats["acceptance_rate"].mean(1) if "acceptance_rate" in stats else None
+    diverging = stats.get("diverging")
+    divergent = None if diverging is None else np.any(diverging, axis=1)
+    return _together(Draws(variables, True, energy, acceptance, divergent), "samples.posterior")
+
+
+def _group(group: Any) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, array in group.data_vars.items():
+        ok = {"chain", "draw"} <= set(array.dims)
+        fix = "give variables with the dimensions `chain` and `draw`"
+        _checks.require(ok, f"samples[{name!r}].dims", array.dims, fix)
+        arrays[str(name)] = np.asarray(array.transpose("chain", "draw", ...).values)
+    return arrays
+
+
+def _array(value: Any, name: str, fix: str) -> np.ndarray:
+    real = jnp.floating, jnp.integer, jnp.bool_
+    kind = getattr(value, "dtype", None)
+    if kind is None or not any(jnp.issubdtype(kind, one) for one in real):
+        _checks.invalid(name, type(value).__name__ if kind is None else str(kind), fix)
+    return np.asarray(value)
+
+
+def _together(draws: Draws, name: str) -> Draws:
+    """Check that there are variables, all of the same chains and draws, and energies of these."""
+    _checks.require(len(draws.variables) > 0, name, "no variables", "give at least one")
+    arrays = draws.variables | ({} if draws.energy is None else {"energy": draws.energy})
+    shape = next(iter(arrays.values())).shape[:2]
+    fix = "give (chains, draws, ...)"
+    fix += ", the same chains and draws for each name" if draws.is_named else ""
+    for key, array in arrays.items():
+        own = f"{name}[{key!r}].shape" if len(arrays) > 1 else f"{name}.shape"
+        _checks.require(len(shape) == 2 and array.shape[:2] == shape, own, array.shape, fix)
+    return draws
