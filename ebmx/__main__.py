@@ -2,22 +2,36 @@
 
 import contextlib
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from ._voice import Voice, take_voice, tell_report
+from ._samples import stem_of, write_samples
+from ._voice import Voice, notices, take_voice, tell_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # a reader that has seen enough, such as `head`; Python would flush once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
     try:
         import tyro
     except ImportError:
         print("the command line needs tyro: pip install 'ebmx[cli]'", file=sys.stderr)
         return 2
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] in (["-h"], ["--help"]):
         print(_USAGE)
         return 0
@@ -25,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_USAGE, file=sys.stderr)
         return 2
     try:
-        return _COMMANDS[arguments[0]](tyro, arguments[1:])
+        with notices(quiet=bool({"--quiet", "--json"} & {*arguments})):
+            return _COMMANDS[arguments[0]](tyro, arguments[1:])
+    except BrokenPipeError:
+        raise
     except (ValueError, ImportError) as error:
         print(f"ebmx: {error}", file=sys.stderr)
         return 2
@@ -164,20 +181,19 @@ class SampleOptions:
     denoise: int = 0
     """How many steps without noise the chains take at last."""
     out: Path = Path("samples.npz")
-    """Where to: an npz file with the array `x` in data units; a picture is put beside it."""
+    """Where to: NAME.npz holds the array `x` in data units, and NAME.png is put beside it; the name
+    may end in .npz, .png or .npy, which writes that array by itself as well."""
     seed: int = 0
     """Of everything random."""
 
 
 def _sample(tyro, arguments: list[str]) -> int:
-    import numpy as np
-
     from .config import sample_run
-    from .plotting import sample_grid
 
     say, arguments = take_voice(arguments)
 
     def command(run: Annotated[Path, tyro.conf.Positional], options: SampleOptions) -> None:
+        stem_of(options.out)  # before the chains run
         samples, dataset, source = sample_run(
             run,
             options.num,
@@ -185,15 +201,10 @@ def _sample(tyro, arguments: list[str]) -> int:
             denoise=options.denoise,
             seed=options.seed,
         )
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(options.out, x=dataset.to_units(samples))
         facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
-        facts |= {"out": options.out}
-        lines = [f"{options.num} samples ({source}): {options.out}"]
-        if samples.ndim == 4 and samples.shape[-1] in (1, 3):
-            picture = facts["picture"] = options.out.with_suffix(".png")
-            sample_grid({"samples of the model": samples}).savefig(picture)
-            lines.append(f"picture: {picture}")
+        facts |= write_samples(options.out, samples, dataset.to_units(samples))
+        lines = [f"{options.num} samples ({source}): {facts['out']}"]
+        lines += [f"{name}: {facts[name]}" for name in ("array", "picture") if name in facts]
         say(facts, *lines)
 
     config = (tyro.conf.OmitArgPrefixes,)

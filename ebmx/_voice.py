@@ -1,7 +1,12 @@
-"""How the command line speaks."""
+"""Prints results as text, as JSON, or not at all; notices and warnings go to standard error."""
 
+import contextlib
 import dataclasses
 import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -23,6 +28,22 @@ class Voice:
         elif not self.quiet:
             for line in lines:
                 print(line)
+
+
+@contextlib.contextmanager
+def notices(quiet: bool) -> Iterator[None]:
+    """Print what the package logs, unless quiet, and its warnings, a line each."""
+    logger, handler = logging.getLogger("ebmx"), logging.StreamHandler()
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda text, *_, **__: print(f"ebmx: {text}", file=sys.stderr)
+        logger.setLevel(logging.WARNING if quiet else logging.INFO)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
 def take_voice(arguments: list[str]) -> tuple[Voice, list[str]]:

@@ -1,6 +1,7 @@
 """The command line, called as a function: commands, what they print, and how they end."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +73,45 @@ def test_sample_writes_arrays_in_data_units_and_a_picture(run, tmp_path, capsys)
     assert "9 samples" in printed
     assert str(out) in printed
     assert str(picture) in printed
+
+
+@pytest.mark.parametrize("name", ["s.npz", "noext", "x.npy", "pic.png", "v0.5", "x.csv"])
+def test_the_files_that_are_named_are_those_that_are_written(name, run, tmp_path, capsys):
+    stem = name if name in ("noext", "v0.5", "x.csv") else name.split(".")[0]
+    written = {"out": tmp_path / f"{stem}.npz", "picture": tmp_path / f"{stem}.png"}
+    if name == "x.npy":
+        written["array"] = tmp_path / "x.npy"
+    options = ["sample", run[0], "--num", "9", "--out", tmp_path / name]
+    assert call(*options, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert {n: facts[n] for n in facts if n in ("out", "array", "picture")} == {
+        n: str(path) for n, path in written.items()
+    }
+    assert {*tmp_path.iterdir()} == {*written.values()}
+    with np.load(written["out"]) as file:
+        x = file["x"]
+    assert x.shape == (9, 8, 8, 1)
+    if "array" in written:
+        np.testing.assert_array_equal(np.load(written["array"]), x)
+        assert call(*options) == 0
+        assert f"array: {written['array']}\n" in capsys.readouterr().out
+
+
+def test_a_folder_is_no_name_for_samples(run, capsys):
+    assert call("sample", run[0], "--num", "9", "--out", ".") == 2
+    assert capsys.readouterr().err == "ebmx: --out=.: give the name of a file\n"
+
+
+@pytest.mark.parametrize("command", [["data", "list"], ["train", "--help"], ["--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(command, monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert call(*command) == 0
+        # what Python does once more at its end
+        stream.flush()
+        monkeypatch.undo()
 
 
 def test_the_same_seed_samples_the_same(run, tmp_path):

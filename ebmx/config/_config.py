@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .._arguments import guarded
+from ..data._layout import Layout
 
 
 @guarded
@@ -17,6 +18,9 @@ class DataConfig:
 
     name: str = "digits"
     """A data set as `ebmx.data.load` takes it: digits, mnist-5k, hf:NAME, or a path."""
+    layout: Layout = "auto"
+    """What the axes of a file's examples are, as `ebmx.data.load` takes it; auto: by their
+    shape."""
     test_share: float = 0.2
     """The share of examples held out, where the source has no such part."""
     batch_size: int = 128

@@ -1,5 +1,6 @@
 """What a config takes of a data set: batches, and labels where the objective needs them."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,9 +8,35 @@ import jax
 import numpy as np
 
 from .. import _checks
-from ..data import Dataset, batches
+from ..data import Dataset, batches, load
 from ._config import RunConfig
 from ._kinds import LABELLED
+
+_LOG = logging.getLogger("ebmx")
+
+
+def load_data(config: RunConfig) -> Dataset:
+    """The data set that a config names; how it was taken is logged."""
+    data = config.data
+    dataset = load(data.name, layout=data.layout, test_share=data.test_share)
+    _LOG.info("data: %s", dataset.summary)
+    return dataset
+
+
+def units_of(dataset: Dataset) -> dict[str, Any]:
+    """The ranges by which a data set was scaled, as plain numbers."""
+    return {name: np.asarray(getattr(dataset, name)).tolist() for name in ("low", "high")}
+
+
+def check_units(saved: Any, dataset: Dataset) -> None:
+    """Check that data are scaled as they were when a run was trained on them.
+
+    **Raises:**
+
+    `ValueError` if their ranges are others than those that were saved with the run.
+    """
+    fix = "is scaled by other ranges than when the run was trained: give the run its data again"
+    _checks.require(saved == units_of(dataset), "data.name", dataset.name, fix)
 
 
 def count_labels(config: RunConfig, dataset: Dataset) -> int | None:
@@ -17,17 +44,13 @@ def count_labels(config: RunConfig, dataset: Dataset) -> int | None:
 
     **Raises:**
 
-    `ValueError` if the objective needs labels and the data have none, or they are not whole
-    numbers from 0.
+    `ValueError` if the objective needs labels and the data have none.
     """
     kind, labels = config.objective.kind, dataset.train_labels
     if kind not in LABELLED:
         return None
     if labels is None:
         _checks.invalid("objective.kind", kind, f"needs labels, and {dataset.name} has none")
-    ok = np.issubdtype(labels.dtype, np.integer) and labels.ndim == 1 and labels.min() >= 0
-    fix = f"objective.kind={kind!r} needs labels that are whole numbers from 0"
-    _checks.require(bool(ok), "labels", (labels.dtype, labels.shape), fix)
     return int(labels.max()) + 1
 
 

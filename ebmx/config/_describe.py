@@ -12,10 +12,9 @@ import equinox as eqx
 import jax
 
 from .._arguments import guarded
-from ..data import load
 from ._build import build_trainer
 from ._config import RunConfig
-from ._data import count_labels, training_batches
+from ._data import count_labels, load_data, training_batches
 from ._kinds import LABELLED
 from ._networks import build_energy
 from ._toml import to_dict
@@ -78,7 +77,7 @@ def check_config(config: RunConfig) -> str:
     if name.startswith("hf:"):
         build_trainer(config, config.steps or 1, 1 if objective in LABELLED else None)
         return f"the network was not tried on {name}, which a check does not download"
-    dataset = load(name, test_share=config.data.test_share)
+    dataset = load_data(config)
     num_labels = count_labels(config, dataset)
     trainer = build_trainer(config, config.steps or 1, num_labels)
     batch = next(training_batches(config, dataset))

@@ -121,8 +121,11 @@ def outsiders(
         rows = test.reshape(len(test), -1)
         found["coordinates shuffled"] = rng.permuted(rows, axis=0).reshape(test.shape)
     for name in others:
-        other = load(name).test
+        loaded = load(name)
+        other = loaded.test
         fix = f"its examples are of shape {other.shape[1:]}, those of the run {dataset.shape}"
         _checks.require(other.shape[1:] == dataset.shape, "other", name, fix)
-        found[name] = other
+        # columns and channels by the ranges of the run, without which their values mean nothing
+        columns = np.ndim(dataset.low) > 0
+        found[name] = dataset.from_units(loaded.to_units(other)) if columns else other
     return {name: np.asarray(x, np.float32) for name, x in found.items()}

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key
-from ..data import Dataset, load
+from ..data import Dataset
 from ..training import (
     AbstractProgress,
     Checkpoints,
@@ -27,7 +27,7 @@ from ..training import (
 from ..training._interrupt import Interrupt
 from ._build import build_trainer
 from ._config import RunConfig
-from ._data import count_labels, training_batches
+from ._data import check_units, count_labels, load_data, training_batches, units_of
 from ._draw import draw_samples
 from ._judge import frechet_judge
 from ._log import Log
@@ -87,7 +87,7 @@ def train_run(
     if config.steps is not None:
         _checks.at_least("steps", config.steps, 1)
     _checks.positive("seconds", config.seconds)
-    dataset = load(config.data.name, test_share=config.data.test_share)
+    dataset = load_data(config)
     folder = Path(config.out or f"runs/{Path(config.data.name).stem}-{config.seed}")
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder / "config.toml", config)
@@ -128,11 +128,11 @@ def resume_run(
     """
     folder = Path(folder)
     config = read_config(folder / "config.toml")
-    dataset = load(config.data.name, test_share=config.data.test_share)
+    dataset = load_data(config)
     saved = checkpoint_config(folder / _CHECKPOINTS)
     num_steps = saved["num_steps"] if isinstance(saved, dict) else config.steps or 1
     trainer, like, key = _start(config, dataset, num_steps)
-    given = _saved_config(config, num_steps)
+    given = _saved_config(config, dataset, num_steps)
     state = restore(folder / _CHECKPOINTS, like, fallback=True, config=given)
     with Interrupt() as interrupt:
         begin = time.monotonic()
@@ -157,7 +157,7 @@ def _train(
     done = int(state.step)
     if done >= num_steps:
         return state
-    saved = _saved_config(config, num_steps)
+    saved = _saved_config(config, dataset, num_steps)
     return fit(
         trainer,
         state,
@@ -172,8 +172,8 @@ def _train(
     )[0]
 
 
-def _saved_config(config: RunConfig, num_steps: int) -> dict[str, Any]:
-    return {"run": to_dict(config), "num_steps": num_steps}
+def _saved_config(config: RunConfig, dataset: Dataset, num_steps: int) -> dict[str, Any]:
+    return {"run": to_dict(config), "num_steps": num_steps, "units": units_of(dataset)}
 
 
 @guarded
@@ -211,13 +211,15 @@ def open_run(folder: str | Path) -> tuple[RunConfig, Dataset, TrainState]:
 
     **Raises:**
 
-    `ValueError` if the folder holds no run, or a damaged one.
+    `ValueError` if the folder holds no run, or a damaged one, or its data are others by now.
     """
     folder = Path(folder)
     if not Checkpoints(folder / _CHECKPOINTS).steps:
         _checks.invalid("folder", str(folder), "no run in it: make one with `ebmx train`")
     config = read_config(folder / "config.toml")
-    dataset = load(config.data.name, test_share=config.data.test_share)
+    dataset = load_data(config)
+    saved = checkpoint_config(folder / _CHECKPOINTS)
+    check_units(saved.get("units") if isinstance(saved, dict) else None, dataset)
     _, like, _ = _start(config, dataset, 1)
     return config, dataset, restore(folder / _CHECKPOINTS, like)
 
@@ -277,6 +279,7 @@ def _report(
     updates = int(state.step)
     report = Report(folder, updates, seconds, samples, source, ratio, pictures, interrupted)
     facts = {
+        "data": dataset.summary,
         "updates": updates,
         "seconds": round(seconds, 2),
         "frechet_ratio": ratio,

@@ -11,16 +11,20 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key
+from ._labels import as_conditions, as_labels
+
+Range = float | np.ndarray
 
 
 @guarded
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Examples for training and for testing, scaled to [-1, 1].
+    """Examples for training and for testing, scaled to [-1, 1] or another span.
 
     **Raises:**
 
-    `ValueError` if labels and examples differ in number, or examples are not finite.
+    `ValueError` if examples are not finite or of different shapes, labels are not whole numbers
+    from 0, one for each example, or a range does not fit.
     """
 
     name: str
@@ -30,48 +34,111 @@ class Dataset:
     test: np.ndarray
     """`(num, *shape)`, likewise."""
     train_labels: np.ndarray | None = None
-    """`(num,)`, whole numbers from 0, if there are any."""
+    """`(num,)`, whole numbers from 0, if there are any; whole floats and a column become such."""
     test_labels: np.ndarray | None = None
     """`(num,)`, likewise."""
-    low: float = -1.0
-    """The value in data units that became -1."""
-    high: float = 1.0
-    """The value in data units that became 1."""
+    low: Range = -1.0
+    """The value in data units that became the lower end of the span; one for each column of a
+    table, `(columns,)`, and for each channel of a series. A column whose `low` is its `high` is
+    constant: the middle of the span."""
+    high: Range = 1.0
+    """The value in data units that became the upper end, likewise."""
+    span: tuple[float, float] = (-1.0, 1.0)
+    """What the numbers of examples were mapped to."""
+    reading: str = ""
+    """How `load` took the arrays, in words."""
 
     def __post_init__(self):
-        pairs = {"train": self.train_labels, "test": self.test_labels}
-        for name, labels in pairs.items():
-            x = getattr(self, name)
+        for name, x in (("train", self.train), ("test", self.test)):
             _checks.require(np.ndim(x) > 0, f"{name}.shape", np.shape(x), "give (num, *shape)")
             _checks.finite(x, name)
-            _check_labels(labels, len(x), f"{name}_labels")
-        _checks.finite_value("low", self.low)
-        _checks.finite_value("high", self.high)
+            labels = getattr(self, f"{name}_labels")
+            if labels is not None:
+                labels = as_labels(labels, len(x), f"{name}_labels")
+                object.__setattr__(self, f"{name}_labels", labels)
+        fix = f"the examples of `train` are of shape {self.shape}: give such"
+        shape = np.shape(self.test)
+        _checks.require(shape[1:] == self.shape, "test.shape", shape, fix)
+        _check_range(self.low, self.high, self.shape)
+        _check_span(self.span)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
-        return self.train.shape[1:]
+        return np.shape(self.train)[1:]
+
+    @property
+    def summary(self) -> str:
+        """How many examples there are, how they were taken, and which labels they have."""
+        labels, reading = self.train_labels, self.reading or f"of shape {self.shape}"
+        classes = "no labels" if labels is None else f"labels {labels.min()} to {labels.max()}"
+        num = f"{len(self.train)} training and {len(self.test)} test examples"
+        return f"{self.name}: {num}, {reading}, {classes}"
 
     def to_units(self, x: np.ndarray) -> np.ndarray:
-        """From [-1, 1] to data units."""
-        return (np.asarray(x) + 1) / 2 * (self.high - self.low) + self.low
+        """From the span to data units, column by column where each has its own range.
+
+        **Arguments:**
+
+        - `x`: examples `(num, *shape)`, such as samples.
+
+        **Returns:**
+
+        An array of that shape.
+        """
+        start, end = self.span
+        return (np.asarray(x) - start) / (end - start) * (self.high - self.low) + self.low
+
+    def from_units(self, x: np.ndarray) -> np.ndarray:
+        """From data units to the span, as `load` has done it.
+
+        **Arguments:**
+
+        - `x`: examples `(num, *shape)` in data units, images with the channels last.
+
+        **Returns:**
+
+        An array of that shape, float32.
+        """
+        x = np.asarray(x)
+        fix = f"give (num, {', '.join(map(str, self.shape))})"
+        _checks.require(x.shape[1:] == self.shape, "x.shape", x.shape, fix)
+        return scale(x, self.low, self.high, span=self.span)
 
 
-def _check_labels(labels: np.ndarray | None, num: int, name: str) -> None:
-    if labels is not None and np.shape(labels)[:1] != (num,):
-        fix = f"give one label for each of the {num} examples"
-        _checks.invalid(f"{name}.shape", np.shape(labels), fix)
+def _check_range(low: Range, high: Range, shape: tuple[int, ...]) -> None:
+    for name, value in (("low", low), ("high", high)):
+        _checks.finite_value(name, value)
+        fix = f"give a number, or one for each of the last axes of {shape}"
+        ends = shape[len(shape) - np.ndim(value) :]
+        ok = np.ndim(value) <= len(shape) and np.shape(value) == ends
+        _checks.require(ok, f"{name}.shape", np.shape(value), fix)
+    ok = bool(np.all(np.asarray(low) <= np.asarray(high)) and np.any(np.less(low, high)))
+    _checks.require(ok, "low", low, f"give low < high, which is {high}")
+
+
+def _check_span(span: tuple[float, float]) -> None:
+    ok = len(span) == 2 and bool(np.all(np.isfinite(span))) and span[0] < span[1]
+    _checks.require(ok, "span", span, "give (low, high), such as (-1, 1) or (0, 1)")
 
 
 @guarded
-def scale(x: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
+def scale(
+    x: np.ndarray,
+    low: Range | None = None,
+    high: Range | None = None,
+    *,
+    span: tuple[float, float] = (-1.0, 1.0),
+) -> np.ndarray:
     """Map `[low, high]` linearly to [-1, 1], as float32.
 
     **Arguments:**
 
     - `x`: numbers of any type and shape.
-    - `low`, `high`: in data units; 0 and 255 for uint8, else the least and greatest value.
+    - `low`, `high`: in data units, one or an array of one for each of the last axes of `x`, such as
+        `x.min(0)`; for uint8 0 and 255, or 0 and 1 if nothing is above 1, else the least and the
+        greatest value. Where both are the same, the result is the middle of the span.
+    - `span`: what to map to.
 
     **Returns:**
 
@@ -84,14 +151,25 @@ def scale(x: np.ndarray, low: float | None = None, high: float | None = None) ->
     x = np.asarray(x)
     _checks.require(x.size > 0, "x.shape", x.shape, "give at least one number")
     _checks.finite(x, "x")
-    for name, value in (("low", low), ("high", high)):
-        if value is not None:
-            _checks.finite_value(name, value)
-    default = (0, 255) if x.dtype == np.uint8 else (x.min(), x.max())
-    low = float(default[0] if low is None else low)
-    high = float(default[1] if high is None else high)
-    _checks.require(low < high, "low", low, f"give low < high, which is {high}")
-    return ((x.astype(np.float32) - low) * (2 / (high - low)) - 1).astype(np.float32)
+    _check_span(span)
+    if x.dtype == np.uint8:
+        default = 0.0, 1.0 if x.max() <= 1 else 255.0
+    else:
+        default = float(x.min()), float(x.max())
+    low, high = (_ends(d if e is None else e) for e, d in zip((low, high), default, strict=True))
+    _check_range(low, high, x.shape)
+    # of more digits than float32 has, where `x` may have them
+    exact = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+    width = np.subtract(high, low)
+    factor = np.divide(span[1] - span[0], width, out=np.zeros_like(width), where=width > 0)
+    start = np.where(width > 0, span[0], 0.5 * (span[0] + span[1]))
+    if np.ndim(width) == 0:
+        factor, start = float(factor), float(start)
+    return ((exact - low) * factor + start).astype(np.float32)
+
+
+def _ends(value: Range) -> Range:
+    return float(value) if np.ndim(value) == 0 else np.asarray(value, np.float64)
 
 
 @guarded
@@ -103,7 +181,7 @@ def split(
     **Arguments:**
 
     - `x`: examples `(num, ...)`.
-    - `labels`: `(num,)`, or `None`.
+    - `labels`: integers from 0, `(num,)`; or conditions, floats `(num, ...)`; or `None`.
     - `test_share`: the share that goes to `test`, in (0, 1).
     - `key`: a key.
 
@@ -113,12 +191,13 @@ def split(
 
     **Raises:**
 
-    `ValueError` if labels and examples differ in number, or a part would be empty.
+    `ValueError` if labels and examples differ in number, labels are negative or one-hot, or a part
+    would be empty.
     """
-    x, labels = np.asarray(x), None if labels is None else np.asarray(labels)
+    x = np.asarray(x)
     _checks.require(x.ndim > 0 and len(x) > 0, "x.shape", x.shape, "give examples (num, *shape)")
     _checks.finite(x, "x")
-    _check_labels(labels, len(x), "labels")
+    labels = None if labels is None else as_conditions(labels, len(x), "labels")
     _checks.finite_value("test_share", test_share)
     num_test = round(len(x) * test_share)
     fix = f"both parts of {len(x)} examples must have one at least"
@@ -144,7 +223,8 @@ def batches(
     **Arguments:**
 
     - `x`: examples `(num, *shape)`, floating point.
-    - `labels`: the label of each, `(num,)`; batches are then pairs `(x, labels)`.
+    - `labels`: the label of each, integers from 0, `(num,)`; or its condition, floats `(num, ...)`.
+        Batches are then pairs `(x, labels)`.
     - `batch_size`: at most `num`.
     - `start`: how many batches to leave out, such as those that an earlier part of the training
         has seen; whole epochs of them are not read.
@@ -156,7 +236,8 @@ def batches(
 
     **Raises:**
 
-    `ValueError` if examples are not finite, fewer than a batch, or not as many as labels.
+    `ValueError` if examples are not finite, fewer than a batch, or not as many as labels, or labels
+    are negative or one-hot.
     """
     x = np.asarray(_checks.batch(x, "x"))
     _checks.finite(x, "x")
@@ -167,10 +248,8 @@ def batches(
     epochs = _epochs(len(x), batch_size, start, host_generator(key))
     if labels is None:
         return (x[index] for index in epochs)
-    labels = np.asarray(labels)
-    fix = f"give one label for each of the {len(x)} examples"
-    _checks.require(labels.shape[:1] == (len(x),), "labels.shape", labels.shape, fix)
-    return ((x[index], labels[index]) for index in epochs)
+    conditions = as_conditions(labels, len(x), "labels")
+    return ((x[index], conditions[index]) for index in epochs)
 
 
 def _epochs(

@@ -10,6 +10,8 @@ from .. import _checks
 from .._arguments import guarded
 from ._dataset import Dataset, scale, split
 from ._files import Parts, load_huggingface, load_idx, load_npz
+from ._labels import as_labels
+from ._layout import Layout, arranged, layout_of, ranges, words
 
 SOURCES: dict[str, str] = {
     "digits": "1,797 handwritten digits, 8×8×1, with labels; part of the package",
@@ -25,8 +27,19 @@ _NAMES = "'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX file or a folder
 
 
 @guarded
-def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset:
+def load(
+    name: str | Path,
+    *,
+    test_share: float = 0.2,
+    seed: int = 0,
+    layout: Layout = "auto",
+    span: tuple[float, float] = (-1.0, 1.0),
+) -> Dataset:
     """Load a data set, scale it to [-1, 1] and split it.
+
+    Images have one range: 0 to 255 for bytes, 0 to the greatest value if that is below 128, such as
+    1; else from the least value in the training part to the greatest. Each column of a table and
+    each channel of a series has its own.
 
     **Arguments:**
 
@@ -40,6 +53,15 @@ def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset
         - the path of an `.npz` file, of an IDX file, or of a folder of IDX files.
     - `test_share`: the share of examples held out, where the source has no such part.
     - `seed`: of that split.
+    - `layout`: what the axes are.
+        - `"images"`: `(num, height, width)` or `(num, height, width, channel)`.
+        - `"channels-first"`: `(num, channel, height, width)`, which is transposed.
+        - `"series"`: `(num, times)` or `(num, times, channel)`.
+        - `"table"`: `(num, columns)`.
+        - `"auto"`: two axes are a table, or images if of bytes; three are images, or a series if
+          not of bytes and one side is more than twice the other; four are images, with channels
+          first if the last axis is longer than 4 and the first, before another one, is not.
+    - `span`: what to scale to, such as (0, 1) for `BernoulliRBM`.
 
     **Returns:**
 
@@ -47,11 +69,18 @@ def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset
 
     **Raises:**
 
-    `ValueError` if there is no such data set, or it cannot be read as examples; `ImportError` with
-    the pip line if a package is missing.
+    `ValueError` if there is no such data set, it cannot be read as examples of this layout, or its
+    labels are not whole numbers from 0; `ImportError` with the pip line if a package is missing.
+    Warns by a `UserWarning` if images are transposed that `layout` does not say to be.
     """
-    parts, low, high = _read(str(name))
-    parts = {k: _examples(v) if "labels" not in k else v for k, v in parts.items()}
+    parts, known = _read(str(name))
+    examples = {k: _numbers(v) for k, v in parts.items() if "labels" not in k}
+    axes = layout_of(examples["all" if "all" in examples else "train"], layout)
+    for part, x in examples.items():
+        parts[part], name_of = arranged(x, axes), f"{part}_labels"
+        if name_of in parts:
+            said = name_of.removeprefix("all_")
+            parts[name_of] = as_labels(parts[name_of], len(x), said)
     if "all" in parts or "test" not in parts:
         x, labels = _unsplit(parts)
         pieces = split(x, labels, test_share=test_share, key=jax.random.key(seed))
@@ -59,30 +88,27 @@ def load(name: str | Path, *, test_share: float = 0.2, seed: int = 0) -> Dataset
         labels = parts.get("train_labels"), parts.get("test_labels")
         pieces = parts["train"], parts["test"], *labels
     train, test, train_labels, test_labels = pieces
-    _checks.finite(train, "train")
-    low = float(train.min()) if low is None else low
-    high = float(train.max()) if high is None else high
-    scaled = scale(train, low, high), scale(test, low, high)
-    return Dataset(str(name), *scaled, train_labels, test_labels, low, high)
+    low, high = known or ranges(train, test, axes)
+    train, test = scale(train, low, high, span=span), scale(test, low, high, span=span)
+    reading = words(train.shape[1:], axes, low, high)
+    return Dataset(str(name), train, test, train_labels, test_labels, low, high, span, reading)
 
 
-def _read(name: str) -> tuple[Parts, float | None, float | None]:
+def _read(name: str) -> tuple[Parts, tuple[float, float] | None]:
+    """Arrays, and the range of their numbers if it is known."""
     if name == "digits":
         with resources.files("ebmx.data").joinpath("digits.npz").open("rb") as file:
             stored = np.load(file)
-            return {"all": stored["images"], "all_labels": stored["labels"]}, 0.0, 16.0
+            return {"all": stored["images"], "all_labels": stored["labels"]}, (0.0, 16.0)
     if name == "mnist-5k":
-        return _mnist_5k(), 0.0, 255.0
+        return _mnist_5k(), (0.0, 255.0)
     if name.startswith("hf:"):
-        parts = load_huggingface(name.removeprefix("hf:"))
-    elif Path(name).suffix == ".npz" and Path(name).is_file():
-        parts = load_npz(Path(name))
-    elif Path(name).exists():
-        parts = load_idx(Path(name))
-    else:
-        _checks.invalid("name", repr(name), f"no such data set or file; give {_NAMES}")
-    integral = all(v.dtype == np.uint8 for k, v in parts.items() if "labels" not in k)
-    return (parts, 0.0, 255.0) if integral else (parts, None, None)
+        return load_huggingface(name.removeprefix("hf:")), None
+    if Path(name).suffix == ".npz" and Path(name).is_file():
+        return load_npz(Path(name)), None
+    if Path(name).exists():
+        return load_idx(Path(name)), None
+    _checks.invalid("name", repr(name), f"no such data set or file; give {_NAMES}")
 
 
 def _mnist_5k() -> Parts:
@@ -95,12 +121,14 @@ def _mnist_5k() -> Parts:
     return {"all": images.reshape(-1, 28, 28).astype(np.uint8), "all_labels": labels}
 
 
-def _examples(x: np.ndarray) -> np.ndarray:
-    """Images without a channel axis get one."""
+def _numbers(x: np.ndarray) -> np.ndarray:
+    """Examples as numbers; truth values are zeros and ones."""
+    x = x.astype(np.uint8) if x.dtype == bool else x
     fix = "give numbers (num, *shape), at least two examples"
-    ok = x.ndim >= 2 and len(x) >= 2 and np.issubdtype(x.dtype, np.number)
+    real = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)
+    ok = real and x.ndim >= 2 and len(x) >= 2 and x.size > 0
     _checks.require(ok, "examples.shape", (x.dtype, *x.shape), fix)
-    return x[..., None] if x.ndim == 3 else x
+    return x
 
 
 def _unsplit(parts: Parts) -> tuple[np.ndarray, np.ndarray | None]:

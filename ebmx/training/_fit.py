@@ -15,6 +15,7 @@ from .._arguments import guarded
 from .._types import Key
 from ..energies import shape_of
 from ..energies._trainable import parameters_of
+from ._binary import check_binary
 from ._checkpoints import Checkpoints
 from ._examples import as_examples
 from ._progress import AbstractProgress, default_progress
@@ -149,6 +150,7 @@ def _checked_batches(iterator, energy, mesh=None):
         if number == 0:
             first = as_examples(batch, "batches[0]", shape)
             _checks.finite(jax.device_get(first.x), "batches[0]")
+            check_binary(energy, first.x, "batches[0]")
             if first.y is not None:
                 _check_conditions(np.asarray(first.y), num_labels)
         yield put_batch(batch, mesh)

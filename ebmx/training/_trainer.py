@@ -14,6 +14,7 @@ from .._types import Count, Key, Number, Scalar
 from ..energies import advance, freeze, shape_of
 from ..energies._constants import as_number
 from ..energies._trainable import parameters_of
+from ._binary import check_binary
 from ._examples import Batch, as_examples, like
 from ._losses import Loss, contrastive_loss
 from ._metrics import Metrics, chain_metrics
@@ -140,6 +141,7 @@ class Trainer(eqx.Module):
         of chains only if there are chains.
         """
         positives = as_examples(batch, "batch", shape_of(state.energy))
+        check_binary(state.energy, positives.x, "batch")
         x = positives.x
         data_key, negatives_key = jax.random.split(jax.random.fold_in(key, state.step))
         scale = jnp.asarray(self.data_noise, x.dtype)

@@ -151,7 +151,7 @@ def test_runs_without_persistent_chains_sample_from_noise(points):
     units = dataset.to_units(samples)
     assert units.shape == (20, 2)
     assert np.all((units >= dataset.low - 1e-4) & (units <= dataset.high + 1e-4))
-    assert 2 <= dataset.low < dataset.high <= 5
+    assert np.all((dataset.low >= 2) & (dataset.low < dataset.high) & (dataset.high <= 5))
 
 
 def test_a_run_ends_when_its_seconds_do(points):
