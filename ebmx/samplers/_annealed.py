@@ -42,8 +42,13 @@ class Linear(eqx.Module):
 
     def __call__(self, step: Count) -> Any:
         """The value at a step, which counts from 0."""
-        share = jnp.clip(step / self.num_steps, 0.0, 1.0)
+        share = jnp.clip(_ratio(step, self.num_steps), 0.0, 1.0)
         return self.start + share * (self.end - self.start)
+
+
+def _ratio(step: Count, num_steps: Number) -> Any:
+    num_steps = jnp.asarray(num_steps)
+    return jnp.asarray(step, num_steps.dtype) / num_steps
 
 
 @guarded
@@ -71,7 +76,7 @@ class Geometric(eqx.Module):
 
     def __call__(self, step: Count) -> Any:
         """The value at a step, which counts from 0."""
-        share = jnp.clip(step / self.num_steps, 0.0, 1.0)
+        share = jnp.clip(_ratio(step, self.num_steps), 0.0, 1.0)
         return self.start * (self.end / self.start) ** share
 
 

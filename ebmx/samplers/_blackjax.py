@@ -82,7 +82,8 @@ class BlackJAX(AbstractSampler[Any]):
         """The kernel's state at `x`, without the position."""
         takes_key = "rng_key" in inspect.signature(self.init_fn).parameters
         options = {"rng_key": key} if takes_key else {}
-        return _drop(self.init_fn(wide(x), _log_density(energy, x.dtype), **options))
+        with jax.numpy_dtype_promotion("standard"):  # BlackJAX mixes kinds of numbers
+            return _drop(self.init_fn(wide(x), _log_density(energy, x.dtype), **options))
 
     def retemper(self, energy: EnergyFn, x: X, state: Any, factor: Number, *, key: Key) -> Any:
         """The cached log density and gradient times the factor, or a new state."""
@@ -97,7 +98,8 @@ class BlackJAX(AbstractSampler[Any]):
         old = state._replace(position=wide(x))
         log_density = _log_density(energy, x.dtype)
         parameters = {name: _in_precision(p, old.position) for name, p in self.parameters.items()}
-        new, info = self.kernel(key, old, log_density, **parameters)
+        with jax.numpy_dtype_promotion("standard"):
+            new, info = self.kernel(key, old, log_density, **parameters)
         reverted = jnp.zeros((), bool)
         if hasattr(info, "nonans"):  # the kernel takes a step that failed back
             reverted = ~info.nonans | jnp.all(new.position == old.position)

@@ -1,0 +1,54 @@
+"""Samplers that are reflected at bounds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from helpers import assert_mean
+
+from ebmx.samplers import HMC, MALA, Langevin, Reflected, sample
+from ebmx.samplers._fields import reflect_at
+
+LOW, HIGH = np.array([-0.5, 0.3, -np.inf]), np.array([1.0, np.inf, -0.2])
+
+
+def bowl(x):
+    return 0.5 * jnp.sum(x**2)
+
+
+@pytest.mark.parametrize("sampler", [HMC(0.5, 4), MALA(0.5)], ids=["hmc", "mala"])
+def test_a_normal_distribution_is_truncated(sampler, getkey):
+    start = np.broadcast_to(np.array([0.0, 1.0, -1.0], np.float32), (2_000, 3))
+    chain = Reflected(sampler, (LOW, HIGH))
+    options = {"num_warmup": 40, "num_samples": 10, "thin": 4}
+    got = sample(bowl, chain, start, key=getkey(), **options)
+    values = np.asarray(got.values)
+    assert np.all((values >= LOW) & (values <= HIGH))
+    exact = scipy.stats.truncnorm(LOW, HIGH)
+    assert_mean(values.mean(1), exact.mean())
+    assert_mean((values**2).mean(1), exact.var() + exact.mean() ** 2)
+    np.testing.assert_allclose(got.info.energy, jax.vmap(bowl)(got.x), rtol=1e-5)
+
+
+def test_positions_are_folded_like_a_triangle_wave():
+    x = jnp.linspace(-7.0, 7.0, 57)
+    folded, turned = reflect_at(x, (-1.0, 2.0))
+    wave = np.arcsin(np.sin((np.asarray(x) - 0.5) * np.pi / 3)) * 3 / np.pi + 0.5
+    np.testing.assert_allclose(folded, wave, atol=1e-5)
+    slope = jax.vmap(jax.grad(lambda x: reflect_at(x, (-1.0, 2.0))[0]))(x + 0.01)
+    np.testing.assert_array_equal(slope, np.where(reflect_at(x + 0.01, (-1.0, 2.0))[1], -1, 1))
+    assert np.any(turned)
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Reflected(MALA(0.1), (1.0, 0.0)), "bounds=.*low < high"),
+        (lambda: Reflected(MALA(0.1), None), "bounds=None"),
+        (lambda: Reflected(Langevin(0.1, bounds=(0, 1)), (0, 1)), r"sampler\.bounds=.*of its own"),
+    ],
+)
+def test_bounds_are_checked(make, named):
+    with pytest.raises(ValueError, match=named):
+        make()
