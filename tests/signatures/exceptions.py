@@ -24,7 +24,7 @@ LEFT_OUT = {
         OutOfDistribution PrecisionRecall Minima RESULTS SteinDiscrepancy EnergyPath EnergySlice
         HessianEigenvalues Disconnectivity Evaluation Recipe Report""",
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments Directions NoNegatives
-        FullPrecision BFloat16 NoProgress TqdmProgress cifar10 deep mnist uva_mnist""",
+        FullPrecision BFloat16 NoProgress TqdmProgress cifar10 constant deep mnist uva_mnist""",
     "called inside compiled functions, where nothing is checked": """shape_of as_scalar for_each
         value_and_gradient save_position save_position_and_energy""",
     "of a config that is spoiled field by field": "RunConfig to_dict show_config forget_unread",
