@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from .. import _checks
 from .._types import EnergyFn, Key, Scalar, X
 from ..energies import AbstractEnergy, AbstractExactEnergy, BernoulliRBM, Function, as_scalar
-from ..samplers import HMC, MCLMC, AbstractLangevin, AbstractSampler, BlockGibbs
+from ..samplers import HMC, AbstractSampler, BlockGibbs
+from ..samplers._base import check_invariant
 from ._bases import Bernoulli
 
 
@@ -185,10 +186,8 @@ def path_of(energy: EnergyFn, base: AbstractExactEnergy) -> AbstractPath:
 
 def sampler_for(path: AbstractPath, sampler: AbstractSampler | None) -> AbstractSampler:
     """The given sampler, or the one that suits the path."""
-    fix = "it is not adjusted, which would bias log Z: give MALA, HMC or another that can reject"
-    ok = not isinstance(sampler, AbstractLangevin | MCLMC)
-    _checks.require(ok, "sampler", type(sampler).__name__, fix)
     if sampler is not None:
+        check_invariant(sampler)
         return sampler
     if isinstance(path, RBMPath):
         return BlockGibbs()

@@ -59,6 +59,7 @@ class Writer(AbstractSampler):
     """Writes down its key, the temperature, which is the energy, and its step size."""
 
     step_size: jax.Array | float = 1.0
+    is_invariant: bool = True
 
     def init(self, energy, x, *, key):
         return None

@@ -26,6 +26,8 @@ def precision(beta):
 class Exact(AbstractSampler):
     """An independent sample of the Gaussian at the temperature of the energy."""
 
+    is_invariant = True
+
     def init(self, energy, x, *, key):
         return None
 

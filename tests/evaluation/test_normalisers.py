@@ -200,7 +200,7 @@ BAD = {
         r"base=Gaussian: .*Bernoulli",
     ),
     "bits": ({"base": Bernoulli(jnp.zeros(2))}, r"base=Bernoulli: .*Gaussian"),
-    "sampler": ({"sampler": Langevin(0.1)}, r"sampler=Langevin: it is not adjusted"),
+    "sampler": ({"sampler": Langevin(0.1)}, "sampler=Langevin: it does not leave"),
     "steps": ({"num_steps": 0}, "num_steps=0"),
 }
 BAD_CHAINS = {

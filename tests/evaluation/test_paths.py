@@ -7,9 +7,25 @@ import numpy as np
 import pytest
 
 from ebmx.energies import BernoulliRBM, Function, Gaussian, Uniform
-from ebmx.evaluation import Bernoulli
+from ebmx.evaluation import Bernoulli, adaptive_smc, annealed_importance_sampling
 from ebmx.evaluation._paths import GeometricPath, RBMPath, path_of, sampler_for
-from ebmx.samplers import HMC, MALA, MCLMC, BlockGibbs, Langevin
+from ebmx.samplers import (
+    HMC,
+    MALA,
+    MCLMC,
+    NUTS,
+    AbstractSampler,
+    Barker,
+    BlockGibbs,
+    Cycle,
+    Independence,
+    Langevin,
+    Linear,
+    Mixture,
+    ReplicaExchange,
+    UnderdampedLangevin,
+    annealed,
+)
 
 RNG = np.random.default_rng(0)
 BETAS = np.float32([0.0, 0.3, 1.0])
@@ -147,11 +163,89 @@ def test_a_path_and_a_sampler_suit_the_energy():
     assert sampler_for(machines, own) is own
 
 
-@pytest.mark.parametrize("sampler", [Langevin(0.1), MCLMC(0.1, 1.0)])
-def test_samplers_that_do_not_reject_are_refused(sampler):
-    plain = path_of(lambda x: jnp.sum(x**2), Gaussian(jnp.zeros(2)))
-    with pytest.raises(ValueError, match=f"sampler={type(sampler).__name__}: it is not adjusted"):
+class Own(AbstractSampler):
+    """A sampler of a user, who declares what it is."""
+
+    is_invariant: bool
+    effective_temperature: float = 1.0
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        raise NotImplementedError
+
+
+LANGEVIN, WARM = Langevin(0.1), Linear(2.0, 1.0, 9)
+SHORTER = annealed(MALA(0.1), step_size=Linear(0.2, 0.1, 9))
+WIDE = Independence(Gaussian(jnp.zeros(2), 2.0))
+NOT_INVARIANT = {
+    "langevin": LANGEVIN,
+    "reported": Langevin(0.1, report_acceptance=True),
+    "underdamped": UnderdampedLangevin(0.1, friction=1.0),
+    "mclmc": MCLMC(0.1, 1.0),
+    "cycle": Cycle((LANGEVIN,)),
+    "mixture": Mixture((MALA(0.1), LANGEVIN)),
+    "nested": Cycle((MALA(0.1), Mixture((LANGEVIN, HMC(0.1))))),
+    "annealed": annealed(LANGEVIN, temperature=WARM),
+    "undeclared": Own(False),
+}
+
+
+@pytest.mark.parametrize("name", NOT_INVARIANT)
+def test_samplers_that_are_not_invariant_are_refused(name):
+    plain, sampler = path_of(lambda x: jnp.sum(x**2), Gaussian(jnp.zeros(2))), NOT_INVARIANT[name]
+    match = f"sampler={type(sampler).__name__}: it does not leave the density invariant"
+    with pytest.raises(ValueError, match=match):
         sampler_for(plain, sampler)
+
+
+def test_samplers_that_cannot_begin_again_or_are_at_another_temperature_are_refused():
+    plain = path_of(lambda x: jnp.sum(x**2), Gaussian(jnp.zeros(2)))
+    for temperatures in ([1.0, 2.0], [2.0, 4.0]):
+        replicas = ReplicaExchange(MALA(0.1), jnp.array(temperatures))
+        for sampler in (replicas, Cycle((replicas, MALA(0.1)))):
+            match = f"sampler={type(sampler).__name__}: its state cannot be made again"
+            with pytest.raises(ValueError, match=match):
+                sampler_for(plain, sampler)
+    with pytest.raises(ValueError, match=r"sampler\.effective_temperature=2\.0: Own samples exp"):
+        sampler_for(plain, Own(True, 2.0))
+
+
+INVARIANT = {
+    "mala": MALA(0.1),
+    "hmc": HMC(0.1),
+    "nuts": NUTS(0.1),
+    "barker": Barker(0.1),
+    "independence": WIDE,
+    "cycle": Cycle((MALA(0.1), HMC(0.1))),
+    "mixture": Mixture((MALA(0.1), WIDE)),
+    "annealed": SHORTER,
+    "gibbs": BlockGibbs(),
+    "declared": Own(True),
+}
+
+
+@pytest.mark.parametrize("name", INVARIANT)
+def test_samplers_that_are_invariant_are_taken_as_they_are(name):
+    plain = path_of(lambda x: jnp.sum(x**2), Gaussian(jnp.zeros(2)))
+    assert sampler_for(plain, INVARIANT[name]) is INVARIANT[name]
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [annealed_importance_sampling, pytest.param(adaptive_smc, marks=pytest.mark.slow)],
+)
+def test_log_z_by_samplers_of_samplers_is_exact(estimate):
+    moves = Cycle((SHORTER, WIDE))
+    sizes = {"num_chains": 500, "schedule": np.linspace(0, 1, 26) ** 2}
+    if estimate is adaptive_smc:
+        sizes = {"num_particles": 200, "num_islands": 8, "num_steps": 2}
+    # a quadratic energy: log Z = log 2π/4
+    quadratic = lambda x: 2.0 * jnp.sum((x - 1.0) ** 2)  # noqa: E731
+    options = {"sampler": moves, "key": jax.random.key(3)}
+    found = estimate(quadratic, Gaussian(jnp.zeros(2)), **sizes, **options)
+    assert abs(found.log_z - np.log(2 * np.pi / 4)) < 4 * found.standard_error < 0.2
 
 
 def test_bases_that_do_not_suit_the_energy_are_refused():
