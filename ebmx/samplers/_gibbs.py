@@ -5,12 +5,14 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._types import EnergyFn, Key, X
-from ..energies import BernoulliRBM
+from ..energies.constraints import as_rbm
 from ._base import AbstractSampler, StepInfo
 
 
 class BlockGibbs(AbstractSampler[None]):
     """Block Gibbs sampling of a `BernoulliRBM`: all hidden units, then all visible ones.
+
+    Some of its units may be `Clamped`: the others are sampled.
 
     There is nothing to tune and nothing is rejected. It is reversible for the density of the
     visible units.
@@ -43,14 +45,15 @@ class BlockGibbs(AbstractSampler[None]):
         """
         del x, key
         fix = "BlockGibbs knows a BernoulliRBM only; take MALA or HMC for other energies"
-        _checks.require(isinstance(energy, BernoulliRBM), "energy", type(energy).__name__, fix)
+        _checks.require(as_rbm(energy) is not None, "energy", type(energy).__name__, fix)
 
     def step(self, energy: EnergyFn, x: X, state: None, *, key: Key) -> tuple[X, None, StepInfo]:
         """One draw of the hidden units given `x`, and of `x` given these."""
-        assert isinstance(energy, BernoulliRBM)
+        rbm = as_rbm(energy)
+        assert rbm is not None
         hidden_key, visible_key = jax.random.split(key)
-        hidden = _flip(energy.hidden_bias + x @ energy.weight, hidden_key)
-        x = _flip(energy.visible_bias + energy.weight @ hidden, visible_key).astype(x.dtype)
+        hidden = _flip(rbm.hidden_bias + x @ rbm.weight, hidden_key)
+        x = _flip(rbm.visible_bias + rbm.weight @ hidden, visible_key).astype(x.dtype)
         value = energy(x)
         info = StepInfo(value, None, jnp.ones((), value.dtype), ~jnp.isfinite(value))
         return x, state, info

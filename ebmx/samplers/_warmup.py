@@ -125,33 +125,42 @@ def warmup(
     mass_key, step_key = jax.random.split(key)
     if with_mass:
         half = num_steps // 2
-        step_size, x, variance, rate = _tune(energy, sampler, x, half, target, False, mass_key)
-        _check_tuned(step_size, rate)
+        step_size, x, variance, *seen = _tune(energy, sampler, x, half, target, False, mass_key)
+        _check_tuned(step_size, *seen)
         sampler = dataclasses.replace(sampler, step_size=step_size, inverse_mass_matrix=variance)
         num_steps -= half
-    step_size, x, _, rate = _tune(energy, sampler, x, num_steps, target, per_chain, step_key)
-    _check_tuned(step_size, rate)
+    step_size, x, _, *seen = _tune(energy, sampler, x, num_steps, target, per_chain, step_key)
+    _check_tuned(step_size, *seen)
     if not per_chain:
         return dataclasses.replace(sampler, step_size=step_size), x
     return PerChain(jax.vmap(lambda s: dataclasses.replace(sampler, step_size=s))(step_size)), x
 
 
-def _check_tuned(step_size: jax.Array, rate: jax.Array) -> None:
-    """Check that steps were accepted sometimes, and not always; `rate` is of the latter half."""
+def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> None:
+    """Check that steps were accepted sometimes, not always, and not by rounding.
+
+    `rate` is the acceptance in the latter half of the steps, `energy` that of the last positions.
+    """
     if not _checks.is_concrete(rate):
         return
     sizes, rates = np.atleast_1d(np.asarray(step_size)), np.atleast_1d(np.asarray(rate))
-    failed = ~np.isfinite(sizes) | ~(sizes > 0) | (rates > 0.995) | ~(rates > 0.005)
-    if failed.any():
-        chains = f"{failed.sum()} of {failed.size} chains: " if failed.size > 1 else ""
-        worst = np.flatnonzero(failed)[0]
-        text = (
-            f"{chains}no step size has the acceptance that is wanted: it is {rates[worst]:.3g} at "
-            f"step_size={sizes[worst]:.3g}. If it is 1, the energy is flat or improper where the "
-            "chains are: confine it with Box or add a Gaussian. If it is 0, energy or gradient is "
-            "not finite where the chains are, or changes by itself: look at sample(...).result"
-        )
-        raise FloatingPointError(text)
+    energies = np.abs(np.asarray(energy))
+    lost = energies * np.finfo(np.promote_types(energies.dtype, np.float32)).eps > 0.05
+    lost = lost if sizes.size > 1 else np.mean(lost, keepdims=True) > 0.5
+    always, never = rates > 0.995, ~(rates > 0.005)
+    failed = ~np.isfinite(sizes) | ~(sizes > 0) | always | never | lost
+    if not failed.any():
+        return
+    worst = int(np.flatnonzero(failed)[0])
+    if never[worst]:
+        why = "energy or gradient is not finite where the chains are: look at sample(...).result"
+    else:
+        why = "the energy is flat or improper where the chains are: use Box or add a Gaussian"
+    chains = f"{failed.sum()} of {failed.size} chains: " if failed.size > 1 else ""
+    raise FloatingPointError(
+        f"{chains}no step size has the acceptance that is wanted: it is {rates[worst]:.3g} at "
+        f"step_size={sizes[worst]:.3g}, where energies are up to {energies.max():.3g}; {why}"
+    )
 
 
 @eqx.filter_jit
@@ -164,10 +173,10 @@ def _tune(
     target: jax.Array,
     per_chain: bool,
     key: Key,
-) -> tuple[jax.Array, XBatch, jax.Array, jax.Array]:
-    """The step size, the positions, the variances, and the acceptance.
+) -> tuple[jax.Array, XBatch, jax.Array, jax.Array, jax.Array]:
+    """The step size, the positions, the variances, the acceptance, and the last energies.
 
-    The last two are over the latter half of the steps; variances are pooled over chains.
+    Variances and acceptance are over the latter half of the steps, variances pooled over chains.
     """
     check_energy(energy, x)
     num, half = x.shape[0], num_steps // 2
@@ -181,26 +190,31 @@ def _tune(
         new, moved, info = tuned.step(energy, x, state, key=key)
         # a proposal that the kernel cannot judge is not accepted
         acceptance = jnp.where(jnp.isfinite(info.acceptance), info.acceptance, 0)
-        return new.astype(x.dtype), as_carried(moved, state), acceptance.astype(x.dtype)
+        acceptance = acceptance.astype(x.dtype)
+        return new.astype(x.dtype), as_carried(moved, state), acceptance, info.energy
 
     def step(i, carry):
-        x, state, tuner, moments, rate = carry
+        x, state, tuner, moments, rate, _ = carry
         keys = chain_keys(jax.random.fold_in(key, i + 1), num)
         sizes = jnp.broadcast_to(jnp.exp(tuner.log_step), (num,))
-        x, state, acceptance = for_each(one, energy, x, state, sizes, keys)
+        x, state, acceptance, energies = for_each(one, energy, x, state, sizes, keys)
         acceptance = acceptance if per_chain else jnp.mean(acceptance)
         tuner = tuner.update(acceptance, target)
         tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
         moments = _pooled(moments, x.reshape(num, -1), i - half)
         rate = rate + jnp.where(i >= half, acceptance, 0) / (num_steps - half)
-        return x, state, tuner, moments, rate
+        return x, state, tuner, moments, rate, energies
 
     zero = jnp.zeros(x[0].size, x.dtype)
-    begin = (x, state, tuner, (zero, zero), jnp.zeros(shape, x.dtype))
-    x, _, tuner, (_, variance), rate = jax.lax.fori_loop(0, num_steps, step, begin)
+    sizes = jnp.broadcast_to(sampler.step_size, (num,))
+    shapes = jax.eval_shape(lambda: for_each(one, energy, x, state, sizes, keys)[3])
+    energies = jnp.zeros(shapes.shape, shapes.dtype)
+    begin = (x, state, tuner, (zero, zero), jnp.zeros(shape, x.dtype), energies)
+    x, _, tuner, (_, variance), rate, energies = jax.lax.fori_loop(0, num_steps, step, begin)
     # a little towards a small number, as few samples make a poor estimate; Stan does the same
     weight = num * (num_steps - half) / (num * (num_steps - half) + 5.0)
-    return jnp.exp(tuner.log_average), x, weight * variance + (1 - weight) * 1e-3, rate
+    variance = weight * variance + (1 - weight) * 1e-3
+    return jnp.exp(tuner.log_average), x, variance, rate, energies
 
 
 def _pooled(

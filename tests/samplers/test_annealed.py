@@ -80,6 +80,17 @@ def test_numbers_of_schedules_can_be_swept(getkey):
     [
         (lambda: annealed(Langevin(0.1), heat=Linear(1.0, 0.0, 3)), "schedules=heat: Langevin has"),
         (lambda: annealed(Langevin(0.1), temperature=0.5), r"temperature=0\.5: give a function"),
+        (
+            lambda: annealed(Langevin(0.1, noise_scale=0.1), temperature=Linear(1.0, 0.5, 3)),
+            "schedules=.*a noise scale sets the temperature",
+        ),
+        (
+            lambda: annealed(
+                Langevin(0.1), temperature=Linear(1.0, 0.5, 3), noise_scale=Linear(1.0, 0.5, 3)
+            ),
+            "schedules=.*noise_scale.*temperature",
+        ),
+        (lambda: annealed(MALA(0.1), step_size=Linear(0.0, 1.0, 3)), "step_size="),
         (lambda: Linear(1.0, 0.0, 0), "num_steps=0"),
         (lambda: Geometric(0.0, 1.0, 2), "start="),
         (lambda: Geometric(1.0, 0.0, 2), "end="),

@@ -157,6 +157,35 @@ def test_what_does_not_fit_is_told(make, message):
         make()
 
 
+@pytest.mark.parametrize(
+    "masses",
+    [
+        np.array([1.0, -1.0]),
+        np.array([1.0, 0.0]),
+        np.array([1.0, np.nan]),
+        np.array([[1.0, 2.0], [2.0, 1.0]]),
+        np.array([[1.0, 0.5], [0.0, 1.0]]),
+        np.array([[1.0, np.inf], [np.inf, 1.0]]),
+    ],
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda masses: HMC(0.1, 2, masses),
+        lambda masses: NUTS(0.1, masses),
+        lambda masses: BlackJAX(
+            blackjax.hmc.init, blackjax.hmc.build_kernel(), step_size=0.1,
+            inverse_mass_matrix=masses, num_integration_steps=2,
+        ),
+    ],
+    ids=["hmc", "nuts", "blackjax"],
+)  # fmt: skip
+def test_masses_that_are_not_positive_are_refused(make, masses):
+    with pytest.raises(ValueError, match=r"inverse_mass_matrix=.*(positive|above 0|finite)"):
+        make(masses)
+    assert make(np.array([[1.0, 0.5], [0.5, 1.0]])) is not None
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 3), ()])
 def test_masses_of_another_size_are_told(shape, getkey):
     with pytest.raises(ValueError, match=r"inverse_mass_matrix\.shape=.*\(2,\) or \(2, 2\)"):

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import GRADIENTS, SAMPLERS
+from jax.sharding import NamedSharding, PartitionSpec
 
-from ebmx.samplers import RESULTS, AbstractSampler, Langevin, StepInfo, run, sample
+from ebmx.samplers import MALA, RESULTS, AbstractSampler, Langevin, StepInfo, run, sample, warmup
 from ebmx.samplers._sample import _throw
 
 
@@ -226,3 +227,43 @@ def test_every_result_has_a_message():
     assert all("chain" in message for message in messages[1:])
     assert "step_size" in RESULTS.nonfinite_chain.message
     assert "start" in RESULTS.nonfinite_start.message
+
+
+def test_a_computed_number_of_steps_may_be_0(getkey):
+    x, key = jnp.asarray(X), getkey()
+    move = jax.jit(lambda num: run(square, Langevin(0.1), x, num_steps=num, key=key))
+    none, info = move(jnp.asarray(0))
+    np.testing.assert_array_equal(none, X)
+    assert not np.any(info.divergent)
+    two, _ = move(jnp.asarray(2))
+    np.testing.assert_allclose(two, run(square, Langevin(0.1), x, num_steps=2, key=key)[0])
+
+
+def test_kinds_of_numbers_compile_one_program(getkey):
+    traces = []
+
+    def energy(x):
+        traces.append(None)
+        return square(x)
+
+    def move(one):
+        run(energy, Langevin(one, grad_clip=one, bounds=(-one, one)), X, num_steps=2, key=getkey())
+        return len(traces)
+
+    count = move(1.0)
+    for one in (1, np.float64(0.5), np.float32(0.5), np.int32(2), np.array(0.5)):
+        assert move(one) == count
+
+
+def test_positions_on_a_mesh_with_explicit_axes(getkey):
+    mesh, key = jax.make_mesh((1,), ("data",)), getkey()
+    x = jax.device_put(X, NamedSharding(mesh, PartitionSpec("data")))
+    assert mesh.are_all_axes_explicit
+    plain, _ = run(square, MALA(0.1), X, num_steps=2, key=key)
+    for where in ({}, {"mesh": mesh}):
+        moved, _ = run(square, MALA(0.1), x, num_steps=2, key=key, **where)
+        np.testing.assert_allclose(moved, plain, rtol=1e-6)
+        drawn = sample(square, MALA(0.1), moved, num_samples=2, key=key, **where)
+        assert drawn.x.shape == X.shape
+        _, tuned = warmup(square, MALA(0.1), x, num_steps=40, key=key, **where)
+        assert tuned.shape == X.shape

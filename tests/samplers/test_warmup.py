@@ -1,12 +1,24 @@
 """Step sizes and masses that are found before sampling."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.energies import AbstractConditionalEnergy, Banana, Gaussian
-from ebmx.samplers import HMC, MALA, NUTS, Barker, Independence, PerChain, run, warmup
+from ebmx.energies import AbstractConditionalEnergy, AbstractEnergy, Banana, Gaussian
+from ebmx.samplers import (
+    HMC,
+    MALA,
+    MCLMC,
+    NUTS,
+    Barker,
+    Independence,
+    Langevin,
+    PerChain,
+    run,
+    warmup,
+)
 from ebmx.samplers._warmup import DualAveraging
 
 VARIANCES = np.array([0.1, 0.5, 1.0, 4.0])
@@ -114,12 +126,51 @@ def test_samplers_of_other_chains_are_told(getkey):
         each.step(ENERGY, X[0], None, key=getkey())
 
 
+class Slope(AbstractEnergy):
+    """Its strength is an array: flat at 0, improper at a finite one."""
+
+    shape: tuple[int, ...] = eqx.field(static=True, default=(4,))
+    strength: jax.Array = eqx.field(converter=jnp.asarray, default=0.0)
+
+    def __call__(self, x):
+        return self.strength * jnp.sum(x)
+
+
+@pytest.mark.parametrize("per_chain", [False, True])
+@pytest.mark.parametrize(
+    ("strength", "named"), [(0.0, "flat or"), (3.0, "or improper"), (np.nan, "it is 0 at.*finite")]
+)
+def test_a_step_size_that_runs_away_is_told(strength, named, per_chain, getkey):
+    text = "64 of 64 chains: no step size" if per_chain else "no step size"
+    with pytest.raises(FloatingPointError, match=f"^{text} .*{named}"):
+        warmup(Slope(strength=strength), MALA(0.1), X, num_steps=60, per_chain=per_chain,
+               key=getkey())  # fmt: skip
+
+
+def test_another_target_does_not_compile_again(getkey):
+    traces = []
+
+    def energy(x):
+        traces.append(None)
+        return jnp.sum(x**2)
+
+    def tune(target):
+        warmup(energy, MALA(0.1), X, num_steps=100, target_acceptance=target, key=getkey())
+        return len(traces)
+
+    count = tune(0.5)
+    assert tune(0.6) == count
+    assert tune(np.float64(0.7)) == count
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"num_steps": 5}, "num_steps=5: .*at least 20"),
         ({"target_acceptance": 1.0}, r"target_acceptance=1\.0"),
         ({"sampler": Independence(ENERGY)}, "sampler=Independence: .*no step size"),
+        ({"sampler": Langevin(0.1)}, "sampler=Langevin: it accepts every step"),
+        ({"sampler": MCLMC(0.1, 1.0)}, "sampler=MCLMC: it accepts every step"),
     ],
 )
 def test_what_does_not_fit_is_told(options, message, getkey):
