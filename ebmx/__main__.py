@@ -67,7 +67,7 @@ DATA is digits, mnist-5k, hf:NAME or a file; digits if not given.
 `ebmx train --help`, and so for sample and evaluate, lists the options.
 
 options of train, sample and evaluate:
-  --quiet         print nothing but errors, and show no bar
+  --quiet         print nothing but errors and warnings, and show no bar
   --json          print one JSON object, and nothing else, to standard output
 options of train:
   --recipe NAME   begin from this recipe; further options change it

@@ -18,7 +18,8 @@ SOURCES: dict[str, str] = {
     "mnist-5k": "5,000 digits of MNIST, 28×28×1, with labels; pip install 'ebmx[data]'",
     "hf:NAME": "a data set of the Hugging Face hub, such as hf:ylecun/mnist, or a folder that its "
     "save_to_disk has written; pip install 'ebmx[data]'",
-    "FILE.npz": "arrays `x`, or `x_train` and `x_test`; labels `y`, or `y_train` and `y_test`",
+    "FILE.npz": "arrays `x`, or `x_train` and `x_test`; labels `y`, or `y_train` and `y_test`; "
+    "images, series or tables, as `layout` says or their shape",
     "FOLDER": "IDX files, gzipped or not, as MNIST is distributed; or one such file",
 }
 """What `load` takes, with a word on each."""

@@ -16,7 +16,7 @@ from ebmx.config._judge import in_chunks, judge_of, levels_of, outsiders, rounde
 from ebmx.config._quality import Sets, memorisation_section, outside_section, quality_section
 from ebmx.config._terrain import landscape_section
 from ebmx.config._walks import likelihood_section
-from ebmx.data import Dataset
+from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
 
 OPEN = RunConfig(sampler=SamplerConfig(bounds=None))
@@ -147,6 +147,17 @@ def test_outsiders_are_changed_test_data():
     np.testing.assert_array_equal(
         np.sort(flat["coordinates shuffled"], axis=0), np.sort(rows, axis=0)
     )
+
+
+def test_other_tables_are_scaled_by_the_ranges_of_the_run(tmp_path):
+    # which would span [-1, 1] too, if they were scaled by their own
+    table = NUMBERS.uniform(size=(10, 2))
+    np.savez(tmp_path / "mine.npz", train=table, test=table)
+    np.savez(tmp_path / "other.npz", train=table + 5, test=table[:4] + 5)
+    data = load(tmp_path / "mine.npz")
+    found = outsiders(data, SamplerConfig(), [str(tmp_path / "other.npz")], seed=0)
+    want = data.test[:4] + 2 * 5 / (data.high - data.low)
+    np.testing.assert_allclose(found[str(tmp_path / "other.npz")], want, rtol=1e-5)
 
 
 def test_a_conditional_energy_is_judged_without_its_label():

@@ -21,6 +21,7 @@ from ebmx.training import (
     DamagedCheckpointError,
     OtherConfigError,
     SaveError,
+    _checkpoint_files,
     _checkpoints,
     checkpoint_config,
     restore,
@@ -322,3 +323,7 @@ def test_a_folder_that_cannot_be_linked_to_is_refused_before_training(tmp_path, 
     checkpoints = Checkpoints(tmp_path / STRANGE)
     with pytest.raises(CheckpointError, match=r"cannot be linked to; give a path without \* \? \["):
         checkpoints.writer(start())
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    processes, folder = r"written by several processes; give a path", tmp_path / STRANGE
+    with pytest.raises(CheckpointError, match=processes), _checkpoint_files.plain(folder):
+        pass
