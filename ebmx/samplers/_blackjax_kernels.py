@@ -83,8 +83,10 @@ class HMC(AbstractKernelSampler):
     - `step_size`: `h > 0` of the leapfrog integrator, in units of `x` for unit masses. One leapfrog
         step is `MALA(h²)`.
     - `num_integration_steps`: how many leapfrog steps, at least 1.
-    - `inverse_mass_matrix`: `(d,)` or `(d, d)` over the flattened coordinates; ones if not given.
-        Best near the covariance.
+    - `inverse_mass_matrix`: positive `(d,)` or positive definite `(d, d)` over the flattened
+        coordinates; ones if not given. Best near the covariance.
+
+    For positions within bounds see `Reflected`.
     """
 
     step_size: Number = number()
