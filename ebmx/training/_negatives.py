@@ -107,6 +107,8 @@ def move(
     That is of those whose position, energy where the last step was taken, or gradient there is not
     finite. An infinite norm of a gradient is no such sign: its square may overflow.
     """
+    if _checks.is_concrete(num_steps):
+        num_steps = int(num_steps)
     x, chains = run(energy, sampler, start, num_steps=num_steps, key=key)
     dead = ~all_finite(x) | ~jnp.isfinite(chains.energy)
     if chains.grad_norm is not None:

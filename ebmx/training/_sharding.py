@@ -1,5 +1,6 @@
 """Trainings on a mesh of devices: chains and data in parts, all else on each."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +12,10 @@ from jax.sharding import Mesh
 from .. import _checks, _mesh
 from .._arguments import guarded
 from ._buffer import ReplayBuffer
+from ._jarzynski import WeightedChains
+
+_WHOLE = {"storage", "log_z_before", "resamplings"}
+"""What chains have in common."""
 
 
 @guarded
@@ -22,7 +27,7 @@ def shard(state: Any, mesh: Mesh) -> Any:
 
     **Arguments:**
 
-    - `state`: from `Trainer.init`, or any tree with a `ReplayBuffer` in it.
+    - `state`: from `Trainer.init`, or any tree with a `ReplayBuffer` or `WeightedChains` in it.
     - `mesh`: of devices, such as `jax.make_mesh((4,), ("data",))`.
 
     **Returns:**
@@ -31,7 +36,7 @@ def shard(state: Any, mesh: Mesh) -> Any:
 
     **Raises:**
 
-    `ValueError` if the devices do not divide the shards of the chains.
+    `ValueError` if the devices do not divide the shards of the chains, or chains with weights.
     """
     arrays, rest = eqx.partition(state, eqx.is_array)
     return eqx.combine(jax.tree.map(_mesh.put, arrays, shardings(arrays, mesh)), rest)
@@ -42,15 +47,22 @@ def shardings(state: Any, mesh: Mesh) -> Any:
     parts, whole = _mesh.spread(mesh), _mesh.everywhere(mesh)
 
     def place(node: Any) -> Any:
-        if not isinstance(node, ReplayBuffer):
+        if not isinstance(node, ReplayBuffer | WeightedChains):
             return whole
-        fix = f"the {mesh.size} devices must divide it: give PCD(..., num_shards={mesh.size})"
-        _checks.require(node.num_shards % mesh.size == 0, "num_shards", node.num_shards, fix)
+        if isinstance(node, ReplayBuffer):
+            fix = f"the {mesh.size} devices must divide it: give num_shards={mesh.size}"
+            _checks.require(node.num_shards % mesh.size == 0, "num_shards", node.num_shards, fix)
+        else:
+            num = node.log_weights.shape[0]
+            fix = f"the {mesh.size} devices must divide num_chains and num_held_out"
+            _checks.require(num % mesh.size == 0, "num_chains", num, fix)
+        shared = {field.name for field in dataclasses.fields(node)} - _WHOLE
         return jax.tree_util.tree_map_with_path(
-            lambda path, _: whole if path[0].name == "storage" else parts, node
+            lambda path, _: parts if path[0].name in shared else whole, node
         )
 
-    return jax.tree.map(place, state, is_leaf=lambda node: isinstance(node, ReplayBuffer))
+    groups = ReplayBuffer | WeightedChains
+    return jax.tree.map(place, state, is_leaf=lambda node: isinstance(node, groups))
 
 
 def shapes(like: Any, mesh: Mesh) -> Any:

@@ -16,13 +16,15 @@ import optax
 
 from ebmx._mesh import everywhere
 from ebmx.energies import MLP, Conditional, MLPNetwork
-from ebmx.samplers import Langevin, sample
+from ebmx.samplers import MALA, Langevin, ReplicaExchange, sample
 from ebmx.training import (
     PCD,
     BFloat16,
     Checkpoints,
+    Jarzynski,
     NoProgress,
     StepSizeAdaptation,
+    TemperedPCD,
     Trainer,
     fit,
     restore,
@@ -59,7 +61,7 @@ def plain():
 def labelled():
     """All that a buffer can hold: labels, step sizes, positions in few bits."""
     negatives = PCD(
-        CHAINS,
+        MALA(0.1),
         2,
         capacity=CAPACITY,
         reinit_prob=0.2,
@@ -72,6 +74,21 @@ def labelled():
     trainer = Trainer(optax.sgd(0.01), negatives)
     energy = Conditional(MLPNetwork((2,), 4, (4,), key=KEY), num_labels=3, key=KEY)
     return trainer, trainer.init(energy, key=KEY), list(zip(X, LABELS, strict=True))
+
+
+def weighted():
+    """Chains with weights, some of them held out."""
+    negatives = Jarzynski(MALA(0.1), 2, 32, 16, resample_below=0.9)
+    trainer = Trainer(optax.sgd(0.1), negatives)
+    return trainer, trainer.init(MLP((2,), (8,), key=KEY), key=KEY), list(X)
+
+
+def tempered():
+    """Ladders of replicas."""
+    ladder = ReplicaExchange(MALA(0.1), np.float32([1, 2, 4]))
+    negatives = TemperedPCD(ladder, 1, CAPACITY, 0.2, num_shards=SHARDS)
+    trainer = Trainer(optax.adam(0.01), negatives)
+    return trainer, trainer.init(MLP((2,), (8,), key=KEY), key=KEY), list(X)
 
 
 def train(case, mesh, folder=None, go_on=False, to=STEPS):
@@ -131,7 +148,13 @@ def main(what, folder, mesh):
     saved = folder / "saved"
     if what == "first":
         whole = train(plain, mesh, saved)
-        found = arrays(whole=whole, labelled=train(labelled, mesh), drawn=draw(mesh))
+        found = arrays(
+            whole=whole,
+            labelled=train(labelled, mesh),
+            weighted=train(weighted, mesh),
+            tempered=train(tempered, mesh),
+            drawn=draw(mesh),
+        )
         facts = {"bytes": bytes_per_device(whole)}
         facts |= {case.__name__: collectives(case, mesh) for case in (plain, labelled)}
     else:

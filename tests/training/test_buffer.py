@@ -176,3 +176,36 @@ def test_examples_of_another_shape_cannot_be_written():
 def test_as_many_slots_as_positions(slots, num):
     with pytest.raises(Exception, match="num"):
         make(7).write(jnp.arange(slots), jnp.zeros((num, 2)))
+
+
+def test_draws_of_a_shard_are_its_own_and_without_repeats():
+    positions = np.arange(2.0 * 12, dtype=np.float32).reshape(12, 2)
+    buffer = ReplayBuffer(jnp.asarray(positions), jnp.arange(12), num_shards=3)
+
+    @eqx.filter_jit
+    def once(key):
+        x, index = buffer.draw(6, key=key)
+        return x, index, buffer.at(buffer.ages, index), buffer.write(index, -1 - x)
+
+    drawn = [once(jax.random.key(seed)) for seed in range(20)]
+    for x, index, ages, after in drawn:
+        np.testing.assert_array_equal(x, positions[np.asarray(index)])
+        np.testing.assert_array_equal(np.asarray(index) // 4, [0, 0, 1, 1, 2, 2])
+        assert len(set(index.tolist())) == 6
+        np.testing.assert_array_equal(ages, index)
+        expected = positions.copy()
+        expected[np.asarray(index)] = -1 - expected[np.asarray(index)]
+        np.testing.assert_array_equal(after.positions, expected)
+        assert after.num_shards == 3
+    within = np.asarray([index for _, index, _, _ in drawn]) % 4
+    assert not np.array_equal(within[:, :2], within[:, 2:4])
+
+
+def test_every_slot_of_each_shard_is_equally_likely(getkey):
+    count = 6000
+    buffer = ReplayBuffer(jnp.zeros((10, 1)), jnp.zeros(10, int), num_shards=2)
+    keys = jax.random.split(getkey(), count)
+    found = draws(buffer, 4, keys)
+    drawn = np.bincount(np.asarray(found).reshape(-1), minlength=10)
+    error = np.sqrt(count * 0.4 * 0.6)
+    np.testing.assert_array_less(np.abs(drawn - count * 0.4), 5 * error)

@@ -7,18 +7,38 @@ import subprocess
 import sys
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import numpy as np
 import optax
 import pytest
 import sharding_worker
 from jax.sharding import PartitionSpec
-from sharding_worker import BATCH, CAPACITY, KEY, X, arrays, draw, labelled, plain, train
+from sharding_worker import (
+    BATCH,
+    CAPACITY,
+    KEY,
+    X,
+    arrays,
+    draw,
+    labelled,
+    plain,
+    tempered,
+    train,
+    weighted,
+)
 
 from ebmx.energies import MLP, Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import CD, PCD, NoProgress, ReplayBuffer, Trainer, UInt8, fit, shard
+from ebmx.training import (
+    CD,
+    PCD,
+    NoProgress,
+    ReplayBuffer,
+    Trainer,
+    UInt8,
+    fit,
+    shard,
+)
 from ebmx.training._sharding import put_batch, shapes, shardings
 
 WORKER = Path(sharding_worker.__file__)
@@ -50,7 +70,8 @@ def free_port():
 def one():
     """What comes out without a mesh, in this process."""
     whole = train(plain, None)
-    return arrays(whole=whole, rest=whole, labelled=train(labelled, None), drawn=draw(None))
+    others = {case.__name__: train(case, None) for case in (labelled, weighted, tempered)}
+    return arrays(whole=whole, rest=whole, drawn=draw(None), **others)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +102,7 @@ def assert_close(found, expected, names):
 
 @pytest.mark.slow
 def test_four_devices_train_and_sample_as_one(one, several):
-    assert_close(several[4][0], one, {"whole", "labelled", "drawn"})
+    assert_close(several[4][0], one, {"whole", "labelled", "weighted", "tempered", "drawn"})
 
 
 @pytest.mark.slow
@@ -131,39 +152,6 @@ def test_a_step_adds_up_gradients_and_gathers_no_positions(case, several):
     assert [shape for name, shape in found if name == "all-gather"] == [f"u32[{BATCH}]{{0}}"]
     reduced = sum(elements(shape) for name, shape in found if name == "all-reduce")
     assert PARAMETERS[case] <= reduced <= PARAMETERS[case] + 20
-
-
-def test_draws_of_a_shard_are_its_own_and_without_repeats():
-    positions = np.arange(2.0 * 12, dtype=np.float32).reshape(12, 2)
-    buffer = ReplayBuffer(jax.numpy.asarray(positions), jax.numpy.arange(12), num_shards=3)
-
-    @eqx.filter_jit
-    def draw(key):
-        x, index = buffer.draw(6, key=key)
-        return x, index, buffer.at(buffer.ages, index), buffer.write(index, -1 - x)
-
-    draws = [draw(jax.random.key(seed)) for seed in range(20)]
-    for x, index, ages, after in draws:
-        np.testing.assert_array_equal(x, positions[np.asarray(index)])
-        np.testing.assert_array_equal(np.asarray(index) // 4, [0, 0, 1, 1, 2, 2])
-        assert len(set(index.tolist())) == 6
-        np.testing.assert_array_equal(ages, index)
-        expected = positions.copy()
-        expected[np.asarray(index)] = -1 - expected[np.asarray(index)]
-        np.testing.assert_array_equal(after.positions, expected)
-        assert after.num_shards == 3
-    within = np.asarray([index for _, index, _, _ in draws]) % 4
-    assert not np.array_equal(within[:, :2], within[:, 2:4])
-
-
-def test_every_slot_of_each_shard_is_equally_likely(getkey):
-    count = 6000
-    buffer = ReplayBuffer(jax.numpy.zeros((10, 1)), jax.numpy.zeros(10, int), num_shards=2)
-    keys = jax.random.split(getkey(), count)
-    draws = jax.jit(jax.vmap(lambda key: buffer.draw(4, key=key)[1]))(keys)
-    drawn = np.bincount(np.asarray(draws).reshape(-1), minlength=10)
-    error = np.sqrt(count * 0.4 * 0.6)
-    np.testing.assert_array_less(np.abs(drawn - count * 0.4), 5 * error)
 
 
 class FourDevices:
@@ -225,9 +213,12 @@ import sys
 sys.path.insert(0, {str(WORKER.parent)!r})
 import numpy as np
 from ebmx.__main__ import main
+from ebmx.samplers import MALA
+from ebmx.training import Jarzynski
 from test_sharding import CD, CHAINS, PCD, go
 mesh = jax.make_mesh((4,), ("data",))
-for negatives, batch in ((PCD(CHAINS, capacity=32, num_shards=2), 8), (CD(CHAINS), 6)):
+pcd, weighted = PCD(CHAINS, capacity=32, num_shards=2), Jarzynski(MALA(0.1), 1, 8, 6)
+for negatives, batch in ((pcd, 8), (CD(CHAINS), 6), (weighted, 8)):
     try:
         go(negatives, batch, mesh=mesh)
     except ValueError as error:
@@ -237,9 +228,10 @@ print(main(["train", "digits", "--devices", "3", "--steps", "1", "--out", {str(t
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    shards, batch, *codes = done.stdout.splitlines()
+    shards, batch, chains, *codes = done.stdout.splitlines()
     assert re.match(r"num_shards=2: the 4 devices must divide it: .*num_shards=4", shards)
     assert re.match(r"batches.shape=\(6, 2\): .*multiple of the 4 devices", batch)
+    assert chains == "num_chains=6: the 4 devices must divide num_chains and num_held_out"
     assert codes == ["2", "2"]
     first, second = done.stderr.splitlines()
     assert first == "ebmx: --devices=5: there are 4"
@@ -266,6 +258,11 @@ def test_chains_are_in_parts_and_all_else_is_whole():
         assert (buffer.positions.spec, buffer.ages.spec) == (PARTS, PARTS)
         assert buffer.storage.low.spec == WHOLE
         assert (tree.energy.mean.spec, tree.ema.mean.spec, tree.step.spec) == (WHOLE, WHOLE, WHOLE)
+    chains = shardings(weighted()[1], ONE).negatives_state
+    for one in (chains.training, chains.held_out):
+        assert {one.positions.spec, one.log_weights.spec, one.last_energies.spec} == {PARTS}
+        assert (one.log_z_before.spec, one.resamplings.spec) == (WHOLE, WHOLE)
+    assert chains.log_scale.spec == WHOLE
     like = shapes({"array": np.zeros((2, 3)), "empty": np.zeros((0, 2)), "number": 3}, ONE)
     assert (like["array"].shape, like["array"].dtype) == ((2, 3), np.float64)
     assert like["array"].sharding.spec == WHOLE
