@@ -221,6 +221,18 @@ def test_a_weighted_sum_has_the_losses_and_metrics_of_all():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
 
 
+def test_weights_of_any_kind_and_value_run_the_same_program():
+    traces = []
+
+    def half(energy, positives, negatives):
+        traces.append(energy)
+        return jnp.asarray(0.5), {}
+
+    losses = [weighted_sum((w, half)) for w in (2, 3.0, np.float64(0.5), jnp.asarray(-4))]
+    assert [float(call(loss, None, X, None)[0]) for loss in losses] == [1.0, 1.5, 0.25, -2.0]
+    assert len(traces) == 1
+
+
 BAD = {
     "no logits": (
         lambda: cross_entropy(WELLS, (X, Y), None),
