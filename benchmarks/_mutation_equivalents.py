@@ -28,8 +28,6 @@ _TOGETHER = "the same energies, of both batches together or of each apart"
 _ADAM = "updates of Adam do not depend on the scale of the loss, but for rounding"
 
 EQUIVALENTS: dict[str, str] = {
-    "samplers/_langevin.py | swapped arguments | old.x-new.mean -> ((new.mean)-(old.x))": _SQUARED,
-    "samplers/_langevin.py | swapped arguments | new.x-old.mean -> ((old.mean)-(new.x))": _SQUARED,
     "training/_improved.py | wrong axis | 1 -> 0 | return0.5*jnp.mean(jnp.log(jnp.min(square,1)+1e-12))": "the matrix of distances is symmetric",
     "evaluation/_landscape.py | off by one | 1 -> 2 | returnas_scalar(energy(origin+point[0]*first+point[1]*second))": _CLAMPED,
     "evaluation/_minima.py | swapped arguments | jnp.clip(walker.x-walker.length*walker.gradient,low,high) -> jnp.clip(low,walker.x-walker.length*walker.gradient,high)": _CLIPPED,
