@@ -30,8 +30,8 @@ CALLS = {
     "frechet_distance": lambda: frechet_distance(np.eye(4), np.eye(8, 4)),
     "weights": lambda: guarded(warn_of_weights)(UNEVEN, True),
     "base": lambda: guarded(warn_of_weights)(EVEN, False),
-    "islands on the way": lambda: guarded(warn_of_islands)(EVEN, np.zeros(4, bool)),
-    "islands": lambda: guarded(warn_of_islands)(UNEVEN, np.ones(4, bool)),
+    "islands on the way": lambda: guarded(warn_of_islands)(EVEN, np.zeros(4, bool), True),
+    "islands": lambda: guarded(warn_of_islands)(UNEVEN, np.ones(4, bool), True),
     "drift": lambda: guarded(_warn_of_few)(3, 3),
     "diagnose": lambda: diagnose(stuck()),
 }

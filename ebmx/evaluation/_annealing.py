@@ -52,8 +52,9 @@ def annealed_importance_sampling(
     - `num_chains`: how many chains.
     - `num_temperatures`: how many transitions from `base` to `energy`.
     - `schedule`: `β` of each of them, rising from 0 to 1, instead of their number.
-    - `sampler`: an adjusted sampler; if it has a `step_size`, that is where the search for one
-        starts, and `HMC` without masses gets them as well. HMC of 5 leapfrog steps, if not given.
+    - `sampler`: one that leaves the density invariant, such as `MALA`, `HMC` or a `Cycle` of these;
+        if it has a `step_size` and reports an acceptance, that is where the search for one starts,
+        and `HMC` without masses gets them as well. HMC of 5 leapfrog steps, if not given.
     - `num_steps`: how many steps of it at each temperature.
     - `key`: a key.
 
@@ -63,9 +64,10 @@ def annealed_importance_sampling(
 
     **Raises:**
 
-    `ValueError` if a number, the schedule or the shape of the base does not fit, or the sampler is
-    not adjusted. Warns by a `ConvergenceWarning` if few of the chains have all the weight, or
-    chains end where `base` has no density.
+    `ValueError` if a number, the schedule or the shape of the base does not fit, or the sampler
+    does not leave the density invariant at temperature 1 with a new state at each temperature
+    (`Langevin`, `ReplicaExchange`). Warns by a `ConvergenceWarning` if few of the chains have all
+    the weight, or chains end where `base` has no density.
     """
     path, sampler, betas = _check(energy, base, sampler, schedule, num_temperatures, num_steps)
     _checks.at_least("num_chains", num_chains, 2)

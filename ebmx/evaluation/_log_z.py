@@ -74,6 +74,10 @@ def warn_of_weights(found: LogZ, covered: bool) -> None:
             "is closer, such as fit_gaussian(x)."
         )
         _warnings.warn(text, ConvergenceWarning)
+    _warn_of_base(covered)
+
+
+def _warn_of_base(covered: bool) -> None:
     if not covered:
         text = (
             "chains ended where the base has no density, so that log Z is that of a part only: "
@@ -82,8 +86,8 @@ def warn_of_weights(found: LogZ, covered: bool) -> None:
         _warnings.warn(text, ConvergenceWarning)
 
 
-def warn_of_islands(found: LogZ, arrived: np.ndarray) -> None:
-    """Warn of islands that stopped on their way or do not agree."""
+def warn_of_islands(found: LogZ, arrived: np.ndarray, covered: bool) -> None:
+    """Warn of islands that stopped on their way, do not agree, or have left the base."""
     size, num = found.effective_sample_size, len(arrived)
     if not arrived.all():
         text = (
@@ -97,6 +101,7 @@ def warn_of_islands(found: LogZ, arrived: np.ndarray) -> None:
             "more steps at each temperature."
         )
         _warnings.warn(text, ConvergenceWarning)
+    _warn_of_base(covered)
 
 
 @guarded

@@ -18,6 +18,7 @@ _SEARCH = 40  # steps at the base to find a first step size
 _STEEPNESS = 3  # how dense the pilot's temperatures are near the base
 _UNIFORM = 0.1  # the share of temperatures that goes where the pilot's are
 _FORGET = 0.1  # of the variances, at each of the pilot's temperatures
+_FARTHEST = 80.0  # logarithm of a step size, either way: single precision holds it
 
 
 class Tuning(eqx.Module):
@@ -45,14 +46,14 @@ class Plan(eqx.Module):
 
 def first_tuning(sampler: Any, x: XBatch) -> Tuning:
     """The step size of the sampler, and the variances over the positions at the base."""
-    log_step = jnp.log(jnp.asarray(getattr(sampler, "step_size", 1.0), x.dtype))
+    log_step = jnp.log(jnp.asarray(_step_size(sampler, 1.0), x.dtype))
     adapts = isinstance(sampler, HMC | NUTS) and sampler.inverse_mass_matrix is None
     return Tuning(log_step, _variances(x) if adapts else None)
 
 
 def tuned(sampler: Any, tuning: Tuning) -> AbstractSampler:
-    """The sampler with what has been found; as it is, if it has no step size."""
-    if "step_size" not in [field.name for field in dataclasses.fields(sampler)]:
+    """The sampler with what has been found; as it is, if there is no step size to tune."""
+    if _step_size(sampler, None) is None:
         return sampler
     found: dict[str, Any] = {"step_size": jnp.exp(tuning.log_step)}
     if isinstance(sampler, HMC) and tuning.variance is not None:
@@ -75,11 +76,19 @@ def retune(
     """A longer step where more than the target is accepted; variances that follow the chains'."""
     target = 0.7 if isinstance(sampler, HMC | NUTS) else 0.574
     error = jnp.where(jnp.isfinite(acceptance), acceptance, 0.0) - target
-    log_step = jnp.log(getattr(tuned(sampler, tuning), "step_size", 1.0)) + gain * error
-    log_step = log_step.astype(tuning.log_step.dtype)
+    log_step = jnp.log(_step_size(tuned(sampler, tuning), 1.0)) + gain * error
+    # where every step is accepted, or none is, it would go on for ever
+    log_step = jnp.clip(log_step, -_FARTHEST, _FARTHEST).astype(tuning.log_step.dtype)
     if tuning.variance is None:
         return Tuning(log_step, None)
     return Tuning(log_step, memory * tuning.variance + (1 - memory) * _variances(x))
+
+
+def _step_size(sampler: Any, otherwise: Any) -> Any:
+    """The step size, of a sampler whose acceptance says whether it should be another."""
+    names = [field.name for field in dataclasses.fields(sampler)]
+    tunes = "step_size" in names and sampler.reports_acceptance
+    return sampler.step_size if tunes else otherwise
 
 
 def _variances(x: XBatch) -> jax.Array:

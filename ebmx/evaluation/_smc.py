@@ -65,8 +65,9 @@ def adaptive_smc(
 
     **Raises:**
 
-    `ValueError` if a number or the shape of the base does not fit, or the sampler is not adjusted.
-    Warns by a `ConvergenceWarning` if islands did not arrive within `max_temperatures` or disagree.
+    `ValueError` if a number or the shape of the base does not fit, or the sampler does not leave
+    the density invariant. Warns by a `ConvergenceWarning` if islands did not arrive within
+    `max_temperatures` or disagree, or particles end where `base` has no density.
     """
     path = path_of(energy, base)
     moves = sampler_for(path, sampler)
@@ -82,7 +83,8 @@ def adaptive_smc(
     schedule = np.concatenate([[0.0], np.asarray(ends.betas[0, :count])])
     acceptance = ends.acceptance[0, :count]
     found = estimate(path.log_z, ends.log_weight, x, acceptance, schedule, sign=1)
-    warn_of_islands(found, np.asarray(ends.beta) >= 1)
+    covered = bool(jnp.all(jnp.isfinite(jax.vmap(base)(x))))
+    warn_of_islands(found, np.asarray(ends.beta) >= 1, covered)
     return found
 
 

@@ -9,7 +9,7 @@ from ebmx.energies import Gaussian
 from ebmx.evaluation import _pilot
 from ebmx.evaluation._paths import AbstractPath, GeometricPath
 from ebmx.evaluation._pilot import Tuning, first_tuning, move, plan, retune, rises, spread, tuned
-from ebmx.samplers import HMC, MALA, NUTS, BlockGibbs
+from ebmx.samplers import HMC, MALA, NUTS, AbstractSampler, BlockGibbs
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(50, 2, 2)).astype(np.float32) * np.float32([1, 3])
@@ -56,6 +56,40 @@ def test_a_tuned_sampler_takes_what_was_found():
     found = tuned(masses, tuning(3.0))
     assert float(found.step_size) == pytest.approx(3.0)
     np.testing.assert_array_equal(found.inverse_mass_matrix, 1)
+
+
+class Slices(AbstractSampler):
+    """Its step size is the width of a first slice, which no acceptance can judge."""
+
+    step_size: float = 0.4
+    reports_acceptance: bool = False
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        raise NotImplementedError
+
+
+def test_a_step_size_without_an_acceptance_is_left_alone():
+    found = first_tuning(Slices(), jnp.asarray(X))
+    assert float(found.log_step) == 0
+    assert tuned(Slices(), tuning(9.0)) == Slices()
+    found = first_tuning(Slices(reports_acceptance=True), jnp.asarray(X))
+    assert float(tuned(Slices(reports_acceptance=True), found).step_size) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("acceptance", [0.0, 1.0])
+def test_a_step_size_stays_a_positive_number_whatever_is_accepted(acceptance):
+    found, sampler = tuning(0.1), MALA(0.1)
+    for _ in range(30):
+        found = retune(found, sampler, jnp.asarray(X), jnp.float32(acceptance), 9.0, 0.9)
+    sampler = tuned(sampler, found)
+    assert abs(float(found.log_step)) == 80
+    assert 0 < float(sampler.step_size) < np.inf
+    # and comes back at the next step that is judged otherwise
+    found = retune(found, sampler, jnp.asarray(X), jnp.float32(1 - acceptance), 9.0, 0.9)
+    assert abs(float(found.log_step)) < 78
 
 
 @pytest.mark.parametrize("num", [1, 4])

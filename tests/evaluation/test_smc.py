@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.energies import Function, Gaussian
+from ebmx.energies import Function, Gaussian, Uniform
 from ebmx.evaluation import _smc, adaptive_smc
 from ebmx.evaluation._paths import AbstractPath
 from ebmx.evaluation._pilot import Tuning
@@ -239,6 +239,8 @@ def test_the_estimate_is_made_of_what_the_islands_found(monkeypatch):
     np.testing.assert_allclose(found.schedule, [0, 1 / 3, 2 / 3, 1], rtol=1e-6)
     np.testing.assert_allclose(found.acceptance, [10 / 3, 20 / 3, 10], rtol=1e-6)
     assert found.x.shape == (24, 2)
+    with pytest.warns(UserWarning, match="where the base has no density"):
+        adaptive_smc(Gaussian(jnp.ones(2)), Uniform(jnp.ones(2), 2 * jnp.ones(2)), **options)
     met["beta"] = [1.0, 0.5, 0.9]
     with pytest.warns(UserWarning, match="2 of 3 islands stopped before"):
         adaptive_smc(Gaussian(jnp.ones(2)), WIDE, **options)
