@@ -158,8 +158,8 @@ def scale(
         default = float(x.min()), float(x.max())
     low, high = (_ends(d if e is None else e) for e, d in zip((low, high), default, strict=True))
     _check_range(low, high, x.shape)
-    # of more digits than float32 has, where `x` may have them
-    exact = x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+    # in more digits than float32 has, where `x` or the ends have them
+    exact = x.astype(np.float32 if np.can_cast(x.dtype, np.float32) else np.float64)
     width = np.subtract(high, low)
     factor = np.divide(span[1] - span[0], width, out=np.zeros_like(width), where=width > 0)
     start = np.where(width > 0, span[0], 0.5 * (span[0] + span[1]))
