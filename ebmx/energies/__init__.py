@@ -53,3 +53,13 @@ from ._spectral import SpectralNorm as SpectralNorm
 from ._trainable import Fixed as Fixed
 from ._trainable import trainable as trainable
 from ._uniform import Uniform as Uniform
+from .constraints import AbstractBijection as AbstractBijection
+from .constraints import Blockwise as Blockwise
+from .constraints import Clamped as Clamped
+from .constraints import Exp as Exp
+from .constraints import Identity as Identity
+from .constraints import Raveled as Raveled
+from .constraints import Sigmoid as Sigmoid
+from .constraints import Softplus as Softplus
+from .constraints import StickBreaking as StickBreaking
+from .constraints import Transformed as Transformed

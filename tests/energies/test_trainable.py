@@ -143,6 +143,7 @@ CONSTANTS = {
     "Frozen": "state",
     "Funnel": "scale",
     "Ring": "radius scale",
+    "Sigmoid": "low high",
     "StudentT": "dof",
     "Uniform": "low high",
     "Weighted": "weight",

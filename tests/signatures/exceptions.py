@@ -24,7 +24,8 @@ LEFT_OUT = {
         OutOfDistribution PrecisionRecall Minima RESULTS SteinDiscrepancy EnergyPath EnergySlice
         HessianEigenvalues Disconnectivity Evaluation Recipe Report""",
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments Directions NoNegatives
-        FullPrecision BFloat16 NoProgress TqdmProgress cifar10 constant deep mnist uva_mnist""",
+        FullPrecision BFloat16 NoProgress TqdmProgress cifar10 constant deep mnist uva_mnist Exp
+        Identity Softplus StickBreaking""",
     "called inside compiled functions, where nothing is checked": """shape_of as_scalar for_each
         value_and_gradient save_position save_position_and_energy""",
     "of a config that is spoiled field by field": "RunConfig to_dict show_config forget_unread",
@@ -121,6 +122,10 @@ NEEDS = [
     ("energy", _JEM, "cross_entropy negative_max_probability"),
     ("energy", Later(lambda: shared("spectral")[0]), "advance freeze"),
     ("state", Later(lambda: shared("spectral")[1]), "advance freeze"),
+    ("mask", np.array([True, False]), "Clamped"),
+    ("sizes", (1, 1), "Blockwise"),
+    ("example", {"x": np.zeros(2)}, "Raveled"),
+    ("function", Later(lambda: lambda tree: jnp.sum(tree["x"])), "Raveled"),
     ("energy", Later(e.BernoulliRBM, np.ones((3, 2)), _LINE, X[0]), "log_z_by_enumeration"),
     ("num_bits", 3, "log_z_by_enumeration"),
     ("schedules", Later(lambda: {"temperature": s.Linear(2.0, 1.0, 5)}), "Annealed"),

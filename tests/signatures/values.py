@@ -52,7 +52,11 @@ SIZES = {"batch": 6, "chains": 3, "rungs": 2, "capacity": 8}
 """The sizes of axes in annotations; others are of size 4."""
 
 USUAL = {"AbstractSampler": "Langevin", "AbstractNegatives": "PCD", "AbstractEnergy": "Gaussian"}
-USUAL |= {"AbstractExactEnergy": "Gaussian", "AbstractNoise": "UniformNoise"}
+USUAL |= {
+    "AbstractBijection": "Exp",
+    "AbstractExactEnergy": "Gaussian",
+    "AbstractNoise": "UniformNoise",
+}
 """Which of the classes of a kind is given; the first by name otherwise."""
 
 

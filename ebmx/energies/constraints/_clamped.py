@@ -1,0 +1,145 @@
+"""A part of an example that is fixed."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Scalar, X
+from .._base import common_shape
+from .._conditional import AbstractConditionalEnergy, Conditioned
+from .._rbm import BernoulliRBM
+
+
+@guarded
+class Clamped(AbstractConditionalEnergy):
+    """`E(z, y) = E₁(x)`, where `x` is `y` where the mask holds and `z` elsewhere: inpainting.
+
+    `at(y)` is the energy of the free part `z`, a vector, given the fixed part of the example `y`.
+    Its density is `p(z | fixed part)`, so that every sampler, warm-up and estimate of log Z is as
+    exact for it as for any energy. `at_each(y)` gives each chain its own example. `free` takes the
+    free part out of an example, where chains start; `fill` puts samples back.
+
+    Entries of `y` where the mask does not hold are not looked at and may be NaN: `~isnan(y)` is a
+    mask for the imputation of missing values.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    condition_shape: tuple[int, ...] = eqx.field(static=True)
+    num_labels: int | None = eqx.field(static=True)
+    energy: Any
+    free_index: jax.Array  # of the flattened example; another mask of as many does not recompile
+
+    def __init__(self, energy: Any, mask: ArrayLike):
+        """**Arguments:**
+
+        - `energy`: an energy of whole examples; for a conditional one give `energy.at(label)`.
+        - `mask`: booleans, true where the example is fixed; of the shape of one example, where an
+            axis may have size 1: `(height, width, 1)` fixes whole pixels.
+
+        **Raises:**
+
+        `ValueError` if the energy does not say its shape, the mask does not fit it or is traced, or
+        nothing is free.
+        """
+        shape = common_shape([energy])
+        fix = "give a NumPy array of booleans: the number of free coordinates has to be known"
+        _checks.require(_checks.is_concrete(mask), "mask", "a traced array", fix)
+        fixed = np.asarray(mask)
+        _checks.require(fixed.dtype == bool, "mask.dtype", str(fixed.dtype), "give booleans")
+        pairs = zip(fixed.shape, shape, strict=False)
+        ok = fixed.ndim == len(shape) and all(size in (1, wanted) for size, wanted in pairs)
+        fix = f"give the shape of one example, {shape}; axes may have size 1"
+        _checks.require(ok, "mask.shape", fixed.shape, fix)
+        free = np.flatnonzero(~np.broadcast_to(fixed, shape))
+        fix = "it is true everywhere, so that nothing is left to sample"
+        _checks.require(free.size > 0, "mask", "True", fix)
+        self.shape = free.shape
+        self.condition_shape = shape
+        self.num_labels = None
+        self.energy = energy
+        self.free_index = jnp.asarray(free)
+
+    def __call__(self, x: X, y: jax.Array) -> Scalar:
+        _checks.example(x, self.shape)
+        return self.energy(self.fill(x, y))
+
+    def free(self, x: ArrayLike) -> jax.Array:
+        """The free part of whole examples.
+
+        **Arguments:**
+
+        - `x`: `(..., *shape)`, of the shape of one example of the energy.
+
+        **Returns:**
+
+        The free coordinates, `(..., num_free)`.
+        """
+        x = jnp.asarray(x)
+        lead = self._leading("x", x)
+        return x.reshape(*lead, math.prod(self.condition_shape))[..., self.free_index]
+
+    def fill(self, x: ArrayLike, y: ArrayLike) -> jax.Array:
+        """Whole examples of their free and their fixed parts.
+
+        **Arguments:**
+
+        - `x`: free coordinates `(..., num_free)`, such as the values of samples,
+            `(chains, draws, num_free)`.
+        - `y`: what `at` or `at_each` was given: `(*shape)`, or `(chains, *shape)`.
+
+        **Returns:**
+
+        The examples, `(..., *shape)`.
+        """
+        x = jnp.asarray(x)
+        y = jnp.asarray(y, x.dtype)
+        fix = f"give the {self.shape[0]} free coordinates along the last axis"
+        _checks.require(x.shape[-1:] == self.shape, "x.shape", x.shape, fix)
+        lead, own = x.shape[:-1], self._leading("y", y)
+        fix = f"x has the leading axes {lead}: give one example, or one for each of the first"
+        _checks.require(own == lead[: len(own)], "y.shape", y.shape, fix)
+        size = math.prod(self.condition_shape)
+        rows = y.reshape(*own, *(1 for _ in lead[len(own) :]), size)
+        whole = jnp.broadcast_to(rows, (*lead, size)).at[..., self.free_index].set(x)
+        return whole.reshape(*lead, *self.condition_shape)
+
+    def _leading(self, name: str, x: jax.Array) -> tuple[int, ...]:
+        """The axes before those of one whole example."""
+        num = x.ndim - len(self.condition_shape)
+        fix = f"give whole examples, (..., {', '.join(map(str, self.condition_shape))})"
+        ok = num >= 0 and x.shape[num:] == self.condition_shape
+        _checks.require(ok, f"{name}.shape", x.shape, fix)
+        return x.shape[:num]
+
+
+def as_rbm(energy: Any) -> BernoulliRBM | None:
+    """The restricted Boltzmann machine of an energy, or of its free units if some are clamped.
+
+    With the visible units `v` fixed, the other ones are those of the machine with the rows of the
+    weight that are theirs and with the hidden biases `c + v·W`. Its energy lacks the constant
+    `-b·v`.
+
+    **Arguments:**
+
+    - `energy`: an energy.
+
+    **Returns:**
+
+    The machine, `None` if the energy is of another kind.
+    """
+    if isinstance(energy, BernoulliRBM):
+        return energy
+    clamped = energy.energy if isinstance(energy, Conditioned) else None
+    if not (isinstance(clamped, Clamped) and isinstance(clamped.energy, BernoulliRBM)):
+        return None
+    rbm, free = clamped.energy, clamped.free_index
+    fixed = jnp.asarray(energy.y, rbm.weight.dtype).at[free].set(0.0)
+    hidden_bias = rbm.hidden_bias + fixed @ rbm.weight
+    return BernoulliRBM(rbm.weight[free], rbm.visible_bias[free], hidden_bias)
