@@ -23,7 +23,7 @@ from ._manifest import (
     with_arrays,
 )
 
-_PATTERN = re.compile(r"[*?\[\]\\]")
+_STRANGE = re.compile(r"[*?\[\]\\]|:/")
 
 
 def steps_in(folder: str | Path) -> list[int]:
@@ -56,22 +56,25 @@ def read_parts(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def plain(folder: Path) -> Iterator[Path]:
-    """A path of the folder without the characters `* ? [ ] \\`.
+    """A path of the folder without the characters `* ? [ ] \\` and without `:/`.
 
     Orbax lists files by patterns of whole paths, in which they stand for others, and TensorStore
-    takes a backslash for a slash: written there, arrays are not found again. If the path has one
-    of them, it is reached by a link in the folder for temporary files.
+    takes a backslash for a slash: written there, arrays are not found again; and `gs:/` is taken
+    for an address. If the path has one of them, it is reached by a link in the folder for
+    temporary files.
 
     **Raises:**
 
     `CheckpointError` if the link could not be made, or there are several processes.
     """
-    if not _PATTERN.search(folder.as_posix()):
+    if not _is_strange(folder):
         yield folder
         return
-    fix = "give a path without * ? [ ] and backslashes"
+    fix = "give a path without * ? [ ] :/ and backslashes"
     if jax.process_count() > 1:
         raise CheckpointError(f"folder={folder}: written by several processes; {fix}")
+    if _is_strange(Path(tempfile.gettempdir())):
+        raise CheckpointError(f"folder={folder}: {tempfile.gettempdir()} has them too; {fix}")
     with tempfile.TemporaryDirectory(prefix="ebmx-") as place:
         link = Path(place) / "link"
         try:
@@ -79,6 +82,11 @@ def plain(folder: Path) -> Iterator[Path]:
         except OSError as error:
             raise CheckpointError(f"folder={folder}: cannot be linked to; {fix}") from error
         yield link
+
+
+def _is_strange(path: Path) -> bool:
+    """Whether there is such a character, in whatever follows the root or drive."""
+    return _STRANGE.search("/".join([*path.parts[1:], ""])) is not None
 
 
 def check_readable(path: Path, written: dict[str, Any]) -> None:

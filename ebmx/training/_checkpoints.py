@@ -58,7 +58,8 @@ class Checkpoints:
 
     **Raises:**
 
-    `ValueError` if a number is below 1, or the config is not of such types.
+    `ValueError` if the folder is an address, a number is below 1, or the config is not of such
+    types.
     """
 
     folder: str | Path
@@ -68,6 +69,8 @@ class Checkpoints:
     config: Config = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self):
+        fix = "give a folder of this machine, or one that is mounted"
+        _checks.require("://" not in str(self.folder), "folder", self.folder, fix)
         _checks.at_least("every", self.every, 1)
         _checks.at_least("keep", self.keep, 1)
         try:

@@ -276,6 +276,7 @@ def test_a_module_named_in_the_files_is_not_imported(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"folder": "gs://bucket/runs"}, r"folder=gs://bucket/runs: give a folder of this machine"),
         ({"every": 0}, "every=0"),
         ({"keep": 0}, "keep=0"),
         ({"config": {"a": np.ones(1)}}, "config="),
@@ -284,7 +285,7 @@ def test_a_module_named_in_the_files_is_not_imported(folder):
 )
 def test_settings_that_do_not_fit_are_refused(options, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        Checkpoints(tmp_path, **options)
+        Checkpoints(**{"folder": tmp_path, **options})
 
 
 def test_without_its_package_it_says_what_to_install(monkeypatch, tmp_path):
@@ -293,7 +294,7 @@ def test_without_its_package_it_says_what_to_install(monkeypatch, tmp_path):
         go_on(start(), 1, Checkpoints(tmp_path))
 
 
-STRANGE = "[0-9] a*? ]\\b"
+STRANGE = "[0-9] a*? ]\\b/gs:"
 
 
 def test_a_folder_of_any_name_is_found_again(trained, tmp_path):
@@ -304,15 +305,15 @@ def test_a_folder_of_any_name_is_found_again(trained, tmp_path):
     assert_same(restore(folder, start()), state)
     energy = restore_energy(folder, start().energy)
     assert_same(energy, state.ema)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [STRANGE]
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.glob("*/*")] == [STRANGE]
 
 
 def test_what_cannot_be_read_back_is_an_error_at_the_save(tmp_path, monkeypatch):
     # the path itself, and not a link to it
     monkeypatch.setattr(_checkpoints, "plain", contextlib.nullcontext)
     with pytest.raises(SaveError, match="there is none: it cannot be read back"):
-        go_on(start(), 2, Checkpoints(tmp_path / STRANGE))
-    assert Checkpoints(tmp_path / STRANGE).steps == []
+        go_on(start(), 2, Checkpoints(tmp_path / "[0-9]"))
+    assert Checkpoints(tmp_path / "[0-9]").steps == []
 
 
 def test_a_folder_that_cannot_be_linked_to_is_refused_before_training(tmp_path, monkeypatch):
@@ -322,6 +323,9 @@ def test_a_folder_that_cannot_be_linked_to_is_refused_before_training(tmp_path, 
     monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
     checkpoints = Checkpoints(tmp_path / STRANGE)
     with pytest.raises(CheckpointError, match=r"cannot be linked to; give a path without \* \? \["):
+        checkpoints.writer(start())
+    monkeypatch.setattr("tempfile.tempdir", "/tmp[1]")
+    with pytest.raises(CheckpointError, match=r"/tmp\[1\] has them too; give a path without"):
         checkpoints.writer(start())
     monkeypatch.setattr("jax.process_count", lambda: 2)
     processes, folder = r"written by several processes; give a path", tmp_path / STRANGE
