@@ -188,8 +188,9 @@ MUTANTS = {
          "keys = jax.random.split(key, 1)[jnp.zeros(num, int)]"),
     ],
     ("training/_adaptation.py", "training/test_adaptation.py"): [
-        ("adaptation-sign", "log_scales + gain * error", "log_scales - gain * error"),
-        ("adaptation-gain", "jnp.maximum(self.gain, 4.0", "jnp.minimum(self.gain, 4.0"),
+        ("adaptation-sign", "log_scales + cast(gain, log_scales) * error",
+         "log_scales - cast(gain, log_scales) * error"),
+        ("adaptation-gain", "jnp.maximum(cast(self.gain", "jnp.minimum(cast(self.gain"),
         ("adaptation-of-the-dead", "jnp.where(info.dead, 0, moved", "jnp.where(False, 0, moved"),
         ("adaptation-factor", "step_size=step_size * jnp.exp(log_scale)",
          "step_size=jnp.exp(log_scale)"),

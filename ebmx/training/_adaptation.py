@@ -12,6 +12,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Number, Scalar
 from ..samplers import AbstractSampler, PerChain
+from ..samplers._fields import cast, number
 from ._negatives import NegativesInfo
 
 _LIMIT = math.log(1000.0)
@@ -42,8 +43,8 @@ class StepSizeAdaptation(eqx.Module):
     `ValueError` if a number is out of its range.
     """
 
-    target: Number = eqx.field(converter=jnp.asarray, default=0.574)
-    gain: Number = eqx.field(converter=jnp.asarray, default=0.1)
+    target: Number = number(default=0.574)
+    gain: Number = number(default=0.1)
 
     def __check_init__(self):
         _checks.probability("target", self.target)
@@ -71,18 +72,19 @@ class StepSizeAdaptation(eqx.Module):
 
     def update(self, log_scales: jax.Array, info: NegativesInfo, ages: jax.Array) -> jax.Array:
         """The factors after the chains have moved; a chain that died begins anew."""
-        gain = jnp.maximum(self.gain, 4.0 / jnp.maximum(ages, 1)).astype(log_scales.dtype)
+        young = 4.0 / jnp.maximum(ages, 1).astype(log_scales.dtype)
+        gain = jnp.maximum(cast(self.gain, log_scales), young)
         moved = self.moved(log_scales, gain, info.chains.acceptance)
         return jnp.where(info.dead, 0, moved)
 
-    def moved(self, log_scales: jax.Array, gain: Any, acceptance: jax.Array) -> jax.Array:
+    def moved(self, log_scales: jax.Array, gain: Number, acceptance: jax.Array) -> jax.Array:
         """`log_scales + gain (acceptance − target)` within the limits.
 
         An acceptance that is not finite counts as a rejection.
         """
         acceptance = jnp.where(jnp.isfinite(acceptance), acceptance, 0).astype(log_scales.dtype)
-        error = acceptance - self.target.astype(log_scales.dtype)
-        return jnp.clip(log_scales + gain * error, -_LIMIT, _LIMIT)
+        error = acceptance - cast(self.target, log_scales)
+        return jnp.clip(log_scales + cast(gain, log_scales) * error, -_LIMIT, _LIMIT)
 
 
 def share_at_limit(log_scales: jax.Array) -> Scalar:

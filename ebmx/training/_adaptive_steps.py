@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar
+from ..samplers._fields import cast, number
 from ._chains import CD, ShortRun
 from ._examples import Batch, as_examples, energies, mean
 from ._negatives import AbstractNegatives, NegativesInfo
@@ -54,8 +55,8 @@ class AdaptiveSteps(AbstractNegatives[StepsState]):
     negatives: PCD | CD | ShortRun
     lowest: int = eqx.field(static=True, default=1)
     highest: int = eqx.field(static=True, default=1000)
-    tolerance: Number = eqx.field(converter=jnp.asarray, default=0.25)
-    gain: Number = eqx.field(converter=jnp.asarray, default=0.05)
+    tolerance: Number = number(default=0.25)
+    gain: Number = number(default=0.05)
 
     def __check_init__(self):
         fix = "give PCD, CD or ShortRun, whose num_steps can change"
@@ -89,8 +90,9 @@ class AdaptiveSteps(AbstractNegatives[StepsState]):
         centre = mean(values, real)
         spread = jnp.sqrt(mean((values - centre) ** 2, real))
         gap = jnp.abs(centre - mean(others, fake)) / jnp.maximum(spread, 1e-6)
-        change = self.gain * jnp.clip(gap / self.tolerance - 1, -1, 1)
-        change = jnp.where(jnp.isfinite(change), change, self.gain)
+        gap, gain = gap.astype(state.log_steps.dtype), cast(self.gain, state.log_steps)
+        change = gain * jnp.clip(gap / cast(self.tolerance, gap) - 1, -1, 1)
+        change = jnp.where(jnp.isfinite(change), change, gain)
         low, high = math.log(self.lowest), math.log(self.highest)
         log_steps = jnp.clip(state.log_steps + change, low, high)
         info = dataclasses.replace(info, num_steps=state.num_steps)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
 
 from .. import _checks
 from .._arguments import guarded
@@ -117,7 +117,7 @@ class ReplayBuffer(eqx.Module):
 
     @checked
     def draw_labels(
-        self, labels: Int[Array, "num"], *, key: Key
+        self, labels: Integer[Array, "num"], *, key: Key
     ) -> tuple[Float[Array, "num *shape"], Int[Array, "num"], Bool[Array, "num"]]:
         """Draw a slot of each of these labels; every slot of a label is as likely as any other.
 
@@ -234,7 +234,7 @@ class ReplayBuffer(eqx.Module):
     def _within(self, index: jax.Array) -> jax.Array:
         """The places within its own block of each slot of a draw, `(num_shards, ...)`."""
         size = self.capacity // self.num_shards
-        return self._blocks(index) - size * jnp.arange(self.num_shards)[:, None]
+        return self._blocks(index) - size * jnp.arange(self.num_shards, dtype=index.dtype)[:, None]
 
     def _put(self, slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
         values = values.astype(slots.dtype)

@@ -8,6 +8,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar
 from ..energies import for_each
+from ..samplers._fields import cast, number
 from ._distances import squared_distances
 from ._examples import Batch, Examples, as_examples
 from ._negatives import draw_noise
@@ -36,7 +37,7 @@ class TransportPairs(AbstractStateless):
 
     noise: AbstractNoise = eqx.field(default_factory=GaussianNoise)
     num_iterations: int = eqx.field(static=True, default=30)
-    temperature: Number = eqx.field(converter=jnp.asarray, default=0.02)
+    temperature: Number = number(default=0.02)
 
     def __check_init__(self):
         _checks.at_least("num_iterations", self.num_iterations, 1)
@@ -56,7 +57,7 @@ class TransportPairs(AbstractStateless):
 
     def _log_plan(self, x: jax.Array, y: jax.Array) -> jax.Array:
         cost = squared_distances(x, y)
-        log_kernel = -cost / (self.temperature * jnp.mean(cost))
+        log_kernel = -cost / (cast(self.temperature, x) * jnp.mean(cost))
 
         def iterate(_, potentials):
             f, g = potentials

@@ -1,6 +1,7 @@
 """Persistent chains with Jarzynski importance weights."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,8 +13,9 @@ from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ..samplers import AbstractSampler
 from ..samplers._base import check_invariant
+from ..samplers._fields import cast, number
 from ._adaptation import StepSizeAdaptation, share_at_limit
-from ._examples import Batch, Examples, energies, where_chain
+from ._examples import Batch, Examples, as_examples, energies, where_chain
 from ._negatives import (
     AbstractNegatives,
     NegativesInfo,
@@ -105,7 +107,7 @@ class Jarzynski(AbstractNegatives[Populations]):
     num_chains: int = eqx.field(static=True, default=1024)
     num_held_out: int = eqx.field(static=True, default=0)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
-    resample_below: Number = eqx.field(converter=jnp.asarray, default=0.5)
+    resample_below: Number = number(default=0.5)
     num_negatives: int | None = eqx.field(static=True, default=None)
     adaptation: StepSizeAdaptation | None = None
 
@@ -134,18 +136,19 @@ class Jarzynski(AbstractNegatives[Populations]):
     def step(
         self, energy: EnergyFn, x: Batch, state: Populations, *, key: Key
     ) -> tuple[Batch, Populations, NegativesInfo]:
-        """Weigh, draw anew if the weights have become uneven, run."""
-        del x
+        """Weigh, resample if the weights have become uneven, run; in the precision of `x`."""
+        dtype = state.training.positions.dtype if x is None else as_examples(x).x.dtype
         first_key, second_key, run_key, pick_key = jax.random.split(key, 4)
-        training = self._resample(_reweight(energy, state.training), key=first_key)
+        training = self._resample(_reweight(energy, state.training, dtype), key=first_key)
         held_out, start = None, training.positions
         if state.held_out is not None:
-            held_out = self._resample(_reweight(energy, state.held_out), key=second_key)
+            held_out = self._resample(_reweight(energy, state.held_out, dtype), key=second_key)
             start = jnp.concatenate([start, held_out.positions])
         sampler = self.sampler
         if self.adaptation is not None:
             sampler = self.adaptation.scale(sampler, jnp.full(len(start), state.log_scale))
         never = jnp.zeros(len(start), bool)
+        start = start.astype(dtype)
         moved, info = move(energy, sampler, self.num_steps, start, start, never, run_key)
         last = energies(energy, Examples(moved))
         training = _placed(training, moved[: self.num_chains], last[: self.num_chains])
@@ -159,26 +162,27 @@ class Jarzynski(AbstractNegatives[Populations]):
             log_scale = self.adaptation.moved(log_scale, self.adaptation.gain, acceptance)
             info = dataclasses.replace(info, at_limit=share_at_limit(log_scale))
         state = jax.lax.stop_gradient(Populations(training, held_out, log_scale))
-        return self._negatives(state.training, key=pick_key), state, info
+        return self._negatives(state.training, dtype, key=pick_key), state, info
 
     def _resample(self, chains: WeightedChains, *, key: Key) -> WeightedChains:
-        uneven = chains.effective_share < self.resample_below
+        uneven = chains.effective_share < cast(self.resample_below, chains.log_weights)
         num = len(chains.log_weights)
         index = systematic(jax.nn.softmax(chains.log_weights), num, key=key)
-        index = jnp.where(uneven, index, jnp.arange(num))
+        index = jnp.where(uneven, index, jnp.arange(num, dtype=index.dtype))
         return WeightedChains(
             chains.positions[index],
             jnp.where(uneven, 0.0, chains.log_weights),
             chains.last_energies[index],
             jnp.where(uneven, chains.log_z, chains.log_z_before),
-            chains.resamplings + uneven,
+            chains.resamplings + uneven.astype(jnp.int32),
         )
 
-    def _negatives(self, chains: WeightedChains, *, key: Key) -> Batch:
+    def _negatives(self, chains: WeightedChains, dtype: Any, *, key: Key) -> Batch:
+        x = chains.positions.astype(dtype)
         if self.num_negatives is None:
-            return Examples(chains.positions, None, chains.log_weights)
+            return Examples(x, None, chains.log_weights.astype(dtype))
         weights = jax.nn.softmax(chains.log_weights)
-        return chains.positions[systematic(weights, self.num_negatives, key=key)]
+        return x[systematic(weights, self.num_negatives, key=key)]
 
 
 def _fresh(x: XBatch, last: jax.Array) -> WeightedChains:
@@ -186,8 +190,9 @@ def _fresh(x: XBatch, last: jax.Array) -> WeightedChains:
     return WeightedChains(x, jnp.zeros(len(x), x.dtype), last, zero, count)
 
 
-def _reweight(energy: EnergyFn, chains: WeightedChains) -> WeightedChains:
-    now = energies(energy, Examples(chains.positions))
+def _reweight(energy: EnergyFn, chains: WeightedChains, dtype: Any) -> WeightedChains:
+    now = energies(energy, Examples(chains.positions.astype(dtype)))
+    now = now.astype(chains.log_weights.dtype)
     weights = chains.log_weights + chains.last_energies - now
     # a chain where the energy is not finite counts for nothing, and goes to where the likeliest
     # is; of an energy that is finite nowhere there is nothing to learn
@@ -200,6 +205,7 @@ def _reweight(energy: EnergyFn, chains: WeightedChains) -> WeightedChains:
 
 
 def _placed(chains: WeightedChains, x: XBatch, last: jax.Array) -> WeightedChains:
+    x, last = x.astype(chains.positions.dtype), last.astype(chains.last_energies.dtype)
     last = jnp.where(jnp.isfinite(last), last, chains.last_energies)
     return eqx.tree_at(lambda c: (c.positions, c.last_energies), chains, (x, last))
 
@@ -212,5 +218,6 @@ def systematic(weights: jax.Array, num: int, *, key: Key) -> jax.Array:
     """
     ends = jnp.cumsum(weights)
     # in (0, total], so that a weight of zero is never drawn, rounded as the sum may be
-    points = (jnp.arange(1, num + 1) - jax.random.uniform(key, ())) / num * ends[-1]
+    places = jnp.arange(1, num + 1, dtype=ends.dtype)
+    points = (places - jax.random.uniform(key, (), ends.dtype)) / num * ends[-1]
     return jnp.minimum(jnp.searchsorted(ends, points), len(weights) - 1)

@@ -115,10 +115,11 @@ def cross_entropy(
     _checks.require(jnp.issubdtype(real.y.dtype, jnp.integer), "y.dtype", str(real.y.dtype), fix)
     _checks.require(real.y.ndim == 1, "y.shape", real.y.shape, f"{fix}, one for each example")
     logits = jax.vmap(logits_of)(real.x)
-    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), real.y[:, None], 1)[:, 0]
+    labels = real.y.astype(jnp.int32)
+    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1)[:, 0]
     # out of range is NaN, which a training step notices; JAX would wrap what is negative
-    known = (real.y >= 0) & (real.y < logits.shape[1])
-    right = jnp.argmax(logits, 1) == real.y
+    known = (labels >= 0) & (labels < logits.shape[1])
+    right = jnp.argmax(logits, 1).astype(jnp.int32) == labels
     loss = -mean(jnp.where(known, log_p, jnp.nan), real)
     return loss, {"accuracy": mean(right.astype(logits.dtype), real)}
 

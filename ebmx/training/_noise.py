@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
+from ..samplers._fields import cast, number
 
 
 class AbstractNoise(eqx.Module):
@@ -37,8 +38,8 @@ class UniformNoise(AbstractNoise):
     `ValueError` if a number is out of its range.
     """
 
-    low: Number = eqx.field(converter=jnp.asarray, default=-1.0)
-    high: Number = eqx.field(converter=jnp.asarray, default=1.0)
+    low: Number = number(default=-1.0)
+    high: Number = number(default=1.0)
 
     def __check_init__(self):
         _checks.positive("high - low", self.high - self.low, "give low < high")
@@ -49,8 +50,9 @@ class UniformNoise(AbstractNoise):
 
     def log_density(self, x: X) -> Scalar:
         """The log density of one example, in nats; `-inf` outside the box."""
-        inside = jnp.all((x >= self.low) & (x <= self.high))
-        return jnp.where(inside, -x.size * jnp.log(self.high - self.low), -jnp.inf)
+        low, high = (cast(end, x) for end in (self.low, self.high))
+        inside = jnp.all((x >= low) & (x <= high))
+        return jnp.where(inside, -x.size * jnp.log(high - low), -jnp.inf)
 
 
 @guarded
@@ -66,8 +68,8 @@ class GaussianNoise(AbstractNoise):
     `ValueError` if a number is out of its range.
     """
 
-    mean: Number = eqx.field(converter=jnp.asarray, default=0.0)
-    scale: Number = eqx.field(converter=jnp.asarray, default=1.0)
+    mean: Number = number(default=0.0)
+    scale: Number = number(default=1.0)
 
     def __check_init__(self):
         _checks.finite_value("mean", self.mean)
@@ -79,5 +81,6 @@ class GaussianNoise(AbstractNoise):
 
     def log_density(self, x: X) -> Scalar:
         """The log density of one example, in nats."""
-        z = (x - self.mean) / self.scale
-        return -jnp.sum(0.5 * z**2 + jnp.log(self.scale) + 0.5 * math.log(2 * math.pi))
+        mean, scale = cast(self.mean, x), cast(self.scale, x)
+        z = (x - mean) / scale
+        return -jnp.sum(0.5 * z**2 + jnp.log(scale) + 0.5 * math.log(2 * math.pi))

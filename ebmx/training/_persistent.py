@@ -15,6 +15,7 @@ from .._types import Count, EnergyFn, Key, Number, Vector, XBatch
 from ..energies import AbstractConditionalEnergy
 from ..samplers import AbstractSampler
 from ..samplers._base import check_restartable
+from ..samplers._fields import number
 from ._adaptation import StepSizeAdaptation, share_at_limit
 from ._buffer import ReplayBuffer
 from ._chains import width_of
@@ -79,7 +80,7 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     sampler: AbstractSampler
     num_steps: int = eqx.field(static=True, default=60)
     capacity: int = eqx.field(static=True, default=10_000)
-    reinit_prob: Number = eqx.field(converter=jnp.asarray, default=0.05)
+    reinit_prob: Number = number(default=0.05)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
     adaptation: StepSizeAdaptation | None = None
     num_labels: int | None = eqx.field(static=True, default=None)
@@ -204,14 +205,15 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         fix = f"the energy has {wanted} labels: give PCD(..., num_labels={wanted})"
         _checks.require(self.num_labels == wanted, "num_labels", self.num_labels, fix)
 
-    def _restart_chances(self, energy: EnergyFn, start: XBatch, ages: jax.Array) -> Vector | Number:
+    def _restart_chances(self, energy: EnergyFn, start: XBatch, ages: jax.Array) -> Vector:
+        prob = jnp.asarray(self.reinit_prob, float)
         if self.restart == "alike":
-            return self.reinit_prob
+            return jnp.broadcast_to(prob, ages.shape)
         weights = ages.astype(start.dtype)
         if self.restart == "energy":
             values = energies(energy, Examples(start))
             weights = jnp.argsort(jnp.argsort(values)).astype(start.dtype)
-        return self.reinit_prob * weights / jnp.maximum(jnp.mean(weights), 1e-6)
+        return prob * (weights / jnp.maximum(jnp.mean(weights), 1e-6)).astype(float)
 
 
 def _labels_of_a_shard(negatives: PCD) -> jax.Array:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number
+from ..samplers._fields import cast, number
 from ._examples import Batch, Examples, as_examples, like
 from ._negatives import AbstractNegatives, draw_noise
 from ._noise import AbstractNoise
@@ -49,7 +50,7 @@ class Perturbed(AbstractStateless):
     `ValueError` if it is not positive.
     """
 
-    sigma: jax.Array = eqx.field(converter=jnp.asarray)
+    sigma: jax.Array = number()
 
     def __check_init__(self):
         fix = "give a number, or a vector of them"
@@ -66,7 +67,7 @@ class Perturbed(AbstractStateless):
         level_key, noise_key = jax.random.split(key)
         noise = jax.random.normal(noise_key, batch.x.shape, batch.x.dtype)
         if self.sigma.ndim == 0:
-            return like(batch, batch.x + self.sigma * noise), state, None
+            return like(batch, batch.x + cast(self.sigma, batch.x) * noise), state, None
         level = jax.random.randint(level_key, (len(batch.x),), 0, len(self.sigma))
         sigma = self.sigma[level].astype(batch.x.dtype)
         wide = sigma.reshape(-1, *(1,) * (batch.x.ndim - 1))
@@ -130,7 +131,7 @@ class PerturbedTwice(AbstractStateless):
     `ValueError` if a number is out of its range.
     """
 
-    time: Number = eqx.field(converter=jnp.asarray, default=0.25)
+    time: Number = number(default=0.25)
     num: int = eqx.field(static=True, default=16)
 
     def __check_init__(self):
@@ -145,7 +146,7 @@ class PerturbedTwice(AbstractStateless):
         batch = as_examples(x)
         x = batch.x
         once_key, twice_key = jax.random.split(key)
-        scale = jnp.sqrt(self.time).astype(x.dtype)
+        scale = jnp.sqrt(cast(self.time, x))
         once = x + scale * jax.random.normal(once_key, x.shape, x.dtype)
         twice = scale * jax.random.normal(twice_key, (self.num, *x.shape), x.dtype)
         return like(batch, (once[None] + twice).reshape(-1, *x.shape[1:])), state, None
@@ -165,7 +166,7 @@ class Neighbours(AbstractStateless):
     `ValueError` if a number is out of its range.
     """
 
-    sigma: Number = eqx.field(converter=jnp.asarray, default=0.3)
+    sigma: Number = number(default=0.3)
     num: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
@@ -180,7 +181,7 @@ class Neighbours(AbstractStateless):
         batch = as_examples(x)
         x = batch.x
         noise = jax.random.normal(key, (self.num, *x.shape), x.dtype)
-        neighbours = x[None] + self.sigma * noise
+        neighbours = x[None] + cast(self.sigma, x) * noise
         return like(batch, neighbours.reshape(-1, *x.shape[1:])), state, None
 
 
@@ -204,8 +205,8 @@ class Grid(AbstractStateless):
     `ValueError` if the corners are no vectors of one or two numbers in order, or `num` is below 2.
     """
 
-    low: jax.Array = eqx.field(converter=jnp.asarray)
-    high: jax.Array = eqx.field(converter=jnp.asarray)
+    low: jax.Array = number()
+    high: jax.Array = number()
     num: int = eqx.field(static=True, default=200)
     shifted: bool = eqx.field(static=True, default=False)
 

@@ -9,6 +9,7 @@ from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar, X
 from ..energies import AbstractConditionalEnergy
 from ..samplers import AbstractSampler
+from ..samplers._fields import cast, number
 from ._examples import Batch, Examples, as_examples
 from ._negatives import AbstractNegatives, NegativesInfo, check_chain, move
 
@@ -57,7 +58,7 @@ class Recovery(AbstractNegatives[None]):
     """
 
     sampler: AbstractSampler
-    sigma: Number = eqx.field(converter=jnp.asarray)
+    sigma: Number = number()
     num_steps: int = eqx.field(static=True, default=30)
 
     def __check_init__(self):
@@ -75,11 +76,12 @@ class Recovery(AbstractNegatives[None]):
         batch = as_examples(x)
         noise_key, run_key = jax.random.split(key)
         noise = jax.random.normal(noise_key, batch.x.shape, batch.x.dtype)
-        noisy = batch.x + self.sigma * noise
+        sigma = cast(self.sigma, batch.x)
+        noisy = batch.x + sigma * noise
         if isinstance(energy, AbstractConditionalEnergy):
             fix = "recovery takes an energy of x alone: fix the condition with `at`"
             _checks.invalid("energy", type(energy).__name__, fix)
-        recovered = Recovered(energy, batch.x.shape[1:], self.sigma).at_each(noisy)
+        recovered = Recovered(energy, batch.x.shape[1:], sigma).at_each(noisy)
         never = jnp.zeros(len(noisy), bool)
         moved, info = move(recovered, self.sampler, self.num_steps, noisy, batch.x, never, run_key)
         return moved if batch.y is None else Examples(moved, batch.y), state, info

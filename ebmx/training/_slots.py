@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, Integer
 
 from .._types import Key
 
@@ -19,7 +19,7 @@ def one_of_each_arc(num: int, capacity: int, key: Key) -> Int[Array, "num"]:
 
 
 def one_of_each_label(
-    slots: Int[Array, "capacity"], wanted: Int[Array, "num"], key: Key
+    slots: Int[Array, "capacity"], wanted: Integer[Array, "num"], key: Key
 ) -> tuple[Int[Array, "num"], Bool[Array, "num"]]:
     """For each wanted label a slot that holds it, each of them as likely as any other.
 
@@ -39,10 +39,9 @@ def one_of_each_label(
     """
     num, wanted = len(wanted), wanted.astype(slots.dtype)
     order = jnp.argsort(wanted)
-    first, last = (jnp.searchsorted(wanted[order], wanted, side=s) for s in ("left", "right"))
-    low, high = (jnp.searchsorted(slots, wanted, side=s) for s in ("left", "right"))
+    (first, last), (low, high) = _range_of(wanted, wanted[order]), _range_of(wanted, slots)
     count, size = last - first, high - low
-    rank = jnp.zeros_like(order).at[order].set(jnp.arange(num, dtype=order.dtype)) - first
+    rank = jnp.zeros_like(first).at[order].set(jnp.arange(num, dtype=first.dtype)) - first
     start, end = _part(rank, count, size), _part(rank + 1, count, size)
     u = jax.random.uniform(key, (2, num))
     place = start + _below(u[0], end - start)
@@ -50,6 +49,13 @@ def one_of_each_label(
     index = low + jnp.where(turned >= size, turned - size, turned)
     index = jnp.clip(index, 0, len(slots) - 1)
     return index, (end > start) & (slots[index] == wanted)
+
+
+def _range_of(labels: jax.Array, ordered: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where each label begins and ends in labels in rising order."""
+    ends = (jnp.searchsorted(ordered, labels, side=side) for side in ("left", "right"))
+    low, high = (end.astype(jnp.int32) for end in ends)
+    return low, high
 
 
 def _part(rank: jax.Array, count: jax.Array, size: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Number
+from ..samplers._fields import cast, number
 
 
 class AbstractStorage(eqx.Module):
@@ -92,8 +93,8 @@ class UInt8(AbstractStorage):
     `ValueError` if `low < high` does not hold.
     """
 
-    low: Number = eqx.field(converter=jnp.asarray, default=-1.0)
-    high: Number = eqx.field(converter=jnp.asarray, default=1.0)
+    low: Number = number(default=-1.0)
+    high: Number = number(default=1.0)
 
     def __check_init__(self):
         _checks.positive("high - low", self.high - self.low, "give low < high")
@@ -114,11 +115,13 @@ class UInt8(AbstractStorage):
     def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
         """The level of each value."""
         del key
-        level = jnp.floor((x - self.low) / (self.high - self.low) * 256)
+        low, high = cast(self.low, x), cast(self.high, x)
+        level = jnp.floor((x - low) / (high - low) * 256)
         return jnp.clip(level, 0, 255).astype(jnp.uint8)
 
     def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
         """A value within the level of each."""
         dtype = jnp.result_type(float)
         share = (code.astype(dtype) + jax.random.uniform(key, code.shape, dtype)) / 256
-        return self.low + share * (self.high - self.low)
+        low, high = cast(self.low, share), cast(self.high, share)
+        return low + share * (high - low)

@@ -9,6 +9,7 @@ from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar
 from ..energies import AbstractConditionalEnergy
 from ..samplers import ReplicaExchange, run_replicas
+from ..samplers._fields import number
 from ._buffer import ReplayBuffer
 from ._examples import Batch, as_examples, where_chain
 from ._negatives import (
@@ -55,7 +56,7 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
     sampler: ReplicaExchange
     num_steps: int = eqx.field(static=True, default=20)
     capacity: int = eqx.field(static=True, default=2048)
-    reinit_prob: Number = eqx.field(converter=jnp.asarray, default=0.05)
+    reinit_prob: Number = number(default=0.05)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
     num_shards: int = eqx.field(static=True, default=1)
 
@@ -90,7 +91,7 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
         start, index = state.draw(num, key=draw_key)
         start, ages = start.astype(batch.x.dtype), state.at(state.ages, index)
         noise = draw_noise(self.noise, num, start.shape[2:], key=noise_key).astype(start.dtype)
-        restarted = jax.random.uniform(restart_key, (num,)) < self.reinit_prob
+        restarted = jax.random.uniform(restart_key, (num,)) < jnp.asarray(self.reinit_prob, float)
         top = where_chain(restarted, noise, start[:, -1])
         start = start.at[:, -1].set(top)
         # the two parities of pairs go on in turn from update to update, and neighbouring ladders

@@ -1,0 +1,110 @@
+"""Data in single precision, with double precision on or implicit promotion off. Only traced."""
+
+import contextlib
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import pytest
+
+import ebmx.training as t
+from ebmx.energies import JEM, MLP, Conditional, MLPNetwork
+from ebmx.samplers import MALA, Langevin, ReplicaExchange
+
+KEY = jax.random.key(0)
+MODES = {
+    "strict": lambda: jax.numpy_dtype_promotion("strict"),
+    "x64": lambda: jax.enable_x64(True),
+}
+ADAPTED = {"adaptation": t.StepSizeAdaptation()}
+BOUNDED = Langevin(0.1, bounds=(-1.0, 1.0))
+NEGATIVES = {
+    "cd": lambda: t.CD(MALA(0.1), 2),
+    "short-run": lambda: t.ShortRun(Langevin(0.1, grad_clip=3.0), 20),
+    "pcd": lambda: t.PCD(MALA(0.1), 2, 8, 0.5, num_shards=2, **ADAPTED),
+    "pcd-age": lambda: t.PCD(BOUNDED, 2, 8, 0.5, restart="age", storage=t.UInt8()),
+    "pcd-energy": lambda: t.PCD(BOUNDED, 2, 8, 0.5, restart="energy", storage=t.BFloat16()),
+    "tempered": lambda: t.TemperedPCD(ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0])), 3, 8),
+    "jarzynski": lambda: t.Jarzynski(MALA(0.1), 2, 8, 8, num_negatives=4, **ADAPTED),
+    "jarzynski-weights": lambda: t.Jarzynski(MALA(0.1), 2, 8),
+    "recovery": lambda: t.Recovery(MALA(0.1), 0.5, 2),
+    "adaptive": lambda: t.AdaptiveSteps(t.PCD(MALA(0.1), 2, 8)),
+    "transport": lambda: t.TransportPairs(),
+    "perturbed": lambda: t.Perturbed(0.1),
+    "perturbed-levels": lambda: t.Perturbed(jnp.array([0.1, 0.2])),
+    "perturbed-twice": lambda: t.PerturbedTwice(0.2, 3),
+    "neighbours": lambda: t.Neighbours(jnp.array(0.2), 3),
+    "noise": lambda: t.NoiseSamples(t.UniformNoise(), 2),
+    "directions": lambda: t.Directions(),
+    "grid": lambda: t.Grid(jnp.zeros(2), jnp.ones(2), 3, shifted=True),
+}
+SIGMA, NOISE = {"sigma": 0.1}, {"noise": t.GaussianNoise()}
+LOSSES = {
+    "contrastive": (eqx.Partial(t.contrastive_loss, alpha=jnp.array(0.1)), "cd"),
+    "weighted": (t.contrastive_loss, "jarzynski-weights"),
+    "sampler": (eqx.Partial(t.sampler_divergence, step_size=0.1), "cd"),
+    "sum": (t.weighted_sum((1, t.contrastive_loss), (0.5, t.score_matching)), "cd"),
+    "denoising": (eqx.Partial(t.denoising_score_matching, **SIGMA), "perturbed"),
+    "sliced": (t.sliced_score_matching, "directions"),
+    "exact": (t.score_matching, "directions"),
+    "noise": (eqx.Partial(t.noise_contrastive_loss, **NOISE), "noise"),
+    "discrepancy": (t.energy_discrepancy, "perturbed-twice"),
+    "flow": (t.minimum_probability_flow, "neighbours"),
+    "likelihood": (t.negative_log_likelihood, "grid"),
+    "transport": (t.transport_matching, "transport"),
+}
+
+
+def update(make, energy, x):
+    negatives = make()
+    state = negatives.init((2,), key=KEY)
+    batch, after, info = negatives.step(energy, x, state, key=KEY)
+    kinds = [jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in (state, after)]
+    assert kinds[0] == kinds[1]
+    return (batch.x if isinstance(batch, t.Examples) else batch), batch, info
+
+
+def positions(num=4):
+    return jnp.zeros((num, 2), jnp.float32)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_negatives_are_of_the_precision_of_the_data(name, mode):
+    with MODES[mode]():
+        energy = MLP((2,), (3,), key=KEY)
+        x = eqx.filter_eval_shape(update, NEGATIVES[name], energy, positions())[0]
+        assert x.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_of_the_precision_of_the_data(name, mode):
+    loss, source = LOSSES[name]
+
+    def run(energy, x):
+        batch = update(NEGATIVES[source], energy, x)[1]
+        return eqx.filter_value_and_grad(lambda e: loss(e, x, batch), has_aux=True)(energy)
+
+    with MODES[mode]():
+        energy = eqx.filter_eval_shape(lambda: MLP((2,), (3,), key=KEY))
+        single = lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32)  # noqa: E731
+        energy = jax.tree.map(lambda a: single(a) if hasattr(a, "dtype") else a, energy)
+        (value, metrics), _ = eqx.filter_eval_shape(run, energy, positions())
+        assert {leaf.dtype for leaf in (value, *metrics.values())} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("mode", [*MODES, "both"])
+def test_labels_of_any_precision(mode):
+    with contextlib.ExitStack() as stack:
+        for name in MODES if mode == "both" else [mode]:
+            stack.enter_context(MODES[name]())
+        head = MLPNetwork((2,), 3, (4,), key=KEY)
+        energy = Conditional(head, num_labels=3, key=KEY)
+        negatives = t.PCD(Langevin(0.1), 2, 12, num_labels=3, num_shards=2)
+        for dtype in (jnp.int32, jnp.uint8):
+            batch = positions(), jnp.zeros(4, dtype)
+            found = eqx.filter_eval_shape(update, lambda: negatives, energy, batch)[0]
+            assert found.dtype == jnp.float32
+            loss = lambda x, y: t.cross_entropy(JEM(head), (x, y), None)[0]  # noqa: E731
+            jax.eval_shape(loss, *batch)
