@@ -132,6 +132,7 @@ def test_the_same_seed_samples_the_same(run, tmp_path):
         (["train", "digits", "--data.batch-size", "100000"], "batch_size=100000"),
         (["train", "digits", "--energy.activation", "sillu"], "sillu"),
         (["train", "digits", "--seed", "many"], "many"),
+        (["train", "digits", "--out", "gs://bucket/run"], "out=gs://bucket/run: give a folder"),
         (["train", "digits", "--negatives.kind", "mcmc"], "mcmc"),
         (["train", "digits", "--stpes", "3"], "stpes"),
         (["train", "--resume", "no/such/run"], "no such file"),

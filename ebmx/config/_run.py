@@ -87,6 +87,8 @@ def train_run(
     if config.steps is not None:
         _checks.at_least("steps", config.steps, 1)
     _checks.positive("seconds", config.seconds)
+    fix = "give a folder of this machine, or one that is mounted"
+    _checks.require("://" not in (config.out or ""), "out", config.out, fix)
     dataset = load_data(config)
     folder = Path(config.out or f"runs/{Path(config.data.name).stem}-{config.seed}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ def layout_of(x: np.ndarray, layout: Layout) -> str:
     fix = f"give one of auto, {', '.join(_DIMENSIONS)}"
     _checks.require(layout in _DIMENSIONS, "layout", repr(layout), fix)
     low, high = _DIMENSIONS[layout]
-    fix = f"examples of shape {x.shape} have not the axes of that"
+    fix = f"examples of shape {x.shape} do not have these axes"
     ok = low <= x.ndim and (high is None or x.ndim <= high)
     _checks.require(ok, "layout", repr(layout), f"{fix}; leave it out, or give another one")
     return layout
@@ -35,10 +35,10 @@ def _found(x: np.ndarray) -> str:
     if x.ndim == 3 and x.dtype != np.uint8:
         short, long = sorted(x.shape[1:])
         return "images" if long <= 2 * short else "series"
-    if x.ndim != 4 or x.shape[3] <= _COLOURS:
+    if x.ndim != 4:
         return "images"
     first, second, last = x.shape[1:]
-    if first <= _COLOURS and first != second:
+    if first <= _COLOURS < last and first != second:
         text = (
             f"examples of shape {x.shape} are taken for images with channels first, and transposed "
             f"to (num, {second}, {last}, {first}): give layout='channels-first' or 'images'"
@@ -46,7 +46,8 @@ def _found(x: np.ndarray) -> str:
         _warnings.warn(text, UserWarning)
         return "channels-first"
     fix = "are the channels first, or last? give layout='channels-first' or 'images'"
-    _checks.require(first == second or second != last, "examples.shape", x.shape, fix)
+    unclear = first != second == last and (last > _COLOURS or first <= _COLOURS)
+    _checks.require(not unclear, "examples.shape", x.shape, fix)
     return "images"
 
 
@@ -58,7 +59,7 @@ def arranged(x: np.ndarray, layout: str) -> np.ndarray:
 
 
 def ranges(
-    train: np.ndarray, test: np.ndarray | None, layout: str
+    train: np.ndarray, test: np.ndarray, layout: str
 ) -> tuple[float | np.ndarray, float | np.ndarray]:
     """The range of all numbers, or of each column of a table, or of each channel of a series.
 
@@ -67,21 +68,18 @@ def ranges(
     `ValueError` if a value is not finite, or all are the same.
     """
     for name, x in (("train", train), ("test", test)):
-        if x is not None:
-            _checks.finite(x, name)
+        _checks.finite(x, name)
     if layout in ("images", "channels-first") and train.dtype == np.uint8:
-        top = max(int(x.max()) for x in (train, test) if x is not None)
+        top = max(int(train.max()), int(test.max()))
         # bytes of fewer levels, such as zeros and ones, are not the dark part of 256
         return 0.0, 255.0 if top > 127 else float(max(top, 1))
     axes = _axes(train, layout)
     low, high = _extent(train, axes)
     if np.ndim(low) > 0:
-        constant = low == high
-        if test is not None:
-            # a column that is constant in the training part alone
-            other_low, other_high = _extent(test, axes)
-            low = np.where(constant, np.minimum(low, other_low), low)
-            high = np.where(constant, np.maximum(high, other_high), high)
+        # a column that is constant in the training part alone keeps its values in the other
+        constant, (other_low, other_high) = low == high, _extent(test, axes)
+        low = np.where(constant, np.minimum(low, other_low), low)
+        high = np.where(constant, np.maximum(high, other_high), high)
     fix = "all numbers are the same: there is nothing to learn"
     _checks.require(bool(np.any(low < high)), "train", np.ravel(low)[:3], fix)
     return (float(low), float(high)) if np.ndim(low) == 0 else (low, high)

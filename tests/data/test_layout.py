@@ -82,6 +82,7 @@ SHAPES = {
     (6, 5, 4): ((6, 5, 4), "images"),
     (4, 4, 9): ((4, 4, 9), "images"),
     (8, 5, 6): ((8, 5, 6), "images"),
+    (3, 3, 3): ((3, 3, 3), "images"),
     (7,): ((7,), "rows of 7, each of 7 columns in its range"),
     (3, 3, 2, 2): ((3, 3, 2, 2), "examples of 3×3×2×2, in ["),
 }
@@ -119,6 +120,8 @@ def test_layouts_that_do_not_fit_are_refused(loaded):
     with pytest.raises(ValueError, match=r"examples\.shape=\(10, 12, 8, 8\): are the channels f"):
         loaded(x)
     assert loaded(x, options={"layout": "channels-first"}).shape == (8, 8, 12)
+    with pytest.raises(ValueError, match=r"examples\.shape=\(10, 3, 4, 4\): are the channels f"):
+        loaded(x[:, :3, :4, :4])
     with pytest.raises(ValueError, match=r"layout='series': examples of shape \(10, 12, 8, 8\)"):
         loaded(x, options={"layout": "series"})
     with pytest.raises(ValueError, match="layout='rows': give one of auto, images, channels-"):
