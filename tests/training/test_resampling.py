@@ -46,7 +46,9 @@ def test_draws_are_unbiased(getkey):
 @pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
 @pytest.mark.parametrize("total", [1 - 1e-4, 1 + 1e-4])
 def test_no_weight_is_never_drawn_however_numbers_round(u, total, monkeypatch):
-    monkeypatch.setattr("jax.random.uniform", lambda key, shape, dtype: jnp.full(shape, u, jnp.float32))
+    monkeypatch.setattr(
+        "jax.random.uniform", lambda key, shape, dtype: jnp.full(shape, u, jnp.float32)
+    )
     weights = jnp.array([0.0, 0.5, 0.0, 0.5, 0.0]) * total
     index = systematic(weights, 6, key=jax.random.key(0))
     counts = np.bincount(index, minlength=5)
