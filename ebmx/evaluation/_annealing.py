@@ -165,7 +165,7 @@ def _forward(
 
     def step(carry, values):
         (x, log_weights), (i, before, after, row) = carry, values
-        log_weights = log_weights + rises(path, x, before, after)
+        log_weights = log_weights + rises(path, x, before, after).astype(log_weights.dtype)
         walk_key = jax.random.fold_in(key, i)
         moves = tuned(sampler, route.tuning(row))
         x, acceptance = move(path, moves, after, x, num_steps, walk_key)
@@ -199,7 +199,8 @@ def _backward(
         walk_key = jax.random.fold_in(key, i)
         moves = tuned(sampler, route.tuning(row))
         x, acceptance = move(path, moves, after, x, num_steps, walk_key)
-        return (x, log_weights + rises(path, x, after, before)), acceptance
+        rise = rises(path, x, after, before).astype(log_weights.dtype)
+        return (x, log_weights + rise), acceptance
 
     betas = route.betas
     values = jnp.arange(betas.size - 1), betas[:-1], betas[1:], route.rows[1:]

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
@@ -104,7 +105,8 @@ def _log_sum(energy: EnergyFn, points: Any, count: int) -> float:
     for index in _chunks(count):
         # a whole chunk each time, so that the energy is compiled once
         whole = np.resize(index, min(_CHUNK, count))
-        log = -np.asarray(energies_of(energy, points(whole).astype(np.float32)), np.float64)
+        x = jnp.asarray(points(whole), float)
+        log = -np.asarray(energies_of(energy, x), np.float64)
         log = log[: len(index)]
         fix = "it is NaN at a point that counts: give corners between which it is known"
         _checks.require(not np.isnan(log).any(), "energy(x)", "NaN", fix)

@@ -117,7 +117,8 @@ def plan(
     num = int(np.clip(num_temperatures // 4, 100, 500))
     index = np.linspace(0, 1, num + 1)
     tried = index**_STEEPNESS
-    inputs = jnp.asarray(tried, jnp.float32), _NUM_CHAINS, num_steps, key
+    dtype = jax.eval_shape(lambda: path.sample(key=key)).dtype
+    inputs = jnp.asarray(tried, dtype), _NUM_CHAINS, num_steps, key
     tunings, lengths = _walk(path, sampler, *inputs)
     if betas is None:
         share = np.cumsum(np.concatenate([[0.0], np.asarray(lengths, np.float64)]))
@@ -126,7 +127,7 @@ def plan(
         at = np.interp(np.linspace(0, 1, num_temperatures + 1), way, index)
         betas = np.interp(at, index, tried)
     rows = np.rint(num * betas ** (1 / _STEEPNESS)).astype(np.int32)
-    return Plan(jnp.asarray(betas, jnp.float32), jnp.asarray(rows), tunings)
+    return Plan(jnp.asarray(betas, dtype), jnp.asarray(rows), tunings)
 
 
 @eqx.filter_jit
@@ -151,8 +152,9 @@ def _walk(
         tuning = retune(tuning, sampler, x, acceptance, gain, 1 - _FORGET)
         return (x, tuning), (tuning, spread(rise))
 
-    before = jnp.concatenate([jnp.zeros(_SEARCH), betas[:-1]])
-    after = jnp.concatenate([jnp.zeros(_SEARCH), betas[1:]])
+    search = jnp.zeros(_SEARCH, betas.dtype)
+    before = jnp.concatenate([search, betas[:-1]])
+    after = jnp.concatenate([search, betas[1:]])
     count = np.arange(before.size)
     gains = jnp.asarray(np.maximum(2.0 / (1.0 + count) ** 0.6, 0.2), betas.dtype)
     start = x, first_tuning(sampler, x)

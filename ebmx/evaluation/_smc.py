@@ -1,5 +1,6 @@
 """Sequential Monte Carlo: log Z by particles that are tempered, resampled and moved."""
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -145,9 +146,9 @@ def _search(
         x, acceptance = move(path, tuned(sampler, tuning), zero, x, num_steps, walk_key)
         return x, retune(tuning, sampler, x, acceptance, 2.0 / (1.0 + i) ** 0.6, _MEMORY)
 
-    zero = jnp.zeros(())
+    zero = jnp.zeros((), x.dtype)
     x, tuning = jax.lax.fori_loop(0, _SEARCH, step, (x, first_tuning(sampler, x)))
-    count, record = jnp.zeros((), jnp.int32), jnp.zeros(size)
+    count, record = jnp.zeros((), jnp.int32), jnp.zeros(size, x.dtype)
     return Island(x, zero, zero, tuning, count, record, record)
 
 
@@ -160,7 +161,7 @@ def _temper(
 
     def rise(beta):
         log = jax.vmap(lambda s: path.log_ratio(s, island.beta, beta))(statistics)
-        return jnp.where(jnp.isnan(log), -jnp.inf, log)
+        return jnp.where(jnp.isnan(log), -jnp.inf, log).astype(island.log_weight.dtype)
 
     beta = _next(rise, island.beta, target)
     log, num = rise(beta), island.x.shape[0]
@@ -168,12 +169,12 @@ def _temper(
         from blackjax.smc import resampling  # late, as in the samplers
 
     index = resampling.systematic(choose_key, jax.nn.softmax(log), num)
-    log_weight = island.log_weight + jax.nn.logsumexp(log) - jnp.log(num)
+    log_weight = island.log_weight + jax.nn.logsumexp(log) - math.log(num)
     moves = tuned(sampler, island.tuning)
     x, acceptance = move(path, moves, beta, island.x[index], num_steps, walk_key)
     tuning = retune(island.tuning, sampler, x, acceptance, _GAIN, _MEMORY)
     betas = island.betas.at[island.count].set(beta)
-    record = island.acceptance.at[island.count].set(acceptance)
+    record = island.acceptance.at[island.count].set(acceptance.astype(betas.dtype))
     return Island(x, beta, log_weight, tuning, island.count + 1, betas, record)
 
 
@@ -192,7 +193,7 @@ def _next(rise: Any, beta: jax.Array, target: Any) -> jax.Array:
         enough = share(middle) >= target
         return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
 
-    one = jnp.ones(())
+    one, target = jnp.ones_like(beta), jnp.asarray(target, beta.dtype)
     least = jnp.maximum(jnp.nextafter(beta, one), beta + 1e-9)
     low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (least, one))
     return jnp.where(share(one) >= target, one, low)
