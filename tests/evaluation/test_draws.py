@@ -3,13 +3,15 @@
 import warnings
 
 import arviz_base
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
 
+from ebmx.energies import Gaussian
 from ebmx.evaluation import diagnose, to_arviz
-from ebmx.samplers import Samples, StepInfo
+from ebmx.samplers import Langevin, Samples, StepInfo, sample, save_position_and_energy
 
 RNG = np.random.default_rng(0)
 # of the shape that other tests have compiled the estimators for
@@ -136,3 +138,14 @@ def test_what_holds_no_chains_is_refused(name):
     samples, match = BAD[name]
     with pytest.raises(ValueError, match=match):
         diagnose(samples)
+
+
+def test_the_energy_that_arviz_gets_is_that_of_the_draw():
+    energy = Gaussian(jnp.zeros(2), jnp.array([1.0, 3.0]))
+    options = {"num_samples": 6, "thin": 2, "save": save_position_and_energy}
+    samples = sample(energy, Langevin(0.3), jnp.ones((3, 2)), key=jax.random.key(0), **options)
+    data = to_arviz(samples)
+    want = jax.vmap(jax.vmap(energy))(data["posterior"]["x"].values)
+    assert len(np.unique(want)) == 18
+    np.testing.assert_allclose(data["sample_stats"]["lp"].values, -want, rtol=1e-5)
+    np.testing.assert_allclose(data["sample_stats"]["energy"].values, want, rtol=1e-5)
