@@ -178,8 +178,8 @@ MUTANTS = {
         ("scales-of-restarts", "jnp.where(restarted, 0, state.at(state.log_scales, index))",
          "state.at(state.log_scales, index)"),
         ("buffer-not-written", "state.write(index, moved, ages", "state.write(index, start, ages"),
-        ("labels-of-no-slot", "where_chain(fits, moved, jnp",
-         "where_chain(fits | True, moved, jnp"),
+        ("labels-of-no-slot", "where_chain(fits, x, jnp",
+         "where_chain(fits | True, x, jnp"),
     ],
     ("training/_negatives.py", "training/test_negatives.py"): [
         ("dead-stay", "x = where_chain(dead, noise, x)", "x = where_chain(dead, x, x)"),

@@ -159,21 +159,18 @@ class PCD(AbstractNegatives[ReplayBuffer]):
         check_batch(state, num)
         self._check_labels(energy)
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
-        labels, own = None, None
-        if self.num_labels is None:
+        labels, own = batch.y if self.num_labels is not None else None, None
+        energy = energy if self.num_labels is None else condition(energy, labels)
+        if labels is None:
             start, index = state.draw(num, key=draw_key)
         else:
-            energy, labels = condition(energy, batch.y), batch.y
             start, index, own = state.draw_labels(labels, key=draw_key)
         start = start.astype(batch.x.dtype)
         noise = draw_noise(self.noise, num, start.shape[1:], key=noise_key).astype(start.dtype)
         old_ages = state.at(state.ages, index)
         chances = self._restart_chances(energy, start, old_ages)
         restarted = jax.random.uniform(restart_key, (num,)) < chances
-        augment = self.augment
-        if augment is not None:
-            keys = jax.random.split(jax.random.fold_in(draw_key, 1), num)
-            start = jax.vmap(lambda x, key: augment(x, key=key))(start, keys)
+        start = self._augmented(start, draw_key)
         start = where_chain(restarted, noise, start)
         sampler, log_scales = self.sampler, None
         if self.adaptation is not None and state.log_scales is not None:
@@ -187,15 +184,14 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             info = dataclasses.replace(info, at_limit=share_at_limit(log_scales))
         write_key = jax.random.fold_in(draw_key, 2)
         after = state.write(index, moved, ages, log_scales, own=own, key=write_key)
-        if labels is None or state.labels is None:
-            return moved, after, info
-        # a chain of another label would train this one: not finite, the update is skipped
-        fits = state.at(state.labels, index) == labels.astype(state.labels.dtype)
-        return (
-            Examples(where_chain(fits, moved, jnp.full_like(moved, jnp.nan)), labels),
-            after,
-            info,
-        )
+        return (moved if labels is None else _labelled(moved, labels, index, state)), after, info
+
+    def _augmented(self, x: XBatch, key: Key) -> XBatch:
+        augment = self.augment
+        if augment is None:
+            return x
+        keys = jax.random.split(jax.random.fold_in(key, 1), len(x))
+        return jax.vmap(lambda x, key: augment(x, key=key))(x, keys)
 
     def _check_labels(self, energy: EnergyFn) -> None:
         conditional = isinstance(energy, AbstractConditionalEnergy)
@@ -214,6 +210,13 @@ class PCD(AbstractNegatives[ReplayBuffer]):
             values = energies(energy, Examples(start))
             weights = jnp.argsort(jnp.argsort(values)).astype(start.dtype)
         return prob * (weights / jnp.maximum(jnp.mean(weights), 1e-6)).astype(float)
+
+
+def _labelled(x: XBatch, labels: jax.Array, index: jax.Array, buffer: ReplayBuffer) -> Examples:
+    """Chains with their labels; not finite where the slot is of another, so nothing is trained."""
+    assert buffer.labels is not None
+    fits = buffer.at(buffer.labels, index) == labels.astype(buffer.labels.dtype)
+    return Examples(where_chain(fits, x, jnp.full_like(x, jnp.nan)), labels)
 
 
 def _labels_of_a_shard(negatives: PCD) -> jax.Array:
