@@ -35,7 +35,7 @@ class WeightedChains(eqx.Module):
     log_weights: Float[Array, "chains"]
     last_energies: Float[Array, "chains"]
     """Those of the positions under the energy that the weights stand for."""
-    # Updated when chains are drawn anew by their weights.
+    # Updated when chains are resampled by their weights.
     log_z_before: Scalar
     resamplings: Count
 
@@ -75,8 +75,8 @@ class Jarzynski(AbstractNegatives[Populations]):
     Each update of the parameters adds `E_old(x) - E_new(x)` to the log weight of a chain at `x`, as
     in annealed importance sampling along the training. So weighted means over the chains are
     consistent estimates even if the chains do not mix, and their normaliser follows. Chains are
-    drawn anew by their weights when the effective sample size is low. The sampler must be adjusted,
-    such as `MALA` or `HMC`: it has to leave the energy's density as it is.
+    resampled by their weights when the effective sample size is low. The sampler has to leave the
+    energy's density invariant, as `MALA` and `HMC` do.
 
     An update raises the energy just where the chains are, so their own `log Z` falls behind.
     Chains that are held out of the negatives do not have this bias.
@@ -85,21 +85,21 @@ class Jarzynski(AbstractNegatives[Populations]):
 
     **Arguments:**
 
-    - `sampler`: an adjusted sampler.
+    - `sampler`: a sampler that leaves the density invariant.
     - `num_steps`: how many steps for each update, at least 1.
     - `num_chains`: how many chains for the negatives.
     - `num_held_out`: how many further chains for `log Z`; they take part in nothing else.
     - `noise`: where they start; its log density makes `log Z` absolute. It has to reach wherever
         the energy does: `log Z` does not know of what lies outside.
-    - `resample_below`: draw anew if the effective sample size is below this share, in [0, 1].
+    - `resample_below`: resample if the effective sample size is below this fraction, in [0, 1].
     - `num_negatives`: how many negatives an update sees, drawn by weight; all chains with their
         weights, if not given.
     - `adaptation`: tunes one step size for all chains; the density does not depend on it.
 
     **Raises:**
 
-    `ValueError` if a number is out of its range, the sampler is not adjusted, or the noise has no
-    log density.
+    `ValueError` if a number is out of its range, the sampler does not leave the density invariant
+    or cannot go on from a position alone, or the noise has no log density.
     """
 
     sampler: AbstractSampler

@@ -15,6 +15,7 @@ from ebmx.training import (
     AdaptiveSteps,
     BFloat16,
     Directions,
+    FullPrecision,
     GaussianNoise,
     Grid,
     Jarzynski,
@@ -121,6 +122,13 @@ def test_no_key_is_used_twice(name):
 
     check_key_reuse(arrays, KEY)
     assert not repeats_a_key(jax.make_jaxpr(arrays)(KEY).jaxpr)
+
+
+@pytest.mark.parametrize("storage", [FullPrecision(), BFloat16(), UInt8()])
+def test_no_key_is_used_twice_in_a_buffer_that_is_made_in_parts(storage):
+    negatives = PCD(SLIDE, 2, 300)
+    object.__setattr__(negatives, "storage", storage)
+    check_key_reuse(lambda key: negatives.init((2,), key=key).positions, KEY)
 
 
 def test_a_key_that_is_spread_is_found():
