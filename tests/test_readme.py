@@ -18,7 +18,9 @@ def blocks(language, text=TEXT):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/extending.md", "docs/data.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/extending.md", "docs/data.md", "docs/constraints.md"]
+)
 def test_the_python_blocks_run_and_print_what_they_say(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = "\n".join(blocks("python", (ROOT / page).read_text()))

@@ -187,9 +187,10 @@ class StickBreaking(AbstractBijection):
 
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """One less along the last axis."""
+        num = shape[-1] if shape else 0
         fix = "parts that add up to 1 are along the last axis: give at least two"
-        _checks.require(len(shape) > 0 and shape[-1] > 1, "shape", shape, fix)
-        return (*shape[:-1], shape[-1] - 1)
+        _checks.require(num > 1, "shape", shape, fix)
+        return (*shape[:-1], num - 1)
 
 
 @guarded
