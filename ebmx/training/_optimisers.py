@@ -1,5 +1,6 @@
 """Optimisers as optax makes them, and what an update gives them."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,9 @@ import jax.numpy as jnp
 import optax
 
 from .._types import Scalar
+
+# optax mixes kinds of numbers, and parameters may be of several; a program may have forbidden both
+promoting = functools.partial(jax.numpy_dtype_promotion, "standard")
 
 Optimiser = optax.GradientTransformation | optax.MultiSteps
 
@@ -26,7 +30,8 @@ def start(optim: Any, parameters: Any) -> optax.OptState:
         # line searches begin with numbers of weak type, and would compile again at the second step
         return jnp.asarray(leaf, leaf.dtype) if eqx.is_array(leaf) else leaf
 
-    return jax.tree.map(one, optim.init(parameters))
+    with promoting():
+        return jax.tree.map(one, optim.init(parameters))
 
 
 def update(
@@ -48,4 +53,5 @@ def update(
     taken = inspect.signature(optim.update).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
     given = usual if takes_any else {n: thing for n, thing in named.items() if n in taken}
-    return optim.update(gradient, opt_state, parameters, **given)
+    with promoting():
+        return optim.update(gradient, opt_state, parameters, **given)

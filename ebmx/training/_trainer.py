@@ -19,7 +19,7 @@ from ._examples import Batch, as_examples, like
 from ._losses import Loss, contrastive_loss
 from ._metrics import Metrics, chain_metrics
 from ._negatives import AbstractNegatives
-from ._optimisers import Optimiser, as_transformation, start, update
+from ._optimisers import Optimiser, as_transformation, promoting, start, update
 from ._pairs import check_pair
 
 
@@ -159,14 +159,15 @@ class Trainer(eqx.Module):
             return self.loss(energy, batch, negatives)
 
         (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(parameters)
-        grad_norm = optax.tree.norm(gradient)
+        with promoting():
+            grad_norm = optax.tree.norm(gradient)
         new = self._update(state, gradient, norm_state, loss, lambda p: loss_of(p)[0])
         # constants and what an optimiser keeps may be infinite
         changed = self._split(new[0])[0], new[2]
         ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & _all_finite(changed)
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)
         energy, opt_state, norm_state, ema = _where(ok, new, kept)
-        skipped = state.skipped + ~ok
+        skipped = state.skipped + (~ok).astype(jnp.int32)
         metrics = metrics | {"loss": loss, "grad_norm": grad_norm, "skipped": skipped}
         new_state = TrainState(
             energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped
@@ -192,8 +193,9 @@ class Trainer(eqx.Module):
             self.optim, gradient, state.opt_state, parameters, value=loss, value_fn=loss_of
         )
         parameters = eqx.apply_updates(parameters, updates)
-        decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
-        average = _average(self._split(state.ema)[0], parameters, decay)
+        with promoting():
+            decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
+            average = _average(self._split(state.ema)[0], parameters, decay)
         energy, ema = (eqx.combine(p, rest) for p in (parameters, average))
         return energy, opt_state, norm_state, ema
 

@@ -146,6 +146,16 @@ def test_an_update_that_is_not_finite_is_skipped(name):
     assert int(metrics["skipped"]) == 1
 
 
+@pytest.mark.parametrize("name", ["adam", "plateau", "several-steps"])
+def test_optimisers_work_where_implicit_promotion_is_forbidden(name):
+    with jax.numpy_dtype_promotion("strict"):
+        trainer = Trainer(OPTIMISERS[name](), NoNegatives(), loss)
+        state = trainer.init(Points((2,), jnp.asarray(START)), key=KEY)
+        after, _ = eqx.filter_eval_shape(trainer.step, state, X, key=KEY)
+    kinds = [[a.dtype for a in jax.tree.leaves(s) if hasattr(a, "dtype")] for s in (state, after)]
+    assert kinds[0] == kinds[1]
+
+
 def test_what_is_no_optimiser_is_refused():
     with pytest.raises(ValueError, match=r"optim=adam: give an optimiser of optax"):
         Trainer("adam", NoNegatives(), loss)
