@@ -116,13 +116,18 @@ def test_a_run_whose_data_are_others_by_now_is_refused(run, tmp_path, capsys):
     config = read_config(folder / "config.toml")
     dataset = load_data(config)
     assert units_of(dataset)["low"][1] == 0.1
-    check_units(units_of(dataset), dataset)
+    check_units({"units": units_of(dataset)}, dataset)
     np.savez(tmp_path / "d.npz", x=2 * x)
     values = to_dict(config) | {"data": to_dict(config.data) | {"name": str(tmp_path / "d.npz")}}
     before = (folder / "config.toml").read_text()
     write_config(folder / "config.toml", ebmx.config.from_dict(values))
     try:
-        assert call("sample", folder, "--out", tmp_path / "s.npz") == 2
+        for command in (
+            ["sample", folder, "--out", tmp_path / "s.npz"],
+            ["train", "--resume", folder],
+        ):
+            assert call(*command) == 2
+            said = capsys.readouterr().err
+            assert "is scaled by other ranges than when the run was trained" in said
     finally:
         (folder / "config.toml").write_text(before)
-    assert "is scaled by other ranges than when the run was trained" in capsys.readouterr().err

@@ -31,12 +31,18 @@ def units_of(dataset: Dataset) -> dict[str, Any]:
 def check_units(saved: Any, dataset: Dataset) -> None:
     """Check that data are scaled as they were when a run was trained on them.
 
+    **Arguments:**
+
+    - `saved`: the config beside a checkpoint of the run.
+    - `dataset`: its data as they are now.
+
     **Raises:**
 
     `ValueError` if their ranges are others than those that were saved with the run.
     """
     fix = "is scaled by other ranges than when the run was trained: give the run its data again"
-    _checks.require(saved == units_of(dataset), "data.name", dataset.name, fix)
+    same = isinstance(saved, dict) and saved.get("units") == units_of(dataset)
+    _checks.require(same, "data.name", dataset.name, fix)
 
 
 def count_labels(config: RunConfig, dataset: Dataset) -> int | None:

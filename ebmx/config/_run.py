@@ -132,6 +132,7 @@ def resume_run(
     config = read_config(folder / "config.toml")
     dataset = load_data(config)
     saved = checkpoint_config(folder / _CHECKPOINTS)
+    check_units(saved, dataset)
     num_steps = saved["num_steps"] if isinstance(saved, dict) else config.steps or 1
     trainer, like, key = _start(config, dataset, num_steps)
     given = _saved_config(config, dataset, num_steps)
@@ -220,8 +221,7 @@ def open_run(folder: str | Path) -> tuple[RunConfig, Dataset, TrainState]:
         _checks.invalid("folder", str(folder), "no run in it: make one with `ebmx train`")
     config = read_config(folder / "config.toml")
     dataset = load_data(config)
-    saved = checkpoint_config(folder / _CHECKPOINTS)
-    check_units(saved.get("units") if isinstance(saved, dict) else None, dataset)
+    check_units(checkpoint_config(folder / _CHECKPOINTS), dataset)
     _, like, _ = _start(config, dataset, 1)
     return config, dataset, restore(folder / _CHECKPOINTS, like)
 
