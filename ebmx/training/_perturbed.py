@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number
-from ..samplers._fields import cast, number
+from ..samplers._fields import as_number, cast, number
 from ._examples import Batch, Examples, as_examples, like
 from ._negatives import AbstractNegatives, draw_noise
 from ._noise import AbstractNoise
@@ -50,7 +50,7 @@ class Perturbed(AbstractStateless):
     `ValueError` if it is not positive.
     """
 
-    sigma: jax.Array = number()
+    sigma: jax.Array = eqx.field(converter=as_number)
 
     def __check_init__(self):
         fix = "give a number, or a vector of them"
