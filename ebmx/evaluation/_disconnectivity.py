@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from .. import _checks
 from .._arguments import guarded
@@ -73,9 +73,8 @@ def disconnectivity(
     _checks.at_least("num_steps", num_steps, 1)
     _checks.positive("tolerance", tolerance)
     pairs = np.array(list(itertools.combinations(range(len(minima)), 2)))
-    a, b = minima[pairs[:, 0]], minima[pairs[:, 1]]
     low, high, least = numbers(minima.dtype, *box(bounds), tolerance)
-    tops = _tops(energy, a, b, num, low, high, num_steps, least)
+    tops = _tops(energy, minima, jnp.asarray(pairs), num, low, high, num_steps, least)
     energies = np.asarray(energies_of(energy, minima), np.float64)
     direct = np.diag(energies)
     direct[pairs[:, 0], pairs[:, 1]] = direct[pairs[:, 1], pairs[:, 0]] = np.asarray(tops)
@@ -119,18 +118,20 @@ def join(direct: ArrayLike) -> Disconnectivity:
 @checked
 def _tops(
     energy: EnergyFn,
-    a: XBatch,
-    b: XBatch,
+    minima: XBatch,
+    pairs: Int[Array, "pairs 2"],
     num: int,
     low: Number,
     high: Number,
     num_steps: int,
     tolerance: Number,
-) -> Float[Array, "batch"]:
+) -> Float[Array, "pairs"]:
     """The highest energy on the path of each pair, one after the other."""
 
-    def top(ends: tuple[jax.Array, jax.Array]) -> jax.Array:
-        x, _ = relax(energy, between(*ends, num), low, high, num_steps, tolerance)
+    def top(pair: jax.Array) -> jax.Array:
+        x, _ = relax(
+            energy, between(minima[pair[0]], minima[pair[1]], num), low, high, num_steps, tolerance
+        )
         return jnp.max(jax.vmap(lambda x: as_scalar(energy(x)))(x))
 
-    return jax.lax.map(top, (a, b))
+    return jax.lax.map(top, pairs)
