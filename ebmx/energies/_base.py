@@ -14,6 +14,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
 from ._constants import as_number, constant
+from ._precision import together
 
 
 class AbstractEnergy(eqx.Module):
@@ -108,7 +109,7 @@ class Product(AbstractEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return functools.reduce(operator.add, [energy(x) for energy in self.energies])
+        return functools.reduce(operator.add, together(*(energy(x) for energy in self.energies)))
 
 
 @guarded

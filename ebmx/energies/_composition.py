@@ -14,6 +14,7 @@ from .._types import Number, Scalar, X
 from ._base import AbstractEnergy, Product, Weighted, common_shape
 from ._conditional import AbstractConditionalEnergy
 from ._constants import as_number, constant, relative
+from ._precision import together
 
 
 @guarded
@@ -81,7 +82,7 @@ class Mixture(AbstractEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        values = jnp.stack([energy(x) for energy in self.energies])
+        values = jnp.stack(together(*(energy(x) for energy in self.energies)))
         log_weights = jax.nn.log_softmax(self.log_weights).astype(values.dtype)
         return -jax.nn.logsumexp(log_weights - values)
 
@@ -127,7 +128,8 @@ class Box(AbstractEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        low, high = (jax.lax.stop_gradient(c).astype(x.dtype) for c in (self.low, self.high))
+        corners = jax.lax.stop_gradient((self.low, self.high))
+        low, high = (corner.astype(jnp.result_type(x)) for corner in corners)
         inside = jnp.all((x >= low) & (x <= high))
         # the energy is taken at a point within, so that no gradient is NaN outside
         value = self.energy(jnp.where(inside, x, jnp.clip(x, low, high)))

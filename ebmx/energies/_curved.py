@@ -43,7 +43,8 @@ class Banana(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        scale, bend = jnp.asarray(self.scale, x.dtype), jnp.asarray(self.bend, x.dtype)
+        dtype = jnp.result_type(x)
+        scale, bend = jnp.asarray(self.scale, dtype), jnp.asarray(self.bend, dtype)
         ridge = bend * (x[0] ** 2 - scale**2)
         return 0.5 * (x[0] / scale) ** 2 + 0.5 * (x[1] - ridge) ** 2
 
@@ -98,7 +99,7 @@ class Funnel(AbstractExactEnergy):
         _checks.example(x, self.shape)
         rest = x[1:]
         width = 0.5 * jnp.sum(rest**2) * jnp.exp(-x[0]) + 0.5 * rest.size * x[0]
-        return 0.5 * (x[0] / jnp.asarray(self.scale, x.dtype)) ** 2 + width
+        return 0.5 * (x[0] / jnp.asarray(self.scale, jnp.result_type(x))) ** 2 + width
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example."""
@@ -146,7 +147,7 @@ class StudentT(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        dof = jnp.asarray(self.dof, x.dtype)
+        dof = jnp.asarray(self.dof, jnp.result_type(x))
         return 0.5 * (dof + 1) * jnp.sum(jnp.log1p(x**2 / dof))
 
     def sample(self, *, key: Key) -> X:
@@ -196,7 +197,8 @@ class Ring(AbstractAnalyticEnergy):
         _checks.example(x, self.shape)
         # |x|, but with a gradient at the origin
         radius = jnp.sqrt(jnp.sum(x**2) + 1e-12)
-        centre, scale = jnp.asarray(self.radius, x.dtype), jnp.asarray(self.scale, x.dtype)
+        dtype = jnp.result_type(x)
+        centre, scale = jnp.asarray(self.radius, dtype), jnp.asarray(self.scale, dtype)
         return 0.5 * ((radius - centre) / scale) ** 2
 
     @property

@@ -42,7 +42,7 @@ class DoubleWell(AbstractAnalyticEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return jnp.asarray(self.height, x.dtype) * jnp.sum((x**2 - 1) ** 2)
+        return jnp.asarray(self.height, jnp.result_type(x)) * jnp.sum((x**2 - 1) ** 2)
 
     @property
     def mean(self) -> X:

@@ -11,6 +11,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
+from ._precision import together
 
 
 @guarded
@@ -49,7 +50,8 @@ class Gaussian(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return 0.5 * jnp.sum(_apply(self.whiten, x - self.location) ** 2)
+        x, location, whiten = together(x, self.location, self.whiten)
+        return 0.5 * jnp.sum(_apply(whiten, x - location) ** 2)
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example."""

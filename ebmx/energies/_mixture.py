@@ -11,6 +11,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
+from ._precision import together
 
 
 @guarded
@@ -61,9 +62,10 @@ class GaussianMixture(AbstractExactEnergy):
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
         axes = tuple(range(1, self.means.ndim))
-        z = (x[None] - self.means) / self.scales
-        log_norm = jnp.log(jnp.abs(self.scales)) + 0.5 * math.log(2 * math.pi)
-        log_weights = jax.nn.log_softmax(self.log_weights)
+        x, means, scales, log_weights = together(x, self.means, self.scales, self.log_weights)
+        z = (x[None] - means) / scales
+        log_norm = jnp.log(jnp.abs(scales)) + 0.5 * math.log(2 * math.pi)
+        log_weights = jax.nn.log_softmax(log_weights)
         return -jax.nn.logsumexp(log_weights - jnp.sum(0.5 * z**2 + log_norm, axes))
 
     def sample(self, *, key: Key) -> X:

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
 
 from .. import _checks
 
@@ -18,6 +20,13 @@ def resolve_dtype(name: str | None) -> str | None:
     fix = f"give None or one of {', '.join(_DTYPES)}"
     _checks.require(name is None or name in _DTYPES, "compute_dtype", repr(name), fix)
     return name
+
+
+def together(*arrays: ArrayLike) -> tuple[jax.Array, ...]:
+    """Arrays in their common dtype, also where a program has forbidden implicit promotion."""
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(*arrays)
+    return tuple(jnp.asarray(array, dtype) for array in arrays)
 
 
 def cast_input(x: jax.Array, compute_dtype: str | None, layers: Sequence[Any]) -> jax.Array:

@@ -9,6 +9,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
+from ._precision import together
 
 _LARGEST = 22  # 4 million states
 _CHUNK = 10  # so many of the units run in one batch of states
@@ -57,7 +58,7 @@ class BernoulliRBM(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return _free_energy(x, self.weight, self.visible_bias, self.hidden_bias)
+        return _free_energy(*together(x, self.weight, self.visible_bias, self.hidden_bias))
 
     @property
     def log_z(self) -> Scalar:

@@ -10,6 +10,7 @@ from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractExactEnergy
 from ._constants import constant
+from ._precision import together
 
 
 @guarded
@@ -38,8 +39,9 @@ class Uniform(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        inside = jnp.all((x >= self.low) & (x <= self.high))
-        return jnp.where(inside, 0.0, jnp.inf).astype(x.dtype)
+        point, low, high = together(x, self.low, self.high)
+        inside = jnp.all((point >= low) & (point <= high))
+        return jnp.where(inside, 0.0, jnp.inf).astype(jnp.result_type(x))
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example."""

@@ -10,6 +10,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ..energies import AbstractExactEnergy, Gaussian
+from ..energies._precision import together
 
 
 @guarded
@@ -36,7 +37,8 @@ class Bernoulli(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return -jnp.sum(self.logits * x)
+        logits, x = together(self.logits, x)
+        return -jnp.sum(logits * x)
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example of zeros and ones."""

@@ -6,10 +6,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
-from helpers import points
+from helpers import ENERGIES, points
 from reference import filled
 
-from ebmx.energies import MLP, ConvNet, ResNet
+from ebmx.energies import (
+    MLP,
+    Banana,
+    BernoulliRBM,
+    ConvNet,
+    DoubleWell,
+    Fixed,
+    Funnel,
+    Gaussian,
+    Normalised,
+    ResNet,
+    Ring,
+    StudentT,
+    Uniform,
+)
+from ebmx.evaluation import Bernoulli
 
 NETWORKS = {
     "mlp": lambda **options: MLP((4, 3, 4), (16, 8), **options),
@@ -84,3 +99,25 @@ def test_examples_in_half_precision_are_taken(name):
     values, slopes = eqx.filter_eval_shape(both, energy, x)
     assert values.dtype == jnp.float32
     assert slopes.dtype == jnp.bfloat16
+
+
+OTHERS = {
+    "rbm": lambda: BernoulliRBM(jnp.ones((2, 3)), jnp.zeros(2), jnp.zeros(3)),
+    "bernoulli": lambda: Bernoulli(jnp.zeros(2)),
+    "uniform": lambda: Uniform(-jnp.ones(2), jnp.ones(2)),
+    "targets": lambda: Fixed(Banana() + Ring() + Funnel(2) + StudentT((2,)) - DoubleWell((2,))),
+    "normalised": lambda: Normalised(Gaussian(jnp.zeros(2))),
+}
+ALL = {**{name: functools.partial(filled, make) for name, make in ENERGIES.items()}, **OTHERS}
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_examples_and_parameters_may_differ_where_promotion_is_forbidden(name, dtype):
+    with jax.enable_x64(dtype == "float32"):
+        energy = ALL[name]()
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        x = jax.ShapeDtypeStruct(energy.shape, dtype)
+        value, slope = eqx.filter_eval_shape(lambda x: jax.value_and_grad(energy)(x), x)
+    assert jnp.issubdtype(value.dtype, jnp.floating)
+    assert slope.dtype == dtype

@@ -57,7 +57,7 @@ class Identity(AbstractBijection):
 
     def log_det(self, z: X) -> Scalar:
         """0."""
-        return jnp.zeros((), z.dtype)
+        return jnp.zeros((), jnp.result_type(z))
 
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The same."""
@@ -89,7 +89,7 @@ class Softplus(AbstractBijection):
 
     def forward(self, z: X) -> X:
         """`log(1 + exp(z))`."""
-        return jax.nn.softplus(jnp.maximum(z, -_furthest(z.dtype)))
+        return jax.nn.softplus(jnp.maximum(z, -_furthest(z)))
 
     def inverse(self, x: X) -> X:
         """`log(exp(x) - 1)`."""
@@ -133,18 +133,18 @@ class Sigmoid(AbstractBijection):
 
     def forward(self, z: X) -> X:
         """`low + (high - low) σ(z)`, strictly between the ends."""
-        low, high = self._ends(z.dtype)
+        low, high = self._ends(z)
         x = low + (high - low) * jax.nn.sigmoid(_within(z))
         return jnp.clip(x, jnp.nextafter(low, high), jnp.nextafter(high, low))
 
     def inverse(self, x: X) -> X:
         """`log(x - low) - log(high - x)`."""
-        low, high = self._ends(x.dtype)
+        low, high = self._ends(x)
         return jnp.log(x - low) - jnp.log(high - x)
 
     def log_det(self, z: X) -> Scalar:
         """`Σ log(high - low) + log σ(z) + log σ(-z)`."""
-        low, high = self._ends(z.dtype)
+        low, high = self._ends(z)
         slope = jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
         return jnp.sum(jnp.log(high - low) + slope)
 
@@ -155,7 +155,8 @@ class Sigmoid(AbstractBijection):
             _checks.require(end.shape in ((), shape), f"{name}.shape", end.shape, fix)
         return shape
 
-    def _ends(self, dtype: jnp.dtype) -> tuple[jax.Array, jax.Array]:
+    def _ends(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        dtype = jnp.result_type(x)
         low, high = (jax.lax.stop_gradient(end).astype(dtype) for end in (self.low, self.high))
         return low, high
 
@@ -248,14 +249,14 @@ class Blockwise(AbstractBijection):
         return jnp.concatenate(parts)
 
 
-def _furthest(dtype: jnp.dtype) -> float:
+def _furthest(log: jax.Array) -> float:
     """How far from 0 a logarithm may be: 79 in float32, where `exp` is neither 0 nor infinite."""
-    return 0.9 * float(-np.log(float(jnp.finfo(dtype).tiny)))
+    return 0.9 * float(-np.log(float(jnp.finfo(jnp.result_type(log)).tiny)))
 
 
 def _within(log: jax.Array) -> jax.Array:
     # before `exp`, since the gradient of what is cut off after it is 0 times infinity
-    return jnp.clip(log, -_furthest(log.dtype), _furthest(log.dtype))
+    return jnp.clip(log, -_furthest(log), _furthest(log))
 
 
 def _log_parts(z: jax.Array) -> jax.Array:
@@ -268,7 +269,7 @@ def _log_parts(z: jax.Array) -> jax.Array:
 
 def _offsets(z: jax.Array) -> jax.Array:
     """`log(n - k)`, with which `z = 0` gives equal parts."""
-    logs = jnp.asarray(np.log(np.arange(z.shape[-1], 0, -1)), z.dtype)
+    logs = jnp.asarray(np.log(np.arange(z.shape[-1], 0, -1)), jnp.result_type(z))
     return jnp.broadcast_to(logs, z.shape)
 
 
