@@ -39,8 +39,8 @@ class Diagnosis:
     """How many chains have another result than `RESULTS.successful`."""
     energy_drift: float | None
     """The change of the mean energy from the first to the last half, in standard errors; beyond ±3
-    the chains have not arrived. The errors are those of the mean over chains; for one chain, of
-    the means of its halves, from batches of draws."""
+    the chains have not arrived. The errors are those of the mean over chains that have not failed;
+    for one chain, of the means of its halves, from batches of draws."""
     warnings: tuple[str, ...]
     """What is wrong, in words."""
 
@@ -92,20 +92,22 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     `ValueError` if positions were not saved, or there are fewer than four samples of a chain.
     """
     draws = draws_of(samples)
-    flat, shape = _flat(draws.variables), next(iter(draws.variables.values())).shape
-    fix = "give at least 4 samples of at least one chain, (chains, num_samples, *shape)"
     name = "samples.values" if isinstance(samples, Samples) else "samples"
-    ok = shape[0] > 0 and shape[1] >= 4 and flat.shape[2] > 0
-    _checks.require(ok, f"{name}.shape", shape, fix)
+    for variable, array in draws.variables.items():
+        place = f"{name}[{variable!r}].shape" if draws.is_named else f"{name}.shape"
+        fix = "give at least 4 samples of at least one chain, (chains, num_samples, *shape)"
+        _checks.require(array.size > 0 and array.shape[1] >= 4, place, array.shape, fix)
+    flat = _flat(draws.variables)
     # identical ranks, as where a coordinate never moved, have no variance to divide by
     # and BlackJAX relies on promotion, which a program may have forbidden
     allowed = jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard")
     with np.errstate(all="ignore"), allowed[0], allowed[1]:
         estimates = [_parts(np.asarray(value), draws) for value in _estimates(flat)]
     divergent, result = draws.divergent, draws.result
-    stuck = np.all(flat == flat[:, :1], axis=(1, 2))
-    if result is not None:
-        stuck &= result == RESULTS.successful
+    # what is wrong with chains that failed is said by their results
+    good = np.full(len(flat), True) if result is None else result == RESULTS.successful
+    stuck = np.all(flat == flat[:, :1], axis=(1, 2)) & good
+    energy = None if draws.energy is None or not good.any() else draws.energy[good]
     found = Diagnosis(
         ess_bulk=estimates[1],
         ess_tail=estimates[2],
@@ -114,7 +116,7 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
         acceptance=draws.acceptance,
         num_divergent=None if divergent is None else int(np.sum(divergent)),
         num_failed=None if result is None else int(np.sum(result != RESULTS.successful)),
-        energy_drift=None if draws.energy is None else _drift(draws.energy),
+        energy_drift=None if energy is None else _drift(energy),
         warnings=(),
     )
     words = (*_failures(result), *_words(found, stuck))
@@ -180,6 +182,7 @@ def _flat(variables: dict[str, np.ndarray]) -> np.ndarray:
 def _parts(values: np.ndarray, draws: Draws) -> Any:
     """The numbers of all coordinates as each variable has them."""
     parts, first = {}, 0
+    values = np.ravel(values)  # BlackJAX drops an axis of one coordinate
     for name, array in draws.variables.items():
         size = math.prod(array.shape[2:])
         parts[name] = values[first : first + size].reshape(array.shape[2:])

@@ -163,10 +163,12 @@ def test_chains_that_failed_are_counted_by_their_results():
     x = GOOD.copy()
     x[0] = x[0, :1]
     result = np.array([1, 0, 2, 0, 0, 2, 0, 0])
-    samples = dataclasses.replace(made(x), result=result)
+    energy = np.where(result[:, None] > 0, np.nan, ENERGY)
+    samples = dataclasses.replace(made(x, energy), result=result)
     with pytest.warns(ConvergenceWarning, match="2 of 8 chains failed: "):
         found = diagnose(samples)
     assert found.num_failed == 3
+    assert found.energy_drift == _drift(ENERGY[result == 0])
     assert "failed      3 of 8 chains" in str(found)
     # what else is said of a chain that failed is left to its result
     told = [f"{num} of 8 chains failed: {RESULTS(num).message}." for num in (1, 2)]

@@ -64,6 +64,16 @@ def test_arrays_are_judged_as_samples_are():
     assert [line.split()[-2:] for line in lines[2:6]] == [["not", "saved"]] * 4
 
 
+def test_one_coordinate_has_the_shape_it_came_with():
+    want = diagnose(SAVED, warn=False)
+    for x in (X[..., 1], X[..., 1:]):
+        found = diagnose(x, warn=False)
+        assert np.shape(found.rhat) == np.shape(found.ess_tail) == x.shape[2:]
+        assert float(np.squeeze(found.rhat)) == pytest.approx(want.rhat[1], rel=1e-5)
+    lone = diagnose({"shift": X[..., 1]}, warn=False)
+    assert "at most, of shift" in str(lone)
+
+
 def test_names_are_kept():
     values = {"position": X[..., 0], "shift": X[..., None, 1:], "energy": ENERGY}
     want = diagnose(SAVED, warn=False)
@@ -124,7 +134,8 @@ BAD = {
     "complex": (X * 1j, r"samples=complex64: give what"),
     "one axis": (X[0, :, 0], r"samples\.shape=\(400,\): give \(chains, draws, \.\.\.\)"),
     "few": (X[:, :3], r"samples\.shape=\(8, 3, 2\): give at least 4"),
-    "no chain": (X[:0], r"samples\.shape=\(0, 400, 2\): give at least 4"),
+    "no coordinate": ({"a": X, "b": X[..., :0]}, r"samples\['b'\]\.shape=\(8, 400, 0\): give at"),
+    "no chain": (np.float64(X[:0]), r"samples\.shape=\(0, 400, 2\): give at least 4"),
     "nothing": ({}, "samples=no variables: give at least one"),
     "an energy alone": ({"energy": ENERGY}, "samples=no variables"),
     "draws": ({"a": X, "b": X[:, :9]}, r"samples\['b'\]\.shape=\(8, 9, 2\): .*the same chains"),
