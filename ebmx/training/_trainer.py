@@ -106,6 +106,9 @@ class Trainer(eqx.Module):
             _checks.invalid(
                 "shape", None, "give the shape of one example, such as shape=(28, 28, 1)"
             )
+        # an array of NumPy would be of another type, or precision, after the first step
+        arrays, rest = eqx.partition(energy, eqx.is_array)
+        energy = eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)
         parameters, _ = self._split(energy)
         fix = "an energy to train is an equinox module that holds floating-point arrays, of which "
         fix += "at least one is no constant and is selected by `trainable`"

@@ -148,6 +148,7 @@ NEEDS = [
     ("like", _MLP, "restore_energy load"),
     ("path", Later(lambda: shared("trained") / "energy"), "training.load"),
     ("positives", (X, LABELS), "cross_entropy"),
+    ("positives", np.full((6, 2), 0.5, np.float32), "negative_log_likelihood"),
     ("negatives", np.repeat(X, 2, 0), "energy_discrepancy"),
     ("negatives", np.ones_like(X), "sliced_score_matching"),
     ("negatives", Later(lambda: _step(_grid())), "negative_log_likelihood"),
