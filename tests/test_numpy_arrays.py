@@ -23,8 +23,8 @@ from ebmx.energies import AbstractConditionalEnergy, Function, Gaussian, freeze
 from ebmx.evaluation import ConvergenceWarning
 from ebmx.training import NoNegatives, Trainer, score_matching
 
-HOLDERS = {"data.Dataset", "training.Examples", "training.ReplayBuffer"}
-"""Classes that hold arrays as they were given."""
+HOLDERS = {"data.Dataset", "data.split", "training.Examples", "training.ReplayBuffer"}
+"""What holds arrays as they were given."""
 
 
 def is_array(value):
@@ -55,7 +55,7 @@ def difference(call):
     for convert in (jnp.asarray, doubles):
         arguments = {n: with_arrays(v, convert) for n, v in call.arguments.items()}
         results.append(call(**arguments))
-    if inspect.isgenerator(results[0]):
+    if inspect.isgenerator(results[0]) or call.name in HOLDERS:
         return ""
     wanted, found = map(numbers, results)
     if len(found) != len(wanted):
@@ -63,7 +63,7 @@ def difference(call):
     for one, exact in zip(found, wanted, strict=True):
         if not np.allclose(one, exact, rtol=1e-4, atol=1e-5, equal_nan=True):
             return f"{one}, not {exact}"
-        if one.dtype != exact.dtype and call.name not in HOLDERS:
+        if np.asarray(one).dtype != np.asarray(exact).dtype:
             return f"{one.dtype}, not {exact.dtype}"
     return ""
 
