@@ -117,7 +117,7 @@ def plan(
     num = int(np.clip(num_temperatures // 4, 100, 500))
     index = np.linspace(0, 1, num + 1)
     tried = index**_STEEPNESS
-    dtype = jax.eval_shape(lambda: path.sample(key=key)).dtype
+    dtype = precision(jax.eval_shape(lambda: path.sample(key=key)))
     inputs = jnp.asarray(tried, dtype), _NUM_CHAINS, num_steps, key
     tunings, lengths = _walk(path, sampler, *inputs)
     if betas is None:
@@ -160,6 +160,11 @@ def _walk(
     start = x, first_tuning(sampler, x)
     _, (tunings, lengths) = jax.lax.scan(step, start, (count, before, after, gains))
     return jax.tree.map(lambda leaf: leaf[_SEARCH - 1 :], tunings), lengths[_SEARCH:]
+
+
+def precision(x: Any) -> jnp.dtype:
+    """That of `β` and of weights for positions such as these: theirs, single at least."""
+    return jnp.promote_types(x.dtype, jnp.float32)
 
 
 def starts(path: AbstractPath, num: int, key: Key) -> XBatch:

@@ -16,7 +16,7 @@ from ..energies import AbstractExactEnergy
 from ..samplers import AbstractSampler
 from ._log_z import LogZ, estimate, warn_of_islands
 from ._paths import AbstractPath, path_of, sampler_for
-from ._pilot import Tuning, first_tuning, move, retune, starts, tuned
+from ._pilot import Tuning, first_tuning, move, precision, retune, starts, tuned
 
 _SEARCH = 30  # steps at the base to find a first step size
 _BISECTIONS = 14
@@ -146,9 +146,9 @@ def _search(
         x, acceptance = move(path, tuned(sampler, tuning), zero, x, num_steps, walk_key)
         return x, retune(tuning, sampler, x, acceptance, 2.0 / (1.0 + i) ** 0.6, _MEMORY)
 
-    zero = jnp.zeros((), x.dtype)
+    zero = jnp.zeros((), precision(x))
     x, tuning = jax.lax.fori_loop(0, _SEARCH, step, (x, first_tuning(sampler, x)))
-    count, record = jnp.zeros((), jnp.int32), jnp.zeros(size, x.dtype)
+    count, record = jnp.zeros((), jnp.int32), jnp.zeros(size, zero.dtype)
     return Island(x, zero, zero, tuning, count, record, record)
 
 
