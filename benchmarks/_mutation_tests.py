@@ -60,6 +60,8 @@ FURTHER = {
     "energies/_mixture.py": "test_gaussian test_normalised",
     "energies/_mlp.py": "test_networks test_dtypes",
     "energies/_uniform.py": "test_gaussian",
+    "energies/constraints/_bijections.py": "test_transformed",
+    "energies/constraints/_transformed.py": "test_raveled",
     "evaluation/_bases.py": "test_counting test_features",
     "evaluation/_calibration.py": "test_features",
     "evaluation/_frechet.py": "test_features",
@@ -74,8 +76,9 @@ FURTHER = {
 def tests_of(file: str, root: Path) -> tuple[str, ...]:
     """The test files of a module `ebmx/room/_name.py`, its own first."""
     path = Path(file)
-    folder = Path("tests") / path.parent.name
-    names = [f"test{path.stem}", *FURTHER.get(f"{path.parent.name}/{path.name}", "").split()]
+    folder = Path("tests", *path.parent.parts[1:])
+    further = FURTHER.get(str(Path(*path.parts[1:])), "")
+    names = [f"test{path.stem}", *further.split()]
     files = [(folder / name).with_suffix(".py") for name in dict.fromkeys(names)]
     existing = [file for file in files if (root / file).exists()]
     return tuple(str((root / file).resolve().relative_to(root)) for file in existing)

@@ -24,9 +24,9 @@ TABLE = [
     for name, old, new in bugs
 ]
 FILES = [
-    f"ebmx/{room}/{path.name}"
+    str(path.relative_to(ROOT))
     for room in ("samplers", "training", "energies", "evaluation")
-    for path in sorted((ROOT / "ebmx" / room).glob("_*.py"))
+    for path in sorted((ROOT / "ebmx" / room).rglob("_*.py"))
     if path.name != "__init__.py"
 ]
 
