@@ -86,6 +86,8 @@ SETS = {
     "far": np.asarray(X) + 300.0,
     "clusters": np.asarray(X[:6])[np.arange(NUM) % 6] + 0.03 * points(NUM, (DIM,), seed=1),
     "same": np.asarray(X)[np.arange(NUM) // 2],
+    "two": np.asarray(X[:2]),
+    "three": np.asarray(X[:3]),
     "line": np.asarray(X) * (np.arange(DIM) == 0),
 }
 

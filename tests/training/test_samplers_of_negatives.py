@@ -165,6 +165,8 @@ def test_chains_that_became_non_finite_are_counted_and_leave_the_means():
     np.testing.assert_allclose(metrics["chain_grad_norm"], 2.0)
     np.testing.assert_allclose(metrics["acceptance"], 0.25)
     assert float(metrics["dead_chains"]) == 2
+    one = eqx.tree_at(lambda i: i.chains.grad_norm, chains, jnp.array([5, *[jnp.nan] * 3]))
+    assert float(call(chain_metrics, X, one)["chain_grad_norm"]) == 5
     none = eqx.tree_at(lambda i: i.chains.grad_norm, chains, jnp.full(4, jnp.nan))
     assert float(call(chain_metrics, X, none)["chain_grad_norm"]) == np.inf
 
