@@ -147,6 +147,12 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
         """Those of the sampler; `None` if they follow a schedule."""
         return None if "bounds" in self.schedules else self.sampler.bounds
 
+    @property
+    def max_drift(self) -> Number:
+        """That of the sampler; infinite if what it depends on follows a schedule."""
+        scheduled = {"step_size", "grad_clip"} & self.schedules.keys()
+        return jnp.asarray(jnp.inf) if scheduled else self.sampler.max_drift
+
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> tuple[Count, Any]:
         """The count of steps and the state of the sampler."""
         start = jnp.zeros((), jnp.int32)

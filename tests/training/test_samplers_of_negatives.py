@@ -49,6 +49,10 @@ BAD = {
         lambda: PCD(Cycle((CLIPPED, CLIPPED)), 10),
         r"num_steps=10: .* = 0.1 cannot cross the range of the noise, 2",
     ),
+    "displacement of annealed": (
+        lambda: ShortRun(annealed(CLIPPED, temperature=Linear(2.0, 1.0, 5)), 10),
+        "num_steps=10: .* cannot cross the range of the noise, 2",
+    ),
     "no bounds": (
         lambda: PCD(Cycle((MALA(0.1),)), storage=UInt8()),
         "storage=UInt8: positions are stored within a range",
@@ -77,6 +81,8 @@ def test_samplers_that_do_not_fit_are_refused(name):
 
 def test_chains_that_start_far_from_the_density_may_be_of_any_sampler():
     assert ShortRun(LADDER, 2).sampler is LADDER
+    steps = annealed(CLIPPED, step_size=Linear(2.0, 1.0, 5))
+    assert ShortRun(steps, 10).sampler is steps
     assert Recovery(LADDER, 0.5).sampler is LADDER
 
 
