@@ -72,6 +72,7 @@ EQUIVALENTS: dict[str, str] = {
     "energies/_spectral.py | dropped term | size+_TINY -> (size)": _TINY,
     "energies/_spectral.py | sign | jnp.linalg.norm(left)+_TINY -> ((jnp.linalg.norm(left))-(_TINY))": _TINY,
     "energies/_spectral.py | sign | left@(matrix@vector)+_TINY -> ((left@(matrix@vector))-(_TINY))": _TINY,
+    "energies/_trainable.py | swapped arguments | eqx.combine(jax.lax.stop_gradient(numbers),rest) -> eqx.combine(rest,jax.lax.stop_gradient(numbers))": "a leaf is in one of both trees",
     "energies/_uniform.py | swapped arguments | self.high-self.low -> ((self.low)-(self.high)) | return(self.high-self.low)**2/12": _SQUARED,
     "training/_perturbed.py | sign | batch.x+cast(self.sigma,batch.x)*noise -> ((batch.x)-(cast(self.sigma,batch.x)*noise))": _SYMMETRIC,
     "training/_perturbed.py | sign | batch.x+wide*noise -> ((batch.x)-(wide*noise))": _SYMMETRIC,
