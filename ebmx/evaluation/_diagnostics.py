@@ -127,7 +127,7 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
 
 
 @guarded
-def to_arviz(samples: Samples) -> Any:
+def to_arviz(samples: Any) -> Any:
     """The samples as ArviZ has them, with the groups `posterior` and, if saved, `sample_stats`.
 
     The latter has the energy of each draw, `energy`, and the log density but for log Z, `lp`.
@@ -136,8 +136,9 @@ def to_arviz(samples: Samples) -> Any:
 
     **Arguments:**
 
-    - `samples`: from `ebmx.sample`, with positions saved; variables have the names of a dictionary
-        that was saved, or else `x`.
+    - `samples`: from `ebmx.sample`, with positions saved, or an array or a dictionary as for
+        `diagnose`; variables have the names of the dictionary, or else `x`. `Raveled` names the
+        leaves of a tree.
 
     **Returns:**
 

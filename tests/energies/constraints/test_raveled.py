@@ -53,6 +53,8 @@ def test_arviz_and_the_diagnosis_have_the_names_and_shapes_of_the_leaves(sampled
     shapes = {name: array.shape for name, array in data["posterior"].data_vars.items()}
     assert shapes == {"loc": (3, 4, 2), "log_scale": (3, 4)}
     assert data["sample_stats"]["energy"].shape == (3, 4)
+    dictionary = sampled[0].named(np.zeros((3, 4, 3)))
+    assert to_arviz(dictionary)["posterior"]["loc"].shape == (3, 4, 2)
     found = diagnose(few, warn=False)
     assert {name: np.shape(value) for name, value in found.rhat.items()} == {
         "loc": (2,),
