@@ -126,7 +126,8 @@ def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
     fix = "give one finite number in nats, such as LogZ.log_z"
     ok = jnp.shape(log_z) == () and bool(np.isfinite(np.asarray(log_z)))
     _checks.require(ok, "log_z", log_z, fix)
-    return -energies_of(energy, x) - jnp.asarray(log_z, float)
+    values = energies_of(energy, x)
+    return -values - jnp.asarray(log_z, values.dtype)
 
 
 @guarded

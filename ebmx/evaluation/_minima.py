@@ -174,7 +174,9 @@ def _shorten(energy: EnergyFn, walker: Walker, way: X) -> tuple[X, jax.Array, ja
         return as_scalar(energy(walker.x + share * way))
 
     def enough(share: jax.Array, value: jax.Array) -> jax.Array:
-        return value <= walker.value + 1e-4 * share * slope + noise
+        # the energy may be of higher precision than the positions
+        fall = (1e-4 * share * slope).astype(value.dtype)
+        return value <= walker.value + fall + noise
 
     def halve(carry: Any) -> Any:
         share, _, count = carry

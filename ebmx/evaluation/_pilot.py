@@ -164,7 +164,7 @@ def _walk(
 
 def precision(x: Any) -> jnp.dtype:
     """That of `β` and of weights for positions such as these: theirs, single at least."""
-    return jnp.promote_types(x.dtype, jnp.float32)
+    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
 def starts(path: AbstractPath, num: int, key: Key) -> XBatch:

@@ -168,7 +168,8 @@ def _temper(
     with jax.ensure_compile_time_eval():
         from blackjax.smc import resampling  # late, as in the samplers
 
-    index = resampling.systematic(choose_key, jax.nn.softmax(log), num)
+    with jax.numpy_dtype_promotion("standard"):  # it draws numbers of the default precision
+        index = resampling.systematic(choose_key, jax.nn.softmax(log), num)
     log_weight = island.log_weight + jax.nn.logsumexp(log) - math.log(num)
     moves = tuned(sampler, island.tuning)
     x, acceptance = move(path, moves, beta, island.x[index], num_steps, walk_key)

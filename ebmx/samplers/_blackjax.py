@@ -13,8 +13,8 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
 from ..energies import as_scalar
+from ..energies._constants import as_number
 from ._base import AbstractSampler, StepInfo
-from ._fields import as_number
 
 
 @guarded
@@ -108,8 +108,9 @@ class BlackJAX(AbstractSampler[Any]):
 
 def wide(x: jax.Array) -> jax.Array:
     """In the precision that kernels compute in: JAX's default one, at least float32."""
-    wide = jnp.promote_types(jnp.result_type(float), jnp.float32)
-    return x.astype(jnp.promote_types(x.dtype, wide))
+    with jax.numpy_dtype_promotion("standard"):
+        wide = jnp.promote_types(jnp.result_type(float), jnp.float32)
+        return x.astype(jnp.promote_types(x.dtype, wide))
 
 
 def _log_density(energy: EnergyFn, dtype: jnp.dtype) -> Callable[[X], jax.Array]:

@@ -43,7 +43,7 @@ def test_no_function_needs_promotion(name):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", CALLS)
 def test_functions_take_single_precision_where_the_default_is_double(name):
-    with jax.enable_x64():
+    with jax.enable_x64(), jax.numpy_dtype_promotion("strict"):
         call(name)
 
 
