@@ -102,25 +102,23 @@ def move(
     restarted: jax.Array,
     key: Key,
 ) -> tuple[XBatch, NegativesInfo]:
-    """Move chains and put `noise` in the place of those that became non-finite.
-
-    That is of those whose position, energy where the last step was taken, or gradient there is not
-    finite. An infinite norm of a gradient is no such sign: its square may overflow.
-    """
+    """Move chains and put `noise` in the place of those that became non-finite."""
     if _checks.is_concrete(num_steps):
         num_steps = int(num_steps)
     x, chains = run(energy, sampler, start, num_steps=num_steps, key=key)
-    dead = ~all_finite(x) | ~jnp.isfinite(chains.energy)
-    if chains.grad_norm is not None:
-        dead = dead | jnp.isnan(chains.grad_norm)
+    dead = are_dead(x, chains)
     x = where_chain(dead, noise, x)
     info = NegativesInfo(chains, restarted, dead, saturated_share(sampler, x))
     return jax.lax.stop_gradient(x), info
 
 
-def all_finite(x: XBatch) -> Bool[Array, "batch"]:
-    """Which chains have finite positions."""
-    return jnp.all(jnp.isfinite(x), tuple(range(1, x.ndim)))
+def are_dead(x: XBatch, chains: StepInfo) -> Bool[Array, "batch"]:
+    """Which chains are not finite in position, or in energy or gradient at the last step.
+
+    An infinite norm of a gradient is no sign of it: its square may overflow.
+    """
+    dead = ~jnp.all(jnp.isfinite(x), tuple(range(1, x.ndim))) | ~jnp.isfinite(chains.energy)
+    return dead if chains.grad_norm is None else dead | jnp.isnan(chains.grad_norm)
 
 
 def saturated_share(sampler: AbstractSampler, x: XBatch) -> Scalar:

@@ -236,9 +236,9 @@ def _check_slots(negatives: PCD) -> None:
         present = np.unique(np.asarray(labels))
         missing = sorted({*range(negatives.num_labels or 0)} - {*present.tolist()})
         fix = (
-            f"the labels {missing[:5]} have no slot: give more slots for each shard, or all labels "
+            f"the labels {missing[:5]} have no slot in a shard: give a larger capacity, fewer "
+            "shards, or these labels larger label_shares"
         )
-        fix += "a larger of the label_shares"
         _checks.require(not missing, "capacity", negatives.capacity, fix)
 
 

@@ -15,7 +15,7 @@ from ._examples import Batch, as_examples, where_chain
 from ._negatives import (
     AbstractNegatives,
     NegativesInfo,
-    all_finite,
+    are_dead,
     check_batch,
     check_chain,
     check_shards,
@@ -106,7 +106,7 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
             key=run_key,
         )
         moved = jax.lax.stop_gradient(moved)
-        dead = ~all_finite(moved) | ~jnp.isfinite(chains.energy)
+        dead = are_dead(moved, chains)
         moved = where_chain(dead, jnp.broadcast_to(noise[:, None], moved.shape), moved)
         ages = jnp.where(dead, 0, ages + 1)
         saturated = saturated_share(self.sampler.sampler, moved[:, 0])

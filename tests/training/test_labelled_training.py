@@ -206,7 +206,7 @@ BAD = {
     ),
     "a label without a slot": (
         lambda: PCD(HOME, 1, 500, num_labels=2, label_shares=[0.9995, 0.0005]),
-        r"capacity=500: the labels \[1\] have no slot: give more slots for each shard",
+        r"capacity=500: the labels \[1\] have no slot in a shard: give a larger capacity",
     ),
     "fewer slots of a shard than labels": (
         lambda: PCD(HOME, 1, 8, num_labels=3, num_shards=4),
