@@ -38,6 +38,7 @@ def test_energy_and_score_are_those_of_the_conditional_gaussian():
         score = np.linalg.solve(covariance, (mean - z).T).T
         energy = rest - 0.5 * np.sum((z - mean) * score, -1)
         assert clamped.shape == (2,)
+        assert clamped.energy.fill(jnp.asarray(z, np.float32), VALUES).dtype == np.float32
         np.testing.assert_allclose(ebmx.energy(clamped, z), energy, rtol=1e-12)
         np.testing.assert_allclose(ebmx.score(clamped, z), score, rtol=1e-11)
 

@@ -139,7 +139,7 @@ BAD = {
     "tree['b'].shape=(3,): give the shape (3, 2)": lambda: Raveled(
         len, {"a": 0.5, "b": np.zeros(2)}
     ).ravel({"a": np.ones(3), "b": np.ones(3)}),
-    "z.shape=(2,): give vectors (..., 1)": lambda: Raveled(len, {"a": 0.5}).unravel(np.ones(2)),
+    "z.shape=(): give vectors (..., 1)": lambda: Raveled(len, {"a": 0.5}).unravel(1.0),
     "call the leaf by another name": lambda: Raveled(len, {"energy": 0.5}).save(np.ones(1), None),
 }
 
