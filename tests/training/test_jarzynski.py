@@ -262,9 +262,16 @@ def test_one_step_size_is_tuned_for_all_chains(getkey):
     negatives = Jarzynski(STILL, 1, 8, adaptation=adaptation)
     state, want = population(np.zeros(8)), 0.0
     for _ in range(3):
-        _, state, _ = moves.step(negatives, WIDE, None, state, getkey())
+        _, state, info = moves.step(negatives, WIDE, None, state, getkey())
         want += 0.1 * (0.5 * np.exp(want) - 0.6)
         np.testing.assert_allclose(state.log_scale, want, rtol=1e-4)
+        assert float(info.at_limit) == 0
+    # an acceptance that stays above the target drives it to its limit, and no further
+    state = eqx.tree_at(lambda s: s.log_scale, state, jnp.array(6.9))
+    for _ in range(2):
+        _, state, info = moves.step(negatives, WIDE, None, state, getkey())
+    np.testing.assert_allclose(state.log_scale, np.log(1000), rtol=1e-6)
+    assert float(info.at_limit) == 1
 
 
 LADDER = ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0]))
