@@ -102,6 +102,7 @@ class Raveled(AbstractEnergy):
         fix = f"give the structure of the example, {self.structure}"
         _checks.require(structure == self.structure, "tree", structure, fix)
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+        leaves = [leaf if eqx.is_inexact_array(leaf) else leaf.astype(float) for leaf in leaves]
         dtype = max((leaf.dtype for leaf in leaves), key=lambda dtype: dtype.itemsize)
         lead = leaves[0].shape[: leaves[0].ndim - len(self.shapes[0])]
         parts = []

@@ -108,6 +108,8 @@ def test_trees_go_to_vectors_and_back_along_any_axes():
     back = energy.unravel(z)
     assert jax.tree.structure(back) == jax.tree.structure(tree)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), back, tree)
+    whole = {"b": (np.ones((2, 2), int), 1), "a": np.zeros(3, int)}
+    np.testing.assert_array_equal(energy.ravel(whole), np.float32([0, 0, 0, 1, 1, 1, 1, 0]))
     named = energy.named(z[0, 0])
     assert {name: a.shape for name, a in named.items()} == {"a": (3,), "b.0": (2, 2), "b.1": ()}
 
