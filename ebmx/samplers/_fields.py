@@ -9,23 +9,12 @@ import numpy as np
 
 from .. import _checks
 from .._types import X
+from ..energies._constants import as_number
 
 
 def number(**kwargs: Any) -> Any:
     """A field that holds a sweepable number or an array of numbers, or `None`."""
-    return eqx.field(converter=as_number, **kwargs)
-
-
-def as_number(value: Any) -> Any:
-    """An inexact array, so that `1`, `1.0` and `np.float64(1)` compile one program."""
-    if value is None or (isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.inexact)):
-        return value
-    if isinstance(value, jax.Array):
-        return value.astype(float)
-    if isinstance(value, str) or callable(value):
-        return value
-    # a Python float is weakly typed: it takes the precision of the positions
-    return jnp.asarray(float(value)) if np.ndim(value) == 0 else jnp.asarray(value, float)
+    return eqx.field(converter=lambda v: None if v is None else as_number(v), **kwargs)
 
 
 def bounds(**kwargs: Any) -> Any:
