@@ -82,8 +82,7 @@ def _run_replicas(
         state = eqx.tree_at(lambda ladder: ladder.step, state, first_step)
         first = replicas[0]
         x, state, info = advance_chain(energy, sampler, first, state, num_steps, key=steps_key)
-        tried = jnp.maximum(state.attempted, 1).astype(state.accepted.dtype)
-        return jnp.concatenate([x[None], state.upper]), info, state.accepted / tried
+        return jnp.concatenate([x[None], state.upper]), info, state.swap_rates
 
     check_energy(energy, replicas[:, 0])
     keys = chain_keys(key, len(replicas))

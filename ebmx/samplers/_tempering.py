@@ -37,7 +37,7 @@ class Ladder(NamedTuple):
     @property
     def swap_rates(self) -> jax.Array:
         """The mean acceptance of swaps between neighbouring rungs, `(..., rungs - 1)`."""
-        return self.accepted / jnp.maximum(self.attempted, 1)
+        return self.accepted / jnp.maximum(self.attempted, 1).astype(self.accepted.dtype)
 
 
 @guarded
