@@ -105,6 +105,7 @@ def test_the_origin_is_the_centre_of_a_simplex_along_the_last_axis():
         (Softplus(), [1.0, 0.0, -1.0]),
         (Sigmoid(-1, 1), [0.0, 1.0, 1.5]),
         (StickBreaking(), [0.5, 0.4, 0.3]),
+        (StickBreaking(), [0.5, 0.3, 0.2015]),
     ],
 )
 def test_outside_of_the_domain_an_inverse_is_not_finite(bijection, x):
