@@ -18,6 +18,7 @@ _EITHER_WAY = "both ways of the convolution are the same function; another is ch
 _LENGTH = "only the length of the difference counts"
 _TINY = "another number that is far below rounding"
 _OTHER_DRAWS = "other draws of the same distribution, as independent as before"
+_REACH = "a grid of another reach, beyond which the density is zero to rounding as well"
 _REFUSED = "a state without a stateful energy, or such an energy without one, is refused before"
 _CLAMPED = "JAX takes the last place for an index beyond the end"
 _SQUARE_KERNELS = "kernels are square"
@@ -59,6 +60,8 @@ EQUIVALENTS: dict[str, str] = {
     "energies/_curved.py | factor | 1e-12 -> 2e-12": _TINY,
     "energies/_curved.py | swapped arguments | radius-centre -> ((centre)-(radius))": _SQUARED,
     "energies/_double_well.py | swapped arguments | x**2-1 -> ((1)-(x**2))": _SQUARED,
+    "energies/_double_well.py | dropped term | 1+jnp.sqrt(1-below) -> (1)": _REACH,
+    "energies/_double_well.py | dropped term | 1+a -> (a) | low,high=-below/(1+jnp.sqrt(1-below)),a/(1+jnp.sqrt(1+a))": _REACH,
     "energies/_factories.py | key used twice | energy_key -> norm_key": _OTHER_DRAWS,
     "energies/_factories.py | key used twice | norm_key -> energy_key": _OTHER_DRAWS,
     "energies/_frozen.py | comparison | statefulandstateisnotNone -> ((stateful)or(stateisnotNone))": _REFUSED,
