@@ -106,6 +106,7 @@ def test_the_origin_is_the_centre_of_a_simplex_along_the_last_axis():
         (Sigmoid(-1, 1), [0.0, 1.0, 1.5]),
         (StickBreaking(), [0.5, 0.4, 0.3]),
         (StickBreaking(), [0.5, 0.3, 0.2015]),
+        (StickBreaking(), [0.5, 0.2, 0.1]),
     ],
 )
 def test_outside_of_the_domain_an_inverse_is_not_finite(bijection, x):

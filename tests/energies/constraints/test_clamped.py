@@ -76,6 +76,7 @@ def test_masks_of_images():
     assert clamped.shape == (8,)
     free = clamped.free(x)
     np.testing.assert_array_equal(free, np.asarray(x)[:, :, :, 2].reshape(2, 3, 8))
+    assert isinstance(clamped.free(np.asarray(x)), jax.Array)
     lost = np.where(pixels, x, np.nan)
     np.testing.assert_array_equal(clamped.fill(free, lost), x)
     first = np.where(pixels, x[0, 0], free[1, 2].reshape(4, 1, 2))

@@ -114,6 +114,12 @@ def test_trees_go_to_vectors_and_back_along_any_axes():
     assert {name: a.shape for name, a in named.items()} == {"a": (3,), "b.0": (2, 2), "b.1": ()}
 
 
+def test_a_vector_is_of_the_widest_precision_of_its_leaves():
+    energy = Raveled(len, {"a": 0.5, "b": 0.5})
+    assert energy.ravel({"a": np.float32(1), "b": jnp.bfloat16(1)}).dtype == jnp.float32
+    assert energy.ravel({"a": jnp.bfloat16(1), "b": np.float32(1)}).dtype == jnp.float32
+
+
 def test_an_adapter_that_is_made_again_does_not_compile_again():
     traces = []
 
