@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from . import _checks
 
@@ -29,11 +29,30 @@ def put(array: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
 
+def share(x: Any, mesh: Any) -> jax.Array:
+    """Chains in equal parts on the devices of the mesh."""
+    place = spread(mesh)
+    fix = "inside of a compiled function the arguments have their places: leave mesh out there"
+    _checks.require(not isinstance(x, Tracer), "mesh", mesh, fix)
+    fix = f"give a multiple of the {mesh.size} devices of the mesh"
+    _checks.require(x.shape[0] % mesh.size == 0, "x.shape", x.shape, fix)
+    return put(x, place)
+
+
 def within(mesh: Any) -> Any:
     """A context for what is traced for a mesh, or for none."""
     if mesh is None:
         return contextlib.nullcontext()
     return jax.sharding.use_abstract_mesh(_automatic(mesh).abstract_mesh)
+
+
+def implicit() -> Any:
+    """A context in which axes that `jax.set_mesh` has made explicit are left to the compiler."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.are_all_axes_auto:
+        return contextlib.nullcontext()
+    axes = tuple(AxisType.Auto for _ in mesh.axis_names)
+    return jax.sharding.use_abstract_mesh(mesh.update(axis_types=axes))
 
 
 def is_shared() -> bool:
@@ -49,10 +68,15 @@ def automatic(tree: Any) -> Any:
     """
 
     def move(leaf):
-        if isinstance(leaf, Tracer) or not isinstance(leaf, jax.Array):
+        if isinstance(leaf, Tracer):
+            mesh = jax.typeof(leaf).sharding.mesh
+            fix = "inside of a compiled function, give arrays on axes of jax.sharding.AxisType.Auto"
+            _checks.require(mesh.are_all_axes_auto or mesh.empty, "mesh", mesh, fix)
+            return leaf
+        if not isinstance(leaf, jax.Array):
             return leaf
         place = leaf.sharding
-        if not isinstance(place, NamedSharding) or not place.mesh.are_all_axes_explicit:
+        if not isinstance(place, NamedSharding) or place.mesh.are_all_axes_auto:
             return leaf
         return jax.device_put(leaf, NamedSharding(_automatic(place.mesh), place.spec))
 

@@ -25,6 +25,6 @@ EnergyFn: TypeAlias = Callable[[Any], Any]
 
 Number: TypeAlias = float | int | Float[Array, ""] | Int[Array, ""]
 
-End: TypeAlias = float | int | None | Float[Array, "..."] | Int[Array, "..."]
+End: TypeAlias = float | int | Float[Array, "..."] | Int[Array, "..."] | None
 Bounds: TypeAlias = tuple[End, End] | None
 """`(low, high)` of positions: numbers, or arrays that broadcast to one example."""

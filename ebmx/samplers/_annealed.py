@@ -102,6 +102,9 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
         for name, schedule in self.schedules.items():
             fix = f"{type(self.sampler).__name__} has the fields {', '.join(names)}"
             _checks.require(name in names, "schedules", name, fix)
+            held = name in ("sampler", "samplers", "temperatures", "parameters", "schedules")
+            fix = "it is no number of a step: give the schedule to the sampler that is held"
+            _checks.require(not held, "schedules", name, fix)
             ok = callable(schedule)
             _checks.require(ok, name, schedule, "give a function of the step, from 0")
         noisy = getattr(self.sampler, "noise_scale", None) is not None
@@ -121,6 +124,11 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
         return self.sampler.is_invariant and "temperature" not in self.schedules
 
     @property
+    def is_equivariant(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_equivariant
+
+    @property
     def is_restartable(self) -> bool:
         """Whether the sampler is; schedules begin again with each new state."""
         return self.sampler.is_restartable
@@ -136,11 +144,12 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
         return self.sampler.reports_new_energy
 
     @property
-    def effective_temperature(self) -> Number:
+    def effective_temperature(self) -> Any:
         """That of the sampler, NaN if it follows a schedule."""
         names, noisy = set(self.schedules), getattr(self.sampler, "noise_scale", None) is not None
-        changes = names & {"temperature", "noise_scale"} or (noisy and names)
-        return jnp.asarray(np.nan) if changes else self.sampler.effective_temperature
+        changes = names & {"temperature", "noise_scale"} or (noisy and "step_size" in names)
+        # NumPy's NaN, which jax_debug_nans lets pass
+        return np.float32(np.nan) if changes else self.sampler.effective_temperature
 
     @property
     def bounds(self) -> tuple[Any, Any] | None:

@@ -1,7 +1,7 @@
 """What a sampler is."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
@@ -34,15 +34,15 @@ else:
 class StepInfo(eqx.Module):
     """What one step of one chain reports. Small, since loops carry and stack it."""
 
-    energy: Scalar
+    energy: Scalar = eqx.field(converter=jnp.asarray)
     """The energy where the step took its (last) gradient, in nats, or at the new position: see
     `AbstractSampler.reports_new_energy`. Training takes a chain for dead whose energy is not
     finite."""
-    grad_norm: Scalar | None
+    grad_norm: Scalar | None = eqx.field(converter=lambda v: None if v is None else jnp.asarray(v))
     """The norm of the gradient of the energy there; `None` if the sampler takes no gradient."""
-    acceptance: Scalar
+    acceptance: Scalar = eqx.field(converter=jnp.asarray)
     """The probability with which the proposal is accepted; 1 for samplers that never reject."""
-    divergent: Flag
+    divergent: Flag = eqx.field(converter=jnp.asarray)
     """Whether the step became non-finite, or its integrator failed."""
 
 
@@ -76,6 +76,14 @@ class AbstractSampler(eqx.Module, Generic[State]):
     @declared
     def is_restartable(self) -> bool:
         """Whether a new state, made by `init` where the chain is, keeps the density invariant."""
+        return True
+
+    @declared
+    def is_equivariant(self) -> bool:
+        """Whether a step from a shifted position on the shifted energy is the shifted step.
+
+        Not so for proposals that do not start from the position; `Reflected` needs it.
+        """
         return True
 
     @declared
@@ -146,17 +154,21 @@ def check_restartable(sampler: AbstractSampler, name: str = "sampler") -> None:
     _checks.require(sampler.is_restartable, name, type(sampler).__name__, fix)
 
 
-def common_temperature(temperatures: Sequence[Number]) -> Number:
-    """The temperature if all are the same, else NaN."""
-    first = jnp.asarray(temperatures[0])
-    same = [jnp.asarray(other) == first for other in temperatures[1:]]
-    if not same:
-        return first
-    return jnp.where(jnp.all(jnp.stack(same)), first, np.nan)
+def common_temperature(temperatures: Any) -> Any:
+    """The temperature if all of a list or an array are the same, else NaN."""
+    if all(map(_checks.is_concrete, temperatures)) and _checks.is_concrete(temperatures):
+        # NumPy's NaN, which jax_debug_nans lets pass
+        known = np.asarray([np.asarray(one) for one in temperatures])
+        return jnp.asarray(known[0]) if np.all(known == known[0]) else np.float32(np.nan)
+    known = jnp.stack([jnp.asarray(one) for one in temperatures])
+    return jnp.where(jnp.all(known == known[0]), known[0], np.nan)
 
 
 def as_carried(new: Any, old: Any) -> Any:
     """The new tree in the precision of the old one, as a loop carries it."""
+    shapes = jax.tree.structure(new), jax.tree.structure(old)
+    fix = f"`step` must return a state of the structure that `init` returned, {shapes[1]}"
+    _checks.require(shapes[0] == shapes[1], "state", shapes[0], fix)
 
     def cast(new, old):
         if eqx.is_inexact_array(new) and eqx.is_inexact_array(old):

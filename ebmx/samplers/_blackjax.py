@@ -57,6 +57,8 @@ class BlackJAX(AbstractSampler[Any]):
         for name, value in parameters.items():
             if isinstance(value, float | jax.Array | np.ndarray):
                 _checks.finite_value(name, value)
+        if "step_size" in parameters:
+            _checks.positive("step_size", parameters["step_size"])
         check_masses(parameters.get("inverse_mass_matrix"))
         self.init_fn = init
         self.kernel = kernel
@@ -69,9 +71,17 @@ class BlackJAX(AbstractSampler[Any]):
         return self.adjusted
 
     @property
+    def is_restartable(self) -> bool:
+        """As kernels are whose state is made from the position; not one with a momentum that stays.
+
+        `ghmc` starts with a momentum that is not of its own density.
+        """
+        return _name(self.kernel) != "ghmc"
+
+    @property
     def reports_acceptance(self) -> bool:
-        """As adjusted kernels do."""
-        return self.adjusted
+        """As adjusted kernels do, but for those of slice sampling."""
+        return self.adjusted and _name(self.kernel) != "slice"
 
     @property
     def reports_new_energy(self) -> bool:
@@ -107,10 +117,9 @@ class BlackJAX(AbstractSampler[Any]):
 
 
 def wide(x: jax.Array) -> jax.Array:
-    """In the precision that kernels compute in: JAX's default one, at least float32."""
-    with jax.numpy_dtype_promotion("standard"):
-        wide = jnp.promote_types(jnp.result_type(float), jnp.float32)
-        return x.astype(jnp.promote_types(x.dtype, wide))
+    """In the precision that kernels compute in: JAX's default one, at least that of `x`."""
+    default = jnp.result_type(float)
+    return x.astype(x.dtype if jnp.finfo(x.dtype).bits > jnp.finfo(default).bits else default)
 
 
 def _log_density(energy: EnergyFn, dtype: jnp.dtype) -> Callable[[X], jax.Array]:
@@ -178,9 +187,14 @@ _NOT_ALONE = ["mclmc", "diffusions", "elliptical_slice", "marginal_latent_gaussi
 
 def _is_adjusted(kernel: Callable) -> bool:
     """Whether a kernel is one of BlackJAX's that leave the density invariant."""
+    name = _name(kernel)
+    return name is not None and name not in _NOT_ALONE
+
+
+def _name(kernel: Callable) -> str | None:
+    """The name of BlackJAX's module of MCMC that the kernel is from."""
     module = getattr(kernel, "__module__", None) or ""
-    name = module.rsplit(".", 1)[-1]
-    return module.startswith("blackjax.mcmc.") and name not in _NOT_ALONE
+    return module.rsplit(".", 1)[-1] if module.startswith("blackjax.mcmc.") else None
 
 
 def _check_kernel(kernel: Callable, parameters: dict[str, Any]) -> None:

@@ -197,6 +197,8 @@ class MCLMC(AbstractKernelSampler):
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
+        fix = "a momentum of constant length needs at least two coordinates: give HMC or MALA"
+        _checks.require(x.size > 1, "x.shape", x.shape, fix)
         return BlackJAX(
             *_parts("mclmc"),
             inverse_mass_matrix=_masses(None, x),

@@ -13,7 +13,7 @@ from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Scalar, X
 from ..energies import AbstractExactEnergy, as_scalar
 from ._base import AbstractSampler, StepInfo, as_carried, common_temperature
-from ._fields import number
+from ._fields import at_least_single, number
 
 
 class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
@@ -47,6 +47,11 @@ class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
     def is_restartable(self) -> bool:
         """Whether all are."""
         return all(sampler.is_restartable for sampler in self.samplers)
+
+    @property
+    def is_equivariant(self) -> bool:
+        """Whether all are."""
+        return all(sampler.is_equivariant for sampler in self.samplers)
 
     @property
     def reports_acceptance(self) -> bool:
@@ -205,6 +210,11 @@ class Independence(AbstractSampler[Scalar]):
         return True
 
     @property
+    def is_equivariant(self) -> bool:
+        """No: a jump does not start from the position."""
+        return False
+
+    @property
     def reports_new_energy(self) -> bool:
         """Yes."""
         return True
@@ -226,7 +236,9 @@ class Independence(AbstractSampler[Scalar]):
         log_ratio = jnp.where(known, jnp.where(known, state, 0) - value + reverse, jnp.inf)
         acceptance = jnp.exp(jnp.minimum(log_ratio, 0.0))
         acceptance = jnp.where(jnp.isfinite(value), acceptance, 0.0)
-        accepted = jax.random.uniform(accept_key, dtype=acceptance.dtype) < acceptance
+        # in half precision, small numbers could not be told from 0
+        dtype = at_least_single(acceptance.dtype)
+        accepted = jax.random.uniform(accept_key, (), dtype) < acceptance.astype(dtype)
         new = jnp.where(accepted, value, state)
         return jnp.where(accepted, y, x), new, StepInfo(new, None, acceptance, ~jnp.isfinite(new))
 

@@ -41,6 +41,11 @@ def check_bounds(value: tuple[Any, Any] | None) -> None:
     _checks.require(ok, "bounds", (low.tolist(), high.tolist()), fix)
 
 
+def at_least_single(dtype: Any) -> Any:
+    """The precision, or float32 if it is lower: sums and comparisons with chance need as much."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
+
+
 def cast(value: Any, x: X) -> Any:
     """The number in the precision of the positions."""
     return jnp.asarray(value).astype(x.dtype)
@@ -48,7 +53,7 @@ def cast(value: Any, x: X) -> Any:
 
 def clip_to(x: X, bounds: tuple[Any, Any]) -> X:
     """The nearest position within the bounds."""
-    return jnp.clip(x, cast(bounds[0], x), cast(bounds[1], x))
+    return jnp.clip(x, *_ends(bounds, x))
 
 
 def reflect_at(x: X, bounds: tuple[Any, Any]) -> tuple[X, jax.Array]:
@@ -56,11 +61,8 @@ def reflect_at(x: X, bounds: tuple[Any, Any]) -> tuple[X, jax.Array]:
 
     With two ends a coordinate is folded like a triangle wave, with one it is reflected once.
     """
-    low, high = cast(bounds[0], x), cast(bounds[1], x)
-    below, above = jnp.isfinite(low), jnp.isfinite(high)
+    start, end, below, above = _finite_ends(bounds, x)
     both = below & above
-    start = jnp.where(below, low, 0)
-    end = jnp.where(above, high, 0)
     width = jnp.where(both, end - start, 1)
     phase = (x - start) % (2 * width)
     odd = phase > width
@@ -68,3 +70,32 @@ def reflect_at(x: X, bounds: tuple[Any, Any]) -> tuple[X, jax.Array]:
     under, over = below & ~above & (x < start), above & ~below & (x > end)
     single = jnp.where(under, 2 * start - x, jnp.where(over, 2 * end - x, x))
     return jnp.where(both, folded, single), jnp.where(both, odd, under | over)
+
+
+def mirror_at(x: X, bounds: tuple[Any, Any]) -> X:
+    """The mirror image of a position behind one of its bounds; the position where it has none."""
+    start, end, below, above = _finite_ends(bounds, x)
+    return jnp.where(below, 2 * start - x, jnp.where(above, 2 * end - x, x))
+
+
+def wrap_at(x: X, bounds: tuple[Any, Any]) -> X:
+    """The position moved by whole periods of the reflection to near the bounds."""
+    start, end, below, above = _finite_ends(bounds, x)
+    period = jnp.where(below & above, 2 * (end - start), 1)
+    return jnp.where(below & above, start + (x - start) % period, x)
+
+
+def _ends(bounds: tuple[Any, Any], x: X) -> tuple[X, X]:
+    for end in bounds:
+        shape, fix = jnp.shape(end), f"give a number or an array that fits the shape {x.shape}"
+        fits = zip(reversed(shape), reversed(x.shape), strict=False)
+        ok = len(shape) <= x.ndim and all(one in (1, size) for one, size in fits)
+        _checks.require(ok, "bounds.shape", shape, fix)
+    return cast(bounds[0], x), cast(bounds[1], x)
+
+
+def _finite_ends(bounds: tuple[Any, Any], x: X) -> tuple[X, X, jax.Array, jax.Array]:
+    """Both ends with 0 in place of infinite ones, and where they are finite."""
+    low, high = _ends(bounds, x)
+    below, above = jnp.isfinite(low), jnp.isfinite(high)
+    return jnp.where(below, low, 0), jnp.where(above, high, 0), below, above

@@ -27,6 +27,11 @@ class BlockGibbs(AbstractSampler[None]):
         return True
 
     @property
+    def is_equivariant(self) -> bool:
+        """No: a draw does not start from the position."""
+        return False
+
+    @property
     def reports_acceptance(self) -> bool:
         """No: nothing is rejected."""
         return False
@@ -52,7 +57,8 @@ class BlockGibbs(AbstractSampler[None]):
         rbm = as_rbm(energy)
         assert rbm is not None
         hidden_key, visible_key = jax.random.split(key)
-        hidden = _flip(rbm.hidden_bias + x @ rbm.weight, hidden_key)
+        visible = x.astype(rbm.weight.dtype)
+        hidden = _flip(rbm.hidden_bias + visible @ rbm.weight, hidden_key)
         x = _flip(rbm.visible_bias + rbm.weight @ hidden, visible_key).astype(x.dtype)
         value = energy(x)
         info = StepInfo(value, None, jnp.ones((), value.dtype), ~jnp.isfinite(value))

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from .. import _checks
@@ -10,7 +11,7 @@ from .._types import Bounds, EnergyFn, Key, Number, X
 from ..energies import as_scalar
 from ._base import AbstractSampler, StepInfo
 from ._fields import bounds as bounds_field
-from ._fields import check_bounds, reflect_at
+from ._fields import check_bounds, mirror_at, reflect_at, wrap_at
 
 
 class Unfolded(NamedTuple):
@@ -26,7 +27,8 @@ class Reflected(AbstractSampler[Unfolded]):
 
     The energy is continued beyond the bounds as in a mirror, the sampler moves on that, and its
     positions are reflected into the bounds. A trajectory of `HMC` so turns round at a wall, where
-    a `Box` around the energy would reject it.
+    a `Box` around the energy would reject it. A new state starts at a random one of the mirror
+    images, which makes it right also for a sampler that a mirror changes (dense masses).
 
     ```python
     Reflected(HMC(0.1), bounds=(0.0, None))
@@ -36,13 +38,14 @@ class Reflected(AbstractSampler[Unfolded]):
 
     **Arguments:**
 
-    - `sampler`: any sampler without bounds of its own.
+    - `sampler`: any sampler that moves from where the chain is, without bounds of its own.
     - `bounds`: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
         `None` or an infinite number where there is no bound.
 
     **Raises:**
 
-    `ValueError` if a lower bound is not below its upper one, or the sampler has bounds.
+    `ValueError` if a lower bound is not below its upper one, the sampler has bounds, or it jumps to
+    places that do not depend on where the chain is.
     """
 
     sampler: AbstractSampler
@@ -52,6 +55,8 @@ class Reflected(AbstractSampler[Unfolded]):
         fix = "give (low, high), such as (0.0, None)"
         _checks.require(self.bounds is not None, "bounds", self.bounds, fix)
         check_bounds(self.bounds)
+        kind, fix = type(self.sampler).__name__, "it jumps from anywhere: put the energy into a Box"
+        _checks.require(self.sampler.is_equivariant, "sampler", kind, fix)
         fix = "the sampler has bounds of its own: leave these out"
         _checks.require(self.sampler.bounds is None, "sampler.bounds", self.sampler.bounds, fix)
 
@@ -86,13 +91,17 @@ class Reflected(AbstractSampler[Unfolded]):
         return self.sampler.max_drift
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Unfolded:
-        """The state of the sampler at `x`."""
-        return Unfolded(x, self.sampler.init(self._mirrored(energy), x, key=key))
+        """The state of the sampler at one of the mirror images of `x`."""
+        image_key, init_key = jax.random.split(key)
+        image = self._image(x, image_key)
+        return Unfolded(image, self.sampler.init(self._mirrored(energy), image, key=init_key))
 
     def refresh(self, energy: EnergyFn, x: X, state: Unfolded, *, key: Key) -> Unfolded:
-        """The state of the sampler at `x`."""
-        inner = self.sampler.refresh(self._mirrored(energy), x, state.state, key=key)
-        return Unfolded(x, inner)
+        """The state of the sampler at one of the mirror images of `x`."""
+        image_key, init_key = jax.random.split(key)
+        image = self._image(x, image_key)
+        mirrored = self._mirrored(energy)
+        return Unfolded(image, self.sampler.refresh(mirrored, image, state.state, key=init_key))
 
     def retemper(
         self, energy: EnergyFn, x: X, state: Unfolded, factor: Number, *, key: Key
@@ -106,9 +115,18 @@ class Reflected(AbstractSampler[Unfolded]):
         self, energy: EnergyFn, x: X, state: Unfolded, *, key: Key
     ) -> tuple[X, Unfolded, StepInfo]:
         """One step of the sampler on the mirrored energy, reflected into the bounds."""
-        del x
-        new, inner, info = self.sampler.step(self._mirrored(energy), state.x, state.state, key=key)
-        return reflect_at(new, self._ends())[0], Unfolded(new, inner), info
+        mirrored = self._mirrored(energy)
+        new, inner, info = self.sampler.step(mirrored, state.x, state.state, key=key)
+        new = new.astype(x.dtype)
+        # far from the bounds a position would lose its digits
+        unfolded = Unfolded(wrap_at(new, self._ends()), inner)
+        return reflect_at(new, self._ends())[0], unfolded, info
+
+    def _image(self, x: X, key: Key) -> X:
+        """One of the mirror images of `x`, chosen at random in each coordinate."""
+        mirrored = jax.random.bernoulli(key, 0.5, x.shape)
+        image = jnp.where(mirrored, mirror_at(x, self._ends()), x)
+        return wrap_at(image, self._ends())
 
     def _mirrored(self, energy: EnergyFn) -> EnergyFn:
         return lambda x: as_scalar(energy(reflect_at(x, self._ends())[0]))

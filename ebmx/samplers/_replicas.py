@@ -57,13 +57,15 @@ def run_replicas(
     ok = replicas.ndim >= 2 and replicas.shape[1] == rungs
     _checks.require(ok, "replicas.shape", replicas.shape, fix)
     _checks.batch(replicas[:, 0], "replicas", shape_of(energy))
-    energy, sampler, replicas = _mesh.automatic((energy, sampler, replicas))
+    energy, sampler, replicas, key = _mesh.automatic((energy, sampler, replicas, key))
+    first_step = _mesh.automatic(first_step)
     _checks.at_least("num_steps", num_steps, 1)
     first = jnp.asarray(first_step, jnp.int32)
     fix = f"give a number, or one for each of the {len(replicas)} chains"
     _checks.require(first.shape in ((), (len(replicas),)), "first_step.shape", first.shape, fix)
     first = jnp.broadcast_to(first, len(replicas))
-    return _run_replicas(energy, sampler, replicas, num_steps, first, key)
+    with _mesh.implicit():
+        return _run_replicas(energy, sampler, replicas, num_steps, first, key)
 
 
 @eqx.filter_jit

@@ -15,7 +15,8 @@ from .._checks import checked
 from .._random import fuse
 from .._types import Count, EnergyFn, Key, Keys, Number, X, XBatch
 from ..energies import as_scalar, for_each, shape_of
-from ._base import AbstractSampler, StepInfo, as_carried
+from ._base import AbstractSampler, StepInfo, as_carried, common_temperature
+from ._fields import at_least_single
 
 
 class PerChain(AbstractSampler[Any]):
@@ -30,10 +31,27 @@ class PerChain(AbstractSampler[Any]):
 
     sampler: AbstractSampler
 
+    def __check_init__(self):
+        arrays = jax.tree.leaves(eqx.filter(self.sampler, eqx.is_array))
+        lengths = {jnp.shape(array)[:1] for array in arrays}
+        fix = "give each of its arrays one leading axis of chains, as jax.vmap(MALA)(step_sizes)"
+        ok = len(lengths) == 1 and lengths != {()}
+        _checks.require(ok, "sampler", f"arrays with leading axes {sorted(lengths)}", fix)
+
     @property
     def is_invariant(self) -> bool:
         """Whether each is."""
         return self.sampler.is_invariant
+
+    @property
+    def is_equivariant(self) -> bool:
+        """Whether each is."""
+        return self.sampler.is_equivariant
+
+    @property
+    def max_drift(self) -> Number:
+        """The largest of all."""
+        return jnp.max(jnp.asarray(self.sampler.max_drift))
 
     @property
     def is_restartable(self) -> bool:
@@ -53,8 +71,9 @@ class PerChain(AbstractSampler[Any]):
     @property
     def effective_temperature(self) -> Number:
         """That of all, NaN if they differ."""
-        temperatures = jnp.ravel(jax.vmap(lambda s: s.effective_temperature)(self.sampler))
-        return jnp.where(jnp.all(temperatures == temperatures[0]), temperatures[0], np.nan)
+        each = eqx.filter_vmap(lambda s: jnp.asarray(s.effective_temperature))(self.sampler)
+        each = jnp.ravel(each)
+        return common_temperature(np.asarray(each) if _checks.is_concrete(each) else each)
 
     @property
     def bounds(self) -> tuple[Any, Any] | None:
@@ -111,7 +130,7 @@ def run(
     floating-point number.
     """
     x = _checks.batch(x, "x", shape_of(energy))
-    energy, sampler, x = _mesh.automatic((energy, sampler, x))
+    energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))
     if _checks.is_concrete(num_steps):
         _checks.at_least("num_steps", num_steps, 1)
         fix = (
@@ -121,8 +140,9 @@ def run(
         ok = int(num_steps) > 1 or sampler.is_restartable
         _checks.require(ok, "num_steps", num_steps, fix)
     if mesh is not None:
-        x = _mesh.put(x, _mesh.spread(mesh))
-    return _run(energy, sampler, x, num_steps, key)
+        x = _mesh.share(x, mesh)
+    with _mesh.implicit():
+        return _run(energy, sampler, x, num_steps, key)
 
 
 @eqx.filter_jit
@@ -162,26 +182,32 @@ def advance_chain(
     def step(i, carry):
         x, state, acceptance, divergent = carry
         x, state, info = one(x, state, i)
-        return x, state, acceptance + info.acceptance, divergent | info.divergent
+        acceptance = acceptance + info.acceptance.astype(acceptance.dtype)
+        return x, state, acceptance, divergent | info.divergent
 
     shapes = jax.eval_shape(lambda: one(x, state, 0)[2])
-    moved = (x, state, jnp.zeros((), shapes.acceptance.dtype), jnp.zeros((), bool))
+    # a sum of many numbers in half precision stops growing
+    dtype = at_least_single(shapes.acceptance.dtype)
+    moved = (x, state, jnp.zeros((), dtype), jnp.zeros((), bool))
     static = isinstance(num_steps, int)
     if not static or num_steps > 1:  # a loop of no steps is compiled, too
         moved = jax.lax.fori_loop(0, num_steps - 1, step, moved)
     before, old, acceptance, divergent = moved
     x, state, last = one(before, old, num_steps - 1)
-    acceptance, divergent = acceptance + last.acceptance, divergent | last.divergent
+    acceptance, divergent = acceptance + last.acceptance.astype(dtype), divergent | last.divergent
+    value = last.energy
     if not static:
         some = num_steps > 0
         x, state = jax.tree.map(
             lambda new, old: jnp.where(some, new, old), (x, state), (before, old)
         )
         acceptance, divergent = jnp.where(some, acceptance, 0), some & divergent
+        if sampler.reports_new_energy:
+            value = jnp.where(some, value, as_scalar(energy(before)).astype(value.dtype))
         num_steps = jnp.maximum(num_steps, 1)
-    mean = acceptance / jnp.asarray(num_steps, acceptance.dtype)
+    mean = (acceptance / jnp.asarray(num_steps, dtype)).astype(shapes.acceptance.dtype)
     divergent = divergent | ~jnp.all(jnp.isfinite(x))
-    return x, state, StepInfo(last.energy, last.grad_norm, mean, divergent)
+    return x, state, StepInfo(value, last.grad_norm, mean, divergent)
 
 
 def chain_keys(key: Keys, num_chains: int) -> Keys:

@@ -16,6 +16,7 @@ from .._checks import checked
 from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies import as_scalar, shape_of, value_and_gradient
 from ._base import AbstractSampler, StepInfo, as_carried
+from ._fields import at_least_single
 from ._run import advance_chain, check_energy, over_chains
 from ._saving import AbstractSave, Trace, save_position
 
@@ -112,13 +113,14 @@ def sample(
     samplers that take one), saying how many, which, and what to try.
     """
     x = _checks.batch(x, "x", shape_of(energy))
-    energy, sampler, x = _mesh.automatic((energy, sampler, x))
+    energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))
     _checks.at_least("num_samples", num_samples, 1)
     _checks.at_least("num_warmup", num_warmup, 0)
     _checks.at_least("thin", thin, 1)
     if mesh is not None:
-        x = _mesh.put(x, _mesh.spread(mesh))
-    samples = _sample(energy, sampler, x, num_samples, num_warmup, thin, save, key)
+        x = _mesh.share(x, mesh)
+    with _mesh.implicit():
+        samples = _sample(energy, sampler, x, num_samples, num_warmup, thin, save, key)
     if throw and _checks.is_concrete(samples.x):
         _throw(samples.result)
     return samples
@@ -154,10 +156,13 @@ def _sample(
 
         shapes = jax.eval_shape(lambda: sampler.step(energy, x, state, key=key)[2])
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        dtype = at_least_single(shapes.acceptance.dtype)  # of a sum of many numbers
+        empty = eqx.tree_at(lambda info: info.acceptance, empty, jnp.zeros((), dtype))
         begin = (x, state, empty, policy.init(x))
         end, stacked = jax.lax.scan(keep, begin, jnp.arange(num_samples))
         x, state, total, saved = end
-        mean = total.acceptance / jnp.asarray(num_samples, total.acceptance.dtype)
+        mean = total.acceptance / jnp.asarray(num_samples, dtype)
+        mean = mean.astype(shapes.acceptance.dtype)
         info = StepInfo(total.energy, total.grad_norm, mean, total.divergent)
         info = _at_position(energy, sampler, x, info)
         result = _result(energy, start, x, info)
@@ -168,7 +173,7 @@ def _sample(
 
 
 def _add(total: StepInfo, info: StepInfo) -> StepInfo:
-    acceptance = total.acceptance + info.acceptance
+    acceptance = total.acceptance + info.acceptance.astype(total.acceptance.dtype)
     return StepInfo(info.energy, info.grad_norm, acceptance, total.divergent | info.divergent)
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from .._arguments import guarded
 from .._types import X
 from ._base import StepInfo
+from ._fields import at_least_single
 
 Carry = TypeVar("Carry")
 
@@ -106,7 +107,7 @@ class Last(AbstractSave[X]):
 
 
 class RunningMoments(NamedTuple):
-    """Mean and variance of each coordinate over the samples of a chain."""
+    """Mean and variance of each coordinate over the samples of a chain, in float32 at least."""
 
     count: jax.Array
     mean: X
@@ -128,17 +129,17 @@ class Moments(AbstractSave[RunningMoments]):
 
     def init(self, x: X) -> RunningMoments:
         """No sample yet."""
-        zero = jnp.zeros_like(x)
+        zero = jnp.zeros(x.shape, at_least_single(x.dtype))
         return RunningMoments(jnp.zeros((), jnp.int32), zero, zero)
 
     def update(self, carry: RunningMoments, x: X, info: StepInfo) -> tuple[RunningMoments, None]:
         """Take in one sample."""
         del info
         count = carry.count + 1
+        x = x.astype(carry.mean.dtype)
         change = x - carry.mean
-        mean = (carry.mean + change / count).astype(x.dtype)
-        square = carry.square + change * (x - mean)
-        return RunningMoments(count, mean, square.astype(x.dtype)), None
+        mean = carry.mean + change / count.astype(x.dtype)
+        return RunningMoments(count, mean, carry.square + change * (x - mean)), None
 
     def final(self, carry: RunningMoments, stacked: None) -> RunningMoments:
         """The moments."""

@@ -14,7 +14,7 @@ from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
 from ..energies import as_scalar
 from ._base import AbstractSampler, StepInfo, as_carried
-from ._fields import number
+from ._fields import at_least_single, number
 
 
 class Ladder(NamedTuple):
@@ -46,8 +46,10 @@ class ReplicaExchange(AbstractSampler[Ladder]):
 
     A step moves each replica by a step of `sampler` on `E / T`, then proposes swaps of the pairs
     (0, 1), (2, 3), … in even steps and (1, 2), (3, 4), … in odd ones, with the acceptance
-    `min(1, exp((1/Tᵢ − 1/Tⱼ)(Eᵢ − Eⱼ)))`. It costs as many gradients as there are rungs, and one
-    further energy for each. `sample(...).state` holds `swap_rates` and `round_trips`.
+    `min(1, exp((1/Tᵢ − 1/Tⱼ)(Eᵢ − Eⱼ)))`. It costs as many steps of the sampler as there are rungs,
+    and one further energy for each if the sampler does not report that of its new position; one
+    that caches more than `retemper` can scale pays for a new state. `sample(...).state` holds
+    `swap_rates` and `round_trips`.
 
     If the sampler has an `effective_temperature` of its own, rung `i` is at its product with
     `temperatures[i]`.
@@ -101,15 +103,24 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         fix = "all rungs have one temperature: give `temperature` in place of `noise_scale`"
         _checks.require(bool(np.all(np.diff(known) > 0)), "sampler.noise_scale", kind, fix)
 
-    def _effective_temperatures(self) -> jax.Array:
+    def _effective_temperatures(self) -> Any:
         """The temperatures of the rungs, `(rungs,)`."""
         own = [self._at(temperature).effective_temperature for temperature in self.temperatures]
+        if all(map(_checks.is_concrete, (self.temperatures, *own))):
+            # NumPy's, which jax_debug_nans lets pass
+            known = np.asarray([np.asarray(t) for t in own])
+            return np.asarray(self.temperatures) * known.astype(self.temperatures.dtype)
         return self.temperatures * jnp.stack([jnp.asarray(t, self.temperatures.dtype) for t in own])
 
     @property
     def is_invariant(self) -> bool:
         """Whether the sampler is."""
         return self.sampler.is_invariant
+
+    @property
+    def is_equivariant(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_equivariant
 
     @property
     def is_restartable(self) -> bool:
@@ -195,12 +206,16 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         replicas = jnp.concatenate([x[None], state.upper])
         keys = jax.random.split(move_key, rungs)
         replicas, inner, infos = jax.vmap(move)(self.temperatures, replicas, state.states, keys)
-        energies = jax.vmap(lambda x: as_scalar(energy(x)))(replicas)
+        if self.sampler.reports_new_energy:
+            energies = infos.energy * self.temperatures.astype(infos.energy.dtype)
+        else:
+            energies = jax.vmap(lambda x: as_scalar(energy(x)))(replicas)
 
         effective = self._effective_temperatures()
         tried, acceptance = _swap_acceptance(energies, effective, state.step % 2)
-        uniform = jax.random.uniform(swap_key, (rungs - 1,), acceptance.dtype)
-        source = _permutation(tried & (uniform < acceptance))
+        dtype = at_least_single(acceptance.dtype)
+        uniform = jax.random.uniform(swap_key, (rungs - 1,), dtype)
+        source = _permutation(tried & (uniform < acceptance.astype(dtype)))
         replicas = replicas[source]
         inner = self._take(energy, replicas, inner, source, state_key)
         leg, trips = _follow(state.leg[source])
@@ -230,11 +245,14 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         return jax.vmap(retemper)(self.temperatures, replicas, moved, factors, keys)
 
     def _info(self, infos: StepInfo, energies: jax.Array, lowest: jax.Array) -> StepInfo:
-        """Energy and gradient norm of the replica that is the lowest now; the rest of rung 0."""
+        """Energy and gradient norm of the replica that is the lowest now; acceptance of rung 0.
+
+        A replica that diverged on any rung may come down.
+        """
         norm = infos.grad_norm
         if norm is not None:
             norm = (norm * self.temperatures.astype(norm.dtype))[lowest]
-        return StepInfo(energies[lowest], norm, infos.acceptance[0], infos.divergent[0])
+        return StepInfo(energies[lowest], norm, infos.acceptance[0], jnp.any(infos.divergent))
 
     def _at(self, temperature: jax.Array) -> AbstractSampler:
         if not self.scale_step:
@@ -256,13 +274,14 @@ def _swap_acceptance(
     energies: jax.Array, temperatures: jax.Array, parity: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Which pairs of neighbours are tried, and the acceptance of each pair."""
+    parity = jnp.asarray(parity)
     beta = (1 / temperatures).astype(energies.dtype)
     # infinite energies become large ones, whose difference is a number
     large = jnp.finfo(energies.dtype).max / 4
     finite = jnp.nan_to_num(energies, nan=large, posinf=large, neginf=-large)
     log_ratio = (beta[:-1] - beta[1:]) * (finite[:-1] - finite[1:])
     acceptance = jnp.exp(jnp.minimum(log_ratio, 0.0))
-    tried = jnp.arange(len(energies) - 1) % 2 == parity
+    tried = jnp.arange(len(energies) - 1, dtype=parity.dtype) % 2 == parity
     unknown = jnp.isnan(energies[:-1]) | jnp.isnan(energies[1:])
     return tried, jnp.where(unknown, 0.0, acceptance)
 

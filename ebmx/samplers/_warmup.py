@@ -17,6 +17,8 @@ from .._types import EnergyFn, Key, XBatch
 from ..energies import for_each, shape_of
 from ._base import AbstractSampler, as_carried
 from ._blackjax_kernels import HMC, NUTS
+from ._fields import at_least_single
+from ._reflected import Reflected
 from ._run import PerChain, chain_keys, check_energy
 
 
@@ -86,7 +88,7 @@ def warmup(
 
     - `energy`: an energy, or any callable from one example to a scalar.
     - `sampler`: with a `step_size`, which is where the search starts: `MALA`, `HMC`, `NUTS`,
-        `Barker`, or one that reports an acceptance.
+        `Barker`, another that reports an acceptance, or one of these in `Reflected`.
     - `x`: where the chains start, `(chains, *shape)`.
     - `num_steps`: how many steps, at least 20.
     - `target_acceptance`: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.
@@ -107,33 +109,59 @@ def warmup(
     none is.
     """
     x = _checks.batch(x, "x", shape_of(energy))
-    energy, sampler, x = _mesh.automatic((energy, sampler, x))
+    energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))
     _checks.at_least("num_steps", num_steps, 20)
-    names = [field.name for field in dataclasses.fields(sampler)]
+    names = [field.name for field in dataclasses.fields(_held(sampler))]
     fix = f"{type(sampler).__name__} has the fields {names}: there is no step size to tune"
     _checks.require("step_size" in names, "sampler", type(sampler).__name__, fix)
     fix = "it accepts every step, so that there is nothing to tune: give MALA, HMC, NUTS or Barker"
     _checks.require(sampler.reports_acceptance, "sampler", type(sampler).__name__, fix)
     if mesh is not None:
-        x = _mesh.put(x, _mesh.spread(mesh))
-    with_mass = isinstance(sampler, HMC | NUTS)
+        x = _mesh.share(x, mesh)
+    with_mass = isinstance(_held(sampler), HMC | NUTS)
     if target_acceptance is None:
         target_acceptance = 0.8 if with_mass else 0.574
-    ok = 0 < target_acceptance < 1
-    _checks.require(ok, "target_acceptance", target_acceptance, "give a number in (0, 1)")
-    target = jnp.asarray(target_acceptance, x.dtype)
+    ok = not _checks.is_concrete(target_acceptance) or 0 < target_acceptance < 1
+    _checks.require(bool(ok), "target_acceptance", target_acceptance, "give a number in (0, 1)")
+    target = jnp.asarray(target_acceptance, at_least_single(x.dtype))
+    with _mesh.implicit():
+        return _tuned(energy, sampler, x, num_steps, target, with_mass, per_chain, key)
+
+
+def _tuned(
+    energy: EnergyFn,
+    sampler: AbstractSampler,
+    x: XBatch,
+    num_steps: int,
+    target: jax.Array,
+    with_mass: bool,
+    per_chain: bool,
+    key: Key,
+) -> tuple[AbstractSampler, XBatch]:
     mass_key, step_key = jax.random.split(key)
     if with_mass:
         half = num_steps // 2
         step_size, x, variance, *seen = _tune(energy, sampler, x, half, target, False, mass_key)
         _check_tuned(step_size, *seen)
-        sampler = dataclasses.replace(sampler, step_size=step_size, inverse_mass_matrix=variance)
+        sampler = _with(sampler, step_size=step_size, inverse_mass_matrix=variance)
         num_steps -= half
     step_size, x, _, *seen = _tune(energy, sampler, x, num_steps, target, per_chain, step_key)
     _check_tuned(step_size, *seen)
     if not per_chain:
-        return dataclasses.replace(sampler, step_size=step_size), x
-    return PerChain(jax.vmap(lambda s: dataclasses.replace(sampler, step_size=s))(step_size)), x
+        return _with(sampler, step_size=step_size), x
+    return PerChain(eqx.filter_vmap(lambda s: _with(sampler, step_size=s))(step_size)), x
+
+
+def _held(sampler: Any) -> Any:
+    """The sampler that has the step size: within bounds that of a `Reflected`."""
+    return _held(sampler.sampler) if isinstance(sampler, Reflected) else sampler
+
+
+def _with(sampler: Any, **values: Any) -> Any:
+    """The sampler with other numbers."""
+    if isinstance(sampler, Reflected):
+        return dataclasses.replace(sampler, sampler=_with(sampler.sampler, **values))
+    return dataclasses.replace(sampler, **values)
 
 
 def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> None:
@@ -152,7 +180,10 @@ def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> No
     if not failed.any():
         return
     worst = int(np.flatnonzero(failed)[0])
-    if never[worst]:
+    if lost[worst] and not always[worst]:
+        why = "differences of energies are lost in rounding: the energy falls without end, or a "
+        why += "large constant is to be subtracted from it"
+    elif never[worst]:
         why = "energy or gradient is not finite where the chains are: look at sample(...).result"
     else:
         why = "the energy is flat or improper where the chains are: use Box or add a Gaussian"
@@ -183,14 +214,16 @@ def _tune(
     keys = chain_keys(jax.random.fold_in(key, 0), num)
     state = for_each(lambda energy, x, k: sampler.init(energy, x, key=k), energy, x, keys)
     shape = (num,) if per_chain else ()
-    tuner = DualAveraging.search(jnp.broadcast_to(sampler.step_size, shape).astype(x.dtype))
+    dtype = at_least_single(x.dtype)
+    first = jnp.asarray(_held(sampler).step_size)
+    tuner = DualAveraging.search(jnp.broadcast_to(first, shape).astype(dtype))
 
     def one(energy, x, state, size, key):
-        tuned = dataclasses.replace(sampler, step_size=size)
+        tuned = _with(sampler, step_size=size)
         new, moved, info = tuned.step(energy, x, state, key=key)
         # a proposal that the kernel cannot judge is not accepted
         acceptance = jnp.where(jnp.isfinite(info.acceptance), info.acceptance, 0)
-        acceptance = acceptance.astype(x.dtype)
+        acceptance = acceptance.astype(dtype)
         return new.astype(x.dtype), as_carried(moved, state), acceptance, info.energy
 
     def step(i, carry):
@@ -201,15 +234,15 @@ def _tune(
         acceptance = acceptance if per_chain else jnp.mean(acceptance)
         tuner = tuner.update(acceptance, target)
         tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
-        moments = _pooled(moments, x.reshape(num, -1), i - half)
+        moments = _pooled(moments, x.reshape(num, -1).astype(dtype), i - half)
         rate = rate + jnp.where(i >= half, acceptance, 0) / (num_steps - half)
         return x, state, tuner, moments, rate, energies
 
-    zero = jnp.zeros(x[0].size, x.dtype)
-    sizes = jnp.broadcast_to(sampler.step_size, (num,))
+    zero = jnp.zeros(x[0].size, dtype)
+    sizes = jnp.broadcast_to(first, (num,))
     shapes = jax.eval_shape(lambda: for_each(one, energy, x, state, sizes, keys)[3])
     energies = jnp.zeros(shapes.shape, shapes.dtype)
-    begin = (x, state, tuner, (zero, zero), jnp.zeros(shape, x.dtype), energies)
+    begin = (x, state, tuner, (zero, zero), jnp.zeros(shape, dtype), energies)
     x, _, tuner, (_, variance), rate, energies = jax.lax.fori_loop(0, num_steps, step, begin)
     # a little towards a small number, as few samples make a poor estimate; Stan does the same
     weight = num * (num_steps - half) / (num * (num_steps - half) + 5.0)

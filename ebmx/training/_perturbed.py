@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number
-from ..samplers._fields import as_number, cast, number
+from ..energies._constants import as_number
+from ..samplers._fields import cast, number
 from ._examples import Batch, Examples, as_examples, like
 from ._negatives import AbstractNegatives, draw_noise
 from ._noise import AbstractNoise

@@ -6,7 +6,16 @@ import numpy as np
 import optax
 import pytest
 
-from ebmx.samplers import MALA, Geometric, Langevin, Linear, annealed, run, sample
+from ebmx.samplers import (
+    MALA,
+    Geometric,
+    Langevin,
+    Linear,
+    ReplicaExchange,
+    annealed,
+    run,
+    sample,
+)
 
 X = np.zeros((2, 1), np.float32)
 
@@ -91,6 +100,13 @@ def test_numbers_of_schedules_can_be_swept(getkey):
             "schedules=.*noise_scale.*temperature",
         ),
         (lambda: annealed(MALA(0.1), step_size=Linear(0.0, 1.0, 3)), "step_size="),
+        (
+            lambda: annealed(
+                ReplicaExchange(MALA(0.1), np.array([1.0, 2.0])),
+                temperatures=lambda i: jnp.array([1.0, 2.0 + i]),
+            ),
+            "schedules=temperatures: .*is held",
+        ),
         (lambda: Linear(1.0, 0.0, 0), "num_steps=0"),
         (lambda: Geometric(0.0, 1.0, 2), "start="),
         (lambda: Geometric(1.0, 0.0, 2), "end="),

@@ -190,3 +190,22 @@ def test_masses_that_are_not_positive_are_refused(make, masses):
 def test_masses_of_another_size_are_told(shape, getkey):
     with pytest.raises(ValueError, match=r"inverse_mass_matrix\.shape=.*\(2,\) or \(2, 2\)"):
         run(GAUSSIAN, HMC(0.1, 2, jnp.ones(shape)), jnp.ones((4, 2)), num_steps=1, key=getkey())
+
+
+def test_promises_of_kernels_of_blackjax():
+    ghmc = BlackJAX(blackjax.ghmc.init, blackjax.ghmc.build_kernel(), step_size=0.1,
+                    momentum_inverse_scale=3.0, alpha=0.2, delta=0.1)  # fmt: skip
+    assert ghmc.is_invariant
+    assert not ghmc.is_restartable
+    hmc = HMC(0.1).kernel(jnp.zeros(2))
+    assert hmc.is_invariant
+    assert hmc.is_restartable
+    assert hmc.reports_acceptance
+    assert not WANDER.is_invariant
+    mclmc = MCLMC(0.1, 1.0).kernel(jnp.zeros(2))
+    assert not mclmc.is_invariant
+    assert not mclmc.reports_acceptance
+    with pytest.raises(ValueError, match=r"x\.shape=\(1,\): .*two coordinates"):
+        MCLMC(0.1, 1.0).kernel(jnp.zeros(1))
+    with pytest.raises(ValueError, match=r"step_size=-0\.1"):
+        BlackJAX(blackjax.mala.init, blackjax.mala.build_kernel(), step_size=-0.1)

@@ -275,3 +275,11 @@ def test_an_energy_that_is_not_finite_is_divergent(getkey):
     energy = lambda x: jnp.where(x[0] > 0, jnp.inf, 0.0)  # noqa: E731
     _, info = run(energy, Langevin(0.01), x, num_steps=2, key=getkey())
     np.testing.assert_array_equal(info.divergent, [True, False])
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 2)])
+@pytest.mark.parametrize("boundary", ["clip", "reflect"])
+def test_bounds_fit_the_positions(shape, boundary):
+    sampler = Langevin(0.1, bounds=(np.zeros(shape), None), boundary=boundary)
+    with pytest.raises(ValueError, match=r"bounds\.shape=.*fits the shape \(2,\)"):
+        sampler.confine(jnp.zeros(2))

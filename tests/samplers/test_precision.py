@@ -18,6 +18,7 @@ from ebmx.samplers import (
     Independence,
     Langevin,
     Mixture,
+    Moments,
     PreconditionedLangevin,
     Reflected,
     ReplicaExchange,
@@ -45,6 +46,7 @@ FURTHER = {
 }
 EVERY = SAMPLERS | FURTHER
 ENERGY = Gaussian(jnp.zeros(2), jnp.array([1.0, 2.0]))
+MACHINE = BernoulliRBM(np.zeros((2, 3)), np.zeros(2), np.zeros(3))
 
 
 def check(energy, sampler, dtype):
@@ -64,9 +66,30 @@ def test_float32_positions_in_float64_mode(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
+def test_nothing_is_promoted_in_float64_mode(name):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        check(double(ENERGY), EVERY[name], np.float32)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_nothing_is_promoted_without_a_word(name):
     with jax.numpy_dtype_promotion("strict"):
         check(ENERGY, EVERY[name], np.float32)
+
+
+def test_units_of_another_precision_than_the_machine():
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        check(double(MACHINE), BlockGibbs(), np.float32)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_means_in_half_precision_go_on_growing(dtype, getkey):
+    x = jnp.zeros((8, 2), dtype)
+    _, info = run(ENERGY, Langevin(0.1), x, num_steps=3_000, key=getkey())
+    np.testing.assert_array_equal(info.acceptance, 1.0)
+    got = sample(ENERGY, MALA(0.5), x, num_samples=3_000, save=Moments(), key=getkey())
+    assert 0.8 < float(jnp.mean(got.info.acceptance)) <= 1
+    np.testing.assert_allclose(np.mean(got.values.variance, 0), [1.0, 2.0], rtol=0.15)
 
 
 @pytest.mark.parametrize("sampler", [MALA(0.1), HMC(0.1, 2), Barker(0.1)])
@@ -82,7 +105,6 @@ def test_warm_up_in_each_mode(sampler, per_chain):
         assert jax.eval_shape(tuned, x, key).dtype == np.float32
 
 
-MACHINE = BernoulliRBM(np.zeros((2, 3)), np.zeros(2), np.zeros(3))
 UNKNOWN = {
     "hmc": (ENERGY, HMC(0.1, 2)),
     "independence": (ENERGY, JUMPS),

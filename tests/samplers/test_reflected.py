@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from helpers import assert_mean
+from helpers import assert_mean, points
 
-from ebmx.samplers import HMC, MALA, Langevin, Reflected, sample
+from ebmx.energies import Gaussian
+from ebmx.samplers import HMC, MALA, Cycle, Independence, Langevin, Reflected, run, sample
 from ebmx.samplers._fields import reflect_at
 
+JUMPS = Independence(Gaussian(jnp.zeros(2)))
 LOW, HIGH = np.array([-0.5, 0.3, -np.inf]), np.array([1.0, np.inf, -0.2])
 
 
@@ -31,6 +33,34 @@ def test_a_normal_distribution_is_truncated(sampler, getkey):
     np.testing.assert_allclose(got.info.energy, jax.vmap(bowl)(got.x), rtol=1e-5)
 
 
+DENSE = np.array([[1.0, 0.95], [0.95, 1.0]])
+
+
+@jax.jit
+def repeated(x, key):
+    """Four calls of `run` of one step of a sampler that a mirror changes."""
+    chain = Reflected(HMC(0.8, 1, inverse_mass_matrix=DENSE), bounds=(0.0, None))
+    return jax.lax.scan(lambda x, k: run(bowl, chain, x, num_steps=1, key=k), x, key)[0]
+
+
+def test_dense_masses_are_reflected_exactly_in_repeated_runs(getkey):
+    x = jnp.abs(points(20_000, (2,)))
+    new = np.asarray(repeated(x, jax.random.split(getkey(), 4)))
+    assert_mean(new**2, np.ones(2))
+    assert_mean(new[:, 0] * new[:, 1], 2 / np.pi)
+    assert np.mean(np.any(new != x, 1)) > 0.5
+
+
+def test_positions_keep_their_digits_however_long_the_chain(getkey):
+    chain = Reflected(Langevin(0.5), (0.0, 1.0))
+    x = jnp.full((500, 1), 0.5, jnp.bfloat16)
+    got = sample(lambda x: 0 * jnp.sum(x), chain, x, num_warmup=3_000, num_samples=1, key=getkey())
+    assert np.ptp(np.asarray(got.state.x, float)) < 2
+    ends = np.asarray(got.x, float)
+    assert len(np.unique(ends)) > 60
+    assert_mean(ends, 0.5)
+
+
 def test_positions_are_folded_like_a_triangle_wave():
     x = jnp.linspace(-7.0, 7.0, 57)
     folded, turned = reflect_at(x, (-1.0, 2.0))
@@ -46,6 +76,7 @@ def test_positions_are_folded_like_a_triangle_wave():
     [
         (lambda: Reflected(MALA(0.1), (1.0, 0.0)), "bounds=.*low < high"),
         (lambda: Reflected(MALA(0.1), None), "bounds=None"),
+        (lambda: Reflected(Cycle((MALA(0.1), JUMPS)), (0, 1)), "sampler=Cycle: it jumps .*Box"),
         (lambda: Reflected(Langevin(0.1, bounds=(0, 1)), (0, 1)), r"sampler\.bounds=.*of its own"),
     ],
 )

@@ -1,5 +1,6 @@
 """The loops: starts, warm-up, thinning, what is saved, and how failures are told."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,17 @@ import pytest
 from helpers import GRADIENTS, SAMPLERS
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ebmx.samplers import MALA, RESULTS, AbstractSampler, Langevin, StepInfo, run, sample, warmup
+from ebmx.samplers import (
+    MALA,
+    RESULTS,
+    AbstractSampler,
+    Cycle,
+    Langevin,
+    StepInfo,
+    run,
+    sample,
+    warmup,
+)
 from ebmx.samplers._sample import _throw
 
 
@@ -259,6 +270,7 @@ def test_positions_on_a_mesh_with_explicit_axes(getkey):
     mesh, key = jax.make_mesh((1,), ("data",)), getkey()
     x = jax.device_put(X, NamedSharding(mesh, PartitionSpec("data")))
     assert mesh.are_all_axes_explicit
+    keys = jax.device_put(jax.random.split(key, 2), NamedSharding(mesh, PartitionSpec("data")))
     plain, _ = run(square, MALA(0.1), X, num_steps=2, key=key)
     for where in ({}, {"mesh": mesh}):
         moved, _ = run(square, MALA(0.1), x, num_steps=2, key=key, **where)
@@ -267,3 +279,36 @@ def test_positions_on_a_mesh_with_explicit_axes(getkey):
         assert drawn.x.shape == X.shape
         _, tuned = warmup(square, MALA(0.1), x, num_steps=40, key=key, **where)
         assert tuned.shape == X.shape
+    for one in (key, keys):
+        with jax.set_mesh(mesh):
+            moved, _ = run(square, MALA(0.1), x, num_steps=2, key=one)
+        again, _ = run(square, MALA(0.1), X, num_steps=2, key=jax.device_get(one))
+        np.testing.assert_allclose(moved, again, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"mesh=.*AxisType\.Auto"):
+        jax.jit(lambda x: run(square, MALA(0.1), x, num_steps=2, key=key))(x)
+
+
+def test_the_mesh_is_checked(getkey):
+    mesh = jax.make_mesh((1,), ("data",))
+    with pytest.raises(ValueError, match=r"mesh=.*compiled function"):
+        jax.jit(lambda x: run(square, MALA(0.1), x, num_steps=2, mesh=mesh, key=getkey()))(X)
+
+
+class _Tells(AbstractSampler[None]):
+    """Reports Python's numbers, and a state of another structure if asked to."""
+
+    state: object = eqx.field(static=True, default=None)
+
+    def init(self, energy, x, *, key):
+        return None
+
+    def step(self, energy, x, state, *, key):
+        return x, self.state, StepInfo(energy(x), None, 1.0, False)
+
+
+def test_steps_may_report_numbers_of_python(getkey):
+    _, info = run(square, Cycle((_Tells(), _Tells())), X, num_steps=2, key=getkey())
+    np.testing.assert_array_equal(info.acceptance, 1.0)
+    assert info.grad_norm is None
+    with pytest.raises(ValueError, match=r"state=.*structure that `init` returned"):
+        run(square, _Tells((1.0,)), X, num_steps=2, key=getkey())

@@ -14,6 +14,7 @@ from ebmx.samplers import (
     Barker,
     Independence,
     Langevin,
+    ReplicaExchange,
     run,
     sample,
 )
@@ -87,3 +88,25 @@ def test_a_proposal_without_energy_is_rejected_with_an_acceptance_of_0(getkey):
     assert 0.3 < np.mean(info.acceptance == 0) < 0.7
     assert np.all(np.asarray(new) > 0)
     assert not np.any(info.divergent)
+
+
+def test_a_failure_of_an_upper_replica_is_told(getkey):
+    bounded = lambda x: jnp.sum(0.5 * x**2 + jnp.where(jnp.abs(x) > 7, jnp.nan, 0))  # noqa: E731
+    ladder = ReplicaExchange(Langevin(0.5), np.array([1.0, 100.0]))
+    x = np.zeros((16, 1), np.float32)
+    got = sample(bounded, ladder, x, num_samples=200, throw=False, key=getkey())
+    assert np.mean(np.abs(got.state.upper) > 7) > 0.2
+    assert np.mean(got.info.divergent) > 0.5
+
+
+def test_no_step_leaves_the_energy_where_it_was(getkey):
+    x = jnp.ones((4, 2))
+    none = jax.jit(lambda num: run(wells, MALA(0.5), x, num_steps=num, key=getkey()))
+    new, info = none(jnp.asarray(0))
+    np.testing.assert_array_equal(new, x)
+    np.testing.assert_array_equal(info.energy, 1.0)
+
+
+def wells(x):
+    """1 at `(1, 1)`."""
+    return 0.5 * jnp.sum(x**2)

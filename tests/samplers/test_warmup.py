@@ -16,6 +16,7 @@ from ebmx.samplers import (
     Independence,
     Langevin,
     PerChain,
+    Reflected,
     run,
     warmup,
 )
@@ -116,6 +117,11 @@ def test_chains_take_their_own_steps(getkey):
     assert moved[1] > 0.05
 
 
+def test_each_array_of_a_sampler_for_each_chain_has_an_axis_of_chains():
+    with pytest.raises(ValueError, match=r"sampler=arrays .*leading axis of chains"):
+        PerChain(MALA(0.1))
+
+
 def test_samplers_of_other_chains_are_told(getkey):
     each = PerChain(jax.vmap(MALA)(jnp.full(3, 0.1)))
     with pytest.raises(ValueError, match=r"x\.shape=\(64, 4\).*one for each of \[3\]"):
@@ -138,13 +144,26 @@ class Slope(AbstractEnergy):
 
 @pytest.mark.parametrize("per_chain", [False, True])
 @pytest.mark.parametrize(
-    ("strength", "named"), [(0.0, "flat or"), (3.0, "or improper"), (np.nan, "it is 0 at.*finite")]
+    ("strength", "named"),
+    [(0.0, "flat or"), (3.0, "falls without end"), (np.nan, "it is 0 at.*finite")],
 )
 def test_a_step_size_that_runs_away_is_told(strength, named, per_chain, getkey):
     text = "64 of 64 chains: no step size" if per_chain else "no step size"
     with pytest.raises(FloatingPointError, match=f"^{text} .*{named}"):
         warmup(Slope(strength=strength), MALA(0.1), X, num_steps=60, per_chain=per_chain,
                key=getkey())  # fmt: skip
+
+
+def test_a_sampler_within_bounds_is_tuned_on_the_energy_within_bounds(getkey):
+    # flat without bounds; within them a step of HMC of any length stays where the energy is 0
+    low, high = np.zeros(4), np.array([1.0, 2.0, 1.0, 2.0])
+    steep = lambda x: 30 * jnp.sum(x)  # noqa: E731
+    chain = Reflected(HMC(0.01, 3), (low, high))
+    start = np.full((64, 4), 0.5, np.float32)
+    tuned, x = warmup(steep, chain, start, num_steps=300, key=getkey())
+    _, info = run(steep, tuned, x, num_steps=200, key=getkey())
+    assert abs(float(info.acceptance.mean()) - 0.8) < 0.08
+    assert np.all((np.asarray(x) >= low) & (np.asarray(x) <= high))
 
 
 def test_another_target_does_not_compile_again(getkey):
