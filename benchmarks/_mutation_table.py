@@ -77,8 +77,8 @@ MUTANTS = {
          "key=key)\n        return"),
         ("one-step-less", "fori_loop(0, num_steps - 1, step, moved)",
          "fori_loop(1, num_steps - 1, step, moved)"),
-        ("acceptance-summed", "mean = acceptance / jnp.asarray(num_steps, acceptance.dtype)",
-         "mean = acceptance"),
+        ("acceptance-summed", "mean = (acceptance / jnp.asarray(num_steps, dtype))",
+         "mean = (acceptance)"),
         ("divergence-of-the-last", "divergent | info.divergent", "info.divergent"),
         ("end-not-checked", " | ~jnp.all(jnp.isfinite(x))", ""),
         ("one-key-for-all", "return jax.random.split(key, num_chains)",
@@ -98,7 +98,7 @@ MUTANTS = {
     ],
     ("samplers/_saving.py", "samplers/test_saving_policies.py"): [
         ("moments-square", "change * (x - mean)", "change**2"),
-        ("moments-count", "change / count)", "change / (count + 1))"),
+        ("moments-count", "change / count.astype", "change / (count + 1).astype"),
         ("moments-biased", "self.square / (count - 1)", "self.square / count"),
     ],
     ("samplers/_annealed.py", "samplers/test_annealed.py"): [

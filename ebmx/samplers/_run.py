@@ -27,6 +27,10 @@ class PerChain(AbstractSampler[Any]):
     **Arguments:**
 
     - `sampler`: a sampler whose arrays have a leading axis `(chains, ...)`.
+
+    **Raises:**
+
+    `ValueError` if the arrays have no leading axis, or not one of the same length.
     """
 
     sampler: AbstractSampler

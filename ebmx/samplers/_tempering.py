@@ -54,9 +54,8 @@ class ReplicaExchange(AbstractSampler[Ladder]):
     If the sampler has an `effective_temperature` of its own, rung `i` is at its product with
     `temperatures[i]`.
 
-    The replicas cannot be made again from the position of the chain. Each call of `run` and
-    `sample` begins with all of them at `x`, which is a burn-in and not invariant: to go on, use
-    `run_replicas`, or one call of `sample`; for training there is `TemperedPCD`.
+    Each call of `run` and `sample` begins with all replicas at `x`, which is a burn-in and not
+    invariant: to go on use `run_replicas`, or one call of `sample`; to train, `TemperedPCD`.
 
     Swendsen and Wang (1986), "Replica Monte Carlo simulation of spin glasses"; Okabe et al. (2001)
     and Syed et al. (2022), "Non-reversible parallel tempering", for the two parities in turn.
@@ -108,8 +107,7 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         own = [self._at(temperature).effective_temperature for temperature in self.temperatures]
         if all(map(_checks.is_concrete, (self.temperatures, *own))):
             # NumPy's, which jax_debug_nans lets pass
-            known = np.asarray([np.asarray(t) for t in own])
-            return np.asarray(self.temperatures) * known.astype(self.temperatures.dtype)
+            return np.asarray(self.temperatures) * np.asarray([np.asarray(t) for t in own])
         return self.temperatures * jnp.stack([jnp.asarray(t, self.temperatures.dtype) for t in own])
 
     @property
@@ -245,10 +243,7 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         return jax.vmap(retemper)(self.temperatures, replicas, moved, factors, keys)
 
     def _info(self, infos: StepInfo, energies: jax.Array, lowest: jax.Array) -> StepInfo:
-        """Energy and gradient norm of the replica that is the lowest now; acceptance of rung 0.
-
-        A replica that diverged on any rung may come down.
-        """
+        """Energy and gradient of the replica that is the lowest now, acceptance of rung 0."""
         norm = infos.grad_norm
         if norm is not None:
             norm = (norm * self.temperatures.astype(norm.dtype))[lowest]
