@@ -110,23 +110,27 @@ def exact():
 
 @eqx.filter_jit
 def repeated(sampler, constant, x, key):
-    """Four calls of `run` of one step each."""
+    """Four calls of `run` of one step each, and one of `sample`."""
+    energy, (sample_key, run_key) = Bowl(constant=constant), jax.random.split(key)
 
     def once(x, key):
-        return run(Bowl(constant=constant), sampler, x, num_steps=1, key=key)
+        return run(energy, sampler, x, num_steps=1, key=key)
 
-    return jax.lax.scan(once, x, jax.random.split(key, 4))
+    x, info = jax.lax.scan(once, x, jax.random.split(run_key, 4))
+    return x, info, sample(energy, sampler, x, num_samples=2, throw=False, key=sample_key)
 
 
 @pytest.mark.parametrize("name", RESTARTABLE)
-def test_repeated_runs_leave_the_density_invariant(name, getkey):
+def test_runs_and_samples_leave_the_density_invariant(name, getkey):
     x, key = exact(), getkey()
-    new, info = repeated(RESTARTABLE[name], jnp.asarray(0.0), x, key)
-    assert_mean(np.asarray(new) ** 2 / VARIANCE, np.ones(2))
-    assert_mean(np.asarray(new) ** 4 / VARIANCE**2, np.full(2, 3.0))
+    new, info, kept = repeated(RESTARTABLE[name], jnp.asarray(0.0), x, key)
+    for moved in (np.asarray(new), np.asarray(kept.x)):
+        assert_mean(moved**2 / VARIANCE, np.ones(2))
+        assert_mean(moved**4 / VARIANCE**2, np.full(2, 3.0))
+    np.testing.assert_allclose(kept.info.energy, jax.vmap(Bowl())(kept.x), rtol=1e-4, atol=1e-5)
     assert np.mean(np.any(new != x, 1)) > 0.5
     assert 0.3 < np.mean(info.acceptance) < 1
-    other, shifted = repeated(RESTARTABLE[name], jnp.asarray(10.0), x, key)
+    other, shifted, _ = repeated(RESTARTABLE[name], jnp.asarray(10.0), x, key)
     assert np.mean(np.isclose(other, new, rtol=1e-4, atol=1e-4)) > 0.99
     np.testing.assert_allclose(np.mean(shifted.energy), np.mean(info.energy) + 10, rtol=1e-3)
 
@@ -153,8 +157,8 @@ def test_ladders_sample_the_density(name, getkey):
 def test_a_sampler_for_each_chain_leaves_the_density_invariant(getkey):
     sizes = np.linspace(0.2, 1.0, NUM).astype(np.float32)
     sampler = PerChain(jax.vmap(MALA)(sizes))
-    new, _ = repeated(sampler, jnp.asarray(0.0), exact(), getkey())
-    assert_mean(np.asarray(new) ** 2 / VARIANCE, np.ones(2))
+    _, _, kept = repeated(sampler, jnp.asarray(0.0), exact(), getkey())
+    assert_mean(np.asarray(kept.x) ** 2 / VARIANCE, np.ones(2))
     assert sampler.is_invariant
     assert sampler.reports_acceptance
 
