@@ -11,7 +11,7 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, X
-from ._base import AbstractSampler, StepInfo
+from ._base import AbstractSampler, AbstractWrapper, StepInfo
 from ._fields import number
 
 Schedule = Callable[[Count], Any]
@@ -81,7 +81,7 @@ class Geometric(eqx.Module):
 
 
 @guarded
-class Annealed(AbstractSampler[tuple[Count, Any]]):
+class Annealed(AbstractWrapper[tuple[Count, Any]]):
     """A sampler whose hyper-parameters follow schedules of the step of the chain.
 
     With `Langevin` and a falling `noise_scale` and `step_size` it is annealed Langevin dynamics:
@@ -122,26 +122,6 @@ class Annealed(AbstractSampler[tuple[Count, Any]]):
     def is_invariant(self) -> bool:
         """Whether the sampler is, and its temperature stays."""
         return self.sampler.is_invariant and "temperature" not in self.schedules
-
-    @property
-    def is_equivariant(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_equivariant
-
-    @property
-    def is_restartable(self) -> bool:
-        """Whether the sampler is; schedules begin again with each new state."""
-        return self.sampler.is_restartable
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """Whether the sampler does."""
-        return self.sampler.reports_acceptance
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Whether the sampler does."""
-        return self.sampler.reports_new_energy
 
     @property
     def effective_temperature(self) -> Any:

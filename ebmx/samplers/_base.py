@@ -128,6 +128,52 @@ class AbstractSampler(eqx.Module, Generic[State]):
         return self.refresh(energy, x, state, key=key)
 
 
+class AbstractWrapper(AbstractSampler[State]):
+    """A sampler around another one, which promises what that one does."""
+
+    sampler: eqx.AbstractVar[AbstractSampler]
+
+    @declared
+    def is_invariant(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_invariant
+
+    @declared
+    def is_restartable(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_restartable
+
+    @declared
+    def is_equivariant(self) -> bool:
+        """Whether the sampler is."""
+        return self.sampler.is_equivariant
+
+    @declared
+    def reports_acceptance(self) -> bool:
+        """Whether the sampler does."""
+        return self.sampler.reports_acceptance
+
+    @declared
+    def reports_new_energy(self) -> bool:
+        """Whether the sampler does."""
+        return self.sampler.reports_new_energy
+
+    @declared
+    def effective_temperature(self) -> Number:
+        """That of the sampler."""
+        return self.sampler.effective_temperature
+
+    @declared
+    def bounds(self) -> tuple[Any, Any] | None:
+        """Those of the sampler."""
+        return self.sampler.bounds
+
+    @declared
+    def max_drift(self) -> Number:
+        """That of the sampler."""
+        return self.sampler.max_drift
+
+
 def check_invariant(sampler: AbstractSampler, name: str = "sampler") -> None:
     """Check that repeated steps, each with a new state, sample `exp(-E)` exactly."""
     kind = type(sampler).__name__

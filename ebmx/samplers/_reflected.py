@@ -9,7 +9,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, X
 from ..energies import as_scalar
-from ._base import AbstractSampler, StepInfo
+from ._base import AbstractSampler, AbstractWrapper, StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import check_bounds, mirror_at, reflect_at, wrap_at
 
@@ -22,7 +22,7 @@ class Unfolded(NamedTuple):
 
 
 @guarded
-class Reflected(AbstractSampler[Unfolded]):
+class Reflected(AbstractWrapper[Unfolded]):
     """A sampler that is reflected at bounds, and stays as exact as it is without.
 
     The energy is continued beyond the bounds as in a mirror, the sampler moves on that, and its
@@ -59,36 +59,6 @@ class Reflected(AbstractSampler[Unfolded]):
         _checks.require(self.sampler.is_equivariant, "sampler", kind, fix)
         fix = "the sampler has bounds of its own: leave these out"
         _checks.require(self.sampler.bounds is None, "sampler.bounds", self.sampler.bounds, fix)
-
-    @property
-    def is_invariant(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_invariant
-
-    @property
-    def is_restartable(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_restartable
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """Whether the sampler does."""
-        return self.sampler.reports_acceptance
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Whether the sampler does."""
-        return self.sampler.reports_new_energy
-
-    @property
-    def effective_temperature(self) -> Number:
-        """That of the sampler."""
-        return self.sampler.effective_temperature
-
-    @property
-    def max_drift(self) -> Number:
-        """That of the sampler."""
-        return self.sampler.max_drift
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Unfolded:
         """The state of the sampler at one of the mirror images of `x`."""

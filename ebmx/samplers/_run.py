@@ -15,11 +15,11 @@ from .._checks import checked
 from .._random import fuse
 from .._types import Count, EnergyFn, Key, Keys, Number, X, XBatch
 from ..energies import as_scalar, for_each, shape_of
-from ._base import AbstractSampler, StepInfo, as_carried, common_temperature
+from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried, common_temperature
 from ._fields import at_least_single
 
 
-class PerChain(AbstractSampler[Any]):
+class PerChain(AbstractWrapper[Any]):
     """Samplers of one kind, one for each chain: each array in it has a leading axis of chains.
 
     `warmup(..., per_chain=True)` makes one. The loops map over it.
@@ -43,34 +43,9 @@ class PerChain(AbstractSampler[Any]):
         _checks.require(ok, "sampler", f"arrays with leading axes {sorted(lengths)}", fix)
 
     @property
-    def is_invariant(self) -> bool:
-        """Whether each is."""
-        return self.sampler.is_invariant
-
-    @property
-    def is_equivariant(self) -> bool:
-        """Whether each is."""
-        return self.sampler.is_equivariant
-
-    @property
     def max_drift(self) -> Number:
         """The largest of all."""
         return jnp.max(jnp.asarray(self.sampler.max_drift))
-
-    @property
-    def is_restartable(self) -> bool:
-        """Whether each is."""
-        return self.sampler.is_restartable
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """Whether each does."""
-        return self.sampler.reports_acceptance
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Whether each does."""
-        return self.sampler.reports_new_energy
 
     @property
     def effective_temperature(self) -> Number:
@@ -78,11 +53,6 @@ class PerChain(AbstractSampler[Any]):
         each = eqx.filter_vmap(lambda s: jnp.asarray(s.effective_temperature))(self.sampler)
         each = jnp.ravel(each)
         return common_temperature(np.asarray(each) if _checks.is_concrete(each) else each)
-
-    @property
-    def bounds(self) -> tuple[Any, Any] | None:
-        """Those of each, with an axis of chains."""
-        return self.sampler.bounds
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
         """Not for one chain."""

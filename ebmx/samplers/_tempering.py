@@ -13,7 +13,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
 from ..energies import as_scalar
-from ._base import AbstractSampler, StepInfo, as_carried
+from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried
 from ._fields import at_least_single, number
 
 
@@ -41,7 +41,7 @@ class Ladder(NamedTuple):
 
 
 @guarded
-class ReplicaExchange(AbstractSampler[Ladder]):
+class ReplicaExchange(AbstractWrapper[Ladder]):
     """Replicas of a chain at rising temperatures, which swap places with their neighbours.
 
     A step moves each replica by a step of `sampler` on `E / T`, then proposes swaps of the pairs
@@ -111,24 +111,9 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         return self.temperatures * jnp.stack([jnp.asarray(t, self.temperatures.dtype) for t in own])
 
     @property
-    def is_invariant(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_invariant
-
-    @property
-    def is_equivariant(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_equivariant
-
-    @property
     def is_restartable(self) -> bool:
         """No: where the other replicas are is not known from the chain's position."""
         return False
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """Whether the sampler does."""
-        return self.sampler.reports_acceptance
 
     @property
     def reports_new_energy(self) -> bool:
@@ -136,14 +121,14 @@ class ReplicaExchange(AbstractSampler[Ladder]):
         return True
 
     @property
+    def max_drift(self) -> Number:
+        """Infinite: a swap may bring a replica from anywhere."""
+        return jnp.asarray(jnp.inf)
+
+    @property
     def effective_temperature(self) -> Number:
         """That of the lowest rung."""
         return self._effective_temperatures()[0]
-
-    @property
-    def bounds(self) -> tuple[Any, Any] | None:
-        """Those of the sampler."""
-        return self.sampler.bounds
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Ladder:
         """All replicas at `x`."""
