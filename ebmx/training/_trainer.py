@@ -60,7 +60,8 @@ class Trainer(eqx.Module):
 
     **Raises:**
 
-    `ValueError` if a number is out of its range.
+    `ValueError` if a number is out of its range, if the loss is made for other negatives, or if
+    the two are told different things, such as another `sigma`.
     """
 
     optim: Optimiser = eqx.field(static=True, converter=as_transformation)
