@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ebmx._random import fuse
+from ebmx._threefry import fuse
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:

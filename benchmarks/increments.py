@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from _common import arguments, medians, write
 
-from ebmx._random import fuse
+from ebmx._threefry import fuse
 from ebmx.samplers import binomial, normal, rademacher
 
 ROWS, COLUMNS, STEPS = 128, 784, 20

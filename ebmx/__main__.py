@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ._samples import stem_of, write_samples
-from ._voice import Voice, notices, take_voice, tell_report
+from ._output import Voice, notices, take_voice, tell_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import pytest
 from helpers import call
 
 import ebmx
-import ebmx.config._judge
+import ebmx.runs.report._features
 import ebmx.training
 from ebmx.config import Evaluation, Report
 
@@ -34,7 +34,7 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         lines = []
         # how well the features were trained is not what is tested here
-        patch.setattr(ebmx.config._judge, "train_classifier", untrained)
+        patch.setattr(ebmx.runs.report._features, "train_classifier", untrained)
         patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(words)))
         assert call("train", "digits", "--seed", "5", "--out", folder, *TINY) == 0
     return folder, lines

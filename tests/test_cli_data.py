@@ -9,7 +9,7 @@ from helpers import call
 
 import ebmx
 from ebmx.config import read_config, to_dict, write_config
-from ebmx.config._data import check_units, load_data, units_of
+from ebmx.runs._batches import check_units, load_data, units_of
 
 RNG = np.random.default_rng(0)
 SMALL = [

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx._random import fuse
+from ebmx._threefry import fuse
 
 DRAWS = {
     "normal": lambda key: jax.random.normal(key, (3, 5)),

@@ -10,8 +10,8 @@ import ebmx
 from ebmx._arguments import guarded
 from ebmx.evaluation import _diagnostics as diagnostics
 from ebmx.evaluation import diagnose, frechet_distance
-from ebmx.evaluation._drift import _warn_of_few
-from ebmx.evaluation._log_z import estimate, warn_of_islands, warn_of_weights
+from ebmx.evaluation._long_chains import _warn_of_few
+from ebmx.evaluation.log_z._estimate import estimate, warn_of_islands, warn_of_weights
 from ebmx.samplers import Samples, StepInfo
 
 EVEN = estimate(np.float32(0), np.zeros(4), None, [], [], sign=1)

@@ -10,33 +10,9 @@ import optax
 from .. import _checks
 from .._arguments import guarded
 from ..samplers import HMC, MALA, AbstractSampler, Langevin, UnderdampedLangevin
-from ..training import (
-    CD,
-    PCD,
-    AbstractNegatives,
-    AbstractStorage,
-    BFloat16,
-    Directions,
-    FullPrecision,
-    Jarzynski,
-    NoiseSamples,
-    Perturbed,
-    PerturbedTwice,
-    ShortRun,
-    Trainer,
-    UInt8,
-    UniformNoise,
-    contrastive_loss,
-    cross_entropy,
-    denoising_score_matching,
-    energy_discrepancy,
-    noise_contrastive_loss,
-    sampler_divergence,
-    sliced_score_matching,
-    weighted_sum,
-)
-from ._config import NegativesConfig, ObjectiveConfig, OptimiserConfig, RunConfig, SamplerConfig
-from ._kinds import WITHOUT_CHAINS, check_kind, check_without_chains
+from ..training import CD, PCD, AbstractNegatives, AbstractStorage, BFloat16, Directions, FullPrecision, Jarzynski, NoiseSamples, Perturbed, PerturbedTwice, ShortRun, Trainer, UInt8, UniformNoise, contrastive_loss, cross_entropy, denoising_score_matching, energy_discrepancy, noise_contrastive_loss, sampler_divergence, sliced_score_matching, weighted_sum
+from ._schema import NegativesConfig, ObjectiveConfig, OptimiserConfig, RunConfig, SamplerConfig
+from ._fields_read import WITHOUT_CHAINS, check_kind, check_without_chains
 
 Loss = Callable[..., Any]
 

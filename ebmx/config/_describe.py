@@ -13,10 +13,10 @@ import jax
 
 from .._arguments import guarded
 from ._build import build_trainer
-from ._config import RunConfig
-from ._data import count_labels, load_data, training_batches
-from ._kinds import LABELLED
-from ._networks import build_energy
+from ._schema import RunConfig
+from ..runs._batches import count_labels, load_data, training_batches
+from ._fields_read import LABELLED
+from ._build_energy import build_energy
 from ._toml import to_dict
 
 

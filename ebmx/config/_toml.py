@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _checks
 from .._arguments import guarded
-from ._config import RunConfig
+from ._schema import RunConfig
 
 NONE = "none"
 """`None` in TOML, which has no such value."""

@@ -12,10 +12,10 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
-from ._activations import resolve_activation
+from .networks._activations import resolve_activation
 from ._base import AbstractEnergy
 from ._constants import constant
-from ._mlp import apply_layers, dense_layers
+from .networks._mlp import apply_layers, dense_layers
 
 
 class AbstractConditionalEnergy(eqx.Module):

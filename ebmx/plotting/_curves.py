@@ -8,7 +8,7 @@ from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._arguments import guarded
-from ._figure import COLOURS, label, looks, new_figure
+from ._style import COLOURS, label, looks, new_figure
 
 _MOST_CHAINS = 20
 _COLUMNS = 3

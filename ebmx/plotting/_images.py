@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import _checks
 from .._arguments import guarded
-from ._figure import label, looks, new_figure
+from ._style import label, looks, new_figure
 
 _MOST_AREAS = 4
 

@@ -8,7 +8,7 @@ from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._arguments import guarded
-from ._figure import COLOURS, MAP, label, looks, new_figure
+from ._style import COLOURS, MAP, label, looks, new_figure
 
 _ARROWS = 16  # along each side
 _MARKERS = "osD^vP*"

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
-from .._random import fuse
+from .._threefry import fuse
 from .._types import Count, EnergyFn, Key, Keys, Number, X, XBatch
 from ..energies import as_scalar, for_each, shape_of
 from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried, common_temperature

@@ -18,7 +18,7 @@ from ..energies import as_scalar, shape_of, value_and_gradient
 from ._base import AbstractSampler, StepInfo, as_carried
 from ._fields import at_least_single
 from ._run import advance_chain, check_energy, over_chains
-from ._saving import AbstractSave, Trace, save_position
+from ._save_policies import AbstractSave, Trace, save_position
 
 Save = AbstractSave | Callable[[Any, StepInfo], Any]
 

@@ -15,11 +15,11 @@ from .._arguments import guarded
 from .._types import Key
 from ..energies import shape_of
 from ..energies._trainable import parameters_of
-from ._binary import check_binary
-from ._checkpoints import Checkpoints
-from ._examples import as_examples
+from ._check_binary import check_binary
+from .checkpoints._writer import Checkpoints
+from ._batch import as_examples
 from ._progress import AbstractProgress, default_progress
-from ._saving import saving
+from .checkpoints._autosave import saving
 from ._sharding import put_batch, shard, stay
 from ._trainer import Trainer, TrainState
 

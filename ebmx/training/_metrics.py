@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import Scalar, Vector, XBatch
-from ._negatives import NegativesInfo
+from .negatives._base import NegativesInfo
 
 Metrics = dict[str, Scalar]
 

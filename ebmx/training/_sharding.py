@@ -11,8 +11,8 @@ from jax.sharding import Mesh
 
 from .. import _checks, _mesh
 from .._arguments import guarded
-from ._buffer import ReplayBuffer
-from ._jarzynski import WeightedChains
+from .negatives._buffer import ReplayBuffer
+from .negatives._jarzynski import WeightedChains
 
 _WHOLE = {"storage", "log_z_before", "resamplings"}
 """What chains have in common."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ebmx
-import ebmx.config._judge
+import ebmx.runs.report._features
 from ebmx.config import (
     DataConfig,
     EnergyConfig,
@@ -21,7 +21,7 @@ from ebmx.config import (
     evaluate_run,
     train_run,
 )
-from ebmx.config._section import Section
+from ebmx.runs.report._section import Section
 from ebmx.training import NoProgress, train_classifier
 
 pytestmark = pytest.mark.slow
@@ -49,8 +49,8 @@ def trained(folder, objective, **arrays):
     config = dataclasses.replace(TINY, data=data, objective=objective, out=str(folder / "run"))
     with pytest.MonkeyPatch.context() as patch:
         # what a training says of itself is not what is tested here
-        patch.setattr(ebmx.config._run, "frechet_judge", lambda *_: None)
-        patch.setattr(ebmx.config._run, "draw_pictures", lambda *_: ())
+        patch.setattr(ebmx.runs._train, "frechet_judge", lambda *_: None)
+        patch.setattr(ebmx.runs._train, "draw_pictures", lambda *_: ())
         return train_run(config, progress=NoProgress()).folder
 
 
@@ -71,7 +71,7 @@ def images(tmp_path_factory):
     run = trained(folder, "jem", x=x, y=np.arange(90) % 3)
     with pytest.MonkeyPatch.context() as patch:
         quick = functools.partial(train_classifier, num_steps=5)
-        patch.setattr(ebmx.config._judge, "train_classifier", quick)
+        patch.setattr(ebmx.runs.report._features, "train_classifier", quick)
         stand_in(patch, "landscape", "likelihood")
         other = str(folder / "other.npz")
         return evaluate_run(run, num_steps=20, num=40, others=[other], log_z=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_config import CONFIG, put
 
-import ebmx.config._run
+import ebmx.runs._train
 from ebmx.config import (
     NegativesConfig,
     RunConfig,
@@ -96,7 +96,7 @@ def program(monkeypatch, tmp_path):
 
     def found(config):
         config = dataclasses.replace(config, out=str(tmp_path / "run"))
-        monkeypatch.setattr(ebmx.config._run, "fit", catch)
+        monkeypatch.setattr(ebmx.runs._train, "fit", catch)
         with pytest.raises(_Caught) as caught:
             train_run(config)
         trainer, state, batch, key = caught.value.args

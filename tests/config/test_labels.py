@@ -20,7 +20,7 @@ from ebmx.config import (
     sample_run,
     train_run,
 )
-from ebmx.config._draw import draw_samples
+from ebmx.runs._sample import draw_samples
 from ebmx.energies import JEM
 from ebmx.training import NoProgress
 

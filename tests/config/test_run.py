@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import ebmx.config._judge
+import ebmx.runs.report._features
 from ebmx.config import (
     DataConfig,
     EnergyConfig,
@@ -54,7 +54,7 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # the judge is not what is tested here
         quick = functools.partial(train_classifier, num_steps=60)
-        patch.setattr(ebmx.config._judge, "train_classifier", quick)
+        patch.setattr(ebmx.runs.report._features, "train_classifier", quick)
         return train_run(dataclasses.replace(TINY, out=str(out)), progress=NoProgress())
 
 

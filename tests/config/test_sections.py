@@ -11,11 +11,11 @@ from reference import filled
 
 import ebmx
 from ebmx.config import RunConfig, SamplerConfig, _walks
-from ebmx.config._evaluate import judged_energy
-from ebmx.config._judge import in_chunks, judge_of, levels_of, outsiders, rounded
-from ebmx.config._quality import Sets, memorisation_section, outside_section, quality_section
-from ebmx.config._terrain import landscape_section
-from ebmx.config._walks import likelihood_section
+from ebmx.runs._evaluate import judged_energy
+from ebmx.runs.report._features import in_chunks, judge_of, levels_of, outsiders, rounded
+from ebmx.runs.report._samples import Sets, memorisation_section, outside_section, quality_section
+from ebmx.runs.report._landscape import landscape_section
+from ebmx.runs.report._chains import likelihood_section
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
 

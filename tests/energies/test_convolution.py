@@ -11,7 +11,7 @@ from jax import lax
 from reference import filled
 
 from ebmx.energies import Convolution
-from ebmx.energies._convolution import _direct, _patches, _sum
+from ebmx.energies.networks._convolution import _direct, _patches, _sum
 
 # kernel, stride, padding, height, width
 CASES = [

@@ -19,7 +19,7 @@ from reference import (
 
 import ebmx
 from ebmx.energies import MLP, ConvNet, ResNet, cifar10, deep, mnist, uva_mnist
-from ebmx.energies._activations import resolve_activation
+from ebmx.energies.networks._activations import resolve_activation
 
 FACTORIES = {"mnist": mnist, "uva_mnist": uva_mnist, "cifar10": cifar10, "deep": deep}
 

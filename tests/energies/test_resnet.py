@@ -15,7 +15,7 @@ from reference import ACTIVATIONS, filled, numpy_convolution, numpy_dense
 
 import ebmx
 from ebmx.energies import ResNet, ResNetwork, advance, freeze, resnet
-from ebmx.energies._resnet import make_norm
+from ebmx.energies.networks._resnet import make_norm
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer
 

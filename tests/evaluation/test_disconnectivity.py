@@ -10,7 +10,7 @@ from helpers import muller_brown
 
 from ebmx.energies import Gaussian
 from ebmx.evaluation import _disconnectivity, disconnectivity
-from ebmx.evaluation._disconnectivity import join
+from ebmx.evaluation.landscape._disconnectivity import join
 
 WELLS = np.array([[-0.558224, 1.441726], [0.623499, 0.028038], [-0.050011, 0.466694]])
 DEPTHS = np.array([-146.699517, -108.166724, -80.767818])

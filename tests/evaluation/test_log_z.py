@@ -10,7 +10,7 @@ import scipy.stats
 
 from ebmx.energies import Gaussian
 from ebmx.evaluation import ConvergenceWarning, bits_per_dimension, log_likelihood
-from ebmx.evaluation._log_z import estimate, warn_of_islands, warn_of_weights
+from ebmx.evaluation.log_z._estimate import estimate, warn_of_islands, warn_of_weights
 
 BASE = jnp.float32(2.0)
 

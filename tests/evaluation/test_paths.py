@@ -8,7 +8,7 @@ import pytest
 
 from ebmx.energies import BernoulliRBM, Function, Gaussian, Uniform
 from ebmx.evaluation import Bernoulli, adaptive_smc, annealed_importance_sampling
-from ebmx.evaluation._paths import GeometricPath, RBMPath, path_of, sampler_for
+from ebmx.evaluation.log_z._annealing_path import GeometricPath, RBMPath, path_of, sampler_for
 from ebmx.samplers import (
     HMC,
     MALA,

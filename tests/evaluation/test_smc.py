@@ -8,9 +8,9 @@ import pytest
 
 from ebmx.energies import Function, Gaussian, Uniform
 from ebmx.evaluation import _smc, adaptive_smc
-from ebmx.evaluation._paths import AbstractPath
-from ebmx.evaluation._pilot import Tuning
-from ebmx.evaluation._smc import Island
+from ebmx.evaluation.log_z._annealing_path import AbstractPath
+from ebmx.evaluation.log_z._annealing_schedule import Tuning
+from ebmx.evaluation.log_z._smc import Island
 from ebmx.samplers import HMC, MALA
 
 NUM = 16

@@ -12,7 +12,7 @@ import sklearn.preprocessing
 
 from ebmx.evaluation import LogisticRegression, NearestNeighbours, two_sample_auc
 from ebmx.evaluation import _features as features
-from ebmx.evaluation._two_sample import _newton
+from ebmx.evaluation.samples._two_sample import _newton
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from helpers import double, points
 
 from ebmx.energies import AbstractExactEnergy, Banana, DoubleWell, Gaussian
 from ebmx.samplers import HMC, MALA, Barker, Independence, run
-from ebmx.samplers._tempering import _swap_acceptance
+from ebmx.samplers._replica_exchange import _swap_acceptance
 
 MEAN, COVARIANCE = np.array([1.0, -0.5]), np.array([[0.8, 0.3], [0.3, 1.5]])
 ENERGIES = {

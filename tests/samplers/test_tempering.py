@@ -19,7 +19,7 @@ from ebmx.samplers import (
     run,
     sample,
 )
-from ebmx.samplers._tempering import _follow, _permutation, _swap_acceptance
+from ebmx.samplers._replica_exchange import _follow, _permutation, _swap_acceptance
 
 MODES = GaussianMixture(jnp.array([[-4.0], [4.0]]), 0.5, jnp.array([0.3, 0.7]))
 LADDER = jnp.array([1.0, 3.0, 9.0, 27.0])

@@ -9,7 +9,7 @@ import pytest
 from ebmx.energies import Gaussian
 from ebmx.samplers import MALA, Independence, PerChain, StepInfo, run
 from ebmx.training import PCD, GaussianNoise, ReplayBuffer, StepSizeAdaptation
-from ebmx.training._negatives import NegativesInfo
+from ebmx.training.negatives._base import NegativesInfo
 
 FAR = 1e3
 NUM = 48

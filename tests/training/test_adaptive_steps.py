@@ -10,7 +10,7 @@ from moves import affine, init, patched, step, values
 from ebmx.energies import Gaussian
 from ebmx.samplers import MALA, Langevin
 from ebmx.training import CD, PCD, AdaptiveSteps, Examples, NoiseSamples, UniformNoise
-from ebmx.training._adaptive_steps import StepsState
+from ebmx.training.negatives._num_steps_adaptation import StepsState
 
 NUM = 32
 X = np.asarray(points(NUM, (2,)))

@@ -11,7 +11,7 @@ from helpers import points
 from ebmx.energies import JEM, Gaussian
 from ebmx.samplers import Langevin
 from ebmx.training import CD, Examples, NoNegatives, Trainer, score_matching
-from ebmx.training._examples import as_examples, condition, energies, like, mean
+from ebmx.training._batch import as_examples, condition, energies, like, mean
 
 X = points(4, (2,))
 Y = jnp.array([2, 0, 1, 0])

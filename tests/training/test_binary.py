@@ -10,7 +10,7 @@ import ebmx
 from ebmx.energies import BernoulliRBM, Gaussian, Mixture
 from ebmx.samplers import BlockGibbs
 from ebmx.training import CD, NoProgress, Trainer, fit
-from ebmx.training._binary import check_binary
+from ebmx.training._check_binary import check_binary
 
 KEY = jax.random.key(0)
 BITS = np.random.default_rng(0).integers(0, 2, (16, 4)).astype(np.float32)

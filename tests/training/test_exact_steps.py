@@ -12,7 +12,7 @@ from steps import all_finite, same, step, trained
 from ebmx.energies import AbstractStatefulEnergy
 from ebmx.samplers import Langevin
 from ebmx.training import CD, AbstractNegatives, Examples, Trainer
-from ebmx.training._examples import as_examples
+from ebmx.training._batch import as_examples
 
 KEY, BATCH = jax.random.key(1), np.asarray(points(8, (2,)))
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from ebmx.training._interrupt import Interrupt
+from ebmx._interrupt import Interrupt
 
 
 def press():

@@ -29,7 +29,7 @@ from ebmx.training import (
     negative_log_likelihood,
     noise_contrastive_loss,
 )
-from ebmx.training._examples import like
+from ebmx.training._batch import like
 
 X, OTHERS = points(3, (2,)), points(6, (2,), seed=1, scale=2.0)
 MEAN, SPREAD = jnp.array([0.5, -0.2]), jnp.array([0.7, 1.5])

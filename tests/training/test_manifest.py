@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ebmx.training import CheckpointError, DamagedCheckpointError, OtherConfigError
-from ebmx.training._manifest import (
+from ebmx.training.checkpoints._manifest import (
     arrays_of,
     check_config,
     check_files,
@@ -107,7 +107,7 @@ def test_a_manifest_that_is_not_one_is_damaged(text, folder):
 
 
 def test_another_format_is_not_damage(folder, monkeypatch):
-    monkeypatch.setattr("ebmx.training._manifest._FORMAT", 2)
+    monkeypatch.setattr("ebmx.training.checkpoints._manifest._FORMAT", 2)
     write_manifest(folder, {}, None)
     assert json.loads((folder / "manifest.json").read_text())["format"] == 2
     monkeypatch.undo()

@@ -12,7 +12,7 @@ from moves import affine, init, step
 from ebmx.energies import Gaussian
 from ebmx.samplers import Langevin, UnderdampedLangevin
 from ebmx.training import CD, PCD, GaussianNoise, ReplayBuffer, ShortRun, UniformNoise
-from ebmx.training._noise import AbstractNoise
+from ebmx.training.negatives._noise import AbstractNoise
 
 NUM = 16
 SAMPLER = Langevin(0.1)

@@ -35,7 +35,7 @@ from ebmx.training import (
     sliced_score_matching,
     weighted_sum,
 )
-from ebmx.training._examples import as_examples
+from ebmx.training._batch import as_examples
 
 VARIANCE, SIGMA, TIME, WIDE = 0.6, 0.5, 0.4, 1.5
 NOISE = GaussianNoise(0.0, WIDE)

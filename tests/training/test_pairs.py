@@ -12,7 +12,7 @@ import pytest
 
 import ebmx.training as t
 from ebmx.samplers import MALA, Langevin
-from ebmx.training._pairs import _CHAINS, _MADE_FOR, _OTHERS, check_pair
+from ebmx.training._check_pair import _CHAINS, _MADE_FOR, _OTHERS, check_pair
 
 NOISE, OTHER = t.GaussianNoise(0.0, 2.0), t.GaussianNoise(0.0, 1.0)
 GRID = t.Grid(jnp.zeros(1), jnp.ones(1))

@@ -10,7 +10,7 @@ from helpers import assert_mean
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebmx.training._jarzynski import systematic
+from ebmx.training.negatives._jarzynski import systematic
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -35,7 +35,7 @@ from ebmx.training import (
     Watchdog,
 )
 from ebmx.training._metrics import chain_metrics
-from ebmx.training._negatives import saturated_share
+from ebmx.training.negatives._base import saturated_share
 
 LADDER = ReplicaExchange(MALA(0.1), jnp.array([1.0, 4.0]))
 NO_RESTART = "its state cannot be made again from the chain's position, .* there is TemperedPCD"

@@ -14,7 +14,7 @@ from ..._arguments import guarded
 from ..._types import Scalar, X
 from .._base import common_shape
 from .._conditional import AbstractConditionalEnergy, Conditioned
-from .._rbm import BernoulliRBM
+from ..exact._rbm import BernoulliRBM
 
 
 @guarded

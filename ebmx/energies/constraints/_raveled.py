@@ -13,7 +13,7 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import Scalar, X
 from .._base import AbstractEnergy
-from .._evaluate import as_scalar
+from .._batch import as_scalar
 from ._bijections import AbstractBijection, Identity, _split
 from ._transformed import check_inside, over_leading
 

@@ -1,0 +1,97 @@
+"""Mixtures of Gaussians."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Key, Scalar, X
+from .._base import AbstractExactEnergy
+from ..networks._precision import together
+
+
+@guarded
+class GaussianMixture(AbstractExactEnergy):
+    """`E(x) = -log Σₖ wₖ N(x; μₖ, diag σₖ²)`, a normalised mixture, so `log Z = 0`.
+
+    Its parameters are `log_weights`, `means` and `scales`; the weights are `softmax(log_weights)`,
+    and the sign of a scale does not matter, so each step of an optimiser gives a mixture.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    log_weights: jax.Array
+    means: jax.Array
+    scales: jax.Array
+
+    def __init__(self, means: ArrayLike, scales: ArrayLike, weights: ArrayLike | None = None):
+        """**Arguments:**
+
+        - `means`: the means of the components, `(components, *shape)`.
+        - `scales`: the standard deviations: one number, one each component `(components,)`, or
+            one each coordinate `(components, *shape)`.
+        - `weights`: `(components,)`, positive; they are normalised. Equal if not given.
+
+        **Raises:**
+
+        `ValueError` if a shape does not fit or a scale or weight is not positive.
+        """
+        self.means = jnp.asarray(means, dtype=jnp.result_type(float))
+        if self.means.ndim == 0:
+            _checks.invalid("means.shape", (), "give an array (components, *shape)")
+        _checks.finite_value("means", self.means)
+        count, self.shape = self.means.shape[0], self.means.shape[1:]
+        scales = jnp.asarray(scales, self.means.dtype)
+        weights = jnp.ones(count) if weights is None else jnp.asarray(weights, self.means.dtype)
+        _checks.positive("scales", scales)
+        _checks.positive("weights", weights)
+        _checks.require(
+            weights.shape == (count,), "weights.shape", weights.shape, f"give ({count},)"
+        )
+        if scales.shape == (count,):
+            scales = scales.reshape(count, *(1,) * len(self.shape))
+        elif scales.shape not in ((), self.means.shape):
+            fix = f"give a scalar, ({count},) or {self.means.shape}"
+            _checks.invalid("scales.shape", scales.shape, fix)
+        self.scales = jnp.broadcast_to(scales, self.means.shape)
+        self.log_weights = jax.nn.log_softmax(jnp.log(weights))
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        axes = tuple(range(1, self.means.ndim))
+        x, means, scales, log_weights = together(x, self.means, self.scales, self.log_weights)
+        z = (x[None] - means) / scales
+        log_norm = jnp.log(jnp.abs(scales)) + 0.5 * math.log(2 * math.pi)
+        log_weights = jax.nn.log_softmax(log_weights)
+        return -jax.nn.logsumexp(log_weights - jnp.sum(0.5 * z**2 + log_norm, axes))
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        component_key, noise_key = jax.random.split(key)
+        k = jax.random.categorical(component_key, self.log_weights)
+        noise = jax.random.normal(noise_key, self.shape, self.means.dtype)
+        return self.means[k] + self.scales[k] * noise
+
+    @property
+    def weights(self) -> jax.Array:
+        """The weights of the components, `(components,)`; they add up to 1."""
+        return jax.nn.softmax(self.log_weights)
+
+    @property
+    def mean(self) -> X:
+        """The mean of the mixture, of the shape of one example."""
+        return jnp.tensordot(self.weights, self.means, 1)
+
+    @property
+    def variance(self) -> X:
+        """The variance of each coordinate, of the shape of one example."""
+        between = self.means - self.mean[None]
+        return jnp.tensordot(self.weights, between**2 + self.scales**2, 1)
+
+    @property
+    def log_z(self) -> Scalar:
+        """`log ∫ exp(-E(x)) dx = 0`: the mixture is normalised."""
+        return jnp.zeros((), self.means.dtype)

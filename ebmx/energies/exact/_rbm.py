@@ -1,0 +1,143 @@
+"""Restricted Boltzmann machines."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Key, Scalar, X
+from .._base import AbstractExactEnergy
+from ..networks._precision import together
+
+_LARGEST = 22  # 4 million states
+_CHUNK = 10  # so many of the units run in one batch of states
+
+
+@guarded
+class BernoulliRBM(AbstractExactEnergy):
+    """The free energy of a restricted Boltzmann machine with binary units.
+
+    `E(x) = -b·x - Σⱼ log(1 + exp(cⱼ + x·W[:, j]))` for `x` of zeros and ones, and its smooth
+    extension between them, which has a gradient. Normaliser, mean and exact samples are sums over
+    all states of the fewer units, at most 22 of them.
+
+    Smolensky (1986); Hinton (2002), "Training products of experts by minimizing contrastive
+    divergence".
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    weight: jax.Array
+    visible_bias: jax.Array
+    hidden_bias: jax.Array
+
+    def __init__(self, weight: ArrayLike, visible_bias: ArrayLike, hidden_bias: ArrayLike):
+        """**Arguments:**
+
+        - `weight`: `W`, `(visible, hidden)`.
+        - `visible_bias`: `b`, `(visible,)`.
+        - `hidden_bias`: `c`, `(hidden,)`.
+
+        **Raises:**
+
+        `ValueError` if a shape does not fit.
+        """
+        self.weight = jnp.asarray(weight, float)
+        self.visible_bias = jnp.asarray(visible_bias, float)
+        self.hidden_bias = jnp.asarray(hidden_bias, float)
+        fix = "give an array (visible, hidden)"
+        ok = self.weight.ndim == 2 and self.weight.size > 0
+        _checks.require(ok, "weight.shape", self.weight.shape, fix)
+        sides = ("visible_bias", self.visible_bias), ("hidden_bias", self.hidden_bias)
+        for (name, bias), size in zip(sides, self.weight.shape, strict=True):
+            _checks.require(bias.shape == (size,), f"{name}.shape", bias.shape, f"give ({size},)")
+        for name in ("weight", "visible_bias", "hidden_bias"):
+            _checks.finite_value(name, getattr(self, name))
+        self.shape = self.visible_bias.shape
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        return _free_energy(*together(x, self.weight, self.visible_bias, self.hidden_bias))
+
+    @property
+    def log_z(self) -> Scalar:
+        """`log Σ_x exp(-E(x))` over all binary `x`, in nats.
+
+        **Raises:**
+
+        `ValueError` if there are more than 22 units on the smaller side.
+        """
+        return jax.nn.logsumexp(self._log_weights())
+
+    @property
+    def mean(self) -> X:
+        """The probability of each visible unit to be one; as for `log_z`."""
+        log_p = jax.nn.log_softmax(self._log_weights())
+
+        def add(total, chunk):
+            states, log_p = chunk
+            bits = _bits(states, self._num_units, self.weight.dtype)
+            return total + jnp.exp(log_p) @ self._expected(bits), None
+
+        chunks = self._chunks(), log_p.reshape(-1, 2 ** min(_CHUNK, self._num_units))
+        return jax.lax.scan(add, jnp.zeros_like(self.visible_bias), chunks)[0]
+
+    @property
+    def variance(self) -> X:
+        """The variance of each visible unit; as for `log_z`."""
+        mean = self.mean
+        return mean * (1 - mean)
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example of zeros and ones; as for `log_z`."""
+        state_key, unit_key = jax.random.split(key)
+        index = jax.random.categorical(state_key, self._log_weights())
+        expected = self._expected(_bits(index[None], self._num_units, self.weight.dtype))[0]
+        uniform = jax.random.uniform(unit_key, self.shape, self.weight.dtype)
+        return (uniform < expected).astype(self.weight.dtype)
+
+    @property
+    def _over_hidden(self) -> bool:
+        return self.weight.shape[1] <= self.weight.shape[0]
+
+    @property
+    def _num_units(self) -> int:
+        num = min(self.weight.shape)
+        fix = f"the smaller side may have {_LARGEST} units; use annealed importance sampling"
+        _checks.require(num <= _LARGEST, "weight.shape", self.weight.shape, fix)
+        return num
+
+    def _chunks(self) -> jax.Array:
+        """All states of the fewer units, as numbers, in chunks."""
+        num = self._num_units
+        return jnp.arange(2**num).reshape(-1, 2 ** min(_CHUNK, num))
+
+    def _log_weights(self) -> jax.Array:
+        """The log probability of each state, up to one constant."""
+        num = self._num_units
+        parts = self.weight, self.visible_bias, self.hidden_bias
+        if self._over_hidden:
+            parts = self.weight.T, self.hidden_bias, self.visible_bias
+
+        def chunk(states):
+            bits = _bits(states, num, self.weight.dtype)
+            return -jax.vmap(lambda x: _free_energy(x, *parts))(bits)
+
+        return jax.lax.map(chunk, self._chunks()).reshape(-1)
+
+    def _expected(self, bits: jax.Array) -> jax.Array:
+        """The expected visible units in each state of the fewer units, `(states, visible)`."""
+        if not self._over_hidden:
+            return bits
+        return jax.nn.sigmoid(bits @ self.weight.T + self.visible_bias[None])
+
+
+def _free_energy(x: jax.Array, weight: jax.Array, own: jax.Array, other: jax.Array) -> Scalar:
+    """The energy of one side, with the units of the other side summed out."""
+    return -own @ x - jnp.sum(jax.nn.softplus(other + x @ weight))
+
+
+def _bits(states: jax.Array, num: int, dtype: jnp.dtype) -> jax.Array:
+    """Numbers as binary digits, `(states, num)`."""
+    return ((states[:, None] >> jnp.arange(num)[None]) & 1).astype(dtype)

@@ -1,0 +1,236 @@
+"""Densities that are hard to walk on, with exact normalisers and moments.
+
+Their numbers are constants: training does not change them.
+"""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Key, Number, Scalar, X
+from .._base import AbstractAnalyticEnergy, AbstractExactEnergy
+from .._constants import as_number, constant, number
+
+
+@guarded
+class Banana(AbstractExactEnergy):
+    """`E(x) = x₀² / 2s² + (x₁ − b (x₀² − s²))² / 2`: a Gaussian on the plane, bent.
+
+    Haario et al. (1999), "Adaptive proposal distribution for random walk Metropolis algorithm".
+
+    **Arguments:**
+
+    - `scale`: `s`, the standard deviation of `x₀`.
+    - `bend`: `b`.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    scale: Number = number(default=2.0)
+    bend: Number = number(default=0.5)
+    shape: tuple[int, ...] = eqx.field(static=True, default=(2,), init=False)
+
+    def __check_init__(self):
+        _checks.positive("scale", self.scale)
+        _checks.finite_value("bend", self.bend)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        dtype = jnp.result_type(x)
+        scale, bend = jnp.asarray(self.scale, dtype), jnp.asarray(self.bend, dtype)
+        ridge = bend * (x[0] ** 2 - scale**2)
+        return 0.5 * (x[0] / scale) ** 2 + 0.5 * (x[1] - ridge) ** 2
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        z = jax.random.normal(key, (2,))
+        u = self.scale * z[0]
+        return jnp.stack([u, z[1] + self.bend * (u**2 - self.scale**2)])
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(2)
+
+    @property
+    def variance(self) -> X:
+        """`(s², 1 + 2 b² s⁴)`."""
+        return jnp.stack([self.scale**2, 1 + 2 * self.bend**2 * self.scale**4])
+
+    @property
+    def log_z(self) -> Scalar:
+        """`log(2πs)`, in nats."""
+        return jnp.log(2 * math.pi * jnp.abs(self.scale))
+
+
+@guarded
+class Funnel(AbstractExactEnergy):
+    """`x₀ ~ N(0, s²)` and `xᵢ ~ N(0, exp x₀)`: scales that differ from place to place.
+
+    Neal (2003), "Slice sampling".
+
+    **Arguments:**
+
+    - `dim`: how many coordinates, at least 2.
+    - `scale`: `s`; Neal has 3.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    scale: jax.Array = constant()
+
+    def __init__(self, dim: int = 10, scale: Number = 3.0):
+        _checks.at_least("dim", dim, 2)
+        self.shape = (dim,)
+        self.scale = as_number(scale)
+        _checks.positive("scale", self.scale)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        rest = x[1:]
+        width = 0.5 * jnp.sum(rest**2) * jnp.exp(-x[0]) + 0.5 * rest.size * x[0]
+        return 0.5 * (x[0] / jnp.asarray(self.scale, jnp.result_type(x))) ** 2 + width
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        z = jax.random.normal(key, self.shape)
+        first = self.scale * z[:1]
+        return jnp.concatenate([first, jnp.exp(0.5 * first) * z[1:]])
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(self.shape)
+
+    @property
+    def variance(self) -> X:
+        """`s²`, then `exp(s² / 2)`."""
+        rest = jnp.full(self.shape[0] - 1, jnp.exp(0.5 * self.scale**2))
+        return jnp.concatenate([self.scale[None] ** 2, rest])
+
+    @property
+    def log_z(self) -> Scalar:
+        """`(d/2) log 2π + log s`, in nats."""
+        return 0.5 * self.shape[0] * math.log(2 * math.pi) + jnp.log(jnp.abs(self.scale))
+
+
+@guarded
+class StudentT(AbstractExactEnergy):
+    """Independent coordinates with tails like `|x|^(-ν-1)`: `E = (ν+1)/2 Σ log(1 + x²/ν)`.
+
+    **Arguments:**
+
+    - `shape`: of one example.
+    - `dof`: `ν`, above 2, so that there is a variance.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
+    dof: Number = number(default=5.0)
+
+    def __check_init__(self):
+        _checks.dimensions("shape", self.shape)
+        _checks.positive("dof - 2", self.dof - 2, "give more than 2 degrees of freedom")
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        dof = jnp.asarray(self.dof, jnp.result_type(x))
+        return 0.5 * (dof + 1) * jnp.sum(jnp.log1p(x**2 / dof))
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example."""
+        return jax.random.t(key, self.dof, self.shape)
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(self.shape)
+
+    @property
+    def variance(self) -> X:
+        """`ν / (ν − 2)`."""
+        return jnp.full(self.shape, self.dof / (self.dof - 2))
+
+    @property
+    def log_z(self) -> Scalar:
+        """In nats."""
+        one = 0.5 * jnp.log(self.dof * math.pi) - _log_gamma_half_step(0.5 * jnp.asarray(self.dof))
+        return math.prod(self.shape) * one
+
+
+@guarded
+class Ring(AbstractAnalyticEnergy):
+    """`E(x) = (|x| − r)² / 2s²` on the plane.
+
+    **Arguments:**
+
+    - `radius`: `r`.
+    - `scale`: `s`.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    radius: Number = number(default=3.0)
+    scale: Number = number(default=0.3)
+    shape: tuple[int, ...] = eqx.field(static=True, default=(2,), init=False)
+
+    def __check_init__(self):
+        _checks.non_negative("radius", self.radius)
+        _checks.positive("scale", self.scale)
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        # |x|, but with a gradient at the origin
+        radius = jnp.sqrt(jnp.sum(x**2) + 1e-12)
+        dtype = jnp.result_type(x)
+        centre, scale = jnp.asarray(self.radius, dtype), jnp.asarray(self.scale, dtype)
+        return 0.5 * ((radius - centre) / scale) ** 2
+
+    @property
+    def mean(self) -> X:
+        """Zero."""
+        return jnp.zeros(2)
+
+    @property
+    def variance(self) -> X:
+        """Half the mean squared radius, for each coordinate."""
+        moments = self._radial_moments()
+        return jnp.full(2, 0.5 * moments[3] / moments[1])
+
+    @property
+    def log_z(self) -> Scalar:
+        """In nats."""
+        return jnp.log(2 * math.pi * self._radial_moments()[1])
+
+    def _radial_moments(self) -> Sequence[jax.Array]:
+        """`∫ ρⁿ exp(-(ρ - r)² / 2s²) dρ` over positive `ρ`, for `n` from 0 to 3."""
+        r, s = self.radius, jnp.abs(self.scale)
+        zeroth = s * math.sqrt(math.pi / 2) * (1 + jax.scipy.special.erf(r / (s * math.sqrt(2))))
+        first = r * zeroth + s**2 * jnp.exp(-0.5 * (r / s) ** 2)
+        second = r * first + s**2 * zeroth
+        return zeroth, first, second, r * second + 2 * s**2 * first
+
+
+def _log_gamma_half_step(z: jax.Array) -> jax.Array:
+    """`log Γ(z + ½) - log Γ(z)`; by its asymptotic series where the difference loses digits."""
+    log_gamma = jax.scipy.special.gammaln
+    small, large = jnp.minimum(z, 10.0), jnp.maximum(z, 10.0)
+    terms = -1 / 8, 1 / 192, -1 / 640, 17 / 14336, -31 / 18432
+    series = sum(c / large ** (2 * i + 1) for i, c in enumerate(terms))
+    exact = log_gamma(small + 0.5) - log_gamma(small)
+    return jnp.where(z < 10, exact, 0.5 * jnp.log(large) + series)

@@ -1,0 +1,179 @@
+"""Convolutional networks."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Key, Scalar, X
+from ._activations import resolve_activation
+from .._base import AbstractEnergy
+from ._convolution import Convolution
+from ._mlp import apply_layers, dense_layers
+from ._precision import cast_input, cast_layers, resolve_dtype
+
+Sizes = int | Sequence[int]
+
+
+@guarded
+class ConvNetwork(eqx.Module):
+    """Convolutions with an activation after each, a head, and linear outputs `(out_size,)`.
+
+    Images are channels-last: `(height, width, channel)`.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    out_size: int = eqx.field(static=True)
+    convolutions: tuple[Convolution, ...]
+    layers: tuple[eqx.nn.Linear, ...]
+    activation: Callable = eqx.field(static=True)
+    head: str = eqx.field(static=True)
+    compute_dtype: str | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        out_size: int,
+        widths: Sequence[int] = (32, 64, 64),
+        *,
+        kernel_sizes: Sizes = 3,
+        strides: Sizes = 2,
+        paddings: Sizes | None = None,
+        hidden_dims: Sequence[int] = (64,),
+        activation: str | Callable = "silu",
+        head: Literal["flatten", "sum"] = "flatten",
+        compute_dtype: str | None = None,
+        key: Key,
+    ):
+        """Arguments and errors as for `ConvNet`, and `out_size`, the number of outputs."""
+        self.shape = image_shape(shape)
+        self.head = check_head(head)
+        _checks.at_least("out_size", out_size, 1)
+        self.out_size = out_size
+        widths = _checks.dimensions("widths", widths)
+        _checks.require(bool(widths), "widths", widths, "give at least one width, or use an MLP")
+        kernels = per_layer("kernel_sizes", kernel_sizes, len(widths))
+        steps = per_layer("strides", strides, len(widths))
+        pads = tuple(k // 2 for k in kernels)
+        if paddings is not None:
+            pads = per_layer("paddings", paddings, len(widths), lowest=0)
+        self.activation = resolve_activation(activation)
+        self.compute_dtype = resolve_dtype(compute_dtype)
+
+        conv_key, dense_key = jax.random.split(key)
+        keys = jax.random.split(conv_key, len(widths))
+        channels = (self.shape[2], *widths)
+        specs = zip(channels[:-1], widths, kernels, steps, pads, strict=True)
+        self.convolutions = tuple(
+            Convolution(*spec, key=k) for spec, k in zip(specs, keys, strict=True)
+        )
+        features = num_features(self.convolutions, self.shape, head)
+        hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
+        self.layers = dense_layers((features, *hidden_dims, out_size), key=dense_key)
+
+    def __call__(self, x: X) -> jax.Array:
+        _checks.example(x, self.shape)
+        x = cast_input(x, self.compute_dtype, self.layers)
+        for convolution in cast_layers(self.convolutions, self.compute_dtype):
+            x = self.activation(convolution(x))
+        return apply_layers(self.layers, self.activation, pool(x, self.head), self.compute_dtype)
+
+
+@guarded
+class ConvNet(AbstractEnergy):
+    """Convolutions with an activation after each, a head, and one linear output.
+
+    Images are channels-last: `(height, width, channel)`.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    network: ConvNetwork
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        widths: Sequence[int] = (32, 64, 64),
+        *,
+        kernel_sizes: Sizes = 3,
+        strides: Sizes = 2,
+        paddings: Sizes | None = None,
+        hidden_dims: Sequence[int] = (64,),
+        activation: str | Callable = "silu",
+        head: Literal["flatten", "sum"] = "flatten",
+        compute_dtype: str | None = None,
+        key: Key,
+    ):
+        """**Arguments:**
+
+        - `shape`: the shape of one image, `(height, width, channel)`.
+        - `widths`: the channels after each convolution.
+        - `kernel_sizes`, `strides`, `paddings`: in pixels, one for all convolutions or one each.
+            The default padding is half the kernel.
+        - `hidden_dims`: the widths of the linear layers between head and output.
+        - `activation`: a function, or the name of one, such as `"silu"`.
+        - `head`: `"flatten"` keeps where a feature is, `"sum"` adds each over the image.
+        - `compute_dtype`: what all but the last layer compute in, such as `"bfloat16"`; that of the
+            parameters if not given. The energy keeps that of the parameters.
+        - `key`: a key for the initial weights.
+
+        **Raises:**
+
+        `ValueError` if a size does not fit, so that no pixel would be left, or a name is unknown.
+        """
+        self.network = ConvNetwork(
+            shape,
+            1,
+            widths,
+            kernel_sizes=kernel_sizes,
+            strides=strides,
+            paddings=paddings,
+            hidden_dims=hidden_dims,
+            activation=activation,
+            head=head,
+            compute_dtype=compute_dtype,
+            key=key,
+        )
+        self.shape = self.network.shape
+
+    def __call__(self, x: X) -> Scalar:
+        return self.network(x)[0]
+
+
+def image_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Check the shape of an image."""
+    _checks.require(len(shape) == 3, "shape", shape, "give (height, width, channel)")
+    return _checks.dimensions("shape", shape)
+
+
+def check_head(head: str) -> str:
+    """Check the name of a head."""
+    _checks.require(head in ("flatten", "sum"), "head", repr(head), "give 'flatten' or 'sum'")
+    return head
+
+
+def pool(x: jax.Array, head: str) -> jax.Array:
+    """Features of an image as one vector."""
+    return x.reshape(-1) if head == "flatten" else x.sum((0, 1))
+
+
+def per_layer(name: str, sizes: Sizes, count: int, lowest: int = 1) -> tuple[int, ...]:
+    """One size for each layer."""
+    sizes = (sizes,) * count if isinstance(sizes, int) else tuple(sizes)
+    _checks.require(len(sizes) == count, name, sizes, f"give one integer, or {count} of them")
+    for size in sizes:
+        _checks.at_least(name, size, lowest)
+    return sizes
+
+
+def num_features(convolutions: Sequence[Convolution], shape: tuple[int, ...], head: str) -> int:
+    """How many features the head makes of the last convolution's output."""
+    height, width, channels = shape
+    for convolution in convolutions:
+        height, width = convolution.out_size(height), convolution.out_size(width)
+        channels = convolution.weight.shape[-1]
+        if min(height, width) < 1:
+            _checks.invalid("shape", shape, "too small for these kernels and strides: drop a layer")
+    return channels * (height * width if head == "flatten" else 1)

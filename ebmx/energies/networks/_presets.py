@@ -1,0 +1,89 @@
+"""Networks of known recipes, in one line."""
+
+import equinox as eqx
+import jax
+
+from ..._arguments import guarded
+from ..._types import Key
+from ._convnet import ConvNet
+from ._resnet import ResNet
+from ._spectral_norm import SpectralNorm
+
+
+@guarded
+def mnist(*, key: Key) -> ConvNet:
+    """The energy for 28×28×1 images: 3×3 convolutions 32-64-64 with stride 2, silu, linear 64.
+
+    121,409 parameters. Pixels are expected in [-1, 1].
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights.
+
+    **Returns:**
+
+    The energy, in nats.
+    """
+    return ConvNet((28, 28, 1), (32, 64, 64), key=key)
+
+
+@guarded
+def uva_mnist(*, key: Key) -> ConvNet:
+    """The energy of the UvA deep-learning tutorial 8 for 28×28×1 images.
+
+    Convolutions 16-32-64-64 with stride 2, the first 5×5 with padding 4, silu, linear 64.
+    76,993 parameters. Pixels are expected in [-1, 1].
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights.
+
+    **Returns:**
+
+    The energy, in nats.
+    """
+    return ConvNet(
+        (28, 28, 1),
+        (16, 32, 64, 64),
+        kernel_sizes=(5, 3, 3, 3),
+        paddings=(4, 1, 1, 1),
+        key=key,
+    )
+
+
+@guarded
+def cifar10(*, key: Key) -> ConvNet:
+    """The energy for 32×32×3 images: 3×3 convolutions 64-128-256 with stride 2, silu, linear 64.
+
+    633,089 parameters. Pixels are expected in [-1, 1].
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights.
+
+    **Returns:**
+
+    The energy, in nats.
+    """
+    return ConvNet((32, 32, 3), (64, 128, 256), key=key)
+
+
+@guarded
+def deep(*, key: Key) -> tuple[SpectralNorm, eqx.nn.State]:
+    """A residual energy for 32×32×3 images with spectral norm, and the state of the norm.
+
+    A 3×3 convolution, residual blocks 32-64-128 with stride 2, silu, the sum over the image.
+    307,873 parameters. Pixels are expected in [-1, 1]. Train it as
+    `trainer.init(energy, state, key=key)`.
+
+    **Arguments:**
+
+    - `key`: a key for the initial weights and vectors of the norm.
+
+    **Returns:**
+
+    The energy and the state of its norm.
+    """
+    energy_key, norm_key = jax.random.split(key)
+    energy = ResNet((32, 32, 3), (32, 64, 128), key=energy_key)
+    return eqx.nn.make_with_state(SpectralNorm)(energy, key=norm_key)

@@ -1,0 +1,267 @@
+"""Residual networks."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Key, Scalar, X
+from ._activations import resolve_activation
+from .._base import AbstractEnergy, AbstractStatefulEnergy
+from ._convnet import Sizes, check_head, image_shape, per_layer, pool
+from ._convolution import Convolution
+from ._mlp import apply_layers, dense_layers
+from ._precision import cast_input, cast_layers, resolve_dtype
+from ._spectral_norm import SpectralNorm
+
+NormState = eqx.nn.State | None
+Norm = Literal["none", "layer", "group", "batch"]
+
+
+class ChannelNorm(eqx.Module):
+    """A normalisation of equinox, which wants channels first, on one channels-last image."""
+
+    layer: Any
+
+    def __call__(self, x: jax.Array, state: Any) -> tuple[jax.Array, Any]:
+        if self.layer is None:
+            return x, state
+        if isinstance(self.layer, eqx.nn.BatchNorm) and state is None:
+            _checks.invalid("norm", "'batch'", "it has a state; make it with energies.resnet")
+        # running statistics are not kept in half precision
+        full = jnp.moveaxis(x, -1, 0).astype(float)
+        normed, state = self.layer(full, state)
+        return jnp.moveaxis(normed, 0, -1).astype(x.dtype), state
+
+
+class ResidualBlock(eqx.Module):
+    """`skip(x) + conv(act(norm(conv(act(norm(x))))))`, He et al. (2016), "Identity mappings".
+
+    The skip is a 1×1 convolution where shapes change. No norm stands on the skip, so the contrast
+    of an image reaches the energy.
+    """
+
+    norms: tuple[ChannelNorm, ChannelNorm]
+    convolutions: tuple[Convolution, Convolution]
+    skip: Convolution | None
+    activation: Callable = eqx.field(static=True)
+
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, norm: Norm, activation: Any, *, key: Key
+    ):
+        keys = jax.random.split(key, 3)
+        self.norms = make_norm(norm, in_channels), make_norm(norm, channels)
+        self.convolutions = (
+            Convolution(in_channels, channels, 3, stride, 1, key=keys[0]),
+            Convolution(channels, channels, 3, 1, 1, key=keys[1]),
+        )
+        self.skip = None
+        if stride > 1 or in_channels != channels:
+            self.skip = Convolution(in_channels, channels, 1, stride, 0, key=keys[2])
+        self.activation = activation
+
+    def __call__(self, x: jax.Array, state: NormState) -> tuple[jax.Array, NormState]:
+        branch = x
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            branch, state = norm(branch, state)
+            branch = convolution(self.activation(branch))
+        return (x if self.skip is None else self.skip(x)) + branch, state
+
+
+@guarded
+class ResNetwork(eqx.Module):
+    """A convolution, residual blocks, a head, and linear outputs `(out_size,)`."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    out_size: int = eqx.field(static=True)
+    stem: Convolution
+    blocks: tuple[ResidualBlock, ...]
+    layers: tuple[eqx.nn.Linear, ...]
+    activation: Callable = eqx.field(static=True)
+    head: str = eqx.field(static=True)
+    compute_dtype: str | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        out_size: int,
+        hidden_dims: Sequence[int] = (32, 64, 128),
+        *,
+        strides: Sizes = 2,
+        blocks_per_stage: int = 1,
+        norm: Norm = "none",
+        activation: str | Callable = "silu",
+        head: Literal["flatten", "sum"] = "sum",
+        compute_dtype: str | None = None,
+        key: Key,
+    ):
+        """Arguments and errors as for `ResNet`, and `out_size`, the number of outputs."""
+        self.shape = image_shape(shape)
+        self.head = check_head(head)
+        _checks.at_least("out_size", out_size, 1)
+        self.out_size = out_size
+        dims = _checks.dimensions("hidden_dims", hidden_dims)
+        _checks.require(bool(dims), "hidden_dims", dims, "give the channels of at least one stage")
+        steps = per_layer("strides", strides, len(dims))
+        _checks.at_least("blocks_per_stage", blocks_per_stage, 1)
+        self.activation = resolve_activation(activation)
+        self.compute_dtype = resolve_dtype(compute_dtype)
+
+        stem_key, dense_key, block_key = jax.random.split(key, 3)
+        self.stem = Convolution(self.shape[2], dims[0], 3, 1, 1, key=stem_key)
+        specs = [
+            (dims[max(i - 1, 0)] if first else dims[i], dims[i], steps[i] if first else 1)
+            for i in range(len(dims))
+            for first in (True, *(False,) * (blocks_per_stage - 1))
+        ]
+        keys = jax.random.split(block_key, len(specs))
+        self.blocks = tuple(
+            ResidualBlock(*spec, norm, self.activation, key=k)
+            for spec, k in zip(specs, keys, strict=True)
+        )
+        height, width = (_out_size(size, steps) for size in self.shape[:2])
+        features = dims[-1] * (height * width if head == "flatten" else 1)
+        self.layers = dense_layers((features, out_size), key=dense_key)
+
+    def apply(self, x: X, state: Any) -> tuple[jax.Array, Any]:
+        """The outputs for one image, and the state of the norms after it, if they have one."""
+        _checks.example(x, self.shape)
+        stem, blocks = cast_layers((self.stem, self.blocks), self.compute_dtype)
+        x = stem(cast_input(x, self.compute_dtype, self.layers))
+        for block in blocks:
+            x, state = block(x, state)
+        # the sum over many pixels is not taken in half precision
+        x = pool(self.activation(x.astype(self.layers[-1].weight.dtype)), self.head)
+        return apply_layers(self.layers, self.activation, x), state
+
+    def __call__(self, x: X) -> jax.Array:
+        """The outputs for one image; for norms without state."""
+        return self.apply(x, None)[0]
+
+
+@guarded
+class ResNet(AbstractEnergy):
+    """A convolution, residual blocks, a head, and one linear output; for images.
+
+    The norms are without state; see `resnet` for all. Energies see contrast with each of them.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    network: ResNetwork
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        hidden_dims: Sequence[int] = (32, 64, 128),
+        *,
+        norm: Literal["none", "layer", "group"] = "none",
+        key: Key,
+        **options: Any,
+    ):
+        """**Arguments:**
+
+        - `shape`: the shape of one image, `(height, width, channel)`.
+        - `hidden_dims`: the channels of each stage.
+        - `norm`: `"none"`, `"layer"` (over the whole image) or `"group"` (up to 8 groups of
+            channels).
+        - `key`: a key for the initial weights.
+        - `options`: of `ResNetwork`: `strides` of the stages, 2 if not given; `blocks_per_stage`,
+            1; `activation`, `"silu"`; `head`, `"sum"` over the image or `"flatten"`; and
+            `compute_dtype` of all but the last layer, such as `"bfloat16"`.
+
+        **Raises:**
+
+        `ValueError` if a size does not fit, or a name is unknown.
+        """
+        fix = "give 'none', 'layer' or 'group'; with 'batch' or 'spectral' use energies.resnet"
+        _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
+        self.network = ResNetwork(shape, 1, hidden_dims, norm=norm, key=key, **options)
+        self.shape = self.network.shape
+
+    def __call__(self, x: X) -> Scalar:
+        return self.network(x)[0]
+
+
+@guarded
+class BatchNormResNet(AbstractStatefulEnergy):
+    """`ResNet` with batch norm. Its running statistics move in `advance` alone.
+
+    Make it and its state with `resnet(..., norm="batch")`.
+
+    **Arguments:**
+
+    - `shape`, `hidden_dims`, `options`: as for `ResNet`.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    network: ResNetwork
+
+    def __init__(self, shape: Sequence[int], hidden_dims: Sequence[int], *, key: Key, **options):
+        self.network = ResNetwork(shape, 1, hidden_dims, norm="batch", key=key, **options)
+        self.shape = self.network.shape
+
+    def __call__(self, x: X, state: eqx.nn.State) -> tuple[Scalar, eqx.nn.State]:
+        values, state = self.network.apply(x, state)
+        return values[0], state
+
+
+@guarded
+def resnet(
+    shape: Sequence[int],
+    hidden_dims: Sequence[int] = (32, 64, 128),
+    *,
+    norm: Literal["none", "layer", "group", "batch", "spectral"] = "none",
+    key: Key,
+    **options: Any,
+) -> tuple[Any, NormState]:
+    """A residual energy with any norm, and the state of its norm.
+
+    Arguments and errors as for `ResNet`; `"batch"` and `"spectral"` have a state, for others it is
+    `None`. `trainer.init(energy, state, key=key)` takes both; evaluate `freeze(energy, state)`.
+    """
+    if norm == "batch":
+        make = eqx.nn.make_with_state(BatchNormResNet)
+        return make(shape, hidden_dims, key=key, **options)
+    if norm == "spectral":
+        energy_key, norm_key = jax.random.split(key)
+        energy = ResNet(shape, hidden_dims, key=energy_key, **options)
+        return eqx.nn.make_with_state(SpectralNorm)(energy, key=norm_key)
+    return ResNet(shape, hidden_dims, norm=norm, key=key, **options), None
+
+
+def make_norm(norm: Norm, channels: int) -> ChannelNorm:
+    """The norm of this name for so many channels."""
+    if norm == "none":
+        return ChannelNorm(None)
+    if norm == "batch":
+        return ChannelNorm(_batch_norm(channels))
+    fix = "give 'none', 'layer', 'group' or 'batch'"
+    _checks.require(norm in ("layer", "group"), "norm", repr(norm), fix)
+    if norm == "layer":
+        return ChannelNorm(eqx.nn.GroupNorm(1, channels))
+    fix = "give at least 2 channels to normalise together: alone, a channel loses its size"
+    _checks.require(channels > 1, "hidden_dims", channels, fix)
+    groups = math.gcd(channels, 8)
+    return ChannelNorm(eqx.nn.GroupNorm(min(groups, channels // 2), channels))
+
+
+def _batch_norm(channels: int) -> eqx.nn.BatchNorm:
+    """Running averages that are those of the first batch after one `advance`.
+
+    In mode `"batch"` of equinox 0.13 the average of the variance starts at 1 and is then divided by
+    `1 - momentum^count`: 99 too large after the first batch. In mode `"ema"` it starts empty.
+    """
+    norm = eqx.nn.BatchNorm(channels, axis_name="batch", mode="ema")
+    start = eqx.nn.StateIndex((jnp.zeros(channels), jnp.ones(channels)))
+    return eqx.tree_at(lambda n: n.ema_state_index, norm, start)
+
+
+def _out_size(size: int, strides: Sequence[int]) -> int:
+    for stride in strides:
+        size = -(-size // stride)
+    return size

@@ -1,0 +1,222 @@
+"""The path of least energy between two examples, by a nudged elastic band."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._checks import checked
+from ..._types import EnergyFn, Number, Scalar, XBatch
+from ...energies import as_scalar
+from ._slices import EnergyPath, between, example_of, path_through
+
+_LONGEST = 0.2  # step of an image, in distances of neighbours at the start
+_MEMORY = 0.995  # of the largest curvature that was met
+_SPRING = 0.1  # of that curvature
+
+Images = Float[Array, "images size"]
+
+
+@guarded
+def minimum_energy_path(
+    energy: EnergyFn,
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    num: int = 17,
+    start: XBatch | None = None,
+    bounds: tuple[float, float] | None = None,
+    num_steps: int = 2000,
+    tolerance: float = 1e-3,
+) -> EnergyPath:
+    """The path from `a` to `b` that rises least, by a nudged elastic band with a climbing image.
+
+    Images of the chain slide down across the path, held apart by springs along it; the highest one
+    climbs along the path to the saddle. They move by the FIRE algorithm, with a time step that
+    follows the curvature. `a` and `b` stay: between minima the top of the path is a saddle.
+
+    The path found is the best of those that the first one can be bent into. A first path that no
+    force bends, such as the line between the poles of a ring, stays what it is: give a `start`.
+
+    Henkelman and Jónsson (2000), "Improved tangent estimate in the nudged elastic band method";
+    Henkelman, Uberuaga and Jónsson (2000), "A climbing image nudged elastic band method"; Bitzek
+    et al. (2006), "Structural relaxation made simple".
+
+    **Arguments:**
+
+    - `energy`: an energy, or any callable from one example to a scalar.
+    - `a`, `b`: two examples.
+    - `num`: how many images, both ends among them.
+    - `start`: the first path `(num, *shape)`, whose ends count instead of `a` and `b`; the straight
+        line, if not given.
+    - `bounds`: `(low, high)` for each coordinate, for an energy that is meant for a box alone.
+    - `num_steps`: how many steps of the band at most.
+    - `tolerance`: it ends when the force across the path is below this share of the largest
+        gradient on the first path.
+
+    **Returns:**
+
+    An `EnergyPath`; its `residual` tells how far it has come to rest.
+
+    **Raises:**
+
+    `ValueError` if a shape or a number does not fit.
+    """
+    _checks.at_least("num_steps", num_steps, 1)
+    _checks.positive("tolerance", tolerance)
+    first = example_of(energy, a, "a")
+    if start is None:
+        _checks.at_least("num", num, 3)
+        start = between(first, example_of(first, b, "b"), num)
+    start = _checks.batch(start, "start", first.shape)
+    _checks.finite(start, "start")
+    _checks.require(len(start) >= 3, "start.shape", start.shape, "give at least three images")
+    low, high, least = numbers(start.dtype, *box(bounds), tolerance)
+    x, residual = relax(energy, start, low, high, num_steps, least)
+    return path_through(energy, x, float(residual))
+
+
+class Band(NamedTuple):
+    """Where the band stands."""
+
+    x: jax.Array
+    velocity: jax.Array
+    # of the images as they are
+    energies: jax.Array
+    gradients: jax.Array
+    # of FIRE
+    time_step: jax.Array
+    mixing: jax.Array
+    downhill: jax.Array
+    # of this band
+    curvature: jax.Array
+    climbing: jax.Array
+    residual: jax.Array
+    count: jax.Array
+
+
+@eqx.filter_jit
+@checked
+def relax(
+    energy: EnergyFn, start: XBatch, low: Number, high: Number, num_steps: int, tolerance: Number
+) -> tuple[XBatch, Scalar]:
+    """The relaxed path, and the largest force that is left."""
+    shape = start.shape[1:]
+    tiny = jnp.finfo(start.dtype).tiny
+    # in the precision of the images, if the energy has another one
+    value = lambda v: as_scalar(energy(v.reshape(shape))).astype(start.dtype)  # noqa: E731
+    look = jax.vmap(jax.value_and_grad(value))
+    x = start.reshape(start.shape[0], math.prod(shape))
+    energies, gradients = look(x)
+    scale = jnp.max(_norm(gradients))
+    longest = _LONGEST * jnp.mean(_norm(jnp.diff(x, axis=0)))
+    curvature = _curvature(jnp.diff(x, axis=0), jnp.diff(gradients, axis=0), tiny)
+
+    def step(band: Band) -> Band:
+        force, residual = _force(band, low, high)
+        climbing = band.climbing | (residual < 30 * tolerance * scale)
+        climbing = climbing | (band.count > num_steps // 3)
+        velocity, time_step, mixing, downhill = _fire(band, force, tiny)
+        move = time_step * velocity
+        move = move * jnp.minimum(1.0, longest / jnp.maximum(_norm(move), tiny))[:, None]
+        new = band.x.at[1:-1].set(jnp.clip(band.x[1:-1] + move, low, high))
+        energies, gradients = look(new)
+        met = _curvature(new - band.x, gradients - band.gradients, tiny)
+        curvature = jnp.maximum(_MEMORY * band.curvature, met)
+        return Band(
+            new, velocity, energies, gradients, time_step, mixing, downhill, curvature, climbing,
+            residual, band.count + 1,
+        )  # fmt: skip
+
+    def going(band: Band) -> jax.Array:
+        rest = band.climbing & (band.residual <= tolerance * scale)
+        return (band.count < num_steps) & ~rest
+
+    zero, quick = jnp.zeros((), jnp.int32), 0.1 / jnp.sqrt(jnp.maximum(curvature, tiny))
+    begin = Band(
+        x, jnp.zeros_like(x[1:-1]), energies, gradients, quick, jnp.full((), 0.1, x.dtype), zero,
+        curvature, jnp.zeros((), bool), jnp.full((), jnp.inf, energies.dtype), zero,
+    )  # fmt: skip
+    end = jax.lax.while_loop(going, step, begin)
+    return end.x.reshape(start.shape), _force(end, low, high)[1]
+
+
+def box(bounds: Sequence[float] | None) -> tuple[float, float]:
+    """Bounds as two floats, infinite if there are none."""
+    low, high = (-math.inf, math.inf) if bounds is None else bounds
+    _checks.require(low < high, "bounds", bounds, "give (low, high) with low < high")
+    return float(low), float(high)
+
+
+def numbers(dtype: Any, *values: Number) -> list[jax.Array]:
+    """Numbers as arrays of one kind: a Python number would compile anew for each value."""
+    return [jnp.asarray(value, dtype) for value in values]
+
+
+def _force(band: Band, low: Number, high: Number) -> tuple[jax.Array, jax.Array]:
+    """The forces on the images between the ends, and the largest that no spring makes."""
+    tangent, before, after = _tangents(band.x, band.energies)
+    gradient = band.gradients[1:-1]
+    along = jnp.sum(gradient * tangent, 1)[:, None] * tangent
+    pull = _SPRING * band.curvature * (_norm(after) - _norm(before))[:, None] * tangent
+    across = along - gradient
+    top = jnp.arange(gradient.shape[0]) == jnp.argmax(band.energies[1:-1])
+    climbs = (top & band.climbing)[:, None]
+    true = jnp.where(climbs, across + along, across)
+    force = jnp.where(climbs, true, across + pull)
+    # what pushes against the bounds moves nothing
+    x = band.x[1:-1]
+    true, force = (
+        jnp.where(((x <= low) & (f < 0)) | ((x >= high) & (f > 0)), 0.0, f) for f in (true, force)
+    )
+    return force, jnp.max(_norm(true))
+
+
+def _tangents(x: Images, energies: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Of unit length, towards the higher neighbour; the ways from and to the neighbours."""
+    before, after = x[1:-1] - x[:-2], x[2:] - x[1:-1]
+    low, here, high = energies[:-2], energies[1:-1], energies[2:]
+    rises, falls = (low < here) & (here < high), (low > here) & (here > high)
+    larger = jnp.maximum(jnp.abs(high - here), jnp.abs(low - here))
+    smaller = jnp.minimum(jnp.abs(high - here), jnp.abs(low - here))
+    onward = jnp.where(high > low, larger, smaller) + jnp.finfo(x.dtype).tiny
+    back = jnp.where(high > low, smaller, larger) + jnp.finfo(x.dtype).tiny
+    onward = jnp.where(rises, 1.0, jnp.where(falls, 0.0, onward))
+    back = jnp.where(falls, 1.0, jnp.where(rises, 0.0, back))
+    total = onward + back
+    tangent = (onward / total)[:, None] * after + (back / total)[:, None] * before
+    length = jnp.maximum(_norm(tangent), jnp.finfo(x.dtype).tiny)
+    return tangent / length[:, None], before, after
+
+
+def _fire(band: Band, force: jax.Array, tiny: Any) -> tuple[jax.Array, ...]:
+    """Velocity, time step, mixing and how many steps went downhill; one time for all images."""
+    power = jnp.sum(force * band.velocity)
+    good = power > 0
+    downhill = jnp.where(good, band.downhill + 1, 0)
+    quicker = downhill > 5
+    factors = jnp.asarray([0.5, 1.0, 1.1], band.time_step.dtype)
+    time_step = factors[good.astype(jnp.int32) + quicker.astype(jnp.int32)] * band.time_step
+    slowest = 0.01 / jnp.sqrt(jnp.maximum(band.curvature, tiny))
+    time_step = jnp.clip(time_step, slowest, 100 * slowest)
+    mixing = jnp.where(good, jnp.where(quicker, 0.99 * band.mixing, band.mixing), 0.1)
+    speed, strength = jnp.linalg.norm(band.velocity), jnp.linalg.norm(force)
+    towards = force * (speed / jnp.maximum(strength, tiny))
+    velocity = jnp.where(good, (1 - mixing) * band.velocity + mixing * towards, 0.0)
+    return velocity + time_step * force, time_step, mixing, downhill
+
+
+def _curvature(way: jax.Array, change: jax.Array, tiny: Any) -> jax.Array:
+    """The largest change of the gradient on a way, for each unit of it."""
+    length = _norm(way)
+    return jnp.max(jnp.where(length > tiny, _norm(change) / jnp.maximum(length, tiny), 0.0))
+
+
+def _norm(x: jax.Array) -> jax.Array:
+    return jnp.linalg.norm(x, axis=-1)

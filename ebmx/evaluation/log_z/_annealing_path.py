@@ -1,0 +1,194 @@
+"""Paths of densities from one that is known to the one that is asked for."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import _checks
+from ..._types import EnergyFn, Key, Scalar, X
+from ...energies import AbstractEnergy, AbstractExactEnergy, BernoulliRBM, Function, as_scalar
+from ...samplers import HMC, AbstractSampler, BlockGibbs
+from ...samplers._base import check_invariant
+from ._base_densities import Bernoulli
+
+
+class AbstractPath(eqx.Module):
+    """Energies `E_β` for `0 ≤ β ≤ 1`, of which the first is known exactly."""
+
+    @property
+    @abc.abstractmethod
+    def log_z(self) -> Scalar:
+        """That of `E_0`, in nats."""
+
+    @abc.abstractmethod
+    def sample(self, *, key: Key) -> X:
+        """An exact position for `E_0`."""
+
+    @abc.abstractmethod
+    def at(self, beta: jax.Array) -> AbstractEnergy:
+        """The energy `E_β` of a position."""
+
+    @abc.abstractmethod
+    def statistics(self, x: X) -> Any:
+        """What `log_ratio` needs to know of a position."""
+
+    @abc.abstractmethod
+    def log_ratio(self, statistics: Any, before: jax.Array, after: jax.Array) -> Scalar:
+        """`E_before(x) - E_after(x)`: by how much the log density rises."""
+
+    @abc.abstractmethod
+    def enter(self, x: X, *, key: Key) -> X:
+        """From an example to a position."""
+
+    @abc.abstractmethod
+    def leave(self, x: X, *, key: Key) -> X:
+        """From a position to an example."""
+
+
+class Tempered(AbstractEnergy):
+    """`(1 - β) E₀(x) + β E₁(x)`; at `β = 1` the first one does not count, even if infinite."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    base: AbstractExactEnergy
+    energy: Any
+    beta: jax.Array
+
+    def __call__(self, x: X) -> Scalar:
+        first = jnp.where(self.beta < 1, (1 - self.beta) * self.base(x), 0.0)
+        second = jnp.where(self.beta > 0, self.beta * as_scalar(self.energy(x)), 0.0)
+        return first + second
+
+
+class GeometricPath(AbstractPath):
+    """The geometric mean of two densities: `E_β = (1 - β) E₀ + β E₁`."""
+
+    base: AbstractExactEnergy
+    energy: Any
+
+    @property
+    def log_z(self) -> Scalar:
+        """That of the base."""
+        return self.base.log_z
+
+    def sample(self, *, key: Key) -> X:
+        """A sample of the base."""
+        return self.base.sample(key=key)
+
+    def at(self, beta: jax.Array) -> Tempered:
+        """The energy at `β`."""
+        return Tempered(self.base.shape, self.base, self.energy, beta)
+
+    def statistics(self, x: X) -> Scalar:
+        """`E₀(x) - E₁(x)`."""
+        return self.base(x) - as_scalar(self.energy(x))
+
+    def log_ratio(self, statistics: Scalar, before: jax.Array, after: jax.Array) -> Scalar:
+        """In proportion to the step."""
+        return jnp.where(after == before, 0.0, (after - before) * statistics)
+
+    def enter(self, x: X, *, key: Key) -> X:
+        """Positions are examples."""
+        del key
+        return x
+
+    def leave(self, x: X, *, key: Key) -> X:
+        """Positions are examples."""
+        del key
+        return x
+
+
+class RBMPath(AbstractPath):
+    """Machines from one without weights to the one asked for: a block Gibbs step is exact in each.
+
+    The position is the side with fewer units and the energy sums out the other one, which makes
+    for weights of lower variance than the other way round.
+
+    Salakhutdinov and Murray (2008), "On the quantitative analysis of deep belief networks".
+    """
+
+    base: Bernoulli
+    energy: BernoulliRBM
+
+    @property
+    def log_z(self) -> Scalar:
+        """That of the base, and of hidden units which are one or zero alike."""
+        return self.base.log_z + self.energy.hidden_bias.size * jnp.log(2.0)
+
+    def sample(self, *, key: Key) -> X:
+        """Independent units."""
+        if not self._over_hidden:
+            return self.base.sample(key=key)
+        num, dtype = self.energy.hidden_bias.size, self.energy.weight.dtype
+        return jax.random.bernoulli(key, 0.5, (num,)).astype(dtype)
+
+    def at(self, beta: jax.Array) -> BernoulliRBM:
+        """The machine at `β`, with the side that is the position as the visible one."""
+        weight, own, other = self._machine(beta)
+        return BernoulliRBM(weight, own, other)
+
+    def statistics(self, x: X) -> tuple[jax.Array, Scalar, Scalar]:
+        """What the weights say to the other side, and the biases of this side at the ends."""
+        weight, own, _ = self._machine(jnp.ones(()))
+        return x @ weight, x @ self._machine(jnp.zeros(()))[1], x @ own
+
+    def log_ratio(self, statistics: Any, before: jax.Array, after: jax.Array) -> Scalar:
+        """Unit by unit of the other side, which rounds less than whole energies."""
+        field, first, last = statistics
+        inputs = [self._machine(beta)[2] + beta * field for beta in (before, after)]
+        units = jax.nn.softplus(inputs[1]) - jax.nn.softplus(inputs[0])
+        return jnp.sum(units) + (after - before) * (last - first)
+
+    def enter(self, x: X, *, key: Key) -> X:
+        """Draw the hidden units, if they are the position."""
+        if not self._over_hidden:
+            return x
+        logits = self.energy.hidden_bias + x @ self.energy.weight
+        return jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(x.dtype)
+
+    def leave(self, x: X, *, key: Key) -> X:
+        """Draw the visible units, if the hidden ones are the position."""
+        if not self._over_hidden:
+            return x
+        logits = self.energy.visible_bias + self.energy.weight @ x
+        return jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(x.dtype)
+
+    @property
+    def _over_hidden(self) -> bool:
+        return self.energy.weight.shape[1] <= self.energy.weight.shape[0]
+
+    def _machine(self, beta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Weights, biases of the side that is the position, biases of the other side."""
+        weight, hidden = beta * self.energy.weight, beta * self.energy.hidden_bias
+        visible = (1 - beta) * self.base.logits + beta * self.energy.visible_bias
+        return (weight.T, hidden, visible) if self._over_hidden else (weight, visible, hidden)
+
+
+def path_of(energy: EnergyFn, base: AbstractExactEnergy) -> AbstractPath:
+    """The path between a base and an energy."""
+    fix = "give an energy with `log_z` and `sample`: Gaussian, Uniform, fit_gaussian(x), Bernoulli"
+    ok = isinstance(base, AbstractExactEnergy)
+    _checks.require(ok, "base", type(base).__name__, fix)
+    shape = getattr(energy, "shape", base.shape)
+    fix = f"the energy takes examples of shape {shape}: give a base of that shape"
+    _checks.require(base.shape == shape, "base.shape", base.shape, fix)
+    if isinstance(energy, BernoulliRBM):
+        fix = "the units of a BernoulliRBM are zeros and ones: give Bernoulli or fit_bernoulli(x)"
+        if not isinstance(base, Bernoulli):
+            _checks.invalid("base", type(base).__name__, fix)
+        return RBMPath(base, energy)
+    fix = "a Bernoulli base is for a BernoulliRBM: give a Gaussian, or Uniform"
+    _checks.require(not isinstance(base, Bernoulli), "base", type(base).__name__, fix)
+    return GeometricPath(base, energy if hasattr(energy, "shape") else Function(energy, shape))
+
+
+def sampler_for(path: AbstractPath, sampler: AbstractSampler | None) -> AbstractSampler:
+    """The given sampler, or the one that suits the path."""
+    if sampler is not None:
+        check_invariant(sampler)
+        return sampler
+    if isinstance(path, RBMPath):
+        return BlockGibbs()
+    return HMC(0.5, 5)

@@ -1,0 +1,135 @@
+"""Densities that are known exactly, to begin annealing from."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Key, Scalar, X
+from ...energies import AbstractExactEnergy, Gaussian
+from ...energies.networks._precision import together
+
+
+@guarded
+class Bernoulli(AbstractExactEnergy):
+    """Independent zeros and ones, `E(x) = -logits · x`: the base for a `BernoulliRBM`."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    logits: jax.Array
+
+    def __init__(self, logits: ArrayLike):
+        """**Arguments:**
+
+        - `logits`: `log p / (1 - p)` of each unit, an array of the shape of one example.
+
+        **Raises:**
+
+        `ValueError` if one is not finite.
+        """
+        self.logits = jnp.asarray(logits, float)
+        self.shape = self.logits.shape
+        if _checks.is_concrete(self.logits):
+            _checks.require(self.logits.size > 0, "logits.shape", self.shape, "give at least one")
+            _checks.finite(self.logits, "logits")
+
+    def __call__(self, x: X) -> Scalar:
+        _checks.example(x, self.shape)
+        logits, x = together(self.logits, x)
+        return -jnp.sum(logits * x)
+
+    def sample(self, *, key: Key) -> X:
+        """Draw one exact, independent example of zeros and ones."""
+        uniform = jax.random.uniform(key, self.shape, self.logits.dtype)
+        return (uniform < self.mean).astype(self.logits.dtype)
+
+    @property
+    def mean(self) -> X:
+        """The probability of each unit to be one."""
+        return jax.nn.sigmoid(self.logits)
+
+    @property
+    def variance(self) -> X:
+        """The variance of each unit."""
+        return self.mean * (1 - self.mean)
+
+    @property
+    def log_z(self) -> Scalar:
+        """`log Σ_x exp(-E(x))` over all `x` of zeros and ones, in nats."""
+        return jnp.sum(jax.nn.softplus(self.logits))
+
+
+@guarded
+def fit_bernoulli(x: ArrayLike) -> Bernoulli:
+    """The independent zeros and ones whose means are those of examples, one more of each counted.
+
+    **Arguments:**
+
+    - `x`: examples `(num, *shape)` in [0, 1].
+
+    **Returns:**
+
+    A base for bits, with exact `log Z`.
+
+    **Raises:**
+
+    `ValueError` if a number is outside of [0, 1] or there is no example.
+    """
+    x = np.asarray(x, np.float64)
+    _checks.require(x.ndim > 1 and len(x) > 0, "x.shape", x.shape, "give (num, *shape)")
+    ok = bool(np.all((x >= 0) & (x <= 1)))
+    _checks.require(ok, "x", f"{x.min()} to {x.max()}", "give numbers in [0, 1]")
+    mean = (x.sum(0) + 1) / (len(x) + 2)
+    return Bernoulli(np.log(mean) - np.log1p(-mean))
+
+
+@guarded
+def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
+    """The Gaussian with the mean of examples, and their covariance shrunk towards a sphere.
+
+    `Σ = (1 - s) S + s tr(S) / d · I`, which is positive definite with fewer examples than
+    coordinates too. `s` is that of Ledoit and Wolf (2004), "A well-conditioned estimator for
+    large-dimensional covariance matrices", if not given; 1 for two examples, whose deviations from
+    the mean do not show how much they vary.
+
+    **Arguments:**
+
+    - `x`: examples `(num, *shape)`, at least two.
+    - `shrinkage`: `s`, in [0, 1].
+
+    **Returns:**
+
+    A `Gaussian` with exact `log Z`.
+
+    **Raises:**
+
+    `ValueError` if there are fewer than two examples, they are not finite or all the same, or the
+    covariance is singular for this `shrinkage`.
+    """
+    x = np.asarray(x, np.float64)
+    fix = "give at least two examples, (num, *shape)"
+    _checks.require(x.ndim > 1 and len(x) > 1, "x.shape", x.shape, fix)
+    _checks.finite(x, "x")
+    mean = x.mean(0)
+    centred = (x - mean).reshape(len(x), -1)
+    sample = centred.T @ centred / len(x)
+    scale = np.trace(sample) / len(sample)
+    _checks.require(scale > 0, "x", "constant", "give examples that differ")
+    if shrinkage is None:
+        shrinkage = ledoit_wolf(centred, sample, scale)
+        # none is estimated from deviations that differ in their signs alone, or for a sphere
+        shrinkage = 1.0 if shrinkage < 1e-9 else shrinkage
+    _checks.probability("shrinkage", shrinkage)
+    covariance = (1 - shrinkage) * sample + shrinkage * scale * np.eye(len(sample))
+    return Gaussian(mean, covariance)
+
+
+def ledoit_wolf(centred: np.ndarray, sample: np.ndarray, scale: float) -> float:
+    """The share of a sphere that Ledoit and Wolf take, of deviations from the mean, `(num, d)`."""
+    size, num = len(sample), len(centred)
+    distance = np.sum(sample**2) / size - scale**2
+    fourth = np.sum(np.sum(centred**2, 1) ** 2) / num
+    noise = (fourth - np.sum(sample**2)) / (size * num)
+    return float(min(noise, distance) / distance) if distance > 0 else 0.0

@@ -1,0 +1,158 @@
+"""What an estimate of log Z says, and what follows from log Z."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ... import _checks, _warnings
+from ..._arguments import guarded
+from ..._types import EnergyFn, Number, Scalar, Vector, XBatch
+from ...energies import energy as energies_of
+from .._diagnostics import ConvergenceWarning
+
+_FEW = 5.0  # effective chains; below, the standard error is not to be trusted
+
+
+@dataclasses.dataclass(frozen=True)
+class LogZ:
+    """An estimate of `log Z`."""
+
+    log_z: float
+    """In nats."""
+    standard_error: float
+    """Of `log_z` in nats, by the delta method over `log_weights`."""
+    effective_sample_size: float
+    """Of the weights, `(Σ w)² / Σ w²`, at most their number."""
+    log_weights: np.ndarray
+    """`(chains,)` or `(islands,)`: the logarithms of independent estimates of `Z/Z₀`; of `Z₀/Z`
+    if the chains went back to the base."""
+    x: jax.Array
+    """Where the chains ended, `(chains, *shape)`. Chains that went to the energy are samples of it
+    as far as they count with their weights; those of islands, without."""
+    acceptance: np.ndarray
+    """The mean acceptance at each temperature, `(temperatures,)`, from the base on."""
+    schedule: np.ndarray
+    """The inverse temperatures `β`, `(temperatures + 1,)`, from 0 to 1."""
+
+    def __str__(self) -> str:
+        """The estimate in one line."""
+        return f"log Z = {self.log_z:.4f} ± {self.standard_error:.4f}"
+
+
+def estimate(
+    base: Scalar, log_weights: Any, x: jax.Array, acceptance: Any, schedule: Any, *, sign: int
+) -> LogZ:
+    """From weights that estimate `Z/Z₀`, for `sign` 1, or its inverse, for -1."""
+    log = np.asarray(log_weights, np.float64)
+    top = log.max()
+    weights = np.exp(log - top) if np.isfinite(top) else np.zeros_like(log)
+    mean = weights.mean()
+    known = mean > 0
+    error = weights.std(ddof=1) / mean / math.sqrt(len(log)) if known else math.inf
+    return LogZ(
+        log_z=float(base) + sign * float(top + np.log(mean) if known else -math.inf),
+        standard_error=float(error),
+        effective_sample_size=float(weights.sum() ** 2 / np.sum(weights**2)) if known else 0.0,
+        log_weights=log,
+        x=x,
+        acceptance=np.asarray(acceptance),
+        schedule=np.asarray(schedule),
+    )
+
+
+def warn_of_weights(found: LogZ, covered: bool) -> None:
+    """Warn of an estimate that should not be believed."""
+    size, num = found.effective_sample_size, len(found.log_weights)
+    if size < min(_FEW, num / 2):
+        text = (
+            f"{size:.1f} of {num} chains have all the weight, so that log Z and its standard error "
+            "are not to be believed: take more temperatures or more steps at each, or a base that "
+            "is closer, such as fit_gaussian(x)."
+        )
+        _warnings.warn(text, ConvergenceWarning)
+    _warn_of_base(covered)
+
+
+def _warn_of_base(covered: bool) -> None:
+    if not covered:
+        text = (
+            "chains ended where the base has no density, so that log Z is that of a part only: "
+            "give a base that covers the support, such as a wider box or a Gaussian."
+        )
+        _warnings.warn(text, ConvergenceWarning)
+
+
+def warn_of_islands(found: LogZ, arrived: np.ndarray, covered: bool) -> None:
+    """Warn of islands that stopped on their way, do not agree, or have left the base."""
+    size, num = found.effective_sample_size, len(arrived)
+    if not arrived.all():
+        text = (
+            f"{int(np.sum(~arrived))} of {num} islands stopped before β = 1, so that log Z is that "
+            "of an energy on the way: raise max_temperatures, or lower target_ess."
+        )
+        _warnings.warn(text, ConvergenceWarning)
+    elif size < num / 2:
+        text = (
+            f"the islands disagree, as if there were {size:.1f} of {num}: take more particles, or "
+            "more steps at each temperature."
+        )
+        _warnings.warn(text, ConvergenceWarning)
+    _warn_of_base(covered)
+
+
+@guarded
+def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
+    """The log densities of examples, `-E(x) - log Z`.
+
+    **Arguments:**
+
+    - `energy`: an energy, or any callable from one example to a scalar.
+    - `x`: examples, `(batch, *shape)`.
+    - `log_z`: a number, in nats, such as `LogZ.log_z`. A lower bound of it makes for an upper bound
+        of the likelihood.
+
+    **Returns:**
+
+    `(batch,)`, in nats.
+
+    **Raises:**
+
+    `ValueError` if `x` does not fit the energy or `log_z` is not one finite number.
+    """
+    fix = "give one finite number in nats, such as LogZ.log_z"
+    ok = jnp.shape(log_z) == () and bool(np.isfinite(np.asarray(log_z)))
+    _checks.require(ok, "log_z", log_z, fix)
+    values = energies_of(energy, x)
+    return -values - jnp.asarray(log_z, values.dtype)
+
+
+@guarded
+def bits_per_dimension(energy: EnergyFn, x: XBatch, log_z: Number, *, bin_width: float) -> Vector:
+    """The negative log likelihood of discrete data in bits for each number of an example.
+
+    A level of discrete data is a bin of the continuous ones: its probability is about the density
+    times the volume of the bin, `bin_width^d`. If uniform noise of that width has been added to `x`
+    the mean is an upper bound of that of the discrete data (Theis, van den Oord and Bethge, 2016,
+    "A note on the evaluation of generative models").
+
+    **Arguments:**
+
+    - `energy`, `x`, `log_z`: as for `log_likelihood`.
+    - `bin_width`: the distance between two levels, in units of `x`: `2 / 255` for 256 grey levels
+        that `ebmx.data.scale` maps to [-1, 1].
+
+    **Returns:**
+
+    `(batch,)`, in bits per dimension.
+
+    **Raises:**
+
+    As for `log_likelihood`; `ValueError` if `bin_width` is not positive.
+    """
+    _checks.positive("bin_width", bin_width)
+    log_density = log_likelihood(energy, x, log_z)
+    return -log_density / (x[0].size * math.log(2)) - math.log2(bin_width)

@@ -1,0 +1,124 @@
+"""Log Z without chance: by quadrature on the line and the plane, by enumeration of bits."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import EnergyFn
+from ...energies import energy as energies_of
+from ...energies import shape_of
+
+_CHUNK = 2**14
+_MOST_BITS = 26
+
+
+@guarded
+def log_z_by_quadrature(
+    energy: EnergyFn, low: ArrayLike, high: ArrayLike, *, num: int = 1001
+) -> float:
+    """`log ∫ exp(-E(x)) dx` over an interval or a rectangle, by the midpoint rule.
+
+    For a smooth density that vanishes at the edges the error falls faster than any power of `num`;
+    for others it falls as `1 / num²`, and as `1 / num` where the density jumps inside. What lies
+    outside is not counted.
+
+    **Arguments:**
+
+    - `energy`: an energy of examples `(1,)` or `(2,)`.
+    - `low`, `high`: the corners, `(1,)` or `(2,)`.
+    - `num`: how many points along each side; twenty for each length on which the density changes
+        are plenty.
+
+    **Returns:**
+
+    `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
+
+    **Raises:**
+
+    `ValueError` if the corners or the energy have other shapes, or `low < high` does not hold.
+    """
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    fix = "give corners of shape (1,) or (2,); above two dimensions use adaptive_smc"
+    _checks.require(low.shape in ((1,), (2,)), "low.shape", low.shape, fix)
+    _checks.require(high.shape == low.shape, "high.shape", high.shape, f"give {low.shape}")
+    _checks.positive("high - low", high - low, "give low < high for each coordinate")
+    shape = shape_of(energy)
+    fix = f"the corners are of shape {low.shape}: so is what they bound"
+    _checks.require(shape in (None, low.shape), "energy.shape", shape, fix)
+    _checks.at_least("num", num, 2)
+    width = (high - low) / num
+
+    def points(index: np.ndarray) -> np.ndarray:
+        cells = np.stack(np.unravel_index(index, (num,) * low.size), -1)
+        return low + (cells + 0.5) * width
+
+    return _log_sum(energy, points, num**low.size) + float(np.sum(np.log(width)))
+
+
+@guarded
+def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float:
+    """`log Σ_x exp(-E(x))` over all `x` of zeros and ones.
+
+    `BernoulliRBM.log_z` is faster, since it sums out one side.
+
+    **Arguments:**
+
+    - `energy`: an energy of examples of zeros and ones, of any shape.
+    - `num_bits`: how many there are, if the energy does not say its shape.
+
+    **Returns:**
+
+    `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
+
+    **Raises:**
+
+    `ValueError` if the number of bits is unknown or above 26.
+    """
+    shape = shape_of(energy)
+    if shape is None and num_bits is None:
+        fix = "the energy does not say its shape: give the number of bits"
+        _checks.invalid("num_bits", num_bits, fix)
+    shape = (num_bits or 0,) if shape is None else shape
+    size = math.prod(shape)
+    _checks.at_least("num_bits", size, 1)
+    fix = f"the energy takes {size}"
+    _checks.require(num_bits in (None, size), "num_bits", num_bits, fix)
+    fix = f"at most {_MOST_BITS} bits can be enumerated: use adaptive_smc"
+    _checks.require(size <= _MOST_BITS, "num_bits", size, fix)
+
+    def points(index: np.ndarray) -> np.ndarray:
+        return ((index[:, None] >> np.arange(size)) & 1).reshape(-1, *shape)
+
+    return _log_sum(energy, points, 2**size)
+
+
+def _log_sum(energy: EnergyFn, points: Any, count: int) -> float:
+    """`log Σ exp(-E)` over points that are made, and forgotten, in chunks."""
+    parts = []
+    for index in _chunks(count):
+        # a whole chunk each time, so that the energy is compiled once
+        whole = np.resize(index, min(_CHUNK, count))
+        x = jnp.asarray(points(whole), float)
+        log = -np.asarray(energies_of(energy, x), np.float64)
+        log = log[: len(index)]
+        fix = "it is NaN at a point that counts: give corners between which it is known"
+        _checks.require(not np.isnan(log).any(), "energy(x)", "NaN", fix)
+        parts.append(_log_sum_exp(log))
+    return _log_sum_exp(np.array(parts))
+
+
+def _chunks(count: int) -> Iterator[np.ndarray]:
+    edges = [*range(0, count, _CHUNK), count]
+    return (np.arange(a, b) for a, b in itertools.pairwise(edges))
+
+
+def _log_sum_exp(log: np.ndarray) -> float:
+    top = log.max()
+    return float(top + np.log(np.sum(np.exp(log - top)))) if np.isfinite(top) else float(top)

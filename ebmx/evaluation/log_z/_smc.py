@@ -1,0 +1,200 @@
+"""Sequential Monte Carlo: log Z by particles that are tempered, resampled and moved."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._checks import checked
+from ..._types import EnergyFn, Key, Number, XBatch
+from ...energies import AbstractExactEnergy
+from ...samplers import AbstractSampler
+from ._estimate import LogZ, estimate, warn_of_islands
+from ._annealing_path import AbstractPath, path_of, sampler_for
+from ._annealing_schedule import Tuning, first_tuning, move, precision, retune, starts, tuned
+
+_SEARCH = 30  # steps at the base to find a first step size
+_BISECTIONS = 14
+_GAIN = 1.0
+_MEMORY = 0.5
+
+
+@guarded
+def adaptive_smc(
+    energy: EnergyFn,
+    base: AbstractExactEnergy,
+    *,
+    num_particles: int = 512,
+    num_islands: int = 8,
+    target_ess: float = 0.8,
+    max_temperatures: int = 1000,
+    sampler: AbstractSampler | None = None,
+    num_steps: int = 5,
+    key: Key,
+) -> LogZ:
+    """Estimate `log Z` by islands of particles that go from `base` to `energy`.
+
+    Each island lowers its temperature until the weights of its particles have an effective sample
+    size of `target_ess`, resamples them, and moves them; step size and masses follow the particles.
+    Resampling carries particles to where the density is, as single chains cannot. Islands owe
+    nothing to each other, which gives the standard error. What adapts to the particles makes for a
+    bias of `Z` that falls as one over their number.
+
+    Del Moral, Doucet and Jasra (2006), "Sequential Monte Carlo samplers"; Jasra et al. (2011),
+    "Inference for Lévy-driven stochastic volatility models via adaptive sequential Monte Carlo".
+    Resampling is systematic, by BlackJAX.
+
+    **Arguments:**
+
+    - `energy`, `base`, `sampler`: as for `annealed_importance_sampling`.
+    - `num_particles`: of each island.
+    - `num_islands`: how many, at least 2.
+    - `target_ess`: a share of the particles, in (0, 1): near 1 for many temperatures.
+    - `max_temperatures`: where an island gives up.
+    - `num_steps`: how many steps of the sampler at each temperature.
+    - `key`: a key.
+
+    **Returns:**
+
+    A `LogZ` with the `log_weights` of the islands, their particles `(islands * particles, *shape)`,
+    which count alike within an island, and the acceptances and the schedule of the first one.
+
+    **Raises:**
+
+    `ValueError` if a number or the shape of the base does not fit, or the sampler does not leave
+    the density invariant. Warns by a `ConvergenceWarning` if islands did not arrive within
+    `max_temperatures` or disagree, or particles end where `base` has no density.
+    """
+    path = path_of(energy, base)
+    moves = sampler_for(path, sampler)
+    _checks.at_least("num_particles", num_particles, 8)
+    _checks.at_least("num_islands", num_islands, 2)
+    _checks.at_least("max_temperatures", max_temperatures, 1)
+    _checks.at_least("num_steps", num_steps, 1)
+    ok = 0 < target_ess < 1
+    _checks.require(ok, "target_ess", target_ess, "give a share in (0, 1), such as 0.8")
+    sizes, target = (num_particles, num_islands), jnp.asarray(target_ess, float)
+    ends, x = _islands(path, moves, *sizes, target, max_temperatures, num_steps, key)
+    count = int(ends.count[0])
+    schedule = np.concatenate([[0.0], np.asarray(ends.betas[0, :count])])
+    acceptance = ends.acceptance[0, :count]
+    found = estimate(path.log_z, ends.log_weight, x, acceptance, schedule, sign=1)
+    covered = bool(jnp.all(jnp.isfinite(jax.vmap(base)(x))))
+    warn_of_islands(found, np.asarray(ends.beta) >= 1, covered)
+    return found
+
+
+class Island(eqx.Module):
+    """Where an island stands."""
+
+    x: jax.Array
+    beta: jax.Array
+    log_weight: jax.Array
+    tuning: Tuning
+    # the record
+    count: jax.Array
+    betas: jax.Array
+    acceptance: jax.Array
+
+
+@eqx.filter_jit
+@checked
+def _islands(
+    path: AbstractPath,
+    sampler: AbstractSampler,
+    num_particles: int,
+    num_islands: int,
+    target_ess: Number,
+    max_temperatures: int,
+    num_steps: int,
+    key: Key,
+) -> tuple[Island, XBatch]:
+    leave_key, key = jax.random.split(key)
+
+    def island(key: Key) -> Island:
+        start_key, search_key, key = jax.random.split(key, 3)
+        x = starts(path, num_particles, start_key)
+        begin = _search(path, sampler, x, max_temperatures, num_steps, search_key)
+
+        def step(island: Island) -> Island:
+            step_key = jax.random.fold_in(key, island.count)
+            return _temper(path, sampler, island, target_ess, num_steps, step_key)
+
+        going = lambda island: (island.beta < 1) & (island.count < max_temperatures)  # noqa: E731
+        return jax.lax.while_loop(going, step, begin)
+
+    # one after the other: each has particles enough to fill the machine
+    ends = jax.lax.map(island, jax.random.split(key, num_islands))
+    x = ends.x.reshape(-1, *ends.x.shape[2:])
+    keys = jax.random.split(leave_key, x.shape[0])
+    return ends, jax.vmap(lambda x, key: path.leave(x, key=key))(x, keys)
+
+
+def _search(
+    path: AbstractPath, sampler: Any, x: XBatch, size: int, num_steps: int, key: Key
+) -> Island:
+    """An island at the base, with a step size for it."""
+
+    def step(i, carry):
+        x, tuning = carry
+        walk_key = jax.random.fold_in(key, i)
+        x, acceptance = move(path, tuned(sampler, tuning), zero, x, num_steps, walk_key)
+        return x, retune(tuning, sampler, x, acceptance, 2.0 / (1.0 + i) ** 0.6, _MEMORY)
+
+    zero = jnp.zeros((), precision(x))
+    x, tuning = jax.lax.fori_loop(0, _SEARCH, step, (x, first_tuning(sampler, x)))
+    count, record = jnp.zeros((), jnp.int32), jnp.zeros(size, zero.dtype)
+    return Island(x, zero, zero, tuning, count, record, record)
+
+
+def _temper(
+    path: AbstractPath, sampler: Any, island: Island, target: Any, num_steps: int, key: Key
+) -> Island:
+    """One temperature: weigh, resample, move."""
+    choose_key, walk_key = jax.random.split(key)
+    statistics = jax.vmap(path.statistics)(island.x)
+
+    def rise(beta):
+        log = jax.vmap(lambda s: path.log_ratio(s, island.beta, beta))(statistics)
+        return jnp.where(jnp.isnan(log), -jnp.inf, log).astype(island.log_weight.dtype)
+
+    beta = _next(rise, island.beta, target)
+    log, num = rise(beta), island.x.shape[0]
+    with jax.ensure_compile_time_eval():
+        from blackjax.smc import resampling  # late, as in the samplers
+
+    with jax.numpy_dtype_promotion("standard"):  # it draws numbers of the default precision
+        index = resampling.systematic(choose_key, jax.nn.softmax(log), num)
+    log_weight = island.log_weight + jax.nn.logsumexp(log) - math.log(num)
+    moves = tuned(sampler, island.tuning)
+    x, acceptance = move(path, moves, beta, island.x[index], num_steps, walk_key)
+    tuning = retune(island.tuning, sampler, x, acceptance, _GAIN, _MEMORY)
+    betas = island.betas.at[island.count].set(beta)
+    record = island.acceptance.at[island.count].set(acceptance.astype(betas.dtype))
+    return Island(x, beta, log_weight, tuning, island.count + 1, betas, record)
+
+
+def _next(rise: Any, beta: jax.Array, target: Any) -> jax.Array:
+    """The largest `β` at which the weights have that share of effective samples, by bisection."""
+
+    def share(beta):
+        weights = jax.nn.softmax(rise(beta))
+        size = 1 / (jnp.sum(weights**2) * weights.size)
+        return jnp.where(jnp.isfinite(size), size, 0.0)
+
+    def halve(_, ends):
+        low, high = ends
+        # in the logarithm of the step, which may be of any size near the base
+        middle = beta + jnp.exp(0.5 * (jnp.log(low - beta) + jnp.log(high - beta)))
+        enough = share(middle) >= target
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    one, target = jnp.ones_like(beta), jnp.asarray(target, beta.dtype)
+    least = jnp.maximum(jnp.nextafter(beta, one), beta + 1e-9)
+    low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (least, one))
+    return jnp.where(share(one) >= target, one, low)

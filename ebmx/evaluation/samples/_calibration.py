@@ -1,0 +1,52 @@
+"""How well a classifier's probabilities say how often it is right."""
+
+import numpy as np
+from jaxtyping import ArrayLike
+
+from ... import _checks
+from ..._arguments import guarded
+
+
+@guarded
+def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, num_bins: int = 15) -> float:
+    """The expected calibration error: `Σ_b share_b · |accuracy_b − confidence_b|`.
+
+    The confidence is the largest probability; bins of it are of equal width. The error is 0 if
+    predictions of confidence `c` are right in a share `c` of the cases.
+
+    Guo et al. (2017), "On calibration of modern neural networks".
+
+    **Arguments:**
+
+    - `probabilities`: `(num, classes)`, in [0, 1], each row with the sum 1.
+    - `labels`: `(num,)`, integers from 0.
+    - `num_bins`: of the confidence, at least 1.
+
+    **Returns:**
+
+    A number in [0, 1].
+
+    **Raises:**
+
+    `ValueError` if the probabilities are none, or the labels are of another number or out of range.
+    """
+    probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
+    fix = "give at least one row of class probabilities"
+    ok = probabilities.ndim == 2 and probabilities.size > 0
+    _checks.require(ok, "probabilities.shape", probabilities.shape, fix)
+    sums = probabilities.sum(1)
+    fix = "give numbers in [0, 1], with the sum 1 in each row: softmax of the logits"
+    ok = bool(np.all(probabilities >= 0) and np.allclose(sums, 1, atol=1e-3))
+    _checks.require(ok, "probabilities", "no distribution", fix)
+    shape = (len(probabilities),)
+    fix = f"give {shape}, a label for each row of probabilities"
+    _checks.require(labels.shape == shape, "labels.shape", labels.shape, fix)
+    known = np.isin(labels, np.arange(probabilities.shape[1])).all()
+    fix = f"give integers from 0 to {probabilities.shape[1] - 1}"
+    _checks.require(bool(known), "labels", labels, fix)
+    _checks.at_least("num_bins", num_bins, 1)
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    place = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    # a share times a difference of means is a difference of sums over the number of all
+    gaps = np.bincount(place, right, num_bins) - np.bincount(place, confidence, num_bins)
+    return float(np.abs(gaps).sum() / len(labels))

@@ -1,0 +1,136 @@
+"""The evaluation of a trained run: all that can be measured, in one folder."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import _checks
+from .._types import EnergyFn
+from ..energies import AbstractConditionalEnergy, Marginal, freeze
+from ..plotting import training_curves
+from ..training import TrainState
+from .report._classes import classes_section
+from ._sample import draw_samples
+from .report._features import judge_of, outsiders
+from ._metrics_log import read_log
+from .report._samples import Sets, coverage_section, energies_section, memorisation_section, outside_section, quality_section
+from ._train import open_run
+from .report._section import Section, write_sections
+from .report._landscape import landscape_section
+from .report._chains import likelihood_section, long_run_section
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate_run` finds."""
+
+    folder: Path
+    """Where `report.json`, `report.md` and the pictures are."""
+    facts: dict[str, dict[str, Any]]
+    """The numbers, by section and name."""
+    pictures: tuple[Path, ...]
+    """Their files."""
+    seconds: float
+    """How long it took."""
+
+
+def evaluate_run(
+    folder: str | Path,
+    *,
+    num_steps: int = 2000,
+    num: int = 2000,
+    others: Sequence[str] = (),
+    log_z: bool = False,
+    denoise: int = 0,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure how good a trained run is, and write it into the folder `evaluation` in it.
+
+    The averaged energy is judged; that of a run with labels without its label, `-log Σ_y
+    exp(-E(x, y))`.
+
+    **Arguments:**
+
+    - `folder`: of a run.
+    - `num_steps`: of the long chains that start at the test data.
+    - `num`: how many samples to draw, at least 8.
+    - `others`: further data sets, as `ebmx.data.load` takes them, whose examples are to be told
+        from those of the run.
+    - `log_z`: whether to bracket the log likelihood by annealing, which takes minutes.
+    - `denoise`: how many steps without noise the samples take at last; of Langevin chains alone.
+    - `seed`: of everything random.
+
+    **Returns:**
+
+    An `Evaluation`.
+
+    **Raises:**
+
+    `ValueError` if the folder holds no run, or a damaged one, or a number or another data set does
+    not fit.
+    """
+    begin = time.monotonic()
+    _checks.at_least("num_steps", num_steps, 1)
+    _checks.at_least("num", num, 8)
+    folder = Path(folder)
+    config, dataset, state = open_run(folder)
+    fix = "an evaluation compares with at least 8 test examples: raise data.test_share"
+    _checks.require(len(dataset.test) >= 8, "data.test_share", config.data.test_share, fix)
+    outside = outsiders(dataset, config.sampler, others, seed=seed)
+    energy = judged_energy(state)
+    keys = jax.random.split(jax.random.key(seed), 4)
+    drawn = draw_samples(config, dataset.shape, state, num, denoise=denoise, key=keys[0])
+    sets, judge = Sets(dataset, drawn.x, outside), judge_of(dataset, seed=seed)
+    sections = [
+        energies_section(energy, sets),
+        quality_section(judge, sets, seed=seed),
+        coverage_section(judge, sets),
+        classes_section(energy, dataset),
+        memorisation_section(sets),
+        outside_section(energy, sets),
+        long_run_section(config, energy, dataset, judge, num_steps, keys[1]),
+        landscape_section(config, energy, dataset, drawn.x, keys[2]),
+        likelihood_section(config, energy, dataset, drawn.x, keys[3]) if log_z else None,
+        _training_section(folder),
+    ]
+    facts = {
+        "updates": int(state.step),
+        "data": config.data.name,
+        "samples": f"{num}, {drawn.source}",
+    }
+    first = Section("run", "The run", facts, _RUN)
+    known = [first, *(section for section in sections if section is not None)]
+    target = folder / "evaluation"
+    pictures = write_sections(target, f"Evaluation of {folder.name}", known)
+    found = {section.name: section.facts for section in known}
+    return Evaluation(target, found, pictures, time.monotonic() - begin)
+
+
+def judged_energy(state: TrainState) -> EnergyFn:
+    """The averaged energy as a function of one example."""
+    energy: Any = freeze(state.ema, state.norm_state)
+    return Marginal(energy) if isinstance(energy, AbstractConditionalEnergy) else energy
+
+
+def _training_section(folder: Path) -> Section | None:
+    history = read_log(folder)
+    shown = [name for name in history if name not in ("step", "seconds")]
+    changing = [name for name in shown if np.unique(history[name]).size > 1]
+    if not changing:
+        return None
+    figure = training_curves(history, steps=history["step"], names=changing)
+    facts = {"seconds": float(history["seconds"][-1])}
+    meanings = {"seconds": "how long the training took."}
+    return Section("training", "Training", facts, meanings, {"training": figure})
+
+
+_RUN = {
+    "updates": "how many updates of the parameters there were.",
+    "data": "the data set of the run.",
+    "samples": "how many samples are judged, and where they come from.",
+}

@@ -1,0 +1,131 @@
+"""What judges a run: the features of a classifier, and examples that are not of the data."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ... import _checks
+from ..._arguments import guarded
+from ...data import Dataset, load
+from ...evaluation import frechet_distance
+from ...training import train_classifier
+from ...config._build import build_noise
+from ...config._schema import SamplerConfig
+
+_CHUNK = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """From examples to the features by which sets of them are compared."""
+
+    words: str
+    """What the features are."""
+    features: Callable[[Any], np.ndarray]
+    """From `(num, *shape)` to `(num, features)`."""
+    classes: Callable[[Any], np.ndarray] | None
+    """To the likeliest class of each, `(num,)`; `None` without a classifier."""
+
+
+def judge_of(dataset: Dataset, *, seed: int = 0) -> Judge:
+    """A classifier trained on labelled images; for other data, their numbers as they are."""
+    if dataset.train_labels is None or len(dataset.shape) != 3:
+        words = "the numbers of an example as they are, since there are no labelled images"
+        return Judge(words, lambda x: np.asarray(x).reshape(len(x), -1), None)
+    key = jax.random.key(seed)
+    classifier = train_classifier(dataset.train, dataset.train_labels, key=key)
+    features = eqx.filter_jit(eqx.filter_vmap(classifier.features))
+    logits = eqx.filter_jit(eqx.filter_vmap(classifier))
+
+    def classes(x: Any) -> np.ndarray:
+        return in_chunks(logits, x).argmax(1)
+
+    words = "the last hidden layer of a small classifier that was trained on the training images"
+    if dataset.test_labels is not None:
+        right = np.mean(classes(dataset.test) == dataset.test_labels)
+        words = f"{words} and tells {100 * right:.1f} % of the test images right"
+    return Judge(words, lambda x: in_chunks(features, x), classes)
+
+
+@guarded
+def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
+    """A function from samples to their Fréchet ratio; `None` if the data has no labels.
+
+    The distance of the samples to the test images, over that of the training images, in the
+    features of a classifier trained on the training images.
+
+    **Arguments:**
+
+    - `dataset`: labelled images, or other data.
+    - `seed`: of the classifier's training.
+
+    **Returns:**
+
+    A function from samples `(num, *shape)` to a ratio: 1 is as near as training images are.
+    """
+    judge = judge_of(dataset, seed=seed)
+    if judge.classes is None:
+        return None
+    test = judge.features(dataset.test)
+    unit = frechet_distance(judge.features(dataset.train), test)
+    return lambda samples: frechet_distance(judge.features(samples), test) / unit
+
+
+def levels_of(x: np.ndarray, most: int = 256) -> np.ndarray | None:
+    """The few values that the numbers of examples take, in order; `None` if there are too many."""
+    values = np.unique(x)
+    return values if len(values) <= min(most, x.size // 16) else None
+
+
+def rounded(x: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Each number at the nearest level."""
+    return levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, x)]
+
+
+def in_chunks(function: Callable[[jax.Array], Any], x: Any) -> np.ndarray:
+    """`function(x)` in chunks of one size, so that it is compiled once for all sets."""
+    x = np.asarray(x)
+    parts = []
+    for i in range(0, len(x), _CHUNK):
+        rows = np.arange(i, min(i + _CHUNK, len(x)))
+        parts.append(np.asarray(function(jnp.asarray(x[np.resize(rows, _CHUNK)])))[: len(rows)])
+    return np.concatenate(parts)
+
+
+def outsiders(
+    dataset: Dataset, sampler: SamplerConfig, others: Sequence[str], *, seed: int
+) -> dict[str, np.ndarray]:
+    """Examples that are not of the data, for each name as many as there are in the test data.
+
+    **Raises:**
+
+    `ValueError` if another data set is not there, or of another shape.
+    """
+    rng, test = np.random.default_rng(seed), dataset.test
+    noise = build_noise(sampler)
+    low, high = float(noise.low), float(noise.high)
+    level = (len(test), *(1,) * (test.ndim - 2), dataset.shape[-1] if test.ndim == 4 else 1)
+    constant = np.broadcast_to(rng.uniform(-1, 1, size=level), test.shape)
+    found = {"uniform noise": rng.uniform(low, high, size=test.shape), "constants": constant}
+    if test.ndim == 4:
+        half = test.shape[1] // 2, test.shape[2] // 2
+        found["mirrored"] = test[:, :, ::-1]
+        found["upside down"] = test[:, ::-1]
+        found["quarters swapped"] = np.roll(test, half, (1, 2))
+    else:
+        rows = test.reshape(len(test), -1)
+        found["coordinates shuffled"] = rng.permuted(rows, axis=0).reshape(test.shape)
+    for name in others:
+        loaded = load(name)
+        other = loaded.test
+        fix = f"its examples are of shape {other.shape[1:]}, those of the run {dataset.shape}"
+        _checks.require(other.shape[1:] == dataset.shape, "other", name, fix)
+        # columns and channels by the ranges of the run, without which their values mean nothing
+        columns = np.ndim(dataset.low) > 0
+        found[name] = dataset.from_units(loaded.to_units(other)) if columns else other
+    return {name: np.asarray(x, np.float32) for name, x in found.items()}

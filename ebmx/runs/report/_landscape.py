@@ -1,0 +1,102 @@
+"""What lies between examples: planes, paths, minima."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..._types import EnergyFn, Key
+from ...data import Dataset
+from ...energies import score as scores_of
+from ...evaluation import EnergyPath, disconnectivity, energy_slice, hessian_eigenvalues, local_minima, minimum_energy_path, straight_path
+from ...plotting import disconnectivity_graph, energy_landscape, energy_profile
+from ...config._schema import RunConfig
+from ._section import Section
+
+_STARTS = 64
+_MINIMA = 8
+_BAND_STEPS = 300
+
+
+def landscape_section(
+    config: RunConfig, energy: EnergyFn, dataset: Dataset, samples: np.ndarray, key: Key
+) -> Section:
+    """The landscape between examples."""
+    bounds, test = config.sampler.bounds, dataset.test
+    slope = np.abs(np.asarray(scores_of(energy, jnp.asarray(test[:_STARTS]))))
+    tolerance = max(1e-2 * float(np.median(slope.reshape(len(slope), -1).max(1))), 1e-6)
+    options: dict[str, Any] = {"bounds": bounds, "num_steps": _BAND_STEPS}
+    straight = straight_path(energy, test[0], test[1])
+    least = minimum_energy_path(energy, test[0], test[1], **options)
+    facts: dict[str, Any] = {
+        "straight barrier": _rise(straight),
+        "least barrier": _rise(least),
+    }
+    paths = {"straight": straight, "of least energy": least}
+    profile = {name: (path.distances, path.energies) for name, path in paths.items()}
+    figures = {"path": energy_profile(profile, title="Between two test examples")}
+    if test[0].size > 1:
+        figures["landscape"] = _plane(energy, dataset, samples)
+    remarks = []
+    try:
+        starts = jnp.asarray(samples[:_STARTS])
+        found = local_minima(energy, starts, bounds=bounds, tolerance=tolerance, num_steps=1000)
+    except ValueError as error:
+        return Section(
+            "landscape", "Landscape", facts, _LANDSCAPE, figures, [f"No minima: {error}."]
+        )
+    facts["minima"] = len(found.x)
+    facts["largest basin"] = float(found.shares.max())
+    facts["ended"] = float(np.mean(found.basins >= 0))
+    curved = hessian_eigenvalues(energy, jnp.asarray(found.x[0]), k=1, key=key)
+    facts["least curvature"] = float(curved.smallest[0])
+    facts["largest curvature"] = float(curved.largest[0])
+    if len(found.x) > 1:
+        few = found.x[:_MINIMA]
+        tree = disconnectivity(energy, jnp.asarray(few), num=11, **options)
+        facts["lowest pass"] = float(tree.merges[0, 2] - tree.energies.min())
+        shares = found.shares[:_MINIMA]
+        title = f"The lowest {len(few)} minima and the passes between them"
+        figures["minima"] = disconnectivity_graph(
+            tree.energies, tree.merges, shares=shares, title=title
+        )
+    return Section("landscape", "Landscape", facts, _LANDSCAPE, figures, remarks)
+
+
+def _rise(path: EnergyPath) -> float:
+    """How far the energy rises above the higher end."""
+    return float(path.energies.max() - max(path.energies[0], path.energies[-1]))
+
+
+def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
+    """The plane of the data, or one through three examples of them."""
+    test = dataset.test
+    if dataset.shape == (2,):
+        axes, limits = tuple(np.eye(2, dtype=np.float32)), ((-1.2, 1.2), (-1.2, 1.2))
+        found = energy_slice(energy, np.zeros(2, np.float32), axes, limits=limits, num=61)
+        points = {"test data": test[:500], "samples": samples[:500]}
+        title, names = "The plane of the data", ("first coordinate", "second coordinate")
+    else:
+        away = test[1] - test[0], test[2] - test[0]
+        found = energy_slice(energy, test[0], away, limits=((-0.5, 1.5), (-0.5, 1.5)), num=41)
+        points = {"test data": np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])}
+        title = "A plane through three test examples"
+        names = ("towards the second", "towards the third")
+    return energy_landscape(
+        found.a, found.b, found.energies, points=points, field=found.field, names=names, title=title
+    )
+
+
+_LANDSCAPE = {
+    "straight barrier": "how far the energy rises above the higher one of two test examples on the "
+    "straight line between them, in nats.",
+    "least barrier": "the same on the path of least energy: chains need not climb higher.",
+    "minima": f"how many different minima {_STARTS} samples fall into, going downhill.",
+    "largest basin": "the share of those samples that fall into one minimum: 1 if all collapse.",
+    "ended": "the share of those samples whose descent came to an end.",
+    "least curvature": "the smallest eigenvalue of the Hessian at the lowest minimum, in nats per "
+    "squared unit; negative if only the bounds hold it.",
+    "largest curvature": "the largest one: a step size of Langevin beyond 4 over it is unstable.",
+    "lowest pass": "how far it is from the lowest minimum up to the lowest pass between two of "
+    "them, in nats.",
+}

@@ -1,0 +1,200 @@
+"""How good the samples of a run are, and whether its energy knows the data."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..._types import EnergyFn
+from ...data import Dataset
+from ...energies import JEM
+from ...energies import energy as energies_of
+from ...evaluation import effective_classes, energy_distance, frechet_distance, kernel_distance, nearest_distances, negative_max_probability, out_of_distribution, precision_recall, score_norm, two_sample_auc
+from ...plotting import energy_histogram, sample_grid
+from ._features import Judge, in_chunks, levels_of, rounded
+from ._section import Section, warnings_as_remarks
+
+_SHOWN = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Sets:
+    """The examples of an evaluation, in [-1, 1]."""
+
+    dataset: Dataset
+    samples: np.ndarray
+    outsiders: dict[str, np.ndarray]
+
+
+def energies_section(energy: EnergyFn, sets: Sets) -> Section:
+    """The energies of the data, the samples and of noise."""
+    groups = {
+        "training data": sets.dataset.train[:4096],
+        "test data": sets.dataset.test,
+        "samples": sets.samples,
+        "uniform noise": sets.outsiders["uniform noise"],
+    }
+    found = {name: energies_in_chunks(energy, x) for name, x in groups.items()}
+    facts = {
+        name: {"mean": float(e.mean()), "deviation": float(e.std())} for name, e in found.items()
+    }
+    meanings = {
+        "mean": "the mean energy in nats: test data like training data, if nothing is memorised; "
+        "samples like the data; noise far above.",
+        "deviation": "the standard deviation of the energies of the set, in nats.",
+    }
+    figures = {"energies": energy_histogram(found, title="Energies of data, samples and noise")}
+    return Section("energies", "Energies", facts, meanings, figures)
+
+
+def quality_section(judge: Judge, sets: Sets, *, seed: int) -> Section:
+    """How near the samples are to the data, in features."""
+    train, test, samples = (
+        judge.features(x) for x in (sets.dataset.train, sets.dataset.test, sets.samples)
+    )
+    groups, levels = {"samples": samples}, levels_of(sets.dataset.train)
+    if levels is not None:
+        groups["rounded samples"] = judge.features(rounded(sets.samples, levels))
+    groups["training data"] = train
+    remarks, facts = [f"Each set against the test data, in {judge.words}."], {}
+    with warnings_as_remarks(remarks):
+        for name, features in groups.items():
+            facts[name] = _distances(features, test, min(map(len, (train, test, samples))), seed)
+    facts["ratio"] = _ratios(facts["samples"], facts["training data"])
+    if levels is not None:
+        facts["ratio, rounded"] = _ratios(facts["rounded samples"], facts["training data"])
+        remarks.append(
+            f"The data take {len(levels)} values; rounded samples are at the nearest of them, so "
+            "that they are not told from data by what lies between."
+        )
+    figures = {}
+    if sets.dataset.test.ndim == 4 and sets.dataset.shape[-1] in (1, 3):
+        choice = np.random.default_rng(seed).permutation(len(sets.samples))[:_SHOWN]
+        shown = {"samples": sets.samples[choice], "test data": sets.dataset.test[:_SHOWN]}
+        figures["samples"] = sample_grid(shown)
+    return Section("quality", "Samples", facts, _QUALITY, figures, remarks)
+
+
+def _distances(x: np.ndarray, test: np.ndarray, even: int, seed: int) -> dict[str, float]:
+    """The distances of features from those of the test data, some of them in equal numbers."""
+    quality = precision_recall(test[:even], x[:even])
+    return {
+        "Fréchet distance": frechet_distance(x, test),
+        "kernel distance": kernel_distance(x, test),
+        "energy distance": energy_distance(x, test),
+        "precision": quality.precision,
+        "recall": quality.recall,
+        "two-sample AUC": two_sample_auc(x[:even], test[:even], key=jax.random.key(seed)),
+    }
+
+
+def _ratios(ours: dict[str, float], unit: dict[str, float]) -> dict[str, float]:
+    """Distances over those of the training data."""
+    names = ("Fréchet distance", "kernel distance", "energy distance")
+    ratios = {name: ours[name] / unit[name] for name in names}
+    # a distance without bias may be about zero, or negative, and then has no ratio
+    if unit["kernel distance"] <= 0:
+        ratios["kernel distance"] = float("nan")
+    return ratios
+
+
+def coverage_section(judge: Judge, sets: Sets) -> Section | None:
+    """Whether all classes are among the samples; `None` without a classifier."""
+    if judge.classes is None:
+        return None
+    classes = judge.classes
+    groups = {"samples": sets.samples, "test data": sets.dataset.test}
+    found = {name: classes(x) for name, x in groups.items()}
+    num = 1 + max(int(c.max()) for c in found.values())
+    facts = {
+        name: {
+            "effective classes": effective_classes(c),
+            "rarest": float(np.bincount(c, minlength=num).min() / len(c)),
+        }
+        for name, c in found.items()
+    }
+    meanings = {
+        "effective classes": "how many classes there are in effect, the exponential of the entropy "
+        "of their shares: fewer than in the test data, if modes are missing.",
+        "rarest": "the share of the rarest class: 0 if one is missing.",
+    }
+    return Section("coverage", "Modes", facts, meanings)
+
+
+def memorisation_section(sets: Sets) -> Section:
+    """Whether samples repeat training data."""
+    train, test, samples = (
+        x[:2000].reshape(len(x[:2000]), -1)
+        for x in (sets.dataset.train, sets.dataset.test, sets.samples)
+    )
+    ours, unseen = nearest_distances(samples, train), nearest_distances(test, train)
+    near = float(np.quantile(unseen, 0.01))
+    facts = {
+        "median distance of samples": float(np.median(ours)),
+        "median distance of test data": float(np.median(unseen)),
+        "share of near samples": float(np.mean(ours < near)),
+    }
+    meanings = {
+        "median distance of samples": "from a sample to the nearest training example, over "
+        "coordinates, or pixels, that span [-1, 1].",
+        "median distance of test data": "the same for unseen data: copies of training data lie "
+        "much nearer than this.",
+        "share of near samples": "how many samples are nearer to a training example than 99 % of "
+        "the test data are: about 0.01 for samples like unseen data, 1 for copies.",
+    }
+    return Section("memorisation", "Memorisation", facts, meanings)
+
+
+def outside_section(energy: EnergyFn, sets: Sets) -> Section:
+    """How well scores tell what is not of the data."""
+    scores: dict[str, Any] = {
+        "energy": lambda x: energies_of(energy, x),
+        "score norm": lambda x: score_norm(energy, x),
+    }
+    if isinstance(energy, JEM):
+        scores["class probability"] = lambda x: negative_max_probability(energy, x)
+    facts: dict[str, dict[str, float]] = {name: {} for name in sets.outsiders}
+    histogram: dict[str, np.ndarray] = {}
+    for title, score in scores.items():
+        inside = in_chunks(score, sets.dataset.test)
+        for name, x in sets.outsiders.items():
+            outside = in_chunks(score, x)
+            found = out_of_distribution(inside, outside)
+            facts[name][f"AUROC, {title}"] = found.auroc
+            if title == "energy":
+                facts[name]["AUPR"], facts[name]["FPR@95"] = found.aupr_out, found.fpr95
+                histogram |= {"test data": inside, name: outside}
+    figure = energy_histogram(histogram, title="Energies in and out of the distribution")
+    meanings = {name: text for name, text in _OUTSIDE.items() if name in facts["uniform noise"]}
+    title = "Out of distribution"
+    return Section("out_of_distribution", title, facts, meanings, {"outside": figure})
+
+
+def energies_in_chunks(energy: EnergyFn, x: np.ndarray) -> np.ndarray:
+    """The energies of examples `(num, *shape)`."""
+    return in_chunks(lambda x: energies_of(energy, jnp.asarray(x)), x)
+
+
+_QUALITY = {
+    "Fréchet distance": "of Gaussians fitted to the features; divided by that of the training data "
+    "it is 1 for samples as good as data.",
+    "kernel distance": "the squared maximum mean discrepancy, without bias: about 0, or below, for "
+    "sets from one distribution.",
+    "energy distance": "a distance that is zero for equal distributions only.",
+    "precision": "the share of the set that lies among the test data: are they good?",
+    "recall": "the share of the test data that lies among the set: are all kinds there?",
+    "two-sample AUC": "how well a linear classifier tells the set from the test data: ½ if it "
+    "cannot, 1 if each example gives itself away.",
+}
+
+_OUTSIDE = {
+    "AUROC, energy": "the probability that an example from outside has a higher energy than one of "
+    "the test data: 1 if all are told apart, ½ for a guess.",
+    "AUPR": "the average precision of finding those from outside by high energies.",
+    "FPR@95": "the share of those from outside that pass a threshold which lets 95 % of the test "
+    "data pass: 0 is best.",
+    "AUROC, score norm": "the same probability for the norm of the score, |∇E|.",
+    "AUROC, class probability": "the same for the negative probability of the likeliest class.",
+}

@@ -1,0 +1,74 @@
+"""When `fit` saves."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from ._writer import Checkpoints, SaveError, Writer
+from ..._interrupt import Interrupt
+from .._watchdog import DivergedError
+
+
+class NotSaving:
+    """Saves nothing."""
+
+    interrupted = False
+
+    def after_interval(self, step: int, state: Any) -> None:
+        """Nothing."""
+
+    def finish(self, state: Any) -> None:
+        """Nothing."""
+
+    def rescue(self, state: Any, error: BaseException) -> None:
+        """Nothing."""
+
+
+class Saving:
+    """Saves at intervals, at the end, and if the training is ended by an error or Ctrl-C."""
+
+    def __init__(self, writer: Writer, interrupt: Interrupt):
+        self._writer = writer
+        self._interrupt = interrupt
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._interrupt.asked
+
+    def after_interval(self, step: int, state: Any) -> None:
+        """Save if it is time to, or end the training as Ctrl-C would."""
+        if self.interrupted:
+            raise KeyboardInterrupt(f"interrupted after {step} updates, which are saved")
+        self._writer.save_if_due(step, state)
+
+    def finish(self, state: Any) -> None:
+        """Save and wait until it is on disk."""
+        try:
+            self._writer.save(state)
+            self._writer.wait()
+        except SaveError as error:
+            error.state = state
+            raise
+
+    def rescue(self, state: Any, error: BaseException) -> None:
+        """Save what there is, unless it is what went wrong."""
+        # of several processes, the others may go on, and would be waited for
+        alone = jax.process_count() == 1
+        unwanted = not alone or isinstance(error, DivergedError | SaveError)
+        # an error within an update leaves a state that was donated and is gone
+        gone = any(leaf.is_deleted() for leaf in jax.tree.leaves(state) if hasattr(leaf, "devices"))
+        if not unwanted and not gone:
+            self.finish(state)
+
+
+@contextlib.contextmanager
+def saving(checkpoints: Checkpoints | None, state: Any) -> Iterator[Saving | NotSaving]:
+    """What saves during a training that goes on from this state."""
+    if checkpoints is None:
+        yield NotSaving()
+        return
+    with contextlib.closing(checkpoints.writer(state)) as writer, Interrupt() as interrupt:
+        yield Saving(writer, interrupt)

@@ -1,0 +1,146 @@
+"""Checkpoints as orbax-checkpoint writes them, one folder for each step."""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._manifest import CheckpointError, Config, DamagedCheckpointError, arrays_of, check_config, check_files, check_structure, read_manifest, with_arrays
+
+_STRANGE = re.compile(r"[*?\[\]\\]|:/")
+
+
+def steps_in(folder: str | Path) -> list[int]:
+    """The steps in a folder of checkpoints, in order."""
+    found = Path(folder).iterdir() if Path(folder).is_dir() else ()
+    return sorted(int(path.name) for path in found if re.fullmatch(r"\d+", path.name))
+
+
+def check(path: Path, like: Any, config: Config) -> dict[str, Any]:
+    """The manifest, of this config and a state of the structure of `like`."""
+    manifest = read_manifest(path)
+    check_config(manifest, config, str(path))
+    check_structure(manifest, like, str(path))
+    return manifest
+
+
+def read_state(path: Path, like: Any, config: Config) -> Any:
+    """A state of the structure of `like`; errors as of `restore`."""
+    manifest = check(path, like, config)
+    return with_arrays(like, _read_arrays(path, manifest, arrays_of(like)))
+
+
+def read_parts(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
+    """Parts of a state by their names in it; nothing else is read."""
+    manifest = read_manifest(path)
+    for name, part in parts.items():
+        check_structure(manifest, part, str(path), f"{name}.")
+    return with_arrays(parts, _read_arrays(path, manifest, arrays_of(parts)))
+
+
+@contextlib.contextmanager
+def plain(folder: Path) -> Iterator[Path]:
+    """A path of the folder without the characters `* ? [ ] \\` and without `:/`.
+
+    Orbax lists files by patterns of whole paths, in which they stand for others, and TensorStore
+    takes a backslash for a slash: written there, arrays are not found again; and `gs:/` is taken
+    for an address. If the path has one of them, it is reached by a link in the folder for
+    temporary files.
+
+    **Raises:**
+
+    `CheckpointError` if the link could not be made, or there are several processes.
+    """
+    if not _is_strange(folder):
+        yield folder
+        return
+    fix = "give a path without * ? [ ] :/ and backslashes"
+    if jax.process_count() > 1:
+        raise CheckpointError(f"folder={folder}: written by several processes; {fix}")
+    if _is_strange(Path(tempfile.gettempdir())):
+        raise CheckpointError(f"folder={folder}: {tempfile.gettempdir()} has them too; {fix}")
+    with tempfile.TemporaryDirectory(prefix="ebmx-") as place:
+        link = Path(place) / "link"
+        try:
+            link.symlink_to(folder, target_is_directory=True)
+        except OSError as error:
+            raise CheckpointError(f"folder={folder}: cannot be linked to; {fix}") from error
+        yield link
+
+
+def _is_strange(path: Path) -> bool:
+    """Whether there is such a character, in whatever follows the root or drive."""
+    return _STRANGE.search("/".join([*path.parts[1:], ""])) is not None
+
+
+def check_readable(path: Path, written: dict[str, Any]) -> None:
+    """Read an array that was just written, as its reader will, unless there are more processes.
+
+    **Raises:**
+
+    `OSError` if it is not found, or is another one.
+    """
+    if jax.process_count() > 1:
+        return
+    try:
+        found = _load(path, written)
+    except Exception as error:
+        raise OSError(f"it cannot be read back: {str(error).splitlines()[0]}") from error
+    for name, array in written.items():
+        if np.asarray(found[name]).tobytes() != np.asarray(array).tobytes():
+            raise OSError(f"it cannot be read back: {name} is not what was written")
+
+
+def _read_arrays(path: Path, manifest: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
+    check_files(manifest, path)
+    try:
+        with plain(path.parent) as folder:
+            return _load(folder / path.name, like)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise DamagedCheckpointError(f"{path}: damaged, its arrays cannot be read") from error
+
+
+def _load(path: Path, like: dict[str, Any]) -> dict[str, Any]:
+    ocp = orbax()
+    places = {p: ocp.ArrayRestoreArgs(sharding=place) for p, place in _places(like).items()}
+    targets = {p: places.get(p, ocp.RestoreArgs(restore_type=np.ndarray)) for p in like}
+    shapes = {p: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for p, leaf in like.items()}
+    args = ocp.args.PyTreeRestore(shapes, restore_args=targets, partial_restore=True)
+    # not by a `Checkpointer`, which reads no folder that has not got its name yet
+    with contextlib.closing(handler()) as reader:
+        arrays = reader.restore(path, args=args)
+    return {p: a if p in places else jnp.asarray(a) for p, a in arrays.items()}
+
+
+def _places(like: dict[str, Any]) -> dict[str, Any]:
+    """Where arrays have to be; the others may go wherever a computation needs them."""
+
+    def decided(leaf: Any) -> bool:
+        if isinstance(leaf, jax.Array):
+            return leaf.committed
+        return isinstance(leaf, jax.ShapeDtypeStruct) and leaf.sharding is not None
+
+    return {path: leaf.sharding for path, leaf in like.items() if decided(leaf)}
+
+
+def handler() -> Any:
+    """How trees of arrays are written and read."""
+    return orbax().PyTreeCheckpointHandler()
+
+
+def orbax() -> Any:
+    """The package, imported when it is needed."""
+    try:
+        import orbax.checkpoint
+    except ImportError as error:
+        message = "checkpoints need orbax-checkpoint: pip install 'ebmx[checkpoint]'"
+        raise ImportError(message) from error
+    return orbax.checkpoint

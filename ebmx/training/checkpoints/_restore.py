@@ -1,0 +1,124 @@
+"""Reading of checkpoints: the whole state, or the energy alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jax.sharding import Mesh
+
+from ..._arguments import guarded
+from ..._types import EnergyFn
+from ...energies import freeze
+from ._orbax import read_parts, read_state, steps_in
+from ._manifest import CheckpointError, Config, DamagedCheckpointError, read_manifest
+from .._sharding import shapes
+
+
+@guarded
+def restore(
+    folder: str | Path,
+    like: Any,
+    *,
+    step: int | None = None,
+    fallback: bool = False,
+    config: Config = None,
+    mesh: Mesh | None = None,
+) -> Any:
+    """Read a state that `fit` has saved, bit for bit.
+
+    **Arguments:**
+
+    - `folder`: that of the `Checkpoints`.
+    - `like`: a state of the same structure, from `trainer.init`; or one of shapes alone, from
+        `eqx.filter_eval_shape`. Arrays go to the devices where its own are.
+    - `step`: which; the last one if not given.
+    - `fallback`: go back to the last good step if that one is damaged.
+    - `config`: compared with the config of the checkpoint, if given.
+    - `mesh`: where to, as in `fit`, whatever the number of devices was that it was saved from; each
+        device reads its own part.
+
+    **Returns:**
+
+    The state, of the structure of `like`.
+
+    **Raises:**
+
+    `DamagedCheckpointError` if it is not what was written, `OtherConfigError` if structure or
+    config are others, `CheckpointError` if there is none. All are `ValueError`s.
+    """
+    like = like if mesh is None else shapes(like, mesh)
+    return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
+
+
+@guarded
+def restore_energy(
+    folder: str | Path,
+    like: Any,
+    norm_state: Any = None,
+    *,
+    average: bool = True,
+    step: int | None = None,
+    fallback: bool = False,
+) -> EnergyFn:
+    """Read the energy alone, to sample from it; the buffer and the optimiser are not read.
+
+    **Arguments:**
+
+    - `like`, `norm_state`: an energy of the same structure, and its state if it has one.
+    - `average`: the moving average of the parameters, or else the parameters.
+    - `folder`, `step`, `fallback`: as for `restore`.
+
+    **Returns:**
+
+    A fixed energy, as `ebmx.energies.freeze` makes it.
+
+    **Raises:**
+
+    As `restore` does.
+    """
+    name = "ema" if average else "energy"
+    parts = {name: like} if norm_state is None else {name: like, "norm_state": norm_state}
+    found = _first_good(folder, step, fallback, lambda path: read_parts(path, parts))
+    return freeze(found[name], found.get("norm_state"))
+
+
+@guarded
+def checkpoint_config(folder: str | Path, *, step: int | None = None) -> Config:
+    """The config beside a checkpoint, the last one if `step` is not given.
+
+    **Arguments:**
+
+    - `folder`: that of the `Checkpoints`.
+    - `step`: which; the last one if not given.
+
+    **Returns:**
+
+    What was given as `config` to the `Checkpoints`.
+
+    **Raises:**
+
+    `CheckpointError` if there is none, or it is damaged.
+    """
+    return _first_good(folder, step, step is None, lambda path: read_manifest(path)["config"])
+
+
+def _first_good(
+    folder: str | Path, step: int | None, fallback: bool, read: Callable[[Path], Any]
+) -> Any:
+    steps = steps_in(folder)
+    fix = "train with `Checkpoints` of this folder first"
+    if step is not None and step not in steps:
+        fix = f"the steps in it are {steps}"
+    if not steps or (step is not None and step not in steps):
+        raise CheckpointError(f"{folder}: no checkpoint{'' if step is None else f' {step}'}; {fix}")
+    damaged = []
+    for candidate in reversed([s for s in steps if step is None or s <= step]):
+        try:
+            return read(Path(folder).absolute() / str(candidate))
+        except DamagedCheckpointError as error:
+            damaged.append(error)
+            if not fallback:
+                error.add_note("`fallback=True` goes back to the last good step")
+                raise
+    words = "; ".join(map(str, damaged))
+    raise DamagedCheckpointError(f"{folder}: no good step is left: {words}") from damaged[0]

@@ -1,0 +1,70 @@
+"""Which slots of a replay buffer a draw takes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, Integer
+
+from ..._types import Key
+
+
+def one_of_each_arc(num: int, capacity: int, key: Key) -> Int[Array, "num"]:
+    """`num` different slots, each as likely as any other; see `ReplayBuffer.draw`."""
+    edges = np.arange(num + 1) * capacity // num
+    low, width = edges[:-1].astype(np.int32), np.diff(edges).astype(np.int32)
+    u = jax.random.uniform(key, (num + 1,))
+    place = low + _below(u[:num], jnp.asarray(width))
+    turned = place + _below(u[num], jnp.asarray(capacity, jnp.int32))
+    return jnp.where(turned >= capacity, turned - capacity, turned)
+
+
+def one_of_each_label(
+    slots: Int[Array, "capacity"], wanted: Integer[Array, "num"], key: Key
+) -> tuple[Int[Array, "num"], Bool[Array, "num"]]:
+    """For each wanted label a slot that holds it, each of them as likely as any other.
+
+    The slots of a label form a ring of their own, with an arc for each row that wants it. If there
+    are more rows than slots, arcs are empty: such a row gets the slot of the next one.
+
+    **Arguments:**
+
+    - `slots`: the labels of the slots, in rising order.
+    - `wanted`: labels.
+    - `key`: a key.
+
+    **Returns:**
+
+    The slots, and which rows are the only ones or the last ones at theirs. For a label without a
+    slot, that of another label, which is not the row's own.
+    """
+    num, wanted = len(wanted), wanted.astype(slots.dtype)
+    order = jnp.argsort(wanted)
+    (first, last), (low, high) = _range_of(wanted, wanted[order]), _range_of(wanted, slots)
+    count, size = last - first, high - low
+    rank = jnp.zeros_like(first).at[order].set(jnp.arange(num, dtype=first.dtype)) - first
+    start, end = _part(rank, count, size), _part(rank + 1, count, size)
+    u = jax.random.uniform(key, (2, num))
+    place = start + _below(u[0], end - start)
+    turned = place + _below(u[1][first], size)  # one angle for all rows of a label
+    index = low + jnp.where(turned >= size, turned - size, turned)
+    index = jnp.clip(index, 0, len(slots) - 1)
+    return index, (end > start) & (slots[index] == wanted)
+
+
+def _range_of(labels: jax.Array, ordered: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where each label begins and ends in labels in rising order."""
+    ends = (jnp.searchsorted(ordered, labels, side=side) for side in ("left", "right"))
+    low, high = (end.astype(jnp.int32) for end in ends)
+    return low, high
+
+
+def _part(rank: jax.Array, count: jax.Array, size: jax.Array) -> jax.Array:
+    """`⌊rank · size / count⌋`, without the large product."""
+    return rank * (size // count) + rank * (size % count) // count
+
+
+def _below(u: jax.Array, width: jax.Array) -> jax.Array:
+    """A whole number below `width`, 0 if that is 0, from a uniform number in [0, 1)."""
+    # u < 1, but u · width may round up to width in float32
+    place = jnp.floor(u * width.astype(u.dtype)).astype(width.dtype)
+    return jnp.clip(place, 0, jnp.maximum(width - 1, 0))

@@ -1,0 +1,235 @@
+"""Negatives without chains: perturbed data, noise, directions, a grid."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import EnergyFn, Key, Number
+from ...energies._constants import as_number
+from ...samplers._fields import cast, number
+from .._batch import Batch, Examples, as_examples, like
+from ._base import AbstractNegatives, draw_noise
+from ._noise import AbstractNoise
+
+Stateless = tuple[Batch, None, None]
+
+
+class AbstractStateless(AbstractNegatives[None]):
+    """Negatives that keep nothing from update to update, and run no chain."""
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> None:
+        """Nothing is kept from update to update."""
+        del shape, key
+
+
+class NoNegatives(AbstractStateless):
+    """For losses of the data alone; returns the positives."""
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """The positives."""
+        del energy, key
+        return x, state, None
+
+
+@guarded
+class Perturbed(AbstractStateless):
+    """Data with Gaussian noise, `x̃ = x + σ ξ`, for denoising score matching.
+
+    With several `σ`, each example draws one of them, and `log σ` is its condition, `(batch, 1)`:
+    for a conditional energy with `condition_dim=1`.
+
+    **Arguments:**
+
+    - `sigma`: the standard deviation, in units of the data; or several, `(levels,)`.
+
+    **Raises:**
+
+    `ValueError` if it is not positive.
+    """
+
+    sigma: jax.Array = eqx.field(converter=as_number)
+
+    def __check_init__(self):
+        fix = "give a number, or a vector of them"
+        ok = self.sigma.ndim < 2 and self.sigma.size > 0
+        _checks.require(ok, "sigma.shape", self.sigma.shape, fix)
+        _checks.positive("sigma", self.sigma)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """The perturbed data, in the order of the positives."""
+        del energy
+        batch = as_examples(x)
+        level_key, noise_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, batch.x.shape, batch.x.dtype)
+        if self.sigma.ndim == 0:
+            return like(batch, batch.x + cast(self.sigma, batch.x) * noise), state, None
+        level = jax.random.randint(level_key, (len(batch.x),), 0, len(self.sigma))
+        sigma = self.sigma[level].astype(batch.x.dtype)
+        wide = sigma.reshape(-1, *(1,) * (batch.x.ndim - 1))
+        return Examples(batch.x + wide * noise, jnp.log(sigma)[:, None]), state, None
+
+
+class Directions(AbstractStateless):
+    """Random directions with entries ±1, one for each datum, for sliced score matching."""
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """Directions of the shape of the positives."""
+        del energy
+        batch = as_examples(x)
+        return like(batch, jax.random.rademacher(key, batch.x.shape, batch.x.dtype)), state, None
+
+
+@guarded
+class NoiseSamples(AbstractStateless):
+    """Samples of a noise distribution, for noise-contrastive estimation.
+
+    **Arguments:**
+
+    - `noise`: the distribution.
+    - `ratio`: how many for each datum, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    noise: AbstractNoise
+    ratio: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        _checks.at_least("ratio", self.ratio, 1)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """`ratio` times as many samples as there are positives."""
+        del energy
+        batch = as_examples(x)
+        num = self.ratio * len(batch.x)
+        noise = draw_noise(self.noise, num, batch.x.shape[1:], key=key).astype(batch.x.dtype)
+        return like(batch, noise), state, None
+
+
+@guarded
+class PerturbedTwice(AbstractStateless):
+    """`num` negatives `x + √t ξ + √t ξ'` for each datum, with one `ξ` each: for energy discrepancy.
+
+    **Arguments:**
+
+    - `time`: `t > 0`, the variance of each perturbation.
+    - `num`: how many for each datum, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    time: Number = number(default=0.25)
+    num: int = eqx.field(static=True, default=16)
+
+    def __check_init__(self):
+        _checks.positive("time", self.time)
+        _checks.at_least("num", self.num, 1)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """Negatives `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
+        del energy
+        batch = as_examples(x)
+        x = batch.x
+        once_key, twice_key = jax.random.split(key)
+        scale = jnp.sqrt(cast(self.time, x))
+        once = x + scale * jax.random.normal(once_key, x.shape, x.dtype)
+        twice = scale * jax.random.normal(twice_key, (self.num, *x.shape), x.dtype)
+        return like(batch, (once[None] + twice).reshape(-1, *x.shape[1:])), state, None
+
+
+@guarded
+class Neighbours(AbstractStateless):
+    """`num` neighbours `x + σ ξ` of each datum, for minimum probability flow.
+
+    **Arguments:**
+
+    - `sigma`: how far the neighbours are, in units of the data.
+    - `num`: how many for each datum, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    sigma: Number = number(default=0.3)
+    num: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        _checks.positive("sigma", self.sigma)
+        _checks.at_least("num", self.num, 1)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """Neighbours `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
+        del energy
+        batch = as_examples(x)
+        x = batch.x
+        noise = jax.random.normal(key, (self.num, *x.shape), x.dtype)
+        neighbours = x[None] + cast(self.sigma, x) * noise
+        return like(batch, neighbours.reshape(-1, *x.shape[1:])), state, None
+
+
+@guarded
+class Grid(AbstractStateless):
+    """The points of a grid over a box of one or two dimensions, for maximum likelihood.
+
+    **Arguments:**
+
+    - `low`, `high`: the corners of the box, `(d,)` with `d` 1 or 2.
+    - `num`: how many points on each axis, at the centres of equal cells.
+    - `shifted`: whether each update moves the points by its own random part of a cell, so that they
+        stay in the box. The integral of `exp(-E)` is then right in the mean, and an energy cannot
+        hide a spike between the points: fewer of them are enough.
+
+    The shifts are those of Cranley and Patterson (1976), "Randomization of number theoretic methods
+    for multiple integration".
+
+    **Raises:**
+
+    `ValueError` if the corners are no vectors of one or two numbers in order, or `num` is below 2.
+    """
+
+    low: jax.Array = number()
+    high: jax.Array = number()
+    num: int = eqx.field(static=True, default=200)
+    shifted: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        fix = "give corners (1,) or (2,) of the same shape"
+        ok = self.low.shape == self.high.shape and self.low.shape in ((1,), (2,))
+        _checks.require(ok, "low.shape", self.low.shape, fix)
+        _checks.positive("high - low", self.high - self.low, "give low < high")
+        _checks.at_least("num", self.num, 2)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
+    ) -> tuple[Batch, None, None]:
+        """The points, `(num ** d, d)`, with the volume of a cell as their weight, and the box."""
+        del energy
+        dtype, dim = as_examples(x).x.dtype, len(self.low)
+        low, high = self.low.astype(dtype), self.high.astype(dtype)
+        shift = jnp.full((dim, 1), 0.5, dtype)
+        if self.shifted:
+            shift = jax.random.uniform(key, (dim, 1), dtype)
+        places = (jnp.arange(self.num, dtype=dtype)[None] + shift) / self.num
+        axes = low[:, None] + (high - low)[:, None] * places
+        points = jnp.stack([a.reshape(-1) for a in jnp.meshgrid(*axes, indexing="ij")], -1)
+        cell = jnp.sum(jnp.log((high - low) / self.num))
+        return Examples(points, None, jnp.full(len(points), cell), (low, high)), state, None

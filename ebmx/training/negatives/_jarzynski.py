@@ -1,0 +1,217 @@
+"""Persistent chains with Jarzynski importance weights."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Count, EnergyFn, Key, Number, Scalar, XBatch
+from ...samplers import AbstractSampler
+from ...samplers._base import check_invariant
+from ...samplers._fields import cast, number
+from ._step_size_adaptation import StepSizeAdaptation, share_at_limit
+from .._batch import Batch, Examples, as_examples, energies, where_chain
+from ._base import AbstractNegatives, NegativesInfo, check_chain, draw_noise, move
+from ._noise import AbstractNoise, UniformNoise
+
+
+class WeightedChains(eqx.Module):
+    """A population of chains that stands for the density of the energy it was last given."""
+
+    # Moved by the sampler.
+    positions: Float[Array, "chains *shape"]
+    # Updated by each change of the energy.
+    log_weights: Float[Array, "chains"]
+    last_energies: Float[Array, "chains"]
+    """Those of the positions under the energy that the weights stand for."""
+    # Updated when chains are resampled by their weights.
+    log_z_before: Scalar
+    resamplings: Count
+
+    @property
+    def log_z(self) -> Scalar:
+        """The running estimate of `log ∫ exp(-E(x)) dx`, in nats."""
+        num = len(self.log_weights)
+        return self.log_z_before + jax.nn.logsumexp(self.log_weights) - jnp.log(float(num))
+
+    @property
+    def effective_share(self) -> Scalar:
+        """The effective sample size of the weights, as a share of the chains."""
+        weights = jax.nn.softmax(self.log_weights)
+        return 1 / (len(weights) * jnp.sum(weights**2))
+
+
+class Populations(eqx.Module):
+    """What `Jarzynski` keeps from update to update."""
+
+    training: WeightedChains
+    """The chains that the negatives are taken from."""
+    held_out: WeightedChains | None
+    """Chains that the parameters never see, which makes their `log_z` an unbiased one."""
+    log_scale: Scalar
+    """The logarithm of the factor on the step size, if it is adapted."""
+
+    @property
+    def log_z(self) -> Scalar:
+        """The running estimate of `log Z` in nats, from the held-out chains if there are any."""
+        return (self.training if self.held_out is None else self.held_out).log_z
+
+
+@guarded
+class Jarzynski(AbstractNegatives[Populations]):
+    """Persistent chains with weights that make up for the changes of the energy.
+
+    Each update of the parameters adds `E_old(x) - E_new(x)` to the log weight of a chain at `x`, as
+    in annealed importance sampling along the training. So weighted means over the chains are
+    consistent estimates even if the chains do not mix, and their normaliser follows. Chains are
+    resampled by their weights when the effective sample size is low. The sampler has to leave the
+    energy's density invariant, as `MALA` and `HMC` do.
+
+    An update raises the energy just where the chains are, so their own `log Z` falls behind.
+    Chains that are held out of the negatives do not have this bias.
+
+    Carbone et al. (2023), "Efficient training of energy-based models using Jarzynski equality".
+
+    **Arguments:**
+
+    - `sampler`: a sampler that leaves the density invariant.
+    - `num_steps`: how many steps for each update, at least 1.
+    - `num_chains`: how many chains for the negatives.
+    - `num_held_out`: how many further chains for `log Z`; they take part in nothing else.
+    - `noise`: where they start; its log density makes `log Z` absolute. It has to reach wherever
+        the energy does: `log Z` does not know of what lies outside.
+    - `resample_below`: resample if the effective sample size is below this fraction, in [0, 1].
+    - `num_negatives`: how many negatives an update sees, drawn by weight; all chains with their
+        weights, if not given.
+    - `adaptation`: tunes one step size for all chains; the density does not depend on it.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range, the sampler does not leave the density invariant
+    or cannot go on from a position alone, or the noise has no log density.
+    """
+
+    sampler: AbstractSampler
+    num_steps: int = eqx.field(static=True, default=10)
+    num_chains: int = eqx.field(static=True, default=1024)
+    num_held_out: int = eqx.field(static=True, default=0)
+    noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
+    resample_below: Number = number(default=0.5)
+    num_negatives: int | None = eqx.field(static=True, default=None)
+    adaptation: StepSizeAdaptation | None = None
+
+    def __check_init__(self):
+        check_chain(self.sampler, self.num_steps)
+        _checks.at_least("num_chains", self.num_chains, 1)
+        _checks.at_least("num_held_out", self.num_held_out, 0)
+        _checks.probability("resample_below", self.resample_below)
+        check_invariant(self.sampler)
+        if self.num_negatives is not None:
+            _checks.at_least("num_negatives", self.num_negatives, 1)
+        if self.adaptation is not None:
+            self.adaptation.check(self.sampler)
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> Populations:
+        """Chains of noise, of equal weight."""
+        total = self.num_chains + self.num_held_out
+        x = draw_noise(self.noise, total, shape, key=key)
+        last = -jax.vmap(self.noise.log_density)(x)
+        training = _fresh(x[: self.num_chains], last[: self.num_chains])
+        held_out = None
+        if self.num_held_out > 0:
+            held_out = _fresh(x[self.num_chains :], last[self.num_chains :])
+        return Populations(training, held_out, jnp.zeros((), x.dtype))
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: Populations, *, key: Key
+    ) -> tuple[Batch, Populations, NegativesInfo]:
+        """Weigh, resample if the weights have become uneven, run; in the precision of `x`."""
+        dtype = state.training.positions.dtype if x is None else as_examples(x).x.dtype
+        first_key, second_key, run_key, pick_key = jax.random.split(key, 4)
+        training = self._resample(_reweight(energy, state.training, dtype), key=first_key)
+        held_out, start = None, training.positions
+        if state.held_out is not None:
+            held_out = self._resample(_reweight(energy, state.held_out, dtype), key=second_key)
+            start = jnp.concatenate([start, held_out.positions])
+        sampler = self.sampler
+        if self.adaptation is not None:
+            sampler = self.adaptation.scale(sampler, jnp.full(len(start), state.log_scale))
+        never = jnp.zeros(len(start), bool)
+        start = start.astype(dtype)
+        moved, info = move(energy, sampler, self.num_steps, start, start, never, run_key)
+        last = energies(energy, Examples(moved))
+        training = _placed(training, moved[: self.num_chains], last[: self.num_chains])
+        if held_out is not None:
+            held_out = _placed(held_out, moved[self.num_chains :], last[self.num_chains :])
+        log_scale = state.log_scale
+        if self.adaptation is not None:
+            # of the training chains alone: what is held out must not reach the parameters
+            acceptance = info.chains.acceptance[: self.num_chains]
+            acceptance = jnp.mean(jnp.where(jnp.isfinite(acceptance), acceptance, 0))
+            log_scale = self.adaptation.moved(log_scale, self.adaptation.gain, acceptance)
+            info = dataclasses.replace(info, at_limit=share_at_limit(log_scale))
+        state = jax.lax.stop_gradient(Populations(training, held_out, log_scale))
+        return self._negatives(state.training, dtype, key=pick_key), state, info
+
+    def _resample(self, chains: WeightedChains, *, key: Key) -> WeightedChains:
+        uneven = chains.effective_share < cast(self.resample_below, chains.log_weights)
+        num = len(chains.log_weights)
+        index = systematic(jax.nn.softmax(chains.log_weights), num, key=key)
+        index = jnp.where(uneven, index, jnp.arange(num, dtype=index.dtype))
+        return WeightedChains(
+            chains.positions[index],
+            jnp.where(uneven, 0.0, chains.log_weights),
+            chains.last_energies[index],
+            jnp.where(uneven, chains.log_z, chains.log_z_before),
+            chains.resamplings + uneven.astype(jnp.int32),
+        )
+
+    def _negatives(self, chains: WeightedChains, dtype: Any, *, key: Key) -> Batch:
+        x = chains.positions.astype(dtype)
+        if self.num_negatives is None:
+            return Examples(x, None, chains.log_weights.astype(dtype))
+        weights = jax.nn.softmax(chains.log_weights)
+        return x[systematic(weights, self.num_negatives, key=key)]
+
+
+def _fresh(x: XBatch, last: jax.Array) -> WeightedChains:
+    zero, count = jnp.zeros((), x.dtype), jnp.zeros((), jnp.int32)
+    return WeightedChains(x, jnp.zeros(len(x), x.dtype), last, zero, count)
+
+
+def _reweight(energy: EnergyFn, chains: WeightedChains, dtype: Any) -> WeightedChains:
+    now = energies(energy, Examples(chains.positions.astype(dtype)))
+    now = now.astype(chains.log_weights.dtype)
+    weights = chains.log_weights + chains.last_energies - now
+    # a chain where the energy is not finite counts for nothing, and goes to where the likeliest
+    # is; of an energy that is finite nowhere there is nothing to learn
+    weights = jnp.where(jnp.isfinite(weights), weights, -jnp.inf)
+    some = jnp.any(jnp.isfinite(weights))
+    stays = jnp.isfinite(now) | ~some
+    x = where_chain(stays, chains.positions, chains.positions[jnp.argmax(weights)][None])
+    weights = jnp.where(some, weights, chains.log_weights)
+    return eqx.tree_at(lambda c: (c.positions, c.log_weights), chains, (x, weights))
+
+
+def _placed(chains: WeightedChains, x: XBatch, last: jax.Array) -> WeightedChains:
+    x, last = x.astype(chains.positions.dtype), last.astype(chains.last_energies.dtype)
+    last = jnp.where(jnp.isfinite(last), last, chains.last_energies)
+    return eqx.tree_at(lambda c: (c.positions, c.last_energies), chains, (x, last))
+
+
+def systematic(weights: jax.Array, num: int, *, key: Key) -> jax.Array:
+    """`num` places drawn by weights that sum to one, as evenly as they can be.
+
+    Each place comes `⌊num w⌋` or `⌈num w⌉` times. Kitagawa (1996), "Monte Carlo filter and smoother
+    for non-Gaussian nonlinear state space models".
+    """
+    ends = jnp.cumsum(weights)
+    # in (0, total], so that a weight of zero is never drawn, rounded as the sum may be
+    places = jnp.arange(1, num + 1, dtype=ends.dtype)
+    points = (places - jax.random.uniform(key, (), ends.dtype)) / num * ends[-1]
+    return jnp.minimum(jnp.searchsorted(ends, points), len(weights) - 1)

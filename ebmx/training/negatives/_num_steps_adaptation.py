@@ -1,0 +1,99 @@
+"""How many steps chains take in an update, tuned while they train."""
+
+import dataclasses
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import EnergyFn, Key, Number, Scalar
+from ...samplers._fields import cast, number
+from ._restarted import CD, ShortRun
+from .._batch import Batch, as_examples, energies, mean
+from ._base import AbstractNegatives, NegativesInfo
+from ._persistent import PCD
+
+
+class StepsState(eqx.Module):
+    """The state of the chains, and the logarithm of how many steps they take."""
+
+    chains: Any
+    log_steps: Scalar
+
+    @property
+    def num_steps(self) -> jax.Array:
+        """How many steps the next update takes."""
+        return jnp.round(jnp.exp(self.log_steps)).astype(jnp.int32)
+
+
+@guarded
+class AdaptiveSteps(AbstractNegatives[StepsState]):
+    """Chains that take more steps when they lag behind the energy, and fewer when they do not.
+
+    After each update the gap `g = |mean E(x⁺) − mean E(x⁻)| / std E(x⁺)` is compared with a
+    tolerance, and `log num_steps ← log num_steps + η clip(g / tolerance − 1, −1, 1)`. For chains
+    that follow a model which fits the data, the gap is 0 but for chance. How many steps there are
+    is no part of what is compiled.
+
+    **Arguments:**
+
+    - `negatives`: `PCD`, `CD` or `ShortRun`; its `num_steps` is where to begin.
+    - `lowest`, `highest`: the range of the number of steps; the lowest is at least 1.
+    - `tolerance`: the gap that is good enough, in standard deviations of the data's energies.
+    - `gain`: `η`, by which factor the steps change in an update at most, as a logarithm.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range, or the number of steps could fall so low that
+    clipped chains cannot cross the noise's range.
+    """
+
+    negatives: PCD | CD | ShortRun
+    lowest: int = eqx.field(static=True, default=1)
+    highest: int = eqx.field(static=True, default=1000)
+    tolerance: Number = number(default=0.25)
+    gain: Number = number(default=0.05)
+
+    def __check_init__(self):
+        fix = "give PCD, CD or ShortRun, whose num_steps can change"
+        ok = isinstance(self.negatives, PCD | CD | ShortRun)
+        _checks.require(ok, "negatives", type(self.negatives).__name__, fix)
+        _checks.at_least("lowest", self.lowest, 1)
+        _checks.at_least("highest", self.highest, self.lowest)
+        begin = self.negatives.num_steps
+        fix = f"give a range that holds num_steps={begin} of the negatives"
+        ok = self.lowest <= begin <= self.highest
+        _checks.require(ok, "lowest, highest", (self.lowest, self.highest), fix)
+        _checks.positive("tolerance", self.tolerance)
+        _checks.positive("gain", self.gain)
+        # checks what depends on the number of steps, for the lowest
+        dataclasses.replace(self.negatives, num_steps=self.lowest)
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> StepsState:
+        """The chains before the first update, and how many steps they begin with."""
+        log_steps = jnp.asarray(math.log(self.negatives.num_steps), jnp.zeros(()).dtype)
+        return StepsState(self.negatives.init(shape, key=key), log_steps)
+
+    def step(
+        self, energy: EnergyFn, x: Batch, state: StepsState, *, key: Key
+    ) -> tuple[Batch, StepsState, NegativesInfo]:
+        """Run the chains for as many steps as they need by now, and compare them with `x`."""
+        negatives, chains, info = self.negatives.step(
+            energy, x, state.chains, key=key, num_steps=state.num_steps
+        )
+        real, fake = as_examples(x), as_examples(negatives)
+        values, others = energies(energy, real), energies(energy, fake)
+        centre = mean(values, real)
+        spread = jnp.sqrt(mean((values - centre) ** 2, real))
+        gap = jnp.abs(centre - mean(others, fake)) / jnp.maximum(spread, 1e-6)
+        gap, gain = gap.astype(state.log_steps.dtype), cast(self.gain, state.log_steps)
+        change = gain * jnp.clip(gap / cast(self.tolerance, gap) - 1, -1, 1)
+        change = jnp.where(jnp.isfinite(change), change, gain)
+        low, high = math.log(self.lowest), math.log(self.highest)
+        log_steps = jnp.clip(state.log_steps + change, low, high)
+        info = dataclasses.replace(info, num_steps=state.num_steps)
+        return negatives, jax.lax.stop_gradient(StepsState(chains, log_steps)), info

@@ -1,0 +1,125 @@
+"""Negatives from chains that start at the data or from noise."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..._arguments import guarded
+from ..._types import Count, EnergyFn, Key, Number
+from ...samplers import AbstractSampler
+from ...samplers._base import check_restartable
+from .._batch import Batch, as_examples, condition, like
+from ._base import AbstractNegatives, NegativesInfo, check_chain, check_displacement, draw_noise, move
+from ._noise import AbstractNoise, GaussianNoise, UniformNoise
+
+
+@guarded
+class CD(AbstractNegatives[None]):
+    """Contrastive divergence: chains of `num_steps` that start at the positives.
+
+    Hinton (2002), "Training products of experts by minimizing contrastive divergence".
+
+    **Arguments:**
+
+    - `sampler`: a sampler.
+    - `num_steps`: how many steps, at least 1.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range, or the sampler cannot go on from a position alone:
+    chains that start at samples of the model would leave its density.
+    """
+
+    sampler: AbstractSampler
+    num_steps: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        check_chain(self.sampler, self.num_steps)
+        check_restartable(self.sampler)
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> None:
+        """Nothing is kept from update to update."""
+        del shape, key
+
+    def step(
+        self,
+        energy: EnergyFn,
+        x: Batch,
+        state: None,
+        *,
+        key: Key,
+        num_steps: Count | None = None,
+    ) -> tuple[Batch, None, NegativesInfo]:
+        """Chains that start at `x`. One that is not finite falls back to where it started.
+
+        `num_steps`, if given, replaces that of the construction.
+        """
+        batch = as_examples(x)
+        start, never = batch.x, jnp.zeros(len(batch.x), bool)
+        energy = condition(energy, batch.y)
+        steps = self.num_steps if num_steps is None else num_steps
+        moved, info = move(energy, self.sampler, steps, start, start, never, key)
+        return like(batch, moved), state, info
+
+
+@guarded
+class ShortRun(AbstractNegatives[None]):
+    """Short-run chains of `num_steps` that start from noise.
+
+    Nijkamp et al. (2019), "Learning non-convergent non-persistent short-run MCMC toward
+    energy-based model".
+
+    **Arguments:**
+
+    - `sampler`: a sampler.
+    - `num_steps`: how many steps, at least 1.
+    - `noise`: where chains start.
+
+    **Raises:**
+
+    `ValueError` if the sampler clips its gradient such that chains cannot cross the noise's range.
+    """
+
+    sampler: AbstractSampler
+    num_steps: int = eqx.field(static=True, default=60)
+    noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
+
+    def __check_init__(self):
+        check_chain(self.sampler, self.num_steps)
+        check_displacement(self.sampler, self.num_steps, width_of(self.noise))
+
+    def init(self, shape: tuple[int, ...], *, key: Key) -> None:
+        """Nothing is kept from update to update."""
+        del shape, key
+
+    def step(
+        self,
+        energy: EnergyFn,
+        x: Batch,
+        state: None,
+        *,
+        key: Key,
+        num_steps: Count | None = None,
+    ) -> tuple[Batch, None, NegativesInfo]:
+        """Chains that start from noise; `x` says how many, of which shape and condition.
+
+        `num_steps`, if given, replaces that of the construction.
+        """
+        _, _, noise_key, run_key = jax.random.split(key, 4)
+        batch = as_examples(x)
+        num, shape = len(batch.x), batch.x.shape[1:]
+        noise = draw_noise(self.noise, num, shape, key=noise_key).astype(batch.x.dtype)
+        every = jnp.ones(num, bool)
+        energy = condition(energy, batch.y)
+        steps = self.num_steps if num_steps is None else num_steps
+        moved, info = move(energy, self.sampler, steps, noise, noise, every, run_key)
+        return like(batch, moved), state, info
+
+
+def width_of(noise: AbstractNoise) -> Number:
+    """The range that chains from this noise may have to cross."""
+    if isinstance(noise, UniformNoise):
+        return noise.high - noise.low
+    if isinstance(noise, GaussianNoise):
+        return 2 * noise.scale
+    return 0.0

@@ -1,0 +1,93 @@
+"""Step sizes of persistent chains, tuned while they train."""
+
+import dataclasses
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Number, Scalar
+from ...samplers import AbstractSampler, PerChain
+from ...samplers._fields import cast, number
+from ._base import NegativesInfo
+
+_LIMIT = math.log(1000.0)
+"""Of the logarithm of the factor on a step size, in size."""
+
+
+@guarded
+class StepSizeAdaptation(eqx.Module):
+    """Tunes the step size of each persistent chain to an acceptance.
+
+    After each update `log ε ← log ε + η (acceptance − target)`, a stochastic approximation that
+    begins with a large gain and keeps a small one, since the energy goes on changing.
+
+    Robbins and Monro (1951), "A stochastic approximation method"; Andrieu and Thoms (2008), "A
+    tutorial on adaptive MCMC".
+
+    Where no step size gives the target, on a flat or an improper energy, the factor on the
+    sampler's `step_size` stops at 1,000 or 1/1,000. The metric `step_sizes_at_limit` is the share
+    of chains where it has.
+
+    **Arguments:**
+
+    - `target`: the acceptance, in (0, 1).
+    - `gain`: `η` of an old chain; a young one has up to `4`, falling with its age.
+
+    **Raises:**
+
+    `ValueError` if a number is out of its range.
+    """
+
+    target: Number = number(default=0.574)
+    gain: Number = number(default=0.1)
+
+    def __check_init__(self):
+        _checks.probability("target", self.target)
+        _checks.positive("gain", self.gain)
+
+    def check(self, sampler: AbstractSampler) -> None:
+        """Check that there is a step size to tune, and an acceptance to tune it by."""
+        names = [field.name for field in dataclasses.fields(sampler)]
+        fix = f"{type(sampler).__name__} has no step size that could be adapted"
+        _checks.require("step_size" in names, "adaptation", type(sampler).__name__, fix)
+        fix = (
+            f"{type(sampler).__name__} reports no acceptance to adapt to: give MALA or HMC, or "
+            "Langevin(..., report_acceptance=True)"
+        )
+        _checks.require(sampler.reports_acceptance, "adaptation", type(sampler).__name__, fix)
+
+    def scale(self, sampler: Any, log_scales: jax.Array) -> PerChain:
+        """The sampler of each chain."""
+
+        def one(log_scale):
+            step_size = jnp.asarray(sampler.step_size).astype(log_scale.dtype)
+            return dataclasses.replace(sampler, step_size=step_size * jnp.exp(log_scale))
+
+        return PerChain(jax.vmap(one)(log_scales))
+
+    def update(self, log_scales: jax.Array, info: NegativesInfo, ages: jax.Array) -> jax.Array:
+        """The factors after the chains have moved; a chain that died begins anew."""
+        young = 4.0 / jnp.maximum(ages, 1).astype(log_scales.dtype)
+        gain = jnp.maximum(cast(self.gain, log_scales), young)
+        moved = self.moved(log_scales, gain, info.chains.acceptance)
+        return jnp.where(info.dead, 0, moved)
+
+    def moved(self, log_scales: jax.Array, gain: Number, acceptance: jax.Array) -> jax.Array:
+        """`log_scales + gain (acceptance − target)` within the limits.
+
+        An acceptance that is not finite counts as a rejection.
+        """
+        acceptance = jnp.where(jnp.isfinite(acceptance), acceptance, 0).astype(log_scales.dtype)
+        error = acceptance - cast(self.target, log_scales)
+        return jnp.clip(log_scales + cast(gain, log_scales) * error, -_LIMIT, _LIMIT)
+
+
+def share_at_limit(log_scales: jax.Array) -> Scalar:
+    """The share of factors at a limit."""
+    # not at the limit itself, which a precision may round down
+    return jnp.mean(jnp.abs(log_scales) > 0.999 * _LIMIT, dtype=log_scales.dtype)

@@ -1,0 +1,127 @@
+"""How the replay buffer stores positions."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ... import _checks
+from ..._arguments import guarded
+from ..._types import Key, Number
+from ...samplers._fields import cast, number
+
+
+class AbstractStorage(eqx.Module):
+    """From positions to what is stored, and back."""
+
+    @abc.abstractmethod
+    def check(self, x: jax.Array) -> None:
+        """Check that these positions can be stored."""
+
+    @abc.abstractmethod
+    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what is stored."""
+
+    @abc.abstractmethod
+    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
+        """What is stored of positions."""
+
+    @abc.abstractmethod
+    def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
+        """Positions from what is stored."""
+
+
+class FullPrecision(AbstractStorage):
+    """Positions as they are."""
+
+    def check(self, x: jax.Array) -> None:
+        """Any position can be stored."""
+        del x
+
+    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what is stored."""
+        return jax.ShapeDtypeStruct(shape, jnp.result_type(float))
+
+    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
+        """The positions."""
+        del key
+        return x
+
+    def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
+        """The positions."""
+        del key
+        return code
+
+
+class BFloat16(AbstractStorage):
+    """Positions in half the memory, each rounded up or down at random, so right in the mean."""
+
+    def check(self, x: jax.Array) -> None:
+        """Any position can be stored."""
+        del x
+
+    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what is stored."""
+        return jax.ShapeDtypeStruct(shape, jnp.bfloat16)
+
+    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
+        """Positions rounded to eight bits of mantissa."""
+        bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
+        bits = bits + jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
+        return jax.lax.bitcast_convert_type((bits >> 16).astype(jnp.uint16), jnp.bfloat16)
+
+    def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
+        """Positions in full precision."""
+        del key
+        return code.astype(jnp.result_type(float))
+
+
+@guarded
+class UInt8(AbstractStorage):
+    """Positions in 256 levels over a range, with uniform noise within a level when they are read.
+
+    An error is below 1/255 of the range.
+
+    **Arguments:**
+
+    - `low`, `high`: the range; what lies outside is moved to its edge.
+
+    **Raises:**
+
+    `ValueError` if `low < high` does not hold.
+    """
+
+    low: Number = number(default=-1.0)
+    high: Number = number(default=1.0)
+
+    def __check_init__(self):
+        _checks.positive("high - low", self.high - self.low, "give low < high")
+
+    def check(self, x: jax.Array) -> None:
+        """Check that these positions are within the range."""
+        if all(_checks.is_concrete(value) for value in (x, self.low, self.high)):
+            # NumPy's: under a trace a comparison of JAX's would be traced
+            values, low, high = (np.asarray(value) for value in (x, self.low, self.high))
+            fix = f"give positions in the range that is stored, [{low}, {high}]"
+            ok = bool(np.all((values >= low) & (values <= high)))
+            _checks.require(ok, "x", (float(values.min()), float(values.max())), fix)
+
+    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what is stored."""
+        return jax.ShapeDtypeStruct(shape, jnp.uint8)
+
+    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
+        """The level of each value."""
+        del key
+        low, high = cast(self.low, x), cast(self.high, x)
+        level = jnp.floor((x - low) / (high - low) * 256)
+        return jnp.clip(level, 0, 255).astype(jnp.uint8)
+
+    def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
+        """A value within the level of each."""
+        dtype = jnp.result_type(float)
+        share = (code.astype(dtype) + jax.random.uniform(key, code.shape, dtype)) / 256
+        low, high = cast(self.low, share), cast(self.high, share)
+        return low + share * (high - low)
