@@ -14,8 +14,8 @@ import ebmx
 from ebmx.config import RunConfig, build_energy, build_sampler, build_trainer
 from ebmx.data import Dataset
 from ebmx.energies import freeze
-from ebmx.evaluation import effective_classes, frechet_distance, two_sample_auc
-from ebmx.training import NoProgress, TrainState, train_classifier
+from ebmx.evaluation import effective_classes, frechet_distance, train_classifier, two_sample_auc
+from ebmx.training import NoProgress, TrainState
 
 Look = Callable[[TrainState, float], None]
 """Looks at the state of a training after so many seconds."""

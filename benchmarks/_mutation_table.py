@@ -86,7 +86,7 @@ MUTANTS = {
         ("per-chain-axes", "for_each(one, energy, arrays, x, keys)",
          "for_each(one, energy, jax.tree.map(lambda a: 0 * a + a[:1], arrays), x, keys)"),
     ],
-    ("samplers/_sample.py", "samplers/test_sample.py samplers/test_saving_policies.py"): [
+    ("samplers/_sample.py", "samplers/test_sample.py samplers/test_save_policies.py"): [
         ("thinning-off-by-one", "x, state, thin, key=key)", "x, state, thin + 1, key=key)"),
         ("warm-up-ignored", "if num_warmup > 0:", "if num_warmup > 10**6:"),
         ("samples-key-reused", "key = jax.random.fold_in(samples_key, i)", "key = samples_key"),
@@ -96,12 +96,12 @@ MUTANTS = {
         ("end-not-judged", "RESULTS.nonfinite_energy: finite(info.energy)",
          "RESULTS.nonfinite_energy: jnp.asarray(True)"),
     ],
-    ("samplers/_saving.py", "samplers/test_saving_policies.py"): [
+    ("samplers/_save_policies.py", "samplers/test_save_policies.py"): [
         ("moments-square", "change * (x - mean)", "change**2"),
         ("moments-count", "change / count.astype", "change / (count + 1).astype"),
         ("moments-biased", "self.square / (count - 1)", "self.square / count"),
     ],
-    ("samplers/_annealed.py", "samplers/test_annealed.py"): [
+    ("samplers/_schedules.py", "samplers/test_schedules.py"): [
         ("schedule-one-late", "return x, (count + 1, inner), info",
          "return x, (count, inner), info"),
         ("geometric-inverted", "(self.end / self.start) ** share",
@@ -120,7 +120,8 @@ MUTANTS = {
         ("cycle-key-reused", "_turn(sampler, energy, x, one, one_key)",
          "_turn(sampler, energy, x, one, key)"),
     ],
-    ("samplers/_tempering.py", "samplers/test_tempering.py samplers/test_ladder.py"): [
+    ("samplers/_replica_exchange.py", "samplers/test_replica_exchange.py "
+     "samplers/test_run_replicas.py"): [
         ("swap-sign", "(finite[:-1] - finite[1:])", "(finite[1:] - finite[:-1])"),
         ("swap-parity", "state.step % 2)", "0 * state.step)"),
         ("permutation", "+ from_above.astype(int) - from_below.astype(int)",
@@ -151,13 +152,15 @@ MUTANTS = {
         ("means-not-spread", " + (1 - share) * change**2)", ")"),
         ("mass-inverted", "inverse_mass_matrix=variance)", "inverse_mass_matrix=1 / variance)"),
     ],
-    ("training/_buffer.py", "training/test_buffer.py training/test_negatives.py "
-     "training/test_label_constants.py"): [
+    ("training/negatives/_buffer.py", "training/negatives/test_buffer.py "
+     "training/negatives/test_negatives.py "
+     "training/negatives/test_label_constants.py"): [
         ("wrong-slots", "slots.at[index].set(values", "slots.at[index - 1].set(values"),
         ("ages-stay", "self.at(self.ages, index) + 1 if", "self.at(self.ages, index) if"),
         ("own-ignored", "index = jnp.where(own, index,", "index = jnp.where(True, index,"),
     ],
-    ("training/_slots.py", "training/test_buffer.py training/test_label_constants.py"): [
+    ("training/negatives/_buffer_slots.py", "training/negatives/test_buffer.py "
+     "training/negatives/test_label_constants.py"): [
         ("ring-not-turned", "_below(u[num], jnp", "_below(0 * u[num], jnp"),
         ("arcs-key-shared", "_below(u[:num]", "_below(u[:1]"),
         ("labels-not-turned", "_below(u[1][first], size)", "0 * size"),
@@ -165,8 +168,9 @@ MUTANTS = {
         ("rank-of-label", "dtype)) - first", "dtype)) - 0 * first"),
         ("own-all", "return index, (end > start) & (", "return index, (end >= start) & ("),
     ],
-    ("training/_persistent.py", "training/test_negatives.py training/test_adaptation.py "
-     "training/test_label_constants.py"): [
+    ("training/negatives/_persistent.py", "training/negatives/test_negatives.py "
+     "training/negatives/test_step_size_adaptation.py "
+     "training/negatives/test_label_constants.py"): [
         ("restart-inverted", "(num,)) < chances", "(num,)) > chances"),
         ("restart-places-swapped", "where_chain(restarted, noise, start)",
          "where_chain(restarted, start, noise)"),
@@ -181,13 +185,14 @@ MUTANTS = {
         ("labels-of-no-slot", "where_chain(fits, x, jnp",
          "where_chain(fits | True, x, jnp"),
     ],
-    ("training/_negatives.py", "training/test_negatives.py"): [
+    ("training/negatives/_base.py", "training/negatives/test_negatives.py"): [
         ("dead-stay", "x = where_chain(dead, noise, x)", "x = where_chain(dead, x, x)"),
         ("gradient-not-stopped", "jax.lax.stop_gradient(x), info", "x, info"),
         ("noise-key-reused", "keys = jax.random.split(key, num)",
          "keys = jax.random.split(key, 1)[jnp.zeros(num, int)]"),
     ],
-    ("training/_adaptation.py", "training/test_adaptation.py"): [
+    ("training/negatives/_step_size_adaptation.py",
+     "training/negatives/test_step_size_adaptation.py"): [
         ("adaptation-sign", "log_scales + cast(gain, log_scales) * error",
          "log_scales - cast(gain, log_scales) * error"),
         ("adaptation-gain", "jnp.maximum(cast(self.gain", "jnp.minimum(cast(self.gain"),

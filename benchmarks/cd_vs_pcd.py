@@ -19,9 +19,9 @@ import optax
 from _common import arguments, write
 
 import ebmx
-from ebmx.config import frechet_judge
 from ebmx.energies import ConvNet, freeze
 from ebmx.plotting import sample_grid
+from ebmx.runs import frechet_judge
 from ebmx.samplers import Langevin
 from ebmx.training import CD, PCD, NoProgress, ShortRun, Trainer, UniformNoise, contrastive_loss
 

@@ -19,9 +19,9 @@ import optax
 from _common import arguments, write
 
 import ebmx
-from ebmx.config import frechet_judge
 from ebmx.energies import JEM, Conditional, ConvNetwork, Marginal, freeze
-from ebmx.evaluation import calibration_error
+from ebmx.evaluation import calibration_error, train_classifier
+from ebmx.runs import frechet_judge
 from ebmx.samplers import Langevin
 from ebmx.training import (
     PCD,
@@ -30,7 +30,6 @@ from ebmx.training import (
     UniformNoise,
     contrastive_loss,
     cross_entropy,
-    train_classifier,
     weighted_sum,
 )
 

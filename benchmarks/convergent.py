@@ -24,7 +24,7 @@ from _common import arguments, write
 
 import ebmx
 from ebmx.energies import ConvNet, freeze
-from ebmx.evaluation import frechet_distance
+from ebmx.evaluation import frechet_distance, train_classifier
 from ebmx.samplers import Langevin
 from ebmx.training import (
     PCD,
@@ -33,7 +33,6 @@ from ebmx.training import (
     Trainer,
     contrastive_loss,
     denoising_score_matching,
-    train_classifier,
 )
 
 STEPS = (0, 100, 1_000, 3_000, 10_000)

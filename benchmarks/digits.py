@@ -20,8 +20,10 @@ from _images import Judge
 from sklearn.ensemble import RandomForestClassifier
 
 import ebmx
-from ebmx.config import RunConfig, sample_run, train_run
+from ebmx.config import RunConfig
 from ebmx.evaluation import nearest_distances, two_sample_auc
+from ebmx.runs import sample as sample_run
+from ebmx.runs import train as train_run
 
 REPEATS = 4
 """How many disjoint sets of samples are told from the test images, for a mean."""

@@ -18,9 +18,8 @@ import numpy as np
 from _common import arguments, write
 from _flow import Flow
 
-from ebmx.energies import BernoulliRBM, Gaussian, GaussianMixture
+from ebmx.energies import Bernoulli, BernoulliRBM, Gaussian, GaussianMixture
 from ebmx.evaluation import (
-    Bernoulli,
     LogZ,
     adaptive_smc,
     annealed_importance_sampling,

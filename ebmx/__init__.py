@@ -8,6 +8,7 @@ from . import data as data
 from . import energies as energies
 from . import evaluation as evaluation
 from . import plotting as plotting
+from . import runs as runs
 from . import samplers as samplers
 from . import training as training
 from .energies import energy as energy

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from ._samples import stem_of, write_samples
 from ._output import Voice, notices, take_voice, tell_report
+from ._samples import stem_of, write_samples
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +82,9 @@ missing, 130 ended by Ctrl-C; a training is saved then, and --resume goes on.
 
 
 def _train(tyro, arguments: list[str]) -> int:
-    from .config import RunConfig, forget_unread, resume_run, train_run
+    from .config import RunConfig, forget_unread
+    from .runs import resume as resume_run
+    from .runs import train as train_run
     from .training import NoProgress
 
     say, arguments = take_voice(arguments)
@@ -153,7 +155,8 @@ def _take(option: str, arguments: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _config(tyro, arguments: list[str]) -> int:
-    from .config import RECIPES, check_config, read_config, recipe, show_config
+    from .config import RECIPES, read_config, recipe, show_config
+    from .runs import check as check_config
 
     del tyro
     name, arguments = _take("--recipe", arguments)
@@ -188,7 +191,7 @@ class SampleOptions:
 
 
 def _sample(tyro, arguments: list[str]) -> int:
-    from .config import sample_run
+    from .runs import sample as sample_run
 
     say, arguments = take_voice(arguments)
 
@@ -231,7 +234,7 @@ class EvaluateOptions:
 
 
 def _evaluate(tyro, arguments: list[str]) -> int:
-    from .config import evaluate_run
+    from .runs import evaluate as evaluate_run
 
     say, arguments = take_voice(arguments)
 

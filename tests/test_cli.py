@@ -13,7 +13,7 @@ from helpers import call
 import ebmx
 import ebmx.runs.report._features
 import ebmx.training
-from ebmx.config import Evaluation, Report
+from ebmx.runs import Evaluation, Report
 
 TINY = [
     *("--steps", "4", "--log-every", "2", "--data.batch-size", "16"),
@@ -24,7 +24,7 @@ TINY = [
 
 
 def untrained(x, labels, *, key, **options):
-    return ebmx.training.Classifier(x.shape[1:], 10, num_features=8, key=key)
+    return ebmx.evaluation.Classifier(x.shape[1:], 10, num_features=8, key=key)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_evaluate_passes_its_options_on_and_says_where_the_report_is(monkeypatch
         calls.append((run, options))
         return Evaluation(tmp_path, {}, (tmp_path / "energies.png",), 1.25)
 
-    monkeypatch.setattr(ebmx.config, "evaluate_run", catch)
+    monkeypatch.setattr(ebmx.runs, "evaluate", catch)
     options = ["--steps", "7", "--num", "9", "--others", "a.npz", "b.npz", "--log-z", "--seed", "3"]
     options += ["--denoise", "5"]
     assert call("evaluate", tmp_path, *options) == 0
@@ -228,7 +228,7 @@ def test_quiet_and_json(monkeypatch, capsys, tmp_path):
         seen.append(options)
         return report
 
-    monkeypatch.setattr(ebmx.config, "train_run", train)
+    monkeypatch.setattr(ebmx.runs, "train", train)
     assert call("train", "--steps", "1", "--quiet") == 0
     assert capsys.readouterr() == ("", "")
     assert call("train", "--json", "digits", "--steps", "1") == 0
@@ -241,7 +241,7 @@ def test_quiet_and_json(monkeypatch, capsys, tmp_path):
     def evaluate(run, **options):
         return Evaluation(tmp_path, {"quality": {"fid": np.float32(2)}}, (), 1.0)
 
-    monkeypatch.setattr(ebmx.config, "evaluate_run", evaluate)
+    monkeypatch.setattr(ebmx.runs, "evaluate", evaluate)
     assert call("evaluate", tmp_path, "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["report"] == str(tmp_path / "report.md")
@@ -272,14 +272,14 @@ def test_exit_codes(error, code, monkeypatch, capsys):
     def fail(config, **options):
         raise error
 
-    monkeypatch.setattr(ebmx.config, "train_run", fail)
+    monkeypatch.setattr(ebmx.runs, "train", fail)
     assert call("train", "--steps", "1") == code
     assert capsys.readouterr().err == ("" if code == 130 else "ebmx: no\n")
 
 
 def test_a_training_that_was_interrupted_ends_with_130(monkeypatch, capsys, tmp_path):
     report = Report(tmp_path, 4, 1.5, np.zeros((2, 1)), "nowhere", None, (), True)
-    monkeypatch.setattr(ebmx.config, "train_run", lambda config, **options: report)
+    monkeypatch.setattr(ebmx.runs, "train", lambda config, **options: report)
     assert call("train", "--steps", "1") == 130
     assert capsys.readouterr().out.startswith("interrupted after 4 updates")
 

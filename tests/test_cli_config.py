@@ -20,7 +20,7 @@ def caught(monkeypatch):
         configs.append(config)
         raise ValueError("caught")
 
-    monkeypatch.setattr(ebmx.config, "train_run", catch)
+    monkeypatch.setattr(ebmx.runs, "train", catch)
     return configs
 
 

@@ -30,7 +30,7 @@ def taken(monkeypatch, tmp_path):
             raise SystemExit(0)
 
         np.savez(tmp_path / "d.npz", x=x, **arrays)
-        monkeypatch.setattr(ebmx.config, "train_run", load_alone)
+        monkeypatch.setattr(ebmx.runs, "train", load_alone)
         assert call("train", tmp_path / "d.npz", "--steps", "1", *options) == code
         return found[0] if found else None
 

@@ -14,7 +14,8 @@ import re
 import ebmx.config
 from ebmx import _checks
 from ebmx.__main__ import main
-from ebmx.config import RunConfig, check_config
+from ebmx.config import RunConfig
+from ebmx.runs import check as check_config
 
 ASKED = os.environ.get("EBMX_FUZZ", "100")
 TEXTS = ("nan", "-1", "0", "2.5", "ab", "inf", "", "1e30", "[]", "None", "--")
@@ -51,7 +52,7 @@ def build(config, *, mesh=None):
 
 
 def test_the_command_line_says_what_does_not_fit(monkeypatch):
-    monkeypatch.setattr(ebmx.config, "train_run", build)
+    monkeypatch.setattr(ebmx.runs, "train", build)
     every = list(commands())
     count = len(every) if ASKED == "all" else min(len(every), int(ASKED) // 5)
     wrong = {}

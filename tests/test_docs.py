@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config")
+ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config", "runs")
 
 
 def public(room):

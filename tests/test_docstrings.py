@@ -6,7 +6,7 @@ import inspect
 import re
 import textwrap
 
-ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config")
+ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config", "runs")
 ARRAYS = re.compile(r"\b(X|XBatch|Batch|ArrayLike|Array|ndarray)\b")
 SHAPE = re.compile(
     r"`\([^`]*\)`|shape|one example|an array|a batch|as for `|`TransportPairs`|`Grid`|`Neigh"

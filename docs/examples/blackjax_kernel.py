@@ -58,7 +58,7 @@ assert rhat < 1.05, "the larger step has arrived"
 # alone: nothing has to be done for it.
 
 # %%
-data = np.asarray(ebmx.data.density("moons").sample(4000, key=key))
+data = np.asarray(ebmx.energies.exact_samples(ebmx.energies.plane("moons"), 4000, key=key))
 model = MLP((2,), (64, 64), key=key) + Gaussian(jnp.zeros(2), 9.0)
 negatives = PCD(ghmc(0.2), num_steps=10, capacity=1024, noise=UniformNoise(-4.0, 4.0))
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)

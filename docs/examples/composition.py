@@ -50,7 +50,7 @@ for name, (energy, mean, variance) in cases.items():
 # A network learns two moons. A constraint that it has never seen, the upper half, is added afterwards: no training.
 
 # %%
-data = np.asarray(ebmx.data.density("moons").sample(4000, key=key))
+data = np.asarray(ebmx.energies.exact_samples(ebmx.energies.plane("moons"), 4000, key=key))
 model = MLP((2,), (64, 64), key=key) + Gaussian(jnp.zeros(2), 9.0)
 negatives = PCD(MALA(0.1), num_steps=10, capacity=1024, noise=UniformNoise(-4.0, 4.0))
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)

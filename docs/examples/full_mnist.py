@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 import ebmx
-from ebmx.config import check_config, recipe, sample_run, train_run
+from ebmx.config import recipe
+from ebmx.runs import check as check_config, sample as sample_run, train as train_run
 from ebmx.evaluation import energy_distance
 from ebmx.plotting import sample_grid, training_curves
 from ebmx.training import NoProgress

@@ -90,7 +90,7 @@ assert closure == 5 * partial, "one compilation against five"
 # something with parameters, so it is left as it is.
 
 # %%
-data = np.asarray(ebmx.data.density("moons").sample(4000, key=key))
+data = np.asarray(ebmx.energies.exact_samples(ebmx.energies.plane("moons"), 4000, key=key))
 negatives = PCD(MALA(0.1), num_steps=10, capacity=1024, noise=UniformNoise(-4.0, 4.0))
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)
 

@@ -150,11 +150,11 @@ from ebmx.config import (
     SamplerConfig,
     build_energy,
     build_trainer,
-    check_config,
     read_config,
     show_config,
     write_config,
 )
+from ebmx.runs import check as check_config
 
 config = RunConfig(
     data=DataConfig(name="digits", batch_size=64),

@@ -1,10 +1,17 @@
-"""Declarative configs, the objects they name, and runs made from them."""
+"""Declarative configs and the objects they name."""
 
 from ._build import build_negatives as build_negatives
 from ._build import build_objective as build_objective
 from ._build import build_optimiser as build_optimiser
 from ._build import build_sampler as build_sampler
 from ._build import build_trainer as build_trainer
+from ._build_energy import build_energy as build_energy
+from ._describe import show_config as show_config
+from ._fields_read import forget_unread as forget_unread
+from ._recipes import RECIPES as RECIPES
+from ._recipes import Recipe as Recipe
+from ._recipes import default_config as default_config
+from ._recipes import recipe as recipe
 from ._schema import DataConfig as DataConfig
 from ._schema import EnergyConfig as EnergyConfig
 from ._schema import NegativesConfig as NegativesConfig
@@ -12,21 +19,6 @@ from ._schema import ObjectiveConfig as ObjectiveConfig
 from ._schema import OptimiserConfig as OptimiserConfig
 from ._schema import RunConfig as RunConfig
 from ._schema import SamplerConfig as SamplerConfig
-from ._describe import check_config as check_config
-from ._describe import show_config as show_config
-from ..runs._evaluate import Evaluation as Evaluation
-from ..runs._evaluate import evaluate_run as evaluate_run
-from ..runs.report._features import frechet_judge as frechet_judge
-from ._fields_read import forget_unread as forget_unread
-from ._build_energy import build_energy as build_energy
-from ._recipes import RECIPES as RECIPES
-from ._recipes import Recipe as Recipe
-from ._recipes import default_config as default_config
-from ._recipes import recipe as recipe
-from ..runs._train import Report as Report
-from ..runs._train import resume_run as resume_run
-from ..runs._train import sample_run as sample_run
-from ..runs._train import train_run as train_run
 from ._toml import from_dict as from_dict
 from ._toml import read_config as read_config
 from ._toml import to_dict as to_dict

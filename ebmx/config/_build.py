@@ -10,9 +10,33 @@ import optax
 from .. import _checks
 from .._arguments import guarded
 from ..samplers import HMC, MALA, AbstractSampler, Langevin, UnderdampedLangevin
-from ..training import CD, PCD, AbstractNegatives, AbstractStorage, BFloat16, Directions, FullPrecision, Jarzynski, NoiseSamples, Perturbed, PerturbedTwice, ShortRun, Trainer, UInt8, UniformNoise, contrastive_loss, cross_entropy, denoising_score_matching, energy_discrepancy, noise_contrastive_loss, sampler_divergence, sliced_score_matching, weighted_sum
-from ._schema import NegativesConfig, ObjectiveConfig, OptimiserConfig, RunConfig, SamplerConfig
+from ..training import (
+    CD,
+    PCD,
+    AbstractNegatives,
+    AbstractStorage,
+    BFloat16,
+    Directions,
+    FullPrecision,
+    Jarzynski,
+    NoiseSamples,
+    Perturbed,
+    PerturbedTwice,
+    ShortRun,
+    Trainer,
+    UInt8,
+    UniformNoise,
+    contrastive_loss,
+    cross_entropy,
+    denoising_score_matching,
+    energy_discrepancy,
+    noise_contrastive_loss,
+    sampler_divergence,
+    sliced_score_matching,
+    weighted_sum,
+)
 from ._fields_read import WITHOUT_CHAINS, check_kind, check_without_chains
+from ._schema import NegativesConfig, ObjectiveConfig, OptimiserConfig, RunConfig, SamplerConfig
 
 Loss = Callable[..., Any]
 

@@ -8,9 +8,21 @@ import jax
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key
-from ..energies import JEM, MLP, Conditional, ConvNet, ConvNetwork, MLPNetwork, ResNet, ResNetwork, SpectralNorm, Weighted, resnet
-from ._schema import EnergyConfig
+from ..energies import (
+    JEM,
+    MLP,
+    Conditional,
+    ConvNet,
+    ConvNetwork,
+    MLPNetwork,
+    ResNet,
+    ResNetwork,
+    SpectralNorm,
+    Weighted,
+    resnet,
+)
 from ._fields_read import LABELLED, OBJECTIVES, check_kind
+from ._schema import EnergyConfig
 
 NormState = eqx.nn.State | None
 

@@ -11,7 +11,15 @@ from .. import _checks
 from .._arguments import guarded
 from ..samplers import AbstractLangevin, displacement_budget
 from ._build import build_noise, build_sampler
-from ._schema import DataConfig, EnergyConfig, NegativesConfig, ObjectiveConfig, OptimiserConfig, RunConfig, SamplerConfig
+from ._schema import (
+    DataConfig,
+    EnergyConfig,
+    NegativesConfig,
+    ObjectiveConfig,
+    OptimiserConfig,
+    RunConfig,
+    SamplerConfig,
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
 from ._constants import as_number, constant
-from .networks._precision import together
+from ._precision import together
 
 
 class AbstractEnergy(eqx.Module):

@@ -1,5 +1,6 @@
 """Energies, scores and densities of batches."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,8 +10,9 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
-from .._types import EnergyFn, Scalar, Vector, X, XBatch
-from ._conditional import for_each
+from .._types import EnergyFn, Key, Scalar, Vector, X, XBatch
+from ._base import AbstractExactEnergy
+from ._conditional import Conditioned, ForEach
 
 
 @guarded
@@ -50,6 +52,33 @@ def log_density_unnormalised(model: EnergyFn, x: XBatch) -> Vector:
     Arguments and errors as for `energy`. Returns an array `(batch,)`, in nats.
     """
     return -energy(model, x)
+
+
+@guarded
+def exact_samples(energy: AbstractExactEnergy, num: int, *, key: Key) -> XBatch:
+    """Draw exact, independent examples.
+
+    **Arguments:**
+
+    - `energy`: an energy that can be sampled exactly, such as a `Gaussian`.
+    - `num`: how many examples, at least 1.
+    - `key`: a key.
+
+    **Returns:**
+
+    The examples, `(num, *shape)`.
+
+    **Raises:**
+
+    `ValueError` if `num` is below 1.
+    """
+    _checks.at_least("num", num, 1)
+    return _exact_samples(energy, jax.random.split(key, num))
+
+
+@eqx.filter_jit
+def _exact_samples(energy: AbstractExactEnergy, keys: Key) -> XBatch:
+    return jax.vmap(lambda key: energy.sample(key=key))(keys)
 
 
 def shape_of(model: EnergyFn) -> tuple[int, ...] | None:
@@ -113,3 +142,29 @@ def _energy(model: EnergyFn, x: XBatch) -> Vector:
 @checked
 def _score(model: EnergyFn, x: XBatch) -> XBatch:
     return -for_each(lambda model, x: value_and_gradient(model, x)[1], model, x)
+
+
+def for_each(function: Callable, energy: Any, *args: Any) -> Any:
+    """`function(energy, *args)` mapped over the first axis of `args`, and over `ForEach`.
+
+    **Arguments:**
+
+    - `function`: of the energy of one example, and of one row of each of `args`.
+    - `energy`: an energy, or a `ForEach`, which gives each example its own.
+    - `args`: arrays, or trees of arrays, with a leading axis of examples.
+
+    **Returns:**
+
+    What the function returns, stacked along a leading axis.
+
+    **Raises:**
+
+    `ValueError` if a `ForEach` has not as many conditions as there are examples.
+    """
+    if not isinstance(energy, ForEach):
+        return jax.vmap(lambda *args: function(energy, *args))(*args)
+    num = jax.tree.leaves(args)[0].shape[0]
+    fix = f"there are {num} examples: give one condition for each"
+    _checks.require(energy.y.shape[0] == num, "y.shape", energy.y.shape, fix)
+    each = lambda y, *args: function(Conditioned(energy.energy, y), *args)  # noqa: E731
+    return jax.vmap(each)(energy.y, *args)

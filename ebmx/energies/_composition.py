@@ -14,7 +14,7 @@ from .._types import Number, Scalar, X
 from ._base import AbstractEnergy, Product, Weighted, common_shape
 from ._conditional import AbstractConditionalEnergy
 from ._constants import as_number, constant, relative
-from .networks._precision import together
+from ._precision import together
 
 
 @guarded

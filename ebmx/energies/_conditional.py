@@ -12,9 +12,9 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
-from .networks._activations import resolve_activation
 from ._base import AbstractEnergy
 from ._constants import constant
+from .networks._activations import resolve_activation
 from .networks._mlp import apply_layers, dense_layers
 
 
@@ -106,32 +106,6 @@ class ForEach(eqx.Module):
     def __call__(self, x: X) -> Scalar:
         fix = "this is one energy for each example: use ebmx.energy, ebmx.score, run or sample"
         _checks.invalid("energy", "ForEach", fix)
-
-
-def for_each(function: Callable, energy: Any, *args: Any) -> Any:
-    """`function(energy, *args)` mapped over the first axis of `args`, and over `ForEach`.
-
-    **Arguments:**
-
-    - `function`: of the energy of one example, and of one row of each of `args`.
-    - `energy`: an energy, or a `ForEach`, which gives each example its own.
-    - `args`: arrays, or trees of arrays, with a leading axis of examples.
-
-    **Returns:**
-
-    What the function returns, stacked along a leading axis.
-
-    **Raises:**
-
-    `ValueError` if a `ForEach` has not as many conditions as there are examples.
-    """
-    if not isinstance(energy, ForEach):
-        return jax.vmap(lambda *args: function(energy, *args))(*args)
-    num = jax.tree.leaves(args)[0].shape[0]
-    fix = f"there are {num} examples: give one condition for each"
-    _checks.require(energy.y.shape[0] == num, "y.shape", energy.y.shape, fix)
-    each = lambda y, *args: function(Conditioned(energy.energy, y), *args)  # noqa: E731
-    return jax.vmap(each)(energy.y, *args)
 
 
 def check_condition(

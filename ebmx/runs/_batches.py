@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from .. import _checks
-from ..data import Dataset, batches, load
-from ..config._schema import RunConfig
 from ..config._fields_read import LABELLED
+from ..config._schema import RunConfig
+from ..data import Dataset, batches, load
 
 _LOG = logging.getLogger("ebmx")
 

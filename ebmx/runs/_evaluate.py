@@ -14,20 +14,28 @@ from .._types import EnergyFn
 from ..energies import AbstractConditionalEnergy, Marginal, freeze
 from ..plotting import training_curves
 from ..training import TrainState
-from .report._classes import classes_section
-from ._sample import draw_samples
-from .report._features import judge_of, outsiders
 from ._metrics_log import read_log
-from .report._samples import Sets, coverage_section, energies_section, memorisation_section, outside_section, quality_section
+from ._sample import draw_samples
 from ._train import open_run
-from .report._section import Section, write_sections
+from .report._chains import long_run_section
+from .report._classes import classes_section
+from .report._features import judge_of, outsiders
 from .report._landscape import landscape_section
-from .report._chains import likelihood_section, long_run_section
+from .report._likelihood import likelihood_section
+from .report._samples import (
+    Sets,
+    coverage_section,
+    energies_section,
+    memorisation_section,
+    outside_section,
+    quality_section,
+)
+from .report._section import Section, write_sections
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate_run` finds."""
+    """What `evaluate` finds."""
 
     folder: Path
     """Where `report.json`, `report.md` and the pictures are."""
@@ -39,7 +47,7 @@ class Evaluation:
     """How long it took."""
 
 
-def evaluate_run(
+def evaluate(
     folder: str | Path,
     *,
     num_steps: int = 2000,

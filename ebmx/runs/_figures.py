@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import EnergyFn
+from ..config._build import build_noise
+from ..config._schema import RunConfig
 from ..data import Dataset
 from ..energies import energy as energies_of
 from ..energies import freeze
 from ..plotting import energy_histogram, sample_grid
 from ..training import TrainState
-from ..config._build import build_noise
-from ..config._schema import RunConfig
 from ._sample import Drawn, at_labels, spread_labels
 
 

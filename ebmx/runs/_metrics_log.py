@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..training import TrainState
 from .._interrupt import Interrupt
+from ..training import TrainState
 
 
 class Log:

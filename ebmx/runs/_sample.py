@@ -9,11 +9,11 @@ import numpy as np
 
 from .. import _checks
 from .._types import Key
+from ..config._build import build_noise, build_sampler
+from ..config._schema import RunConfig
 from ..energies import JEM, AbstractConditionalEnergy, freeze
 from ..samplers import AbstractLangevin, AbstractSampler, run
 from ..training import Populations, ReplayBuffer, TrainState
-from ..config._build import build_noise, build_sampler
-from ..config._schema import RunConfig
 
 
 @dataclasses.dataclass(frozen=True)

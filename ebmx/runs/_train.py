@@ -13,19 +13,27 @@ from jax.sharding import Mesh
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import Key
-from ..data import Dataset
-from ..training import AbstractProgress, Checkpoints, Trainer, TrainState, checkpoint_config, fit, restore
 from .._interrupt import Interrupt
+from .._types import Key
 from ..config._build import build_trainer
+from ..config._build_energy import build_energy
 from ..config._schema import RunConfig
+from ..config._toml import read_config, to_dict, write_config
+from ..data import Dataset
+from ..training import (
+    AbstractProgress,
+    Checkpoints,
+    Trainer,
+    TrainState,
+    checkpoint_config,
+    fit,
+    restore,
+)
 from ._batches import check_units, count_labels, load_data, training_batches, units_of
+from ._figures import draw_pictures
+from ._metrics_log import Log
 from ._sample import draw_samples
 from .report._features import frechet_judge
-from ._metrics_log import Log
-from ..config._build_energy import build_energy
-from ._figures import draw_pictures
-from ..config._toml import read_config, to_dict, write_config
 
 _CALIBRATION_STEPS = 12
 _CHECKPOINTS = "checkpoints"
@@ -54,7 +62,7 @@ class Report:
 
 
 @guarded
-def train_run(
+def train(
     config: RunConfig, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
 ) -> Report:
     """Train what the config says, and leave a folder with all of it.
@@ -98,7 +106,7 @@ def train_run(
 
 
 @guarded
-def resume_run(
+def resume(
     folder: str | Path, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
 ) -> Report:
     """Go on with a run from its last good checkpoint until all its updates are done.
@@ -172,7 +180,7 @@ def _saved_config(config: RunConfig, dataset: Dataset, num_steps: int) -> dict[s
 
 
 @guarded
-def sample_run(
+def sample(
     folder: str | Path, num: int, *, label: int | None = None, denoise: int = 0, seed: int = 0
 ) -> tuple[np.ndarray, Dataset, str]:
     """Draw samples of a trained run.

@@ -1,9 +1,5 @@
 """Samplers: Markov chains that walk on an energy."""
 
-from ._schedules import Annealed as Annealed
-from ._schedules import Geometric as Geometric
-from ._schedules import Linear as Linear
-from ._schedules import annealed as annealed
 from ._base import AbstractSampler as AbstractSampler
 from ._base import StepInfo as StepInfo
 from ._blackjax import BlackJAX as BlackJAX
@@ -28,9 +24,11 @@ from ._preconditioned import Diagonal as Diagonal
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
 from ._reflected import Reflected as Reflected
-from ._run_replicas import run_replicas as run_replicas
+from ._replica_exchange import Ladder as Ladder
+from ._replica_exchange import ReplicaExchange as ReplicaExchange
 from ._run import PerChain as PerChain
 from ._run import run as run
+from ._run_replicas import run_replicas as run_replicas
 from ._sample import RESULTS as RESULTS
 from ._sample import Samples as Samples
 from ._sample import sample as sample
@@ -41,7 +39,9 @@ from ._save_policies import RunningMoments as RunningMoments
 from ._save_policies import Trace as Trace
 from ._save_policies import save_position as save_position
 from ._save_policies import save_position_and_energy as save_position_and_energy
-from ._replica_exchange import Ladder as Ladder
-from ._replica_exchange import ReplicaExchange as ReplicaExchange
+from ._schedules import Annealed as Annealed
+from ._schedules import Geometric as Geometric
+from ._schedules import Linear as Linear
+from ._schedules import annealed as annealed
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin
 from ._warmup import warmup as warmup

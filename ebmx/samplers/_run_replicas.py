@@ -11,8 +11,8 @@ from .._checks import checked
 from .._types import Count, EnergyFn, Keys
 from ..energies import for_each, shape_of
 from ._base import StepInfo
-from ._run import advance_chain, chain_keys, check_energy
 from ._replica_exchange import ReplicaExchange
+from ._run import advance_chain, chain_keys, check_energy
 
 
 @guarded

@@ -10,19 +10,34 @@ import numpy as np
 
 from .. import _checks
 from ..samplers import AbstractLangevin
-from .negatives._num_steps_adaptation import AdaptiveSteps
-from .negatives._restarted import CD, ShortRun
-from .losses._energy_matching import TransportPairs, transport_matching
+from .losses._combine import WeightedSum
+from .losses._contrastive import contrastive_loss
+from .losses._energy_matching import transport_matching
 from .losses._improved_cd import sampler_divergence
-from .negatives._jarzynski import Jarzynski
-from .losses._noise_contrastive import energy_discrepancy, minimum_probability_flow, negative_log_likelihood, noise_contrastive_loss
-from .losses._contrastive import WeightedSum, contrastive_loss
-from .negatives._base import AbstractNegatives
-from .negatives._persistent import PCD
-from .negatives._chain_free import Directions, Grid, Neighbours, NoiseSamples, NoNegatives, Perturbed, PerturbedTwice
-from .negatives._recovery import Recovery
+from .losses._noise_contrastive import (
+    energy_discrepancy,
+    minimum_probability_flow,
+    negative_log_likelihood,
+    noise_contrastive_loss,
+)
 from .losses._score_matching import denoising_score_matching, sliced_score_matching
+from .negatives._base import AbstractNegatives
+from .negatives._chain_free import (
+    Directions,
+    Grid,
+    Neighbours,
+    NoiseSamples,
+    NoNegatives,
+    Perturbed,
+    PerturbedTwice,
+)
+from .negatives._jarzynski import Jarzynski
+from .negatives._num_steps_adaptation import AdaptiveSteps
+from .negatives._persistent import PCD
+from .negatives._recovery import Recovery
+from .negatives._restarted import CD, ShortRun
 from .negatives._tempered import TemperedPCD
+from .negatives._transport import TransportPairs
 
 _CHAINS = (CD, ShortRun, PCD, TemperedPCD, Jarzynski, Recovery, AdaptiveSteps)
 _NOISY = (NoiseSamples, Perturbed, PerturbedTwice, Neighbours)

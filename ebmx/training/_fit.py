@@ -15,13 +15,13 @@ from .._arguments import guarded
 from .._types import Key
 from ..energies import shape_of
 from ..energies._trainable import parameters_of
-from ._check_binary import check_binary
-from .checkpoints._writer import Checkpoints
 from ._batch import as_examples
+from ._check_binary import check_binary
 from ._progress import AbstractProgress, default_progress
-from .checkpoints._autosave import saving
 from ._sharding import put_batch, shard, stay
 from ._trainer import Trainer, TrainState
+from .checkpoints._autosave import saving
+from .checkpoints._writer import Checkpoints
 
 History = dict[str, np.ndarray]
 Callback = Callable[[int, TrainState, dict[str, float]], bool | None]

@@ -14,13 +14,13 @@ from .._types import Count, Key, Number, Scalar
 from ..energies import advance, freeze, shape_of
 from ..energies._constants import as_number
 from ..energies._trainable import parameters_of
-from ._check_binary import check_binary
 from ._batch import Batch, as_examples, like
-from .losses._contrastive import Loss, contrastive_loss
-from ._metrics import Metrics, chain_metrics
-from .negatives._base import AbstractNegatives
-from ._optimisers import Optimiser, as_transformation, promoting, start, update
+from ._check_binary import check_binary
 from ._check_pair import check_pair
+from ._metrics import Metrics, chain_metrics
+from ._optimisers import Optimiser, as_transformation, promoting, start, update
+from .losses._contrastive import Loss, contrastive_loss
+from .negatives._base import AbstractNegatives
 
 
 class TrainState(eqx.Module):

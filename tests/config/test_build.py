@@ -22,9 +22,9 @@ from ebmx.config import (
     build_optimiser,
     build_sampler,
     build_trainer,
-    train_run,
 )
 from ebmx.energies import MLP, ConvNet, SpectralNorm, freeze
+from ebmx.runs import train as train_run
 from ebmx.training import CD, PCD, ShortRun
 
 

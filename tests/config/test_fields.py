@@ -11,12 +11,8 @@ import pytest
 from small_config import CONFIG, put
 
 import ebmx.runs._train
-from ebmx.config import (
-    NegativesConfig,
-    RunConfig,
-    SamplerConfig,
-    train_run,
-)
+from ebmx.config import NegativesConfig, RunConfig, SamplerConfig
+from ebmx.runs import train as train_run
 
 pytestmark = pytest.mark.slow
 

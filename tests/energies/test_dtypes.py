@@ -12,6 +12,7 @@ from reference import filled
 from ebmx.energies import (
     MLP,
     Banana,
+    Bernoulli,
     BernoulliRBM,
     ConvNet,
     DoubleWell,
@@ -24,7 +25,6 @@ from ebmx.energies import (
     StudentT,
     Uniform,
 )
-from ebmx.evaluation import Bernoulli
 
 NETWORKS = {
     "mlp": lambda **options: MLP((4, 3, 4), (16, 8), **options),

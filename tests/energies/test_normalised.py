@@ -16,6 +16,7 @@ from ebmx.energies import (
     AbstractAnalyticEnergy,
     AbstractExactEnergy,
     Banana,
+    Bernoulli,
     BernoulliRBM,
     DoubleWell,
     Funnel,
@@ -25,9 +26,9 @@ from ebmx.energies import (
     Ring,
     StudentT,
     Uniform,
+    plane,
     trainable,
 )
-from ebmx.evaluation import Bernoulli
 from ebmx.training import NoNegatives, Trainer
 
 ENERGIES = {
@@ -41,6 +42,7 @@ ENERGIES = {
     "student": StudentT((2,)),
     "ring": Ring(),
     "wells": DoubleWell((2,)),
+    **{name: plane(name) for name in ("rings", "checkerboard", "pinwheel")},
     "uniform": Uniform(np.zeros(2), np.ones(2)),
 }
 TRAINED = [n for n, energy in ENERGIES.items() if any(jax.tree.leaves(trainable(energy)))]

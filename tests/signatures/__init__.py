@@ -16,7 +16,7 @@ from .values import USUAL, Later, Underivable, value_of
 
 __all__ = ["Underivable", "calls", "derive", "left_out", "public"]
 
-MODULES = ("energies", "samplers", "training", "evaluation", "data", "config", "plotting")
+MODULES = ("energies", "samplers", "training", "evaluation", "data", "config", "plotting", "runs")
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import ebmx.config as c
 import ebmx.energies as e
 import ebmx.evaluation as v
+import ebmx.runs as r
 import ebmx.samplers as s
 import ebmx.training as t
 
@@ -29,8 +30,8 @@ LEFT_OUT = {
     "called inside compiled functions, where nothing is checked": """shape_of as_scalar for_each
         value_and_gradient save_position save_position_and_energy""",
     "of a config that is spoiled field by field": "RunConfig to_dict show_config forget_unread",
-    "works on a folder for minutes; its command is spoiled": """train_run resume_run evaluate_run
-        frechet_judge check_config""",
+    "works on a folder for minutes; its command is spoiled": """train resume evaluate
+        frechet_judge check""",
 }
 """Public names that are not called, by the reason."""
 
@@ -52,10 +53,10 @@ def _spectral_norm(**options):
     return eqx.nn.make_with_state(e.SpectralNorm)(**options)
 
 
-@functools.wraps(c.sample_run)
+@functools.wraps(r.sample)
 def _sample_run(**options):
     try:
-        return c.sample_run(**options)
+        return r.sample(**options)
     except ValueError as error:
         # it gets as far as the folder, which is empty
         if "no run in it" not in str(error) or not isinstance(options["folder"], Path):
@@ -79,7 +80,7 @@ _PARTS = [item for item in vars(c.RunConfig()).items() if dataclasses.is_datacla
 STAND_INS = {
     **{f"config.{type(part).__name__}": _part(name, type(part)) for name, part in _PARTS},
     **{"samplers.annealed": _annealed, "samplers.BlackJAX": _blackjax},
-    **{"training.weighted_sum": _weighted_sum, "config.sample_run": _sample_run},
+    **{"training.weighted_sum": _weighted_sum, "runs.sample": _sample_run},
     "energies.SpectralNorm": _spectral_norm,
 }
 """Functions with a full signature, where a public one takes `*args`, or checks later."""
@@ -166,7 +167,7 @@ NEEDS = [
     ("a", X[0], "straight_path minimum_energy_path"),
     ("b", X[1], "straight_path minimum_energy_path"),
     ("name", "digits", "data.load recipe"),
-    ("name", "rings", "density"),
+    ("name", "rings", "plane"),
     ("data", "digits", "default_config"),
     ("path", Later(lambda: shared("folder") / "written"), "training.save write_config"),
     ("path", Later(_file, "images.idx", _IDX), "read_idx"),
@@ -176,7 +177,7 @@ NEEDS = [
     ("num_integration_steps", 10, "SamplerConfig"),
     ("grad_clip", 3.0, "SamplerConfig"),
     ("noise_scale", 0.02, "SamplerConfig"),
-    ("folder", Later(lambda: shared("folder") / "none"), "sample_run"),
+    ("folder", Later(lambda: shared("folder") / "none"), "sample"),
     ("images", np.zeros((2, 3, *IMAGE)), "chain_strip"),
     ("steps", _LINE[:2], "chain_traces"),
     ("history", {"one": _LINE}, "training_curves"),
@@ -194,7 +195,7 @@ NEEDS = [
 ANYTHING = {
     **{"data.Dataset": "name reading", "config.DataConfig": "name test_share layout"},
     "training.save": "state",
-    **{"config.default_config": "data", "config.sample_run": "label denoise seed"},
+    **{"config.default_config": "data", "runs.sample": "label denoise seed"},
     **{"training.Examples": "x y log_weights", "training.cross_entropy": "negatives"},
     **{"training.score_matching": "negatives", "training.sampler_divergence": "positives"},
     **{"training.distinct_share": "x", "training.shard": "state", "samplers.BlackJAX": "step_size"},

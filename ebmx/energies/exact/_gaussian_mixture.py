@@ -11,7 +11,7 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
-from ..networks._precision import together
+from .._precision import together
 
 
 @guarded

@@ -9,7 +9,7 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
-from ..networks._precision import together
+from .._precision import together
 
 _LARGEST = 22  # 4 million states
 _CHUNK = 10  # so many of the units run in one batch of states

@@ -10,7 +10,7 @@ from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
 from .._constants import constant
-from ..networks._precision import together
+from .._precision import together
 
 
 @guarded

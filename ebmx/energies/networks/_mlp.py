@@ -10,9 +10,9 @@ import jax
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key, Scalar, X
-from ._activations import resolve_activation
 from .._base import AbstractEnergy
-from ._precision import cast_input, cast_layers, resolve_dtype
+from .._precision import cast_input, cast_layers, resolve_dtype
+from ._activations import resolve_activation
 
 
 @guarded

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key, Scalar, X
-from ._activations import resolve_activation
 from .._base import AbstractEnergy, AbstractStatefulEnergy
+from .._precision import cast_input, cast_layers, resolve_dtype
+from ._activations import resolve_activation
 from ._convnet import Sizes, check_head, image_shape, per_layer, pool
 from ._convolution import Convolution
 from ._mlp import apply_layers, dense_layers
-from ._precision import cast_input, cast_layers, resolve_dtype
 from ._spectral_norm import SpectralNorm
 
 NormState = eqx.nn.State | None

@@ -13,8 +13,8 @@ from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Number, X, XBatch
 from ...energies import as_scalar, shape_of
-from ._elastic_band import box, numbers
 from ..samples._pairwise import squared_distances
+from ._elastic_band import box, numbers
 
 _HALVINGS = 30
 _CAP = 0.1  # longest step, in deviations of the starts

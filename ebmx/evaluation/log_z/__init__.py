@@ -1,13 +1,14 @@
 """Estimates of log Z."""
 
 from ._annealed_importance import annealed_importance_sampling as annealed_importance_sampling
-from ._annealed_importance import reverse_annealed_importance_sampling as reverse_annealed_importance_sampling
-from ._base_densities import Bernoulli as Bernoulli
+from ._annealed_importance import (
+    reverse_annealed_importance_sampling as reverse_annealed_importance_sampling,
+)
 from ._base_densities import fit_bernoulli as fit_bernoulli
 from ._base_densities import fit_gaussian as fit_gaussian
-from ._exact import log_z_by_enumeration as log_z_by_enumeration
-from ._exact import log_z_by_quadrature as log_z_by_quadrature
 from ._estimate import LogZ as LogZ
 from ._estimate import bits_per_dimension as bits_per_dimension
 from ._estimate import log_likelihood as log_likelihood
+from ._exact import log_z_by_enumeration as log_z_by_enumeration
+from ._exact import log_z_by_quadrature as log_z_by_quadrature
 from ._smc import adaptive_smc as adaptive_smc

@@ -14,9 +14,9 @@ from ..._checks import checked
 from ..._types import EnergyFn, Key, XBatch
 from ...energies import AbstractExactEnergy
 from ...samplers import AbstractSampler
-from ._estimate import LogZ, estimate, warn_of_weights
 from ._annealing_path import AbstractPath, path_of, sampler_for
 from ._annealing_schedule import Plan, move, plan, rises, starts, tuned
+from ._estimate import LogZ, estimate, warn_of_weights
 
 
 @guarded

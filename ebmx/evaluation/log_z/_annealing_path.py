@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._types import EnergyFn, Key, Scalar, X
 from ...energies import AbstractEnergy, AbstractExactEnergy, BernoulliRBM, Function, as_scalar
+from ...energies.exact._bernoulli import Bernoulli
 from ...samplers import HMC, AbstractSampler, BlockGibbs
 from ...samplers._base import check_invariant
-from ._base_densities import Bernoulli
 
 
 class AbstractPath(eqx.Module):

@@ -1,64 +1,13 @@
 """Densities that are known exactly, to begin annealing from."""
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
 from ..._arguments import guarded
-from ..._types import Key, Scalar, X
-from ...energies import AbstractExactEnergy, Gaussian
-from ...energies.networks._precision import together
-
-
-@guarded
-class Bernoulli(AbstractExactEnergy):
-    """Independent zeros and ones, `E(x) = -logits · x`: the base for a `BernoulliRBM`."""
-
-    shape: tuple[int, ...] = eqx.field(static=True)
-    logits: jax.Array
-
-    def __init__(self, logits: ArrayLike):
-        """**Arguments:**
-
-        - `logits`: `log p / (1 - p)` of each unit, an array of the shape of one example.
-
-        **Raises:**
-
-        `ValueError` if one is not finite.
-        """
-        self.logits = jnp.asarray(logits, float)
-        self.shape = self.logits.shape
-        if _checks.is_concrete(self.logits):
-            _checks.require(self.logits.size > 0, "logits.shape", self.shape, "give at least one")
-            _checks.finite(self.logits, "logits")
-
-    def __call__(self, x: X) -> Scalar:
-        _checks.example(x, self.shape)
-        logits, x = together(self.logits, x)
-        return -jnp.sum(logits * x)
-
-    def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example of zeros and ones."""
-        uniform = jax.random.uniform(key, self.shape, self.logits.dtype)
-        return (uniform < self.mean).astype(self.logits.dtype)
-
-    @property
-    def mean(self) -> X:
-        """The probability of each unit to be one."""
-        return jax.nn.sigmoid(self.logits)
-
-    @property
-    def variance(self) -> X:
-        """The variance of each unit."""
-        return self.mean * (1 - self.mean)
-
-    @property
-    def log_z(self) -> Scalar:
-        """`log Σ_x exp(-E(x))` over all `x` of zeros and ones, in nats."""
-        return jnp.sum(jax.nn.softplus(self.logits))
+from ...energies import Gaussian
+from ...energies.exact._bernoulli import Bernoulli
+from ..samples._covariance import ledoit_wolf
 
 
 @guarded
@@ -124,12 +73,3 @@ def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
     _checks.probability("shrinkage", shrinkage)
     covariance = (1 - shrinkage) * sample + shrinkage * scale * np.eye(len(sample))
     return Gaussian(mean, covariance)
-
-
-def ledoit_wolf(centred: np.ndarray, sample: np.ndarray, scale: float) -> float:
-    """The share of a sphere that Ledoit and Wolf take, of deviations from the mean, `(num, d)`."""
-    size, num = len(sample), len(centred)
-    distance = np.sum(sample**2) / size - scale**2
-    fourth = np.sum(np.sum(centred**2, 1) ** 2) / num
-    noise = (fourth - np.sum(sample**2)) / (size * num)
-    return float(min(noise, distance) / distance) if distance > 0 else 0.0

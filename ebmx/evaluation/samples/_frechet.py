@@ -4,7 +4,7 @@ import numpy as np
 
 from ... import _warnings
 from ..._arguments import guarded
-from ..log_z._base_densities import ledoit_wolf
+from ._covariance import ledoit_wolf
 from ._pairwise import two_sets
 
 

@@ -10,8 +10,8 @@ from jaxtyping import ArrayLike
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key
-from ._pairwise import blocks, squared_distances, two_sets
 from ._out_of_distribution import auroc
+from ._pairwise import blocks, squared_distances, two_sets
 
 Score = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Score]

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._types import EnergyFn, Key
-from ...data import Dataset
-from ...energies import Box, Uniform
-from ...energies import energy as energies_of
-from ...evaluation import annealed_importance_sampling, drift, fit_gaussian, reverse_annealed_importance_sampling
-from ...plotting import chain_strip, chain_traces
-from ...samplers import AbstractLangevin, sample
 from ...config._build import build_noise, build_sampler
 from ...config._schema import RunConfig
+from ...data import Dataset
+from ...evaluation import (
+    drift,
+)
+from ...plotting import chain_strip, chain_traces
+from ...samplers import sample
 from ._features import Judge
 from ._section import Section, warnings_as_remarks
 
@@ -56,59 +56,6 @@ def long_run_section(
     return Section("long_run", "Long chains", facts, _LONG_RUN, figures, remarks)
 
 
-def likelihood_section(
-    config: RunConfig,
-    energy: EnergyFn,
-    dataset: Dataset,
-    samples: np.ndarray,
-    key: Key,
-    *,
-    num_temperatures: int = 1000,
-) -> Section:
-    """A bracket of the log likelihood of the test data at the temperature of the chains."""
-    sampler = build_sampler(config.sampler)
-    warm = isinstance(sampler, AbstractLangevin)
-    temperature = float(sampler.effective_temperature) if warm else 1.0
-    plain: Any = energy
-    tempered: Any = plain / temperature
-    base: Any = fit_gaussian(dataset.train)
-    bounds = config.sampler.bounds
-    if bounds is not None:
-        low, high = (np.full(dataset.shape, b) for b in bounds)
-        tempered, base = Box(tempered, low, high), Uniform(low, high)
-    keys = jax.random.split(key)
-    remarks: list[str] = []
-    with warnings_as_remarks(remarks):
-        under = annealed_importance_sampling(
-            tempered, base, num_temperatures=num_temperatures, key=keys[0]
-        )
-        over = reverse_annealed_importance_sampling(
-            tempered,
-            base,
-            jnp.asarray(samples[:_CHAINS]),
-            num_temperatures=num_temperatures,
-            key=keys[1],
-        )
-    mean = -float(np.mean(np.asarray(energies_of(tempered, jnp.asarray(dataset.test)))))
-    facts = {
-        "temperature": temperature,
-        "log Z, from below": under.log_z,
-        "log Z, from above": over.log_z,
-        "standard error": max(under.standard_error, over.standard_error),
-        "log likelihood, at most": mean - under.log_z,
-        "log likelihood, at least": mean - over.log_z,
-    }
-    if over.log_z < under.log_z - 3 * facts["standard error"]:
-        text = (
-            "The bounds have crossed: the samples are not those of this density, so that the one "
-            "from above is none."
-        )
-        remarks.append(text)
-    if bounds is not None:
-        remarks.append("The density is that on the box of the chains' bounds.")
-    return Section("likelihood", "Likelihood", facts, _LIKELIHOOD, remarks=remarks)
-
-
 def _strip(config: RunConfig, energy: EnergyFn, dataset: Dataset, key: Key) -> Any:
     """Chains from noise after 0, 1, 4, … steps."""
     noise = build_noise(config.sampler)
@@ -132,15 +79,4 @@ _LONG_RUN = {
     "saturation at the start": "the share of numbers at a bound, in the test data.",
     "saturation at the end": "that of the chains at the end: far more than at the start, if they "
     "walk off to saturated images.",
-}
-
-
-_LIKELIHOOD = {
-    "temperature": "T of the density exp(-E/T) that the chains of the run sample.",
-    "log Z, from below": "annealed importance sampling, a lower bound in the mean, in nats.",
-    "log Z, from above": "the same backwards from the samples: an upper bound in the mean as far "
-    "as they are samples of the density.",
-    "standard error": "the larger one of both, in nats; the gap between both says more.",
-    "log likelihood, at most": "of the test data in the mean, in nats, by the lower log Z.",
-    "log likelihood, at least": "the same by the upper log Z.",
 }

@@ -11,11 +11,10 @@ import numpy as np
 
 from ... import _checks
 from ..._arguments import guarded
-from ...data import Dataset, load
-from ...evaluation import frechet_distance
-from ...training import train_classifier
 from ...config._build import build_noise
 from ...config._schema import SamplerConfig
+from ...data import Dataset, load
+from ...evaluation import frechet_distance, train_classifier
 
 _CHUNK = 256
 

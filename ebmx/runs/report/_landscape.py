@@ -6,11 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._types import EnergyFn, Key
+from ...config._schema import RunConfig
 from ...data import Dataset
 from ...energies import score as scores_of
-from ...evaluation import EnergyPath, disconnectivity, energy_slice, hessian_eigenvalues, local_minima, minimum_energy_path, straight_path
+from ...evaluation import (
+    EnergyPath,
+    disconnectivity,
+    energy_slice,
+    hessian_eigenvalues,
+    local_minima,
+    minimum_energy_path,
+    straight_path,
+)
 from ...plotting import disconnectivity_graph, energy_landscape, energy_profile
-from ...config._schema import RunConfig
 from ._section import Section
 
 _STARTS = 64

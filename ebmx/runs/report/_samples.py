@@ -11,7 +11,18 @@ from ..._types import EnergyFn
 from ...data import Dataset
 from ...energies import JEM
 from ...energies import energy as energies_of
-from ...evaluation import effective_classes, energy_distance, frechet_distance, kernel_distance, nearest_distances, negative_max_probability, out_of_distribution, precision_recall, score_norm, two_sample_auc
+from ...evaluation import (
+    effective_classes,
+    energy_distance,
+    frechet_distance,
+    kernel_distance,
+    nearest_distances,
+    negative_max_probability,
+    out_of_distribution,
+    precision_recall,
+    score_norm,
+    two_sample_auc,
+)
 from ...plotting import energy_histogram, sample_grid
 from ._features import Judge, in_chunks, levels_of, rounded
 from ._section import Section, warnings_as_remarks

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 
-from ._writer import Checkpoints, SaveError, Writer
 from ..._interrupt import Interrupt
 from .._watchdog import DivergedError
+from ._writer import Checkpoints, SaveError, Writer
 
 
 class NotSaving:

@@ -11,7 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._manifest import CheckpointError, Config, DamagedCheckpointError, arrays_of, check_config, check_files, check_structure, read_manifest, with_arrays
+from ._manifest import (
+    CheckpointError,
+    Config,
+    DamagedCheckpointError,
+    arrays_of,
+    check_config,
+    check_files,
+    check_structure,
+    read_manifest,
+    with_arrays,
+)
 
 _STRANGE = re.compile(r"[*?\[\]\\]|:/")
 

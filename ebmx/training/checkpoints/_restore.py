@@ -9,9 +9,9 @@ from jax.sharding import Mesh
 from ..._arguments import guarded
 from ..._types import EnergyFn
 from ...energies import freeze
-from ._orbax import read_parts, read_state, steps_in
-from ._manifest import CheckpointError, Config, DamagedCheckpointError, read_manifest
 from .._sharding import shapes
+from ._manifest import CheckpointError, Config, DamagedCheckpointError, read_manifest
+from ._orbax import read_parts, read_state, steps_in
 
 
 @guarded

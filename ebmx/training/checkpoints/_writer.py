@@ -15,8 +15,15 @@ from jax.experimental import multihost_utils
 
 from ... import _checks, _warnings
 from ..._arguments import guarded
+from ._manifest import (
+    CheckpointError,
+    Config,
+    DamagedCheckpointError,
+    arrays_of,
+    structure_of,
+    write_manifest,
+)
 from ._orbax import check, check_readable, handler, orbax, plain, read_state, steps_in
-from ._manifest import CheckpointError, Config, DamagedCheckpointError, arrays_of, structure_of, write_manifest
 
 _LEFTOVER = re.compile(r"\d+\.(deleted|orbax-checkpoint-tmp).*")
 

@@ -1,72 +1,13 @@
 """Energy matching: transport far from the data, a Boltzmann density near it."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from ... import _checks
 from ..._arguments import guarded
-from ..._types import EnergyFn, Key, Number, Scalar
+from ..._types import EnergyFn, Scalar
 from ...energies import for_each
-from ...samplers._fields import cast, number
-from .._distances import squared_distances
-from .._batch import Batch, Examples, as_examples
-from ..negatives._base import draw_noise
-from ..negatives._noise import AbstractNoise, GaussianNoise
-from ..negatives._chain_free import AbstractStateless, Stateless
-
-
-@guarded
-class TransportPairs(AbstractStateless):
-    """For each datum, noise that is drawn from an optimal transport plan of the batch.
-
-    The plan is that of Sinkhorn's iteration at a small temperature: each datum draws its partner
-    with the probabilities of its row, so two data may draw the same noise. At a low temperature
-    that is nearly always the most likely one.
-
-    **Arguments:**
-
-    - `noise`: the distribution of the other end.
-    - `num_iterations`: of Sinkhorn's iteration, at least 1.
-    - `temperature`: of the transport, relative to the mean squared distance.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
-    """
-
-    noise: AbstractNoise = eqx.field(default_factory=GaussianNoise)
-    num_iterations: int = eqx.field(static=True, default=30)
-    temperature: Number = number(default=0.02)
-
-    def __check_init__(self):
-        _checks.at_least("num_iterations", self.num_iterations, 1)
-        _checks.positive("temperature", self.temperature)
-
-    def step(self, energy: EnergyFn, x: Batch, state: None, *, key: Key) -> Stateless:
-        """Noise in the order of the positives, with the times in [0, 1] as conditions."""
-        del energy
-        batch = as_examples(x).x
-        noise_key, pick_key, time_key = jax.random.split(key, 3)
-        noise = draw_noise(self.noise, len(batch), batch.shape[1:], key=noise_key)
-        noise = noise.astype(batch.dtype)
-        plan = self._log_plan(batch.reshape(len(batch), -1), noise.reshape(len(batch), -1))
-        partner = jax.random.categorical(pick_key, plan, axis=1)
-        times = jax.random.uniform(time_key, (len(batch),), batch.dtype)
-        return Examples(noise[partner], times), state, None
-
-    def _log_plan(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        cost = squared_distances(x, y)
-        log_kernel = -cost / (cast(self.temperature, x) * jnp.mean(cost))
-
-        def iterate(_, potentials):
-            f, g = potentials
-            f = -jax.nn.logsumexp(log_kernel + g[None], axis=1)
-            return f, -jax.nn.logsumexp(log_kernel + f[:, None], axis=0)
-
-        zero = jnp.zeros(len(x), x.dtype)
-        f, g = jax.lax.fori_loop(0, self.num_iterations, iterate, (zero, zero))
-        return log_kernel + f[:, None] + g[None]
+from .._batch import Batch, as_examples
 
 
 @guarded

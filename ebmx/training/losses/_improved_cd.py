@@ -7,8 +7,8 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
 from ...energies import for_each
-from .._distances import nearest_squared_distances
 from .._batch import Batch, as_examples, condition
+from .._distances import nearest_squared_distances
 
 
 @guarded

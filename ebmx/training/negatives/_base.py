@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool
 from ... import _checks
 from ..._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ...samplers import AbstractSampler, PerChain, StepInfo, displacement_budget, run
-from ._buffer import ReplayBuffer
 from .._batch import Batch, where_chain
+from ._buffer import ReplayBuffer
 from ._noise import AbstractNoise
 
 State = TypeVar("State")

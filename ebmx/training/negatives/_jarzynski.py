@@ -14,10 +14,10 @@ from ..._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ...samplers import AbstractSampler
 from ...samplers._base import check_invariant
 from ...samplers._fields import cast, number
-from ._step_size_adaptation import StepSizeAdaptation, share_at_limit
 from .._batch import Batch, Examples, as_examples, energies, where_chain
 from ._base import AbstractNegatives, NegativesInfo, check_chain, draw_noise, move
 from ._noise import AbstractNoise, UniformNoise
+from ._step_size_adaptation import StepSizeAdaptation, share_at_limit
 
 
 class WeightedChains(eqx.Module):

@@ -12,10 +12,10 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number, Scalar
 from ...samplers._fields import cast, number
-from ._restarted import CD, ShortRun
 from .._batch import Batch, as_examples, energies, mean
 from ._base import AbstractNegatives, NegativesInfo
 from ._persistent import PCD
+from ._restarted import CD, ShortRun
 
 
 class StepsState(eqx.Module):

@@ -16,12 +16,21 @@ from ...energies import AbstractConditionalEnergy
 from ...samplers import AbstractSampler
 from ...samplers._base import check_restartable
 from ...samplers._fields import number
-from ._step_size_adaptation import StepSizeAdaptation, share_at_limit
-from ._buffer import ReplayBuffer
-from ._restarted import width_of
 from .._batch import Batch, Examples, as_examples, condition, energies, where_chain
-from ._base import AbstractNegatives, NegativesInfo, check_batch, check_chain, check_displacement, check_shards, draw_noise, move
+from ._base import (
+    AbstractNegatives,
+    NegativesInfo,
+    check_batch,
+    check_chain,
+    check_displacement,
+    check_shards,
+    draw_noise,
+    move,
+)
+from ._buffer import ReplayBuffer
 from ._noise import AbstractNoise, UniformNoise
+from ._restarted import width_of
+from ._step_size_adaptation import StepSizeAdaptation, share_at_limit
 from ._storage import AbstractStorage, FullPrecision, UInt8
 
 

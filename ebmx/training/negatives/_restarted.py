@@ -9,7 +9,14 @@ from ..._types import Count, EnergyFn, Key, Number
 from ...samplers import AbstractSampler
 from ...samplers._base import check_restartable
 from .._batch import Batch, as_examples, condition, like
-from ._base import AbstractNegatives, NegativesInfo, check_chain, check_displacement, draw_noise, move
+from ._base import (
+    AbstractNegatives,
+    NegativesInfo,
+    check_chain,
+    check_displacement,
+    draw_noise,
+    move,
+)
 from ._noise import AbstractNoise, GaussianNoise, UniformNoise
 
 

@@ -10,9 +10,18 @@ from ..._types import EnergyFn, Key, Number, Scalar
 from ...energies import AbstractConditionalEnergy
 from ...samplers import ReplicaExchange, run_replicas
 from ...samplers._fields import number
-from ._buffer import ReplayBuffer
 from .._batch import Batch, as_examples, where_chain
-from ._base import AbstractNegatives, NegativesInfo, are_dead, check_batch, check_chain, check_shards, draw_noise, saturated_share
+from ._base import (
+    AbstractNegatives,
+    NegativesInfo,
+    are_dead,
+    check_batch,
+    check_chain,
+    check_shards,
+    draw_noise,
+    saturated_share,
+)
+from ._buffer import ReplayBuffer
 from ._noise import AbstractNoise, UniformNoise
 
 

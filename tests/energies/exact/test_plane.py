@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import assert_mean
 
-from ebmx.data import density
+from ebmx.energies import exact_samples, plane
 
 NAMES = ["8gaussians", "rings", "checkerboard", "2spirals", "moons", "pinwheel"]
 EDGE = 4.6
@@ -22,7 +23,8 @@ def answers(name):
     """Log densities on a grid, by row, and of draws, and scores at a few points."""
     count = 230  # cells of 0.04: fields of the checkerboard hold a whole number of them
     axis = (np.arange(count, dtype=np.float32) + 0.5) * (2 * EDGE / count) - EDGE
-    log_density = density(name).log_density
+    energy = plane(name)
+    log_density = lambda x: -energy(x)  # noqa: E731
 
     @jax.jit
     def everything(x):
@@ -41,7 +43,7 @@ def on_the_grid(name):
 
 @functools.cache
 def draws(name):
-    return np.asarray(density(name).sample(10_000, key=jax.random.key(1)))
+    return np.asarray(exact_samples(plane(name), 10_000, key=jax.random.key(1)))
 
 
 @every_density
@@ -77,6 +79,14 @@ def test_samples_have_the_moments(name):
 
 
 @every_density
+def test_moments_are_those_of_samples(name):
+    energy, x = plane(name), np.asarray(draws(name), np.float64)
+    assert float(energy.log_z) == 0
+    assert_mean(x, np.asarray(energy.mean))
+    assert_mean((x - np.asarray(energy.mean)) ** 2, np.asarray(energy.variance))
+
+
+@every_density
 def test_samples_are_where_the_density_is(name):
     x = draws(name)
     assert x.shape == (10_000, 2)
@@ -94,11 +104,11 @@ def test_scores_are_finite_within_the_box_and_at_the_origin(name):
 
 def test_checkerboard_is_empty_on_the_other_fields():
     points = jnp.array([[0.5, 0.5], [0.5, -0.5], [4.5, 0.5]])
-    filled, empty, outside = jax.jit(jax.vmap(density("checkerboard").log_density))(points)
+    filled, empty, outside = -jax.jit(jax.vmap(plane("checkerboard")))(points)
     np.testing.assert_allclose(filled, -np.log(32), rtol=1e-6)
     assert empty == outside == -np.inf
 
 
 def test_an_unknown_name_is_answered_with_the_choices():
     with pytest.raises(ValueError, match=r"name='nine'.*8gaussians, rings, checkerboard"):
-        density("nine")
+        plane("nine")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import sklearn.covariance
 
-from ebmx.energies import BernoulliRBM, Gaussian, GaussianMixture, Ring, Uniform
+from ebmx.energies import Bernoulli, BernoulliRBM, Gaussian, GaussianMixture, Ring, Uniform
 from ebmx.evaluation import (
-    Bernoulli,
     _bases,
     _counting,
     fit_bernoulli,

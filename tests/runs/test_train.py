@@ -19,12 +19,13 @@ from ebmx.config import (
     RunConfig,
     SamplerConfig,
     read_config,
-    resume_run,
-    sample_run,
-    train_run,
     write_config,
 )
-from ebmx.training import NoProgress, train_classifier
+from ebmx.evaluation import train_classifier
+from ebmx.runs import resume as resume_run
+from ebmx.runs import sample as sample_run
+from ebmx.runs import train as train_run
+from ebmx.training import NoProgress
 
 pytestmark = pytest.mark.slow
 

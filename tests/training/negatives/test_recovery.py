@@ -18,15 +18,15 @@ def divergence(truth, energy):
     """KL(truth ‖ model) in nats on the square, both normalised there by quadrature."""
     side = (np.arange(CELLS) + 0.5) / CELLS * 2 * LIMIT - LIMIT
     grid = jnp.asarray(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2), jnp.float32)
-    log_p, log_q = jax.vmap(truth.log_density)(grid), -ebmx.energy(energy, grid)
+    log_p, log_q = -ebmx.energy(truth, grid), -ebmx.energy(energy, grid)
     log_p, log_q = (np.asarray(v - jax.nn.logsumexp(v), np.float64) for v in (log_p, log_q))
     return float(np.sum(np.exp(log_p) * (log_p - log_q)))
 
 
 @pytest.mark.slow
 def test_pcd_recovers_eight_gaussians(getkey):
-    truth = ebmx.data.density("8gaussians")
-    data = np.asarray(truth.sample(20_000, key=getkey()))
+    truth = ebmx.energies.plane("8gaussians")
+    data = np.asarray(ebmx.energies.exact_samples(truth, 20_000, key=getkey()))
     model = MLP((2,), (64, 64), key=getkey())
     chains = Langevin(0.05, bounds=(-LIMIT, LIMIT))
     noise = UniformNoise(-LIMIT, LIMIT)

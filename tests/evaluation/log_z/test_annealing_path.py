@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.energies import BernoulliRBM, Function, Gaussian, Uniform
-from ebmx.evaluation import Bernoulli, adaptive_smc, annealed_importance_sampling
+from ebmx.energies import Bernoulli, BernoulliRBM, Function, Gaussian, Uniform
+from ebmx.evaluation import adaptive_smc, annealed_importance_sampling
 from ebmx.evaluation.log_z._annealing_path import GeometricPath, RBMPath, path_of, sampler_for
 from ebmx.samplers import (
     HMC,

@@ -17,11 +17,11 @@ from ebmx.config import (
     build_energy,
     build_sampler,
     build_trainer,
-    sample_run,
-    train_run,
 )
-from ebmx.runs._sample import draw_samples
 from ebmx.energies import JEM
+from ebmx.runs import sample as sample_run
+from ebmx.runs import train as train_run
+from ebmx.runs._sample import draw_samples
 from ebmx.training import NoProgress
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,16 @@ import pytest
 from ebmx.energies import Gaussian
 from ebmx.evaluation import _pilot
 from ebmx.evaluation.log_z._annealing_path import AbstractPath, GeometricPath
-from ebmx.evaluation.log_z._annealing_schedule import Tuning, first_tuning, move, plan, retune, rises, spread, tuned
+from ebmx.evaluation.log_z._annealing_schedule import (
+    Tuning,
+    first_tuning,
+    move,
+    plan,
+    retune,
+    rises,
+    spread,
+    tuned,
+)
 from ebmx.samplers import HMC, MALA, NUTS, AbstractSampler, BlockGibbs
 
 KEY = jax.random.key(0)

@@ -18,11 +18,12 @@ from ebmx.config import (
     RunConfig,
     SamplerConfig,
     _evaluate,
-    evaluate_run,
-    train_run,
 )
+from ebmx.evaluation import train_classifier
+from ebmx.runs import evaluate as evaluate_run
+from ebmx.runs import train as train_run
 from ebmx.runs.report._section import Section
-from ebmx.training import NoProgress, train_classifier
+from ebmx.training import NoProgress
 
 pytestmark = pytest.mark.slow
 

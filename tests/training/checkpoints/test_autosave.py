@@ -19,8 +19,8 @@ from ebmx.training import (
     fit,
     restore,
 )
-from ebmx.training.checkpoints._manifest import arrays_of
 from ebmx.training.checkpoints._autosave import Saving
+from ebmx.training.checkpoints._manifest import arrays_of
 
 
 def test_a_callback_that_raises_loses_nothing(tmp_path):

@@ -12,9 +12,9 @@ from ebmx.evaluation import (
     annealed_importance_sampling,
     reverse_annealed_importance_sampling,
 )
-from ebmx.evaluation.log_z._estimate import LogZ
 from ebmx.evaluation.log_z._annealing_path import AbstractPath
 from ebmx.evaluation.log_z._annealing_schedule import Plan, Tuning
+from ebmx.evaluation.log_z._estimate import LogZ
 from ebmx.samplers import AbstractSampler, StepInfo
 
 BETAS = np.float32([0.0, 0.1, 0.4, 1.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ebmx.data import load
-from ebmx.training import Classifier, train_classifier
+from ebmx.evaluation import Classifier, train_classifier
 
 
 def test_learns_digits(getkey):

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.energies import BernoulliRBM, Box, Function, Gaussian, GaussianMixture, Uniform
+from ebmx.energies import Bernoulli, BernoulliRBM, Box, Function, Gaussian, GaussianMixture, Uniform
 from ebmx.evaluation import (
-    Bernoulli,
     ConvergenceWarning,
     LogZ,
     adaptive_smc,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
-from ... import _checks
+from .. import _checks
 
 Layers = TypeVar("Layers")
 

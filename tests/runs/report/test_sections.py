@@ -11,13 +11,13 @@ from reference import filled
 
 import ebmx
 from ebmx.config import RunConfig, SamplerConfig, _walks
-from ebmx.runs._evaluate import judged_energy
-from ebmx.runs.report._features import in_chunks, judge_of, levels_of, outsiders, rounded
-from ebmx.runs.report._samples import Sets, memorisation_section, outside_section, quality_section
-from ebmx.runs.report._landscape import landscape_section
-from ebmx.runs.report._chains import likelihood_section
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
+from ebmx.runs._evaluate import judged_energy
+from ebmx.runs.report._features import in_chunks, judge_of, levels_of, outsiders, rounded
+from ebmx.runs.report._landscape import landscape_section
+from ebmx.runs.report._likelihood import likelihood_section
+from ebmx.runs.report._samples import Sets, memorisation_section, outside_section, quality_section
 
 OPEN = RunConfig(sampler=SamplerConfig(bounds=None))
 NUMBERS = np.random.default_rng(0)
