@@ -7,6 +7,7 @@ with weights 1:2:…:8, where the largest error of a mode's mass is reported too
 densities learnt with the first seed.
 """
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,15 @@ import optax
 from _common import arguments, write
 
 import ebmx
-from ebmx.energies import AbstractEnergy, Box, GaussianMixture, MLPNetwork, Uniform, plane
+from ebmx.energies import (
+    AbstractEnergy,
+    Box,
+    GaussianMixture,
+    MLPNetwork,
+    Uniform,
+    exact_samples,
+    plane,
+)
 from ebmx.samplers import MALA, Cycle, Independence, Langevin, ReplicaExchange
 from ebmx.training import (
     PCD,

@@ -11,15 +11,7 @@ import scipy.stats
 from ebmx.energies import Gaussian
 from ebmx.evaluation import ConvergenceWarning, diagnose, to_arviz
 from ebmx.evaluation._diagnostics import _drift
-from ebmx.samplers import (
-    HMC,
-    RESULTS,
-    Moments,
-    Samples,
-    StepInfo,
-    sample,
-    save_position_and_energy,
-)
+from ebmx.samplers import HMC, RESULTS, Moments, Samples, StepInfo, sample, save_position_and_energy
 
 RNG = np.random.default_rng(0)
 # of one shape, since each other one is compiled anew

@@ -17,9 +17,9 @@ from ebmx.config import (
     ObjectiveConfig,
     RunConfig,
     SamplerConfig,
-    _evaluate,
 )
 from ebmx.evaluation import train_classifier
+from ebmx.runs import _evaluate
 from ebmx.runs import evaluate as evaluate_run
 from ebmx.runs import train as train_run
 from ebmx.runs.report._section import Section

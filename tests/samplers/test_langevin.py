@@ -8,14 +8,7 @@ import pytest
 from helpers import assert_covariance, assert_mean
 
 from ebmx.energies import Gaussian
-from ebmx.samplers import (
-    MALA,
-    Langevin,
-    UnderdampedLangevin,
-    displacement_budget,
-    run,
-    sample,
-)
+from ebmx.samplers import MALA, Langevin, UnderdampedLangevin, displacement_budget, run, sample
 
 COVARIANCE = np.array([[0.8, 0.3], [0.3, 0.5]])
 PRECISION = np.linalg.inv(COVARIANCE)

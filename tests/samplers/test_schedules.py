@@ -6,16 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from ebmx.samplers import (
-    MALA,
-    Geometric,
-    Langevin,
-    Linear,
-    ReplicaExchange,
-    annealed,
-    run,
-    sample,
-)
+from ebmx.samplers import MALA, Geometric, Langevin, Linear, ReplicaExchange, annealed, run, sample
 
 X = np.zeros((2, 1), np.float32)
 

@@ -8,12 +8,7 @@ import optax
 import ebmx
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import (
-    PCD,
-    NoProgress,
-    Trainer,
-    fit,
-)
+from ebmx.training import PCD, NoProgress, Trainer, fit
 
 KEY = jax.random.key(7)
 TRAINER = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 2, capacity=16, reinit_prob=0.3))

@@ -22,7 +22,8 @@ import optax
 import ebmx
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Checkpoints, NoProgress, Trainer, TrainState, _checkpoints, fit
+from ebmx.training import PCD, Checkpoints, NoProgress, Trainer, TrainState, fit
+from ebmx.training.checkpoints import _writer
 
 X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
 
@@ -84,7 +85,7 @@ def die_in_a_save(moment, folder):
         writer.save(plain(step))
     writer.wait()
     if moment == "before its manifest":
-        _checkpoints.write_manifest = die
+        _writer.write_manifest = die
     elif moment == "within its manifest":
         Path.write_text = lambda path, text, **_: die(path.write_bytes(text.encode()[:50]))
     elif moment == "after its manifest":

@@ -11,16 +11,7 @@ import optax
 import ebmx
 from ebmx.energies import MLP, Conditional, MLPNetwork, SpectralNorm, resnet
 from ebmx.samplers import MALA, Langevin
-from ebmx.training import (
-    PCD,
-    BFloat16,
-    GaussianNoise,
-    Jarzynski,
-    NoProgress,
-    Trainer,
-    fit,
-    restore,
-)
+from ebmx.training import PCD, BFloat16, GaussianNoise, Jarzynski, NoProgress, Trainer, fit, restore
 
 KEY = jax.random.key(11)
 FIRST, ALL = 5, 12

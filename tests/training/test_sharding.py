@@ -29,16 +29,7 @@ from sharding_worker import (
 
 from ebmx.energies import MLP, Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import (
-    CD,
-    PCD,
-    NoProgress,
-    ReplayBuffer,
-    Trainer,
-    UInt8,
-    fit,
-    shard,
-)
+from ebmx.training import CD, PCD, NoProgress, ReplayBuffer, Trainer, UInt8, fit, shard
 from ebmx.training._sharding import put_batch, shapes, shardings
 
 WORKER = Path(sharding_worker.__file__)

@@ -54,6 +54,7 @@ class Classifier(eqx.Module):
     def features(self, x: X) -> jax.Array:
         """The last hidden layer of one image, `(num_features,)`."""
         _checks.example(x, self.shape)
+        x = x.astype(self.hidden.weight.dtype)
         for convolution in self.convolutions:
             x = jax.nn.silu(convolution(x))
         return jax.nn.silu(self.hidden(x.reshape(-1)))
@@ -98,7 +99,9 @@ def train_classifier(
     classifier = Classifier(x.shape[1:], int(np.max(labels)) + 1, key=init_key)
     optim = optax.adamw(optax.cosine_decay_schedule(2e-3, num_steps), weight_decay=1e-2)
     order = jax.random.randint(order_key, (num_steps, batch_size), 0, len(x))
-    return _train(classifier, optim, jnp.asarray(x), jnp.asarray(labels), order)
+    # optax mixes kinds of numbers, which a program may have forbidden
+    with jax.numpy_dtype_promotion("standard"):
+        return _train(classifier, optim, jnp.asarray(x), jnp.asarray(labels), order)
 
 
 @eqx.filter_jit

@@ -9,7 +9,8 @@ import scipy.cluster.hierarchy
 from helpers import muller_brown
 
 from ebmx.energies import Gaussian
-from ebmx.evaluation import _disconnectivity, disconnectivity
+from ebmx.evaluation import disconnectivity
+from ebmx.evaluation.landscape import _disconnectivity
 from ebmx.evaluation.landscape._disconnectivity import join
 
 WELLS = np.array([[-0.558224, 1.441726], [0.623499, 0.028038], [-0.050011, 0.466694]])

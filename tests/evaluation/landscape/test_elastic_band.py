@@ -8,8 +8,8 @@ import scipy.ndimage
 from helpers import muller_brown
 
 from ebmx.energies import DoubleWell, Gaussian, GaussianMixture
-from ebmx.evaluation import _elastic_band as elastic_band
 from ebmx.evaluation import barrier_height, energy_slice, minimum_energy_path, straight_path
+from ebmx.evaluation.landscape import _elastic_band as elastic_band
 
 TINY = jnp.finfo(jnp.float32).tiny
 

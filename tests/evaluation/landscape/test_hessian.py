@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.evaluation import _lanczos, hessian_eigenvalues
+from ebmx.evaluation import hessian_eigenvalues
+from ebmx.evaluation.landscape import _hessian
 
 
 def covariance(size, seed=0):
@@ -77,7 +78,7 @@ def test_the_number_of_products_is_eight_for_each_value_and_sixty(monkeypatch):
         met.append(num_steps)
         return np.eye(num_steps, x.size), np.arange(num_steps, dtype=float), np.zeros(num_steps)
 
-    monkeypatch.setattr(_lanczos, "_lanczos", lanczos)
+    monkeypatch.setattr(_hessian, "_lanczos", lanczos)
     for size, k in ((500, 2), (500, 5), (50, 3), (76, 2), (75, 2)):
         found = hessian_eigenvalues(saddle, np.ones(size, np.float32), k=k, key=KEY)
         assert found.smallest.tolist() == list(range(k))

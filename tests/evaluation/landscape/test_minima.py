@@ -7,7 +7,8 @@ import pytest
 from helpers import muller_brown
 
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.evaluation import _minima, local_minima
+from ebmx.evaluation import local_minima
+from ebmx.evaluation.landscape import _minima
 
 WELLS = np.array([[-0.558224, 1.441726], [0.623499, 0.028038], [-0.050011, 0.466694]])
 DEPTHS = np.array([-146.699517, -108.166724, -80.767818])

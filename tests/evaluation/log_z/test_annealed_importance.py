@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 
 from ebmx.energies import Function, Gaussian
-from ebmx.evaluation import (
-    _annealing,
-    annealed_importance_sampling,
-    reverse_annealed_importance_sampling,
-)
+from ebmx.evaluation import annealed_importance_sampling, reverse_annealed_importance_sampling
+from ebmx.evaluation.log_z import _annealed_importance
 from ebmx.evaluation.log_z._annealing_path import AbstractPath
 from ebmx.evaluation.log_z._annealing_schedule import Plan, Tuning
 from ebmx.evaluation.log_z._estimate import LogZ
@@ -80,7 +77,7 @@ def lines(x):
 @pytest.mark.parametrize("num_steps", [1, 2])
 def test_chains_go_forwards_by_a_rise_of_the_weight_and_then_a_move(num_steps):
     key = jax.random.key(0)
-    x, log_weights, acceptance = _annealing._forward(
+    x, log_weights, acceptance = _annealed_importance._forward(
         Written(), Writer(), ROUTE, CHAINS, num_steps, key
     )
     found = lines(x)
@@ -101,7 +98,7 @@ def test_chains_go_forwards_by_a_rise_of_the_weight_and_then_a_move(num_steps):
 
 def test_chains_go_backwards_by_a_move_and_then_a_rise_of_the_weight():
     start = np.zeros((CHAINS, 1 + 3 * SLOTS), np.float32)
-    x, log_weights, acceptance = _annealing._backward(
+    x, log_weights, acceptance = _annealed_importance._backward(
         Written(), Writer(), ROUTE, jnp.asarray(start), 2, jax.random.key(1)
     )
     found = lines(x)
@@ -128,13 +125,13 @@ def test_the_keys_of_moves_are_not_those_of_starts_and_ends(backwards, monkeypat
         last = jnp.float32(NEITHER)
         return jax.vmap(lambda x, child: write(x, key, child, last))(x, child), jnp.zeros(())
 
-    monkeypatch.setattr(_annealing, "move", mark)
+    monkeypatch.setattr(_annealed_importance, "move", mark)
     key = jax.random.key(5)
     if backwards:
         x = jnp.zeros((CHAINS, 1 + 3 * SLOTS))
-        x, *_ = _annealing._backward(Written(), Writer(), ROUTE, x, 9, key)
+        x, *_ = _annealed_importance._backward(Written(), Writer(), ROUTE, x, 9, key)
     else:
-        x, *_ = _annealing._forward(Written(), Writer(), ROUTE, CHAINS, 9, key)
+        x, *_ = _annealed_importance._forward(Written(), Writer(), ROUTE, CHAINS, 9, key)
     found = lines(x)
     marks, children = found[..., 0], found[:, 1:-1, 1].ravel()
     moves = marks[:, 1:-1]
@@ -167,9 +164,9 @@ def calls(monkeypatch):
         met.update(walk_key=key, x=x, num_steps=num_steps, route=route)
         return POSITIONS, LOG_WEIGHTS, np.ones(3)
 
-    monkeypatch.setattr(_annealing, "plan", plan)
-    monkeypatch.setattr(_annealing, "_forward", forward)
-    monkeypatch.setattr(_annealing, "_backward", backward)
+    monkeypatch.setattr(_annealed_importance, "plan", plan)
+    monkeypatch.setattr(_annealed_importance, "_forward", forward)
+    monkeypatch.setattr(_annealed_importance, "_backward", backward)
     return met
 
 
@@ -253,5 +250,5 @@ def test_a_walk_is_compiled_once_for_all_keys_and_schedules():
 
     route = eqx.tree_at(lambda r: r.betas, ROUTE, ROUTE.betas.at[1].set(0.2))
     for i, one in enumerate((ROUTE, route)):
-        _annealing._forward(Counted(), Writer(), one, CHAINS, 1, jax.random.key(i))
+        _annealed_importance._forward(Counted(), Writer(), one, CHAINS, 1, jax.random.key(i))
     assert count == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ebmx.energies import Gaussian
-from ebmx.evaluation import _pilot
+from ebmx.evaluation.log_z import _annealing_schedule
 from ebmx.evaluation.log_z._annealing_path import AbstractPath, GeometricPath
 from ebmx.evaluation.log_z._annealing_schedule import (
     Tuning,
@@ -186,10 +186,10 @@ def test_each_temperature_is_met_once_with_a_key_of_its_own(monkeypatch):
         value = jax.random.uniform(key)
         return (value * places)[:, None], 0.5 * value + 0.25 * path.at(beta)(x) + 0.01 * num_steps
 
-    monkeypatch.setattr(_pilot, "move", mark)
+    monkeypatch.setattr(_annealing_schedule, "move", mark)
     betas = np.linspace(0, 1, 8).astype(np.float32) ** 3
     sampler = HMC(0.5, 5)
-    found, lengths = _pilot._walk(Line(), sampler, jnp.asarray(betas), num, 7, KEY)
+    found, lengths = _annealing_schedule._walk(Line(), sampler, jnp.asarray(betas), num, 7, KEY)
     variances = np.asarray(found.variance, np.float64)[:, 0]
     log_steps = np.asarray(found.log_step, np.float64)
     assert variances.shape == log_steps.shape == (8,)
@@ -226,12 +226,12 @@ def test_the_search_at_the_base_has_keys_and_gains_of_its_own(monkeypatch):
         met.append(key)
         return x, jnp.float32(0.674)
 
-    monkeypatch.setattr(_pilot, "starts", start)
-    monkeypatch.setattr(_pilot, "move", still)
-    monkeypatch.setattr(_pilot, "_SEARCH", 2)
+    monkeypatch.setattr(_annealing_schedule, "starts", start)
+    monkeypatch.setattr(_annealing_schedule, "move", still)
+    monkeypatch.setattr(_annealing_schedule, "_SEARCH", 2)
     with jax.disable_jit():
         betas = jnp.linspace(0, 1, 3)
-        found, _ = _pilot._walk(Line(), MALA(0.5), betas, 4, 1, KEY)
+        found, _ = _annealing_schedule._walk(Line(), MALA(0.5), betas, 4, 1, KEY)
     # one start and four moves, none of whose keys is another one, or made of the one before all
     used = [data(key) for key in met]
     assert len(set(used)) == 5
@@ -261,7 +261,7 @@ def planned(monkeypatch, lengths, num_temperatures, betas=None):
         met.update(num_steps=num_steps)
         return Tuning(jnp.arange(tried.size, dtype=jnp.float32), None), lengths(met["tried"])
 
-    monkeypatch.setattr(_pilot, "_walk", walk)
+    monkeypatch.setattr(_annealing_schedule, "_walk", walk)
     return plan(Line(), MALA(0.1), num_temperatures, betas, 3, key=KEY), met
 
 

@@ -7,14 +7,8 @@ import pytest
 import sklearn.covariance
 
 from ebmx.energies import Bernoulli, BernoulliRBM, Gaussian, GaussianMixture, Ring, Uniform
-from ebmx.evaluation import (
-    _bases,
-    _counting,
-    fit_bernoulli,
-    fit_gaussian,
-    log_z_by_enumeration,
-    log_z_by_quadrature,
-)
+from ebmx.evaluation import fit_bernoulli, fit_gaussian, log_z_by_enumeration, log_z_by_quadrature
+from ebmx.evaluation.log_z import _base_densities, _exact
 
 
 @pytest.mark.parametrize(
@@ -69,7 +63,7 @@ def test_sums_without_a_density_and_without_a_chunk_to_fill():
 
 
 def test_chunks_are_all_points_once(monkeypatch):
-    monkeypatch.setattr(_counting, "_CHUNK", 5)
+    monkeypatch.setattr(_exact, "_CHUNK", 5)
     energy = Gaussian(np.ones(1), 0.3)
     for num in (3, 5, 12, 15):
         x = -2 + 5 * (np.arange(num) + 0.5) / num
@@ -127,11 +121,11 @@ def test_the_shrinkage_is_that_of_scikit_learn(num):
         x = rng.normal(size=(num, 5)) * np.geomspace(0.5, 2, 5)
         centred = x - x.mean(0)
         sample = centred.T @ centred / num
-        found = _bases.ledoit_wolf(centred, sample, np.trace(sample) / 5)
+        found = _base_densities.ledoit_wolf(centred, sample, np.trace(sample) / 5)
         assert found == pytest.approx(sklearn.covariance.ledoit_wolf(x)[1], rel=1e-6)
     # of a sphere, nothing is left to shrink
     cross = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
-    assert _bases.ledoit_wolf(cross, np.eye(2) / 2, 0.5) == 0
+    assert _base_densities.ledoit_wolf(cross, np.eye(2) / 2, 0.5) == 0
 
 
 @pytest.mark.parametrize("copies", [1, 3])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ebmx.energies import Function, Gaussian, Uniform
-from ebmx.evaluation import _smc, adaptive_smc
+from ebmx.evaluation import adaptive_smc
+from ebmx.evaluation.log_z import _smc
 from ebmx.evaluation.log_z._annealing_path import AbstractPath
 from ebmx.evaluation.log_z._annealing_schedule import Tuning
 from ebmx.evaluation.log_z._smc import Island

@@ -26,7 +26,7 @@ from ebmx.evaluation import (
     sliced_wasserstein,
     two_sample_auc,
 )
-from ebmx.evaluation import _features as features
+from ebmx.evaluation.samples import _pairwise as features
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)

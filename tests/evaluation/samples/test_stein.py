@@ -9,8 +9,8 @@ import pytest
 import scipy.stats
 
 from ebmx.energies import Gaussian, GaussianMixture
-from ebmx.evaluation import _features as features
 from ebmx.evaluation import kernel_stein_discrepancy
+from ebmx.evaluation.samples import _pairwise as features
 
 KEY = jax.random.key(0)
 NORMAL = Gaussian(jnp.zeros(2))

@@ -11,7 +11,7 @@ import sklearn.neighbors
 import sklearn.preprocessing
 
 from ebmx.evaluation import LogisticRegression, NearestNeighbours, two_sample_auc
-from ebmx.evaluation import _features as features
+from ebmx.evaluation.samples import _pairwise as features
 from ebmx.evaluation.samples._two_sample import _newton
 
 KEY = jax.random.key(0)

@@ -10,10 +10,11 @@ from helpers import conditional
 from reference import filled
 
 import ebmx
-from ebmx.config import RunConfig, SamplerConfig, _walks
+from ebmx.config import RunConfig, SamplerConfig
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
 from ebmx.runs._evaluate import judged_energy
+from ebmx.runs.report import _likelihood
 from ebmx.runs.report._features import in_chunks, judge_of, levels_of, outsiders, rounded
 from ebmx.runs.report._landscape import landscape_section
 from ebmx.runs.report._likelihood import likelihood_section
@@ -49,7 +50,7 @@ def test_bounds_that_have_crossed_are_told(monkeypatch, getkey):
     for name, log_z in (("annealed", 2.0), ("reverse_annealed", 1.0)):
         found = SimpleNamespace(log_z=log_z, standard_error=0.1)
         call = f"{name}_importance_sampling"
-        monkeypatch.setattr(_walks, call, lambda *_, found=found, **__: found)
+        monkeypatch.setattr(_likelihood, call, lambda *_, found=found, **__: found)
     x = gaussians(16)
     said = likelihood_section(OPEN, Gaussian(jnp.zeros(2)), Dataset("x", x, x), x, getkey())
     assert "The bounds have crossed" in said.remarks[0]

@@ -11,14 +11,7 @@ import pytest
 from checkpointed import KEY, TRAINER, X, assert_same, go_on, start
 from orbax.checkpoint import AsyncCheckpointer
 
-from ebmx.training import (
-    Checkpoints,
-    DivergedError,
-    SaveError,
-    SaveWarning,
-    fit,
-    restore,
-)
+from ebmx.training import Checkpoints, DivergedError, SaveError, SaveWarning, fit, restore
 from ebmx.training.checkpoints._autosave import Saving
 from ebmx.training.checkpoints._manifest import arrays_of
 

@@ -161,7 +161,7 @@ def whole():
 def faults(tmp_path_factory):
     """What the processes that died, or ran out of disk, have left."""
     folder = tmp_path_factory.mktemp("faults")
-    command = [sys.executable, Path(__file__).with_name("fault_worker.py"), folder]
+    command = [sys.executable, Path(__file__).parents[1] / "fault_worker.py", folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     codes = json.loads(done.stdout.splitlines()[-1])

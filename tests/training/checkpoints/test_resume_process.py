@@ -11,7 +11,7 @@ from restart_worker import ALL, CASES, FIRST, start, train
 from ebmx.training import Checkpoints
 
 pytestmark = pytest.mark.slow
-WORKER = Path(__file__).with_name("restart_worker.py")
+WORKER = Path(__file__).parents[1] / "restart_worker.py"
 
 
 @pytest.fixture(scope="module")

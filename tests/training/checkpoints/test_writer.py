@@ -21,12 +21,11 @@ from ebmx.training import (
     DamagedCheckpointError,
     OtherConfigError,
     SaveError,
-    _checkpoint_files,
-    _checkpoints,
     checkpoint_config,
     restore,
     restore_energy,
 )
+from ebmx.training.checkpoints import _orbax, _writer
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +309,7 @@ def test_a_folder_of_any_name_is_found_again(trained, tmp_path):
 
 def test_what_cannot_be_read_back_is_an_error_at_the_save(tmp_path, monkeypatch):
     # the path itself, and not a link to it
-    monkeypatch.setattr(_checkpoints, "plain", contextlib.nullcontext)
+    monkeypatch.setattr(_writer, "plain", contextlib.nullcontext)
     with pytest.raises(SaveError, match="there is none: it cannot be read back"):
         go_on(start(), 2, Checkpoints(tmp_path / "[0-9]"))
     assert Checkpoints(tmp_path / "[0-9]").steps == []
@@ -329,5 +328,5 @@ def test_a_folder_that_cannot_be_linked_to_is_refused_before_training(tmp_path, 
         checkpoints.writer(start())
     monkeypatch.setattr("jax.process_count", lambda: 2)
     processes, folder = r"written by several processes; give a path", tmp_path / STRANGE
-    with pytest.raises(CheckpointError, match=processes), _checkpoint_files.plain(folder):
+    with pytest.raises(CheckpointError, match=processes), _orbax.plain(folder):
         pass

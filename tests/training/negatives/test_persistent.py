@@ -11,14 +11,7 @@ from moves import affine, init, step
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import (
-    PCD,
-    BFloat16,
-    ReplayBuffer,
-    StepSizeAdaptation,
-    UInt8,
-    UniformNoise,
-)
+from ebmx.training import PCD, BFloat16, ReplayBuffer, StepSizeAdaptation, UInt8, UniformNoise
 
 CAPACITY, NUM, SHAPE = 48, 24, (2,)
 NOISE = UniformNoise(1000.0, 1001.0)

@@ -11,12 +11,7 @@ from helpers import assert_mean
 
 from ebmx.energies import Gaussian, Normalised
 from ebmx.samplers import MALA
-from ebmx.training import (
-    GaussianNoise,
-    Jarzynski,
-    Trainer,
-    fit,
-)
+from ebmx.training import GaussianNoise, Jarzynski, Trainer, fit
 
 NUM_SEEDS, NUM_CHAINS, NUM_UPDATES = 400, 32, 6
 # the energies of a training, written down beforehand

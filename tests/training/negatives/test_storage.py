@@ -14,15 +14,7 @@ from moves import draw, empty, init
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import HMC, MALA, Langevin, UnderdampedLangevin
-from ebmx.training import (
-    PCD,
-    BFloat16,
-    FullPrecision,
-    GaussianNoise,
-    Trainer,
-    UInt8,
-    UniformNoise,
-)
+from ebmx.training import PCD, BFloat16, FullPrecision, GaussianNoise, Trainer, UInt8, UniformNoise
 
 STORAGES = {
     "full": FullPrecision(),
