@@ -7,7 +7,6 @@ with weights 1:2:…:8, where the largest error of a mode's mass is reported too
 densities learnt with the first seed.
 """
 
-import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -185,10 +184,11 @@ def mass_error(truth: GaussianMixture, model: np.ndarray) -> float:
 
 
 def batches(truth: Any, size: int, key: jax.Array) -> Iterator[np.ndarray]:
-    draw = functools.partial(exact_samples, truth, CHUNK)
     number = 0
     while True:
-        yield from np.asarray(draw(jax.random.fold_in(key, number))).reshape(-1, size, 2)
+        yield from np.asarray(
+            exact_samples(truth, CHUNK, key=jax.random.fold_in(key, number))
+        ).reshape(-1, size, 2)
         number += 1
 
 
