@@ -10,9 +10,8 @@ from . import _checks
 def stem_of(name: Path) -> Path:
     """The name without its ending, if that is `.npz`, `.npy` or `.png`.
 
-    **Raises:**
-
-    `ValueError` if nothing is left.
+    Raises:
+        ValueError: if nothing is left.
     """
     stem = name.with_suffix("") if name.suffix in (".npz", ".npy", ".png") else name
     _checks.require(stem.name != "", "--out", str(name), "give the name of a file")
@@ -25,9 +24,8 @@ def write_samples(name: Path, x: np.ndarray, in_units: np.ndarray) -> dict[str, 
     `name` may end in `.npz`, `.png` or `.npy`; the last one is written as well, and holds the array
     alone.
 
-    **Returns:**
-
-    The files that were written: `out`, `array` and `picture`.
+    Returns:
+        The files that were written: `out`, `array` and `picture`.
     """
     from .plotting import sample_grid
 

@@ -29,15 +29,14 @@ def parameters(value):
 
 
 def section(text, title):
-    """What stands below a title, up to the next one."""
-    found = re.search(rf"\*\*{title}:\*\*\n(.*?)(?=\n\*\*\w+:\*\*|\Z)", text, re.DOTALL)
-    return found.group(1).strip() if found else ""
+    """What stands indented below a title."""
+    found = re.search(rf"^{title}:\n((?:[ ]{{4}}.*(?:\n|\Z)|\n)+)", text, re.MULTILINE)
+    return textwrap.dedent(found.group(1)).strip() if found else ""
 
 
 def items(text):
-    """`names: words` of each item of a list."""
-    found = re.findall(r"^- (.*?): (.*?)(?=^- |\Z)", text, re.DOTALL | re.MULTILINE)
-    return {name: words for names, words in found for name in re.findall(r"`(\w+)`", names)}
+    """`name: words` of each entry of a section."""
+    return dict(re.findall(r"^(\w+): (.*?)(?=^\w+: |\Z)", text, re.DOTALL | re.MULTILINE))
 
 
 def refers(text):
@@ -48,7 +47,7 @@ def refers(text):
 def gaps(function):
     """What the docstring of a function does not say."""
     text, source = inspect.getdoc(function) or "", inspect.getsource(inspect.unwrap(function))
-    described = items(section(text, "Arguments"))
+    described = items(section(text, "Args"))
     for parameter in parameters(function):
         if parameter.name not in described and not refers(text):
             yield parameter.name
@@ -113,10 +112,11 @@ def silent(cls):
         return
     beneath = said_beneath(cls)
     for parameter in parameters(cls):
-        if f"`{parameter.name}`" not in text and parameter.name not in beneath:
+        said = f"`{parameter.name}`" in text or parameter.name in items(section(text, "Args"))
+        if not said and parameter.name not in beneath:
             yield parameter.name
     if "_checks." in checks_of(cls) and not inspect.isabstract(cls):
-        ranges = re.search(r"> 0|≥ 0|at least|in \(", section(text, "Arguments"))
+        ranges = re.search(r"> 0|≥ 0|at least|in \(", section(text, "Args"))
         if not (section(text, "Raises") or ranges):
             yield "Raises"
 

@@ -45,17 +45,14 @@ Loss = Callable[..., Any]
 def build_sampler(config: SamplerConfig) -> AbstractSampler:
     """The sampler.
 
-    **Arguments:**
+    Args:
+        config: a part of a `RunConfig`.
 
-    - `config`: a part of a `RunConfig`.
+    Returns:
+        A sampler of one chain.
 
-    **Returns:**
-
-    A sampler of one chain.
-
-    **Raises:**
-
-    `ValueError` if a value does not fit, or a field is set that nothing reads.
+    Raises:
+        ValueError: if a value does not fit, or a field is set that nothing reads.
     """
     check_kind("sampler", config)
     if config.kind == "mala":
@@ -87,19 +84,18 @@ def build_negatives(
 ) -> AbstractNegatives:
     """The negatives for an objective, with their sampler.
 
-    **Arguments:**
+    Args:
+        config: parts of a `RunConfig`.
+        sampler: parts of a `RunConfig`.
+        objective: parts of a `RunConfig`.
+        num_labels: how many labels the data have, for a conditional objective.
 
-    - `config`, `sampler`, `objective`: parts of a `RunConfig`.
-    - `num_labels`: how many labels the data have, for a conditional objective.
+    Returns:
+        The negatives.
 
-    **Returns:**
-
-    The negatives.
-
-    **Raises:**
-
-    `ValueError` if a value does not fit, a field is set that nothing reads, or the parts do not
-    fit together.
+    Raises:
+        ValueError: if a value does not fit, a field is set that nothing reads, or the parts do not
+            fit together.
     """
     objective = ObjectiveConfig() if objective is None else objective
     check_kind("objective", objective)
@@ -133,17 +129,15 @@ def build_negatives(
 def build_objective(config: ObjectiveConfig, sampler: SamplerConfig) -> Loss:
     """The loss; the sampler says by which step and from which noise.
 
-    **Arguments:**
+    Args:
+        config: parts of a `RunConfig`.
+        sampler: parts of a `RunConfig`.
 
-    - `config`, `sampler`: parts of a `RunConfig`.
+    Returns:
+        A function of `(energy, positives, negatives)`.
 
-    **Returns:**
-
-    A function of `(energy, positives, negatives)`.
-
-    **Raises:**
-
-    `ValueError` if a value does not fit, or a field is set that nothing reads.
+    Raises:
+        ValueError: if a value does not fit, or a field is set that nothing reads.
     """
     check_kind("objective", config)
     for name in ("alpha", "divergence_weight", "entropy_weight", "classifier_weight"):
@@ -170,18 +164,15 @@ def build_objective(config: ObjectiveConfig, sampler: SamplerConfig) -> Loss:
 def build_optimiser(config: OptimiserConfig, num_steps: int) -> optax.GradientTransformation:
     """The optimiser for a training of `num_steps`.
 
-    **Arguments:**
+    Args:
+        config: a part of a `RunConfig`.
+        num_steps: how many updates the schedule is for.
 
-    - `config`: a part of a `RunConfig`.
-    - `num_steps`: how many updates the schedule is for.
+    Returns:
+        An optax optimiser.
 
-    **Returns:**
-
-    An optax optimiser.
-
-    **Raises:**
-
-    `ValueError` if a value does not fit, or a field is set that nothing reads.
+    Raises:
+        ValueError: if a value does not fit, or a field is set that nothing reads.
     """
     check_kind("optimiser", config)
     _checks.positive("optimiser.learning_rate", config.learning_rate)
@@ -202,19 +193,16 @@ def build_optimiser(config: OptimiserConfig, num_steps: int) -> optax.GradientTr
 def build_trainer(config: RunConfig, num_steps: int, num_labels: int | None = None) -> Trainer:
     """The trainer for a training of `num_steps` on data with so many labels.
 
-    **Arguments:**
+    Args:
+        config: a config.
+        num_steps: how many updates the schedule is for.
+        num_labels: how many labels the data have, for an objective that needs them.
 
-    - `config`: a config.
-    - `num_steps`: how many updates the schedule is for.
-    - `num_labels`: how many labels the data have, for an objective that needs them.
+    Returns:
+        The trainer.
 
-    **Returns:**
-
-    The trainer.
-
-    **Raises:**
-
-    `ValueError` if a value or a combination does not fit.
+    Raises:
+        ValueError: if a value or a combination does not fit.
     """
     _checks.probability("optimiser.ema_decay", config.optimiser.ema_decay)
     _checks.non_negative("data.noise", config.data.noise)

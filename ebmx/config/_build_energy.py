@@ -41,22 +41,19 @@ def build_energy(
 ) -> tuple[Any, NormState]:
     """The energy for examples of this shape, and the state of its norm, `None` without one.
 
-    **Arguments:**
+    Args:
+        config: what it is made of.
+        shape: the shape of one example.
+        objective: the kind of the objective: `"jem"` makes a `JEM` energy and `"conditional"` a
+            `Conditional` one on the features before the last layer.
+        num_labels: how many labels the data have; for these two.
+        key: a key for the initial weights.
 
-    - `config`: what it is made of.
-    - `shape`: the shape of one example.
-    - `objective`: the kind of the objective: `"jem"` makes a `JEM` energy and `"conditional"` a
-        `Conditional` one on the features before the last layer.
-    - `num_labels`: how many labels the data have; for these two.
-    - `key`: a key for the initial weights.
+    Returns:
+        The energy, and the state of its norm or `None`.
 
-    **Returns:**
-
-    The energy, and the state of its norm or `None`.
-
-    **Raises:**
-
-    `ValueError` if a value does not fit, or a field is set that nothing reads.
+    Raises:
+        ValueError: if a value does not fit, or a field is set that nothing reads.
     """
     check_kind("energy", config)
     fix = f"give one of {', '.join(OBJECTIVES)}"

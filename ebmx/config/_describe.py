@@ -31,14 +31,12 @@ def show_config(config: RunConfig, title: str = "") -> str:
 
     Needs `pip install ebmx[cli]`.
 
-    **Arguments:**
+    Args:
+        config: a config.
+        title: a text for the top.
 
-    - `config`: a config.
-    - `title`: a text for the top.
-
-    **Returns:**
-
-    The text, which `read_config` reads.
+    Returns:
+        The text, which `read_config` reads.
     """
     lines = [*_comment(title), *_lines(config)]
     for field in dataclasses.fields(config):

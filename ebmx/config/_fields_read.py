@@ -55,9 +55,8 @@ OBJECTIVES = tuple(_READ["objective"])
 def check_kind(room: str, config: Any) -> None:
     """Check that every field that is set is one that the kind of this part reads.
 
-    **Raises:**
-
-    `ValueError` that names a field that is not read and not at its default.
+    Raises:
+        ValueError: that names a field that is not read and not at its default.
     """
     for name, default in _unread(room, config).items():
         fix = f"{room}.kind={config.kind!r} does not read it: leave it at {default!r}"
@@ -81,18 +80,15 @@ def forget_unread(config: RunConfig, base: RunConfig) -> RunConfig:
     So another kind can be chosen on top of a recipe; what is set beyond the recipe stays, and is
     refused if it is not read.
 
-    **Arguments:**
+    Args:
+        config: a config, such as `base` with changes.
+        base: the config that the changes were made on.
 
-    - `config`: a config, such as `base` with changes.
-    - `base`: the config that the changes were made on.
+    Returns:
+        The config to be run.
 
-    **Returns:**
-
-    The config to be run.
-
-    **Raises:**
-
-    `ValueError` if a kind is unknown.
+    Raises:
+        ValueError: if a kind is unknown.
     """
     rooms = {}
     for room in _READ:

@@ -229,17 +229,14 @@ RECIPES: dict[str, Recipe] = {
 def recipe(name: str) -> RunConfig:
     """The config of a recipe.
 
-    **Arguments:**
+    Args:
+        name: one of `RECIPES`.
 
-    - `name`: one of `RECIPES`.
+    Returns:
+        A config.
 
-    **Returns:**
-
-    A config.
-
-    **Raises:**
-
-    `ValueError` that lists the names if there is no such recipe.
+    Raises:
+        ValueError: that lists the names if there is no such recipe.
     """
     fix = f"no such recipe; give one of {', '.join(RECIPES)}"
     _checks.require(name in RECIPES, "recipe", repr(name), fix)
@@ -250,13 +247,11 @@ def recipe(name: str) -> RunConfig:
 def default_config(data: str) -> RunConfig:
     """The recipe for a data set; that of MNIST, with its network, for one not known.
 
-    **Arguments:**
+    Args:
+        data: the name of a data set.
 
-    - `data`: the name of a data set.
-
-    **Returns:**
-
-    A config.
+    Returns:
+        A config.
     """
     if data == "digits":
         return recipe("digits")

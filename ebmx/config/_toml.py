@@ -21,13 +21,11 @@ def to_dict(config: Any) -> dict[str, Any]:
 
     `None` is left out where it is the default, and `"none"` where it is not.
 
-    **Arguments:**
+    Args:
+        config: a config, or a part of one.
 
-    - `config`: a config, or a part of one.
-
-    **Returns:**
-
-    Nested dictionaries, which `from_dict` reads.
+    Returns:
+        Nested dictionaries, which `from_dict` reads.
     """
     out: dict[str, Any] = {}
     for field in dataclasses.fields(config):
@@ -47,19 +45,16 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(values: dict[str, Any], kind: type = RunConfig, path: str = "") -> Any:
     """The config of these nested dictionaries.
 
-    **Arguments:**
+    Args:
+        values: nested dictionaries, as `tomllib` reads them.
+        kind: the config's class.
+        path: what stands before a key in messages.
 
-    - `values`: nested dictionaries, as `tomllib` reads them.
-    - `kind`: the config's class.
-    - `path`: what stands before a key in messages.
+    Returns:
+        The config.
 
-    **Returns:**
-
-    The config.
-
-    **Raises:**
-
-    `ValueError` that names the key, if it is unknown or its value is of another type.
+    Raises:
+        ValueError: that names the key, if it is unknown or its value is of another type.
     """
     hints = typing.get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(kind)]
@@ -76,14 +71,12 @@ def from_dict(values: dict[str, Any], kind: type = RunConfig, path: str = "") ->
 def write_config(path: str | Path, config: RunConfig) -> None:
     """Write a config as TOML. Needs `pip install ebmx[cli]`.
 
-    **Arguments:**
+    Args:
+        path: of the file, which is replaced.
+        config: a config.
 
-    - `path`: of the file, which is replaced.
-    - `config`: a config.
-
-    **Raises:**
-
-    `ImportError` with the pip line if tomli-w is missing.
+    Raises:
+        ImportError: with the pip line if tomli-w is missing.
     """
     try:
         import tomli_w
@@ -96,17 +89,14 @@ def write_config(path: str | Path, config: RunConfig) -> None:
 def read_config(path: str | Path) -> RunConfig:
     """Read a config from TOML.
 
-    **Arguments:**
+    Args:
+        path: of the file.
 
-    - `path`: of the file.
+    Returns:
+        The config.
 
-    **Returns:**
-
-    The config.
-
-    **Raises:**
-
-    `ValueError` if it is not there or not TOML, or a key is unknown or of another type.
+    Raises:
+        ValueError: if it is not there or not TOML, or a key is unknown or of another type.
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -21,10 +21,9 @@ Range = float | np.ndarray
 class Dataset:
     """Examples for training and for testing, scaled to [-1, 1] or another span.
 
-    **Raises:**
-
-    `ValueError` if examples are not finite or of different shapes, labels are not whole numbers
-    from 0, one for each example, or a range does not fit.
+    Raises:
+        ValueError: if examples are not finite or of different shapes, labels are not whole numbers
+            from 0, one for each example, or a range does not fit.
     """
 
     name: str
@@ -78,13 +77,11 @@ class Dataset:
     def to_units(self, x: np.ndarray) -> np.ndarray:
         """From the span to data units, column by column where each has its own range.
 
-        **Arguments:**
+        Args:
+            x: examples `(num, *shape)`, such as samples.
 
-        - `x`: examples `(num, *shape)`, such as samples.
-
-        **Returns:**
-
-        An array of that shape.
+        Returns:
+            An array of that shape.
         """
         start, end = self.span
         return (np.asarray(x) - start) / (end - start) * (self.high - self.low) + self.low
@@ -92,13 +89,11 @@ class Dataset:
     def from_units(self, x: np.ndarray) -> np.ndarray:
         """From data units to the span, as `load` has done it.
 
-        **Arguments:**
+        Args:
+            x: examples `(num, *shape)` in data units, images with the channels last.
 
-        - `x`: examples `(num, *shape)` in data units, images with the channels last.
-
-        **Returns:**
-
-        An array of that shape, float32.
+        Returns:
+            An array of that shape, float32.
         """
         x = np.asarray(x)
         fix = f"give (num, {', '.join(map(str, self.shape))})"
@@ -132,21 +127,21 @@ def scale(
 ) -> np.ndarray:
     """Map `[low, high]` linearly to [-1, 1], as float32.
 
-    **Arguments:**
+    Args:
+        x: numbers of any type and shape.
+        low: in data units, one or an array of one for each of the last axes of `x`, such as
+            `x.min(0)`; for uint8 0 and 255, or 0 and 1 if nothing is above 1, else the least and
+            the greatest value. Where both are the same, the result is the middle of the span.
+        high: in data units, one or an array of one for each of the last axes of `x`, such as
+            `x.min(0)`; for uint8 0 and 255, or 0 and 1 if nothing is above 1, else the least and
+            the greatest value. Where both are the same, the result is the middle of the span.
+        span: what to map to.
 
-    - `x`: numbers of any type and shape.
-    - `low`, `high`: in data units, one or an array of one for each of the last axes of `x`, such as
-        `x.min(0)`; for uint8 0 and 255, or 0 and 1 if nothing is above 1, else the least and the
-        greatest value. Where both are the same, the result is the middle of the span.
-    - `span`: what to map to.
+    Returns:
+        An array of the shape of `x`, float32.
 
-    **Returns:**
-
-    An array of the shape of `x`, float32.
-
-    **Raises:**
-
-    `ValueError` if `low` is not below `high`, or a number is not finite.
+    Raises:
+        ValueError: if `low` is not below `high`, or a number is not finite.
     """
     x = np.asarray(x)
     _checks.require(x.size > 0, "x.shape", x.shape, "give at least one number")
@@ -178,21 +173,18 @@ def split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Shuffle and split into `(train, test, train_labels, test_labels)`.
 
-    **Arguments:**
+    Args:
+        x: examples `(num, ...)`.
+        labels: integers from 0, `(num,)`; or conditions, floats `(num, ...)`; or `None`.
+        test_share: the share that goes to `test`, in (0, 1).
+        key: a key.
 
-    - `x`: examples `(num, ...)`.
-    - `labels`: integers from 0, `(num,)`; or conditions, floats `(num, ...)`; or `None`.
-    - `test_share`: the share that goes to `test`, in (0, 1).
-    - `key`: a key.
+    Returns:
+        Four arrays; the labels are `None` if there are none.
 
-    **Returns:**
-
-    Four arrays; the labels are `None` if there are none.
-
-    **Raises:**
-
-    `ValueError` if labels and examples differ in number, labels are negative or one-hot, or a part
-    would be empty.
+    Raises:
+        ValueError: if labels and examples differ in number, labels are negative or one-hot, or a
+            part would be empty.
     """
     x = np.asarray(x)
     _checks.require(x.ndim > 0 and len(x) > 0, "x.shape", x.shape, "give examples (num, *shape)")
@@ -220,24 +212,21 @@ def batches(
 ) -> Iterator[Any]:
     """Batches without end: shuffled epochs, the incomplete rest of each left out.
 
-    **Arguments:**
+    Args:
+        x: examples `(num, *shape)`, floating point.
+        labels: the label of each, integers from 0, `(num,)`; or its condition, floats `(num, ...)`.
+            Batches are then pairs `(x, labels)`.
+        batch_size: at most `num`.
+        start: how many batches to leave out, such as those that an earlier part of the training has
+            seen; whole epochs of them are not read.
+        key: a key; the same key gives the same batches.
 
-    - `x`: examples `(num, *shape)`, floating point.
-    - `labels`: the label of each, integers from 0, `(num,)`; or its condition, floats `(num, ...)`.
-        Batches are then pairs `(x, labels)`.
-    - `batch_size`: at most `num`.
-    - `start`: how many batches to leave out, such as those that an earlier part of the training
-        has seen; whole epochs of them are not read.
-    - `key`: a key; the same key gives the same batches.
+    Returns:
+        An iterator of arrays `(batch_size, *shape)`, or of pairs with labels `(batch_size,)`.
 
-    **Returns:**
-
-    An iterator of arrays `(batch_size, *shape)`, or of pairs with labels `(batch_size,)`.
-
-    **Raises:**
-
-    `ValueError` if examples are not finite, fewer than a batch, or not as many as labels, or labels
-    are negative or one-hot.
+    Raises:
+        ValueError: if examples are not finite, fewer than a batch, or not as many as labels, or
+            labels are negative or one-hot.
     """
     x = np.asarray(_checks.batch(x, "x"))
     _checks.finite(x, "x")

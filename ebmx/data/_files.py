@@ -17,17 +17,14 @@ Parts = dict[str, np.ndarray]
 def read_idx(path: str | Path) -> np.ndarray:
     """Read a file in the IDX format of the original MNIST, gzipped or not.
 
-    **Arguments:**
+    Args:
+        path: of the file.
 
-    - `path`: of the file.
+    Returns:
+        The array, of unsigned bytes.
 
-    **Returns:**
-
-    The array, of unsigned bytes.
-
-    **Raises:**
-
-    `ValueError` if the file is not one of unsigned bytes, or is cut off.
+    Raises:
+        ValueError: if the file is not one of unsigned bytes, or is cut off.
     """
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open

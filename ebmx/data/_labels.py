@@ -10,9 +10,8 @@ from .. import _checks
 def as_labels(labels: Any, num: int, name: str) -> np.ndarray:
     """Labels `(num,)`, whole numbers from 0; whole floats and a column `(num, 1)` become such.
 
-    **Raises:**
-
-    `ValueError` if they are not as many as the examples, one-hot, no whole numbers or negative.
+    Raises:
+        ValueError: if they are not as many as the examples, one-hot, no whole numbers or negative.
     """
     labels = np.asarray(labels)
     fix = f"give one label for each of the {num} examples"

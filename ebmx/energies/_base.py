@@ -60,21 +60,20 @@ class AbstractEnergy(eqx.Module):
 
 @guarded
 class Function(AbstractEnergy):
-    """A plain function of one example with the shape that it takes."""
+    """A plain function of one example with the shape that it takes.
+
+    Args:
+        function: from one example to one number. It may be a pytree with parameters.
+        shape: the shape of one example.
+
+    Raises:
+        ValueError: if it is no function, or a size is not a positive integer.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     function: Callable[[X], Scalar]
 
     def __init__(self, function: Callable[[X], Scalar], shape: Sequence[int]):
-        """**Arguments:**
-
-        - `function`: from one example to one number. It may be a pytree with parameters.
-        - `shape`: the shape of one example.
-
-        **Raises:**
-
-        `ValueError` if it is no function, or a size is not a positive integer.
-        """
         fix = "give a function from one example to one number"
         _checks.require(callable(function), "function", function, fix)
         self.shape = _checks.dimensions("shape", shape)
@@ -90,20 +89,18 @@ class Product(AbstractEnergy):
     """`E(x) = Σᵢ Eᵢ(x)`: the product of densities, where all of them agree. Also `a + b`.
 
     Hinton (2002), "Training products of experts by minimizing contrastive divergence".
+
+    Args:
+        energies: energies of one shape, at least one; plain callables take that of the others.
+
+    Raises:
+        ValueError: if there is none, or their shapes differ.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energies: tuple[Any, ...]
 
     def __init__(self, energies: Sequence[Any]):
-        """**Arguments:**
-
-        - `energies`: energies of one shape, at least one; plain callables take that of the others.
-
-        **Raises:**
-
-        `ValueError` if there is none, or their shapes differ.
-        """
         self.shape = common_shape(energies)
         self.energies = tuple(energies)
 
@@ -118,6 +115,13 @@ class Weighted(AbstractEnergy):
 
     A negative weight makes likely what was unlikely; such an energy is a density only beside
     another one that confines it. The weight is a constant: training does not change it.
+
+    Args:
+        energy: an energy.
+        weight: a finite number, `w`. It may be traced.
+
+    Raises:
+        ValueError: if the energy does not say its shape, or the weight is not one finite number.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -125,15 +129,6 @@ class Weighted(AbstractEnergy):
     weight: jax.Array = constant()
 
     def __init__(self, energy: Any, weight: Number):
-        """**Arguments:**
-
-        - `energy`: an energy.
-        - `weight`: a finite number, `w`. It may be traced.
-
-        **Raises:**
-
-        `ValueError` if the energy does not say its shape, or the weight is not one finite number.
-        """
         self.shape = common_shape([energy])
         self.energy = energy
         self.weight = as_number(weight)

@@ -19,19 +19,16 @@ from ._conditional import Conditioned, ForEach
 def energy(model: EnergyFn, x: XBatch) -> Vector:
     """The energies `E(x)` of a batch.
 
-    **Arguments:**
+    Args:
+        model: an energy, or any callable from one example to a scalar.
+        x: the batch, `(batch, *shape)`, floating point.
 
-    - `model`: an energy, or any callable from one example to a scalar.
-    - `x`: the batch, `(batch, *shape)`, floating point.
+    Returns:
+        The energies, `(batch,)`, in nats: low where the model finds an example likely.
 
-    **Returns:**
-
-    The energies, `(batch,)`, in nats: low where the model finds an example likely.
-
-    **Raises:**
-
-    `ValueError` if the batch is empty, of another shape or dtype, or if the model does not return
-    one floating-point number an example.
+    Raises:
+        ValueError: if the batch is empty, of another shape or dtype, or if the model does not
+            return one floating-point number an example.
     """
     return _energy(model, _checks.batch(x, "x", shape_of(model)))
 
@@ -58,19 +55,16 @@ def log_density_unnormalised(model: EnergyFn, x: XBatch) -> Vector:
 def exact_samples(energy: AbstractExactEnergy, num: int, *, key: Key) -> XBatch:
     """Draw exact, independent examples.
 
-    **Arguments:**
+    Args:
+        energy: an energy that can be sampled exactly, such as a `Gaussian`.
+        num: how many examples, at least 1.
+        key: a key.
 
-    - `energy`: an energy that can be sampled exactly, such as a `Gaussian`.
-    - `num`: how many examples, at least 1.
-    - `key`: a key.
+    Returns:
+        The examples, `(num, *shape)`.
 
-    **Returns:**
-
-    The examples, `(num, *shape)`.
-
-    **Raises:**
-
-    `ValueError` if `num` is below 1.
+    Raises:
+        ValueError: if `num` is below 1.
     """
     _checks.at_least("num", num, 1)
     return _exact_samples(energy, jax.random.split(key, num))
@@ -84,13 +78,11 @@ def _exact_samples(energy: AbstractExactEnergy, keys: Key) -> XBatch:
 def shape_of(model: EnergyFn) -> tuple[int, ...] | None:
     """The shape of one example of `model`; `None` for a plain callable, which does not say.
 
-    **Arguments:**
+    Args:
+        model: an energy, or any callable.
 
-    - `model`: an energy, or any callable.
-
-    **Returns:**
-
-    The shape, `None` if the model does not say it.
+    Returns:
+        The shape, `None` if the model does not say it.
     """
     return getattr(model, "shape", None)
 
@@ -98,14 +90,12 @@ def shape_of(model: EnergyFn) -> tuple[int, ...] | None:
 def value_and_gradient(model: EnergyFn, x: X) -> tuple[Scalar, X]:
     """`(E(x), ∇E(x))` of one example, at the cost of one gradient.
 
-    **Arguments:**
+    Args:
+        model: an energy, or any callable from one example to a scalar.
+        x: one example, `(*shape)`.
 
-    - `model`: an energy, or any callable from one example to a scalar.
-    - `x`: one example, `(*shape)`.
-
-    **Returns:**
-
-    The energy in nats, and its gradient `(*shape)` in nats per unit of `x`.
+    Returns:
+        The energy in nats, and its gradient `(*shape)` in nats per unit of `x`.
     """
     return jax.value_and_grad(lambda x: as_scalar(model(x)))(x)
 
@@ -113,17 +103,14 @@ def value_and_gradient(model: EnergyFn, x: X) -> tuple[Scalar, X]:
 def as_scalar(value: Any) -> Scalar:
     """Check what an energy has returned for one example.
 
-    **Arguments:**
+    Args:
+        value: what an energy has returned.
 
-    - `value`: what an energy has returned.
+    Returns:
+        It as a scalar array, in nats.
 
-    **Returns:**
-
-    It as a scalar array, in nats.
-
-    **Raises:**
-
-    `ValueError` if it is not one floating-point number.
+    Raises:
+        ValueError: if it is not one floating-point number.
     """
     if jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         got = f"{jnp.result_type(value)}{list(jnp.shape(value))}"
@@ -147,19 +134,16 @@ def _score(model: EnergyFn, x: XBatch) -> XBatch:
 def for_each(function: Callable, energy: Any, *args: Any) -> Any:
     """`function(energy, *args)` mapped over the first axis of `args`, and over `ForEach`.
 
-    **Arguments:**
+    Args:
+        function: of the energy of one example, and of one row of each of `args`.
+        energy: an energy, or a `ForEach`, which gives each example its own.
+        args: arrays, or trees of arrays, with a leading axis of examples.
 
-    - `function`: of the energy of one example, and of one row of each of `args`.
-    - `energy`: an energy, or a `ForEach`, which gives each example its own.
-    - `args`: arrays, or trees of arrays, with a leading axis of examples.
+    Returns:
+        What the function returns, stacked along a leading axis.
 
-    **Returns:**
-
-    What the function returns, stacked along a leading axis.
-
-    **Raises:**
-
-    `ValueError` if a `ForEach` has not as many conditions as there are examples.
+    Raises:
+        ValueError: if a `ForEach` has not as many conditions as there are examples.
     """
     if not isinstance(energy, ForEach):
         return jax.vmap(lambda *args: function(energy, *args))(*args)

@@ -17,11 +17,11 @@ from ._conditional import AbstractConditionalEnergy, Conditioned
 class ClassEnergy(AbstractConditionalEnergy):
     """`E(x, y) = -logits(x)[y]`: the energy of an example of class `y`.
 
-    **Arguments:**
-
-    - `shape`, `condition_shape`, `num_labels`: of one example, of a label, `()`, and how many there
-        are.
-    - `network`: from one example to logits `(num_labels,)`.
+    Args:
+        shape: of one example, of a label, `()`, and how many there are.
+        condition_shape: of one example, of a label, `()`, and how many there are.
+        num_labels: of one example, of a label, `()`, and how many there are.
+        network: from one example to logits `(num_labels,)`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -45,6 +45,13 @@ class JEM(AbstractEnergy):
 
     Grathwohl et al. (2020), "Your classifier is secretly an energy based model and you should treat
     it like one".
+
+    Args:
+        network: from one example to logits `(classes,)`: any classifier, such as a `ConvNetwork`.
+        shape: the shape of one example, if the network does not say.
+
+    Raises:
+        ValueError: if no shape is known, or the network does not return a vector.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -52,16 +59,6 @@ class JEM(AbstractEnergy):
     network: Callable[[X], jax.Array]
 
     def __init__(self, network: Any, shape: tuple[int, ...] | None = None):
-        """**Arguments:**
-
-        - `network`: from one example to logits `(classes,)`: any classifier, such as a
-            `ConvNetwork`.
-        - `shape`: the shape of one example, if the network does not say.
-
-        **Raises:**
-
-        `ValueError` if no shape is known, or the network does not return a vector.
-        """
         shape = getattr(network, "shape", None) if shape is None else shape
         if shape is None:
             _checks.invalid("shape", None, "give the shape of one example, such as (28, 28, 1)")
@@ -90,8 +87,7 @@ class JEM(AbstractEnergy):
     def at(self, y: Any) -> Conditioned:
         """The energy of class `y`, `-logits(x)[y]`.
 
-        **Raises:**
-
-        `ValueError` if the label is not a whole number, or out of range.
+        Raises:
+            ValueError: if the label is not a whole number, or out of range.
         """
         return self.conditional.at(y)

@@ -22,6 +22,13 @@ class Normalised(AbstractEnergy):
     """`E(x) = E₁(x) + c` with a constant that training learns.
 
     Noise-contrastive estimation makes it `log Z` of `E₁`, and the density `exp(-E(x))`.
+
+    Args:
+        energy: an energy that says its shape.
+        constant: where `c` starts, in nats.
+
+    Raises:
+        ValueError: if the energy does not say its shape.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -29,15 +36,6 @@ class Normalised(AbstractEnergy):
     constant: jax.Array = relative()
 
     def __init__(self, energy: Any, constant: Number = 0.0):
-        """**Arguments:**
-
-        - `energy`: an energy that says its shape.
-        - `constant`: where `c` starts, in nats.
-
-        **Raises:**
-
-        `ValueError` if the energy does not say its shape.
-        """
         self.shape = common_shape([energy])
         self.energy = energy
         _checks.finite_value("constant", constant)
@@ -55,6 +53,13 @@ class Mixture(AbstractEnergy):
     The weights are those of the components if each is normalised, `log Zₖ = 0`; in general the
     share of a component is in proportion to `wₖ Zₖ`. The parameters are `log_weights`, and `w` is
     their softmax.
+
+    Args:
+        energies: energies of one shape, at least one.
+        weights: `(components,)`, positive; they are normalised. Equal if not given.
+
+    Raises:
+        ValueError: if shapes differ, or the weights are not one positive number a component.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -62,15 +67,6 @@ class Mixture(AbstractEnergy):
     log_weights: jax.Array = relative()
 
     def __init__(self, energies: Sequence[Any], weights: ArrayLike | None = None):
-        """**Arguments:**
-
-        - `energies`: energies of one shape, at least one.
-        - `weights`: `(components,)`, positive; they are normalised. Equal if not given.
-
-        **Raises:**
-
-        `ValueError` if shapes differ, or the weights are not one positive number a component.
-        """
         self.shape = common_shape(energies)
         self.energies = tuple(energies)
         count = len(self.energies)
@@ -93,6 +89,14 @@ class Box(AbstractEnergy):
 
     Adjusted samplers reject what leaves the box. Unadjusted ones walk out of it: give these
     `bounds`.
+
+    Args:
+        energy: an energy that says its shape.
+        low: the corners, numbers or arrays of the energy's shape. Training does not change them.
+        high: the corners, numbers or arrays of the energy's shape. Training does not change them.
+
+    Raises:
+        ValueError: if a shape does not fit, or `low < high` does not hold everywhere.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -101,16 +105,6 @@ class Box(AbstractEnergy):
     high: jax.Array = constant()
 
     def __init__(self, energy: Any, low: ArrayLike, high: ArrayLike):
-        """**Arguments:**
-
-        - `energy`: an energy that says its shape.
-        - `low`, `high`: the corners, numbers or arrays of the energy's shape. Training does not
-            change them.
-
-        **Raises:**
-
-        `ValueError` if a shape does not fit, or `low < high` does not hold everywhere.
-        """
         self.shape = common_shape([energy])
         self.energy = energy
         self.low, self.high = (self._corner(name, c) for name, c in (("low", low), ("high", high)))
@@ -147,19 +141,16 @@ def conjunction(
 
     Du, Li and Mordatch (2020), "Compositional visual generation with energy-based models".
 
-    **Arguments:**
+    Args:
+        energy: a conditional energy `E(x, y)`.
+        conditions: what shall hold, at least one; each as for `energy.at`.
+        base: the energy `E(x)` without a condition, if known.
 
-    - `energy`: a conditional energy `E(x, y)`.
-    - `conditions`: what shall hold, at least one; each as for `energy.at`.
-    - `base`: the energy `E(x)` without a condition, if known.
+    Returns:
+        The energy of the conjunction, whose `log Z` is not known.
 
-    **Returns:**
-
-    The energy of the conjunction, whose `log Z` is not known.
-
-    **Raises:**
-
-    `ValueError` if there is no condition, or a shape or label does not fit.
+    Raises:
+        ValueError: if there is no condition, or a shape or label does not fit.
     """
     _checks.require(len(conditions) > 0, "conditions", conditions, "give at least one condition")
     parts: list[Any] = [energy.at(y) for y in conditions]

@@ -37,26 +37,22 @@ class AbstractConditionalEnergy(eqx.Module):
     def at(self, y: Any) -> "Conditioned":
         """The energy `x -> E(x, y)`.
 
-        **Arguments:**
+        Args:
+            y: one condition, of `condition_shape`; a whole number if it is a label.
 
-        - `y`: one condition, of `condition_shape`; a whole number if it is a label.
-
-        **Raises:**
-
-        `ValueError` if its shape or dtype does not fit, or a label is out of range.
+        Raises:
+            ValueError: if its shape or dtype does not fit, or a label is out of range.
         """
         return Conditioned(self, check_condition(self, y))
 
     def at_each(self, y: Any) -> "ForEach":
         """One energy for each example of a batch, or each chain.
 
-        **Arguments:**
+        Args:
+            y: conditions `(batch, *condition_shape)`.
 
-        - `y`: conditions `(batch, *condition_shape)`.
-
-        **Raises:**
-
-        As for `at`.
+        Raises:
+            ValueError: as for `at`.
         """
         return ForEach(self, check_condition(self, y, "batch"))
 
@@ -64,10 +60,9 @@ class AbstractConditionalEnergy(eqx.Module):
 class Conditioned(AbstractEnergy):
     """A conditional energy at one condition: what `at(y)` returns. Training does not change `y`.
 
-    **Arguments:**
-
-    - `energy`: a conditional energy.
-    - `y`: its condition, of `condition_shape`.
+    Args:
+        energy: a conditional energy.
+        y: its condition, of `condition_shape`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -89,10 +84,9 @@ class ForEach(eqx.Module):
     The functions of a batch (`ebmx.energy`, `ebmx.score`, `ebmx.run`, `ebmx.sample`) give the
     example, or the chain, number `i` the condition number `i`.
 
-    **Arguments:**
-
-    - `energy`: a conditional energy.
-    - `y`: conditions `(batch, *condition_shape)`.
+    Args:
+        energy: a conditional energy.
+        y: conditions `(batch, *condition_shape)`.
     """
 
     energy: AbstractConditionalEnergy
@@ -140,6 +134,19 @@ class Conditional(AbstractConditionalEnergy):
     With the projection head `E(x, y) = a·f(x) + c(y)·f(x) + b(y)`, as in Miyato and Koyama (2018),
     "cGANs with projection discriminator"; with the embedding head a perceptron on `f(x)` and `c(y)`
     side by side.
+
+    Args:
+        network: from one example to features `(d,)`, with a `shape`: an `MLPNetwork`, `ConvNetwork`
+            or `ResNetwork`.
+        num_labels: for labels, how many there are, or
+        condition_dim: for conditions of real numbers `(condition_dim,)`.
+        head: `"projection"` or `"embedding"`.
+        activation: of the features and of the layers of the head.
+        key: a key for the initial weights.
+
+    Raises:
+        ValueError: if not exactly one of `num_labels` and `condition_dim` is given, a number is
+            below 1, or a name is unknown.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -161,21 +168,6 @@ class Conditional(AbstractConditionalEnergy):
         activation: str | Callable = "silu",
         key: Key,
     ):
-        """**Arguments:**
-
-        - `network`: from one example to features `(d,)`, with a `shape`: an `MLPNetwork`,
-            `ConvNetwork` or `ResNetwork`.
-        - `num_labels`: for labels, how many there are, or
-        - `condition_dim`: for conditions of real numbers `(condition_dim,)`.
-        - `head`: `"projection"` or `"embedding"`.
-        - `activation`: of the features and of the layers of the head.
-        - `key`: a key for the initial weights.
-
-        **Raises:**
-
-        `ValueError` if not exactly one of `num_labels` and `condition_dim` is given, a number is
-        below 1, or a name is unknown.
-        """
         fix = "give one of num_labels and condition_dim"
         one = (num_labels is None) != (condition_dim is None)
         _checks.require(one, "num_labels", (num_labels, condition_dim), fix)

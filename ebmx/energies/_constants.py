@@ -21,13 +21,11 @@ def constant(**kwargs: Any) -> Any:
     It stands where `eqx.field` would: `low: jax.Array = ebmx.energies.constant()`. What is marked
     is unseen by the optimiser, by its weight decay, by the moving average and by the gradient norm.
 
-    **Arguments:**
+    Args:
+        kwargs: as for `eqx.field`, such as `default` and `converter`.
 
-    - `kwargs`: as for `eqx.field`, such as `default` and `converter`.
-
-    **Returns:**
-
-    The field.
+    Returns:
+        The field.
     """
     return _field(CONSTANT, **kwargs)
 

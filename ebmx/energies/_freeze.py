@@ -31,18 +31,15 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     Samplers and losses see only frozen energies: a score of one example must not depend on its
     neighbours in the batch. Weights stay parameters; `Fixed` makes them constants.
 
-    **Arguments:**
+    Args:
+        energy: an energy or a plain callable, or an `AbstractStatefulEnergy`.
+        state: the state of a stateful energy, `None` for any other.
 
-    - `energy`: an energy or a plain callable, or an `AbstractStatefulEnergy`.
-    - `state`: the state of a stateful energy, `None` for any other.
+    Returns:
+        A callable from one example to one energy.
 
-    **Returns:**
-
-    A callable from one example to one energy.
-
-    **Raises:**
-
-    `ValueError` if a stateful energy comes without a state, or a state without such an energy.
+    Raises:
+        ValueError: if a stateful energy comes without a state, or a state without such an energy.
     """
     stateful = isinstance(energy, AbstractStatefulEnergy)
     if stateful != (state is not None):
@@ -58,19 +55,16 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
 def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.State | None:
     """Move the state of the norm layers by one training batch: running statistics, power iteration.
 
-    **Arguments:**
+    Args:
+        energy: any energy.
+        state: the state of a stateful energy, `None` for any other.
+        x: a batch of data, `(batch, *shape)`.
 
-    - `energy`: any energy.
-    - `state`: the state of a stateful energy, `None` for any other.
-    - `x`: a batch of data, `(batch, *shape)`.
+    Returns:
+        The state after the batch; `None` if there is none.
 
-    **Returns:**
-
-    The state after the batch; `None` if there is none.
-
-    **Raises:**
-
-    `ValueError` if the batch or the state does not fit the energy.
+    Raises:
+        ValueError: if the batch or the state does not fit the energy.
     """
     if state is None:
         return None

@@ -17,6 +17,12 @@ class Marginal(AbstractEnergy):
 
     Labels then have the shares `Z(y) / Σ Z`, which training under labels does not set: it is the
     density of the data as far as the labels' normalisers happen to agree with their shares.
+
+    Args:
+        energy: a conditional energy with labels.
+
+    Raises:
+        ValueError: if it is none, or its conditions are real numbers.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -24,14 +30,6 @@ class Marginal(AbstractEnergy):
     energy: AbstractConditionalEnergy
 
     def __init__(self, energy: AbstractConditionalEnergy):
-        """**Arguments:**
-
-        - `energy`: a conditional energy with labels.
-
-        **Raises:**
-
-        `ValueError` if it is none, or its conditions are real numbers.
-        """
         num_labels = getattr(energy, "num_labels", None)
         fix = "give a conditional energy with labels"
         ok = isinstance(energy, AbstractConditionalEnergy) and num_labels is not None

@@ -17,20 +17,18 @@ class Fixed(AbstractEnergy):
     """An energy that training does not change: all its numbers are constants.
 
     `network + Fixed(trained)` trains the network alone.
+
+    Args:
+        energy: an energy.
+
+    Raises:
+        ValueError: if the energy does not say its shape.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     energy: Any = constant()
 
     def __init__(self, energy: Any):
-        """**Arguments:**
-
-        - `energy`: an energy.
-
-        **Raises:**
-
-        `ValueError` if the energy does not say its shape.
-        """
         self.shape = common_shape([energy])
         self.energy = energy
 
@@ -50,13 +48,11 @@ def trainable(energy: Any) -> Any:
       such as a network: its numbers were given. Alone, or if all parameters are those of exact
       densities, as in a `Mixture` of Gaussians, it is trained.
 
-    **Arguments:**
+    Args:
+        energy: an energy, a pytree.
 
-    - `energy`: an energy, a pytree.
-
-    **Returns:**
-
-    A filter tree as Equinox takes it: the energy with `True` or `False` in place of each leaf.
+    Returns:
+        A filter tree as Equinox takes it: the energy with `True` or `False` in place of each leaf.
     """
     roles = _roles(energy, FREE)
     fixed = {CONSTANT, EXACT} if FREE in jax.tree.leaves(roles) else {CONSTANT}
@@ -66,19 +62,16 @@ def trainable(energy: Any) -> Any:
 def parameters_of(energy: Any, filter_tree: Any) -> Any:
     """Which parameters of an energy a filter tree selects; what is constant is no parameter.
 
-    **Arguments:**
+    Args:
+        energy: an energy, a pytree.
+        filter_tree: a filter tree as Equinox takes it, or a prefix of one; `None` for
+            `trainable(energy)`.
 
-    - `energy`: an energy, a pytree.
-    - `filter_tree`: a filter tree as Equinox takes it, or a prefix of one; `None` for
-        `trainable(energy)`.
+    Returns:
+        The energy with `True` or `False` in place of each leaf.
 
-    **Returns:**
-
-    The energy with `True` or `False` in place of each leaf.
-
-    **Raises:**
-
-    `ValueError` if the tree does not fit the energy.
+    Raises:
+        ValueError: if the tree does not fit the energy.
     """
     if filter_tree is None:
         return trainable(energy)

@@ -73,23 +73,20 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     Vehtari et al. (2021), "Rank-normalization, folding, and localization: an improved R-hat for
     assessing convergence of MCMC"; the estimators are BlackJAX's.
 
-    **Arguments:**
+    Args:
+        samples: from `ebmx.sample`, with positions saved, or by
+            `save=ebmx.samplers.save_position_and_energy`; an array `(chains, draws, ...)`; a
+            dictionary of such arrays, in which `energy`, `(chains, draws)`, is the energy of each
+            draw in nats; or ArviZ's data, with a group `posterior`, and `lp` or `energy`,
+            `acceptance_rate` and `diverging` of `sample_stats` where they are there.
+        warn: whether to warn, by `ConvergenceWarning`, when R-hat is above 1.01, a chain has failed
+            or has rejected every proposal, steps diverged or the energy drifts.
 
-    - `samples`: from `ebmx.sample`, with positions saved, or by
-        `save=ebmx.samplers.save_position_and_energy`; an array `(chains, draws, ...)`; a dictionary
-        of such arrays, in which `energy`, `(chains, draws)`, is the energy of each draw in nats; or
-        ArviZ's data, with a group `posterior`, and `lp` or `energy`, `acceptance_rate` and
-        `diverging` of `sample_stats` where they are there.
-    - `warn`: whether to warn, by `ConvergenceWarning`, when R-hat is above 1.01, a chain has failed
-        or has rejected every proposal, steps diverged or the energy drifts.
+    Returns:
+        A `Diagnosis`; `print` it for a summary.
 
-    **Returns:**
-
-    A `Diagnosis`; `print` it for a summary.
-
-    **Raises:**
-
-    `ValueError` if positions were not saved, or there are fewer than four samples of a chain.
+    Raises:
+        ValueError: if positions were not saved, or there are fewer than four samples of a chain.
     """
     draws = draws_of(samples)
     name = "samples.values" if isinstance(samples, Samples) else "samples"
@@ -134,19 +131,17 @@ def to_arviz(samples: Any) -> Any:
 
     Needs `pip install arviz-base`, which arviz builds on.
 
-    **Arguments:**
+    Args:
+        samples: from `ebmx.sample`, with positions saved, or an array or a dictionary as for
+            `diagnose`; variables have the names of the dictionary, or else `x`. `Raveled` names the
+            leaves of a tree.
 
-    - `samples`: from `ebmx.sample`, with positions saved, or an array or a dictionary as for
-        `diagnose`; variables have the names of the dictionary, or else `x`. `Raveled` names the
-        leaves of a tree.
+    Returns:
+        ArviZ's tree of data, with the dimensions `chain` and `draw`.
 
-    **Returns:**
-
-    ArviZ's tree of data, with the dimensions `chain` and `draw`.
-
-    **Raises:**
-
-    `ValueError` if positions were not saved, `ImportError` with the pip line without arviz-base.
+    Raises:
+        ValueError: if positions were not saved.
+        ImportError: with the pip line without arviz-base.
     """
     try:
         import arviz_base

@@ -58,26 +58,26 @@ def drift(
     Nijkamp et al. (2020), "On the anatomy of MCMC-based maximum likelihood learning of energy-based
     models".
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        sampler: a sampler of one chain.
+        x: where the chains start, `(chains, *shape)`: data, at least two.
+        num_steps: how many steps.
+        num_records: how often to look, at steps that grow by equal factors from 1 on.
+        features: a function from `(chains, *shape)` to `(chains, features)`; the numbers
+            themselves, if not given. Distances are rough with fewer chains than features.
+        bounds: the ends of the data's range, of which the share that is there is recorded.
+        key: a key.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `sampler`: a sampler of one chain.
-    - `x`: where the chains start, `(chains, *shape)`: data, at least two.
-    - `num_steps`: how many steps.
-    - `num_records`: how often to look, at steps that grow by equal factors from 1 on.
-    - `features`: a function from `(chains, *shape)` to `(chains, features)`; the numbers
-        themselves, if not given. Distances are rough with fewer chains than features.
-    - `bounds`: the ends of the data's range, of which the share that is there is recorded.
-    - `key`: a key.
+    Returns:
+        A `Drift`.
 
-    **Returns:**
+    Raises:
+        ValueError: if `x` or a number does not fit.
+        FloatingPointError: if a chain is not finite.
 
-    A `Drift`.
-
-    **Raises:**
-
-    `ValueError` if `x` or a number does not fit, and `FloatingPointError` if a chain is not finite.
-    Warns by a `UserWarning` if there are no more chains than features.
+    Warns:
+        UserWarning: if there are no more chains than features.
     """
     x = _checks.batch(x, "x", shape_of(energy))
     _checks.finite(x, "x")
@@ -110,19 +110,16 @@ def saturated_share(
 ) -> float:
     """The share of numbers at a bound or beyond it.
 
-    **Arguments:**
+    Args:
+        x: an array.
+        bounds: the lower and the upper one.
+        tolerance: how near counts as at a bound, in units of `x`.
 
-    - `x`: an array.
-    - `bounds`: the lower and the upper one.
-    - `tolerance`: how near counts as at a bound, in units of `x`.
+    Returns:
+        A share in [0, 1].
 
-    **Returns:**
-
-    A share in [0, 1].
-
-    **Raises:**
-
-    `ValueError` if the bounds are not in order or the tolerance is negative.
+    Raises:
+        ValueError: if the bounds are not in order or the tolerance is negative.
     """
     _checks.require(len(bounds) == 2, "bounds", bounds, "give (low, high)")
     low, high = bounds

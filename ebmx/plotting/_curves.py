@@ -23,20 +23,17 @@ def chain_traces(
 ) -> Any:
     """How numbers of chains change with their steps: some chains, and the mean of all.
 
-    **Arguments:**
+    Args:
+        traces: for each name, `(chains, records)`: an energy, a coordinate; or `(records,)`.
+        steps: after how many steps, `(records,)`; drawn in logarithms if they grow by factors. All
+            steps, if not given.
+        title: of the figure.
 
-    - `traces`: for each name, `(chains, records)`: an energy, a coordinate; or `(records,)`.
-    - `steps`: after how many steps, `(records,)`; drawn in logarithms if they grow by factors. All
-        steps, if not given.
-    - `title`: of the figure.
+    Returns:
+        A matplotlib figure with a panel for each name.
 
-    **Returns:**
-
-    A matplotlib figure with a panel for each name.
-
-    **Raises:**
-
-    `ValueError` if the traces are not of one length, that of `steps`.
+    Raises:
+        ValueError: if the traces are not of one length, that of `steps`.
     """
     arrays = {name: np.atleast_2d(np.asarray(trace, float)) for name, trace in traces.items()}
     length = next(iter(arrays.values())).shape[-1]
@@ -71,21 +68,18 @@ def training_curves(
 ) -> Any:
     """How the metrics of a training went.
 
-    **Arguments:**
+    Args:
+        history: for each metric, its values `(records,)`, as `ebmx.fit` returns them or as they are
+            in the `metrics.jsonl` of a run.
+        steps: after how many updates, `(records,)`; each update, if not given.
+        names: which metrics; all that are not constant, if not given.
+        title: of the figure.
 
-    - `history`: for each metric, its values `(records,)`, as `ebmx.fit` returns them or as they are
-        in the `metrics.jsonl` of a run.
-    - `steps`: after how many updates, `(records,)`; each update, if not given.
-    - `names`: which metrics; all that are not constant, if not given.
-    - `title`: of the figure.
+    Returns:
+        A matplotlib figure with a panel for each metric.
 
-    **Returns:**
-
-    A matplotlib figure with a panel for each metric.
-
-    **Raises:**
-
-    `ValueError` if there is no such metric, or none that changes, or not as many steps.
+    Raises:
+        ValueError: if there is no such metric, or none that changes, or not as many steps.
     """
     values = {name: np.asarray(v, float) for name, v in history.items()}
     for name in names or ():
@@ -124,21 +118,18 @@ def temperature_ladder(
 ) -> Any:
     """How often neighbours on a ladder of temperatures swap.
 
-    **Arguments:**
+    Args:
+        temperatures: `(rungs,)`, rising.
+        swap_rates: of each pair of neighbours, `(rungs - 1,)`, or `(chains, rungs - 1)`, of which
+            each chain is drawn beside the mean.
+        round_trips: how many there were, to be written into the title.
+        title: of the figure.
 
-    - `temperatures`: `(rungs,)`, rising.
-    - `swap_rates`: of each pair of neighbours, `(rungs - 1,)`, or `(chains, rungs - 1)`, of which
-        each chain is drawn beside the mean.
-    - `round_trips`: how many there were, to be written into the title.
-    - `title`: of the figure.
+    Returns:
+        A matplotlib figure.
 
-    **Returns:**
-
-    A matplotlib figure.
-
-    **Raises:**
-
-    `ValueError` if there are not as many rates as pairs, or a number is out of its range.
+    Raises:
+        ValueError: if there are not as many rates as pairs, or a number is out of its range.
     """
     temperatures = np.asarray(temperatures, float)
     rates = np.atleast_2d(np.asarray(swap_rates, float))

@@ -16,18 +16,16 @@ _MOST_AREAS = 4
 def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: int = 10) -> Any:
     """Grids of images side by side.
 
-    **Arguments:**
+    Args:
+        groups: for each title, images `(num, height, width, channel)` in [-1, 1].
+        columns: of a grid; images beyond are left out.
+        rows: of a grid; images beyond are left out.
 
-    - `groups`: for each title, images `(num, height, width, channel)` in [-1, 1].
-    - `columns`, `rows`: of a grid; images beyond are left out.
+    Returns:
+        A matplotlib figure.
 
-    **Returns:**
-
-    A matplotlib figure.
-
-    **Raises:**
-
-    `ValueError` if these are no images, or `columns` or `rows` is below 1.
+    Raises:
+        ValueError: if these are no images, or `columns` or `rows` is below 1.
     """
     _checks.at_least("columns", columns, 1)
     _checks.at_least("rows", rows, 1)
@@ -45,19 +43,16 @@ def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: in
 def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chains") -> Any:
     """What chains look like as they go: a chain in each row, a time in each column.
 
-    **Arguments:**
+    Args:
+        images: `(times, chains, height, width, channel)` in [-1, 1].
+        steps: after how many steps, `(times,)`.
+        title: of the figure.
 
-    - `images`: `(times, chains, height, width, channel)` in [-1, 1].
-    - `steps`: after how many steps, `(times,)`.
-    - `title`: of the figure.
+    Returns:
+        A matplotlib figure.
 
-    **Returns:**
-
-    A matplotlib figure.
-
-    **Raises:**
-
-    `ValueError` if these are no images, or not as many times.
+    Raises:
+        ValueError: if these are no images, or not as many times.
     """
     images = np.asarray(images)
     fix = f"give images (times, chains, height, width, channel) at {len(steps)} times"
@@ -87,20 +82,17 @@ def energy_histogram(
 ) -> Any:
     """Histograms of energies, or of other scores, over one axis.
 
-    **Arguments:**
+    Args:
+        energies: for each name, energies `(num,)`, in nats.
+        bins: how many.
+        title: of the figure.
+        name: what is counted, for the axis.
 
-    - `energies`: for each name, energies `(num,)`, in nats.
-    - `bins`: how many.
-    - `title`: of the figure.
-    - `name`: what is counted, for the axis.
+    Returns:
+        A matplotlib figure.
 
-    **Returns:**
-
-    A matplotlib figure.
-
-    **Raises:**
-
-    `ValueError` if there are no energies, or `bins` is below 1.
+    Raises:
+        ValueError: if there are no energies, or `bins` is below 1.
     """
     _checks.at_least("bins", bins, 1)
     _checks.require(len(energies) > 0, "energies", energies, "give at least one name")

@@ -28,26 +28,24 @@ def energy_landscape(
 ) -> Any:
     """Energies on a plane, with points and arrows on it.
 
-    **Arguments:**
+    Args:
+        a: the coordinates of columns and rows, `(columns,)` and `(rows,)`.
+        b: the coordinates of columns and rows, `(columns,)` and `(rows,)`.
+        energies: `(rows, columns)`, in nats; what is not finite is left white.
+        points: for each name, points `(num, 2)` to mark, such as data or samples; those beyond the
+            plane are not seen.
+        field: arrows at the points of the grid, `(rows, columns, 2)`, such as scores; all of one
+            length, for their directions.
+        ceiling: energies above are drawn alike, so that what is below it can be told apart; the
+            highest energy, if not given.
+        names: of the coordinates.
+        title: of the figure.
 
-    - `a`, `b`: the coordinates of columns and rows, `(columns,)` and `(rows,)`.
-    - `energies`: `(rows, columns)`, in nats; what is not finite is left white.
-    - `points`: for each name, points `(num, 2)` to mark, such as data or samples; those beyond the
-        plane are not seen.
-    - `field`: arrows at the points of the grid, `(rows, columns, 2)`, such as scores; all of one
-        length, for their directions.
-    - `ceiling`: energies above are drawn alike, so that what is below it can be told apart; the
-        highest energy, if not given.
-    - `names`: of the coordinates.
-    - `title`: of the figure.
+    Returns:
+        A matplotlib figure.
 
-    **Returns:**
-
-    A matplotlib figure.
-
-    **Raises:**
-
-    `ValueError` if a shape does not fit, or no energy is finite, or a coordinate is not.
+    Raises:
+        ValueError: if a shape does not fit, or no energy is finite, or a coordinate is not.
     """
     a, b, grid = np.asarray(a), np.asarray(b), np.asarray(energies, np.float64)
     for name, axis in (("a", a), ("b", b)):
@@ -88,19 +86,16 @@ def energy_profile(
 ) -> Any:
     """Energies along paths, the top of each marked.
 
-    **Arguments:**
+    Args:
+        paths: for each name, distances `(num,)` and energies `(num,)`, in nats. Each path is drawn
+            from 0 to 1, since their lengths differ.
+        title: of the figure.
 
-    - `paths`: for each name, distances `(num,)` and energies `(num,)`, in nats. Each path is drawn
-        from 0 to 1, since their lengths differ.
-    - `title`: of the figure.
+    Returns:
+        A matplotlib figure.
 
-    **Returns:**
-
-    A matplotlib figure.
-
-    **Raises:**
-
-    `ValueError` if a path is no pair of distances and energies of one length.
+    Raises:
+        ValueError: if a path is no pair of distances and energies of one length.
     """
     figure = new_figure(figsize=(6.4, 3.8))
     axis = figure.subplots()
@@ -135,22 +130,19 @@ def disconnectivity_graph(
 
     Each branch ends at the energy of a minimum; two join at the energy of the pass between them.
 
-    **Arguments:**
+    Args:
+        energies: of the minima, `(minima,)`, in nats.
+        merges: `(minima - 1, 3)`, as `ebmx.evaluation.disconnectivity` gives them: two groups and
+            the energy at which they join.
+        shares: of the starts that fell into each minimum, to be written below.
+        title: of the figure.
 
-    - `energies`: of the minima, `(minima,)`, in nats.
-    - `merges`: `(minima - 1, 3)`, as `ebmx.evaluation.disconnectivity` gives them: two groups and
-        the energy at which they join.
-    - `shares`: of the starts that fell into each minimum, to be written below.
-    - `title`: of the figure.
+    Returns:
+        A matplotlib figure.
 
-    **Returns:**
-
-    A matplotlib figure.
-
-    **Raises:**
-
-    `ValueError` if there are not as many merges or shares as the minima need, or a merge is of a
-    group that is not there.
+    Raises:
+        ValueError: if there are not as many merges or shares as the minima need, or a merge is of a
+            group that is not there.
     """
     energies, merges = np.asarray(energies, float), np.asarray(merges, float)
     ok = energies.ndim == 1 and energies.size > 0

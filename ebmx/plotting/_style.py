@@ -24,9 +24,8 @@ MAP = "cividis"
 def new_figure(**options: Any) -> Any:
     """An empty matplotlib figure.
 
-    **Raises:**
-
-    `ImportError` with the pip line if matplotlib is missing.
+    Raises:
+        ImportError: with the pip line if matplotlib is missing.
     """
     try:
         from matplotlib.figure import Figure

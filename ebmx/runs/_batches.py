@@ -31,14 +31,12 @@ def units_of(dataset: Dataset) -> dict[str, Any]:
 def check_units(saved: Any, dataset: Dataset) -> None:
     """Check that data are scaled as they were when a run was trained on them.
 
-    **Arguments:**
+    Args:
+        saved: the config beside a checkpoint of the run.
+        dataset: its data as they are now.
 
-    - `saved`: the config beside a checkpoint of the run.
-    - `dataset`: its data as they are now.
-
-    **Raises:**
-
-    `ValueError` if their ranges are others than those that were saved with the run.
+    Raises:
+        ValueError: if their ranges are others than those that were saved with the run.
     """
     fix = "is scaled by other ranges than when the run was trained: give the run its data again"
     same = isinstance(saved, dict) and saved.get("units") == units_of(dataset)
@@ -48,9 +46,8 @@ def check_units(saved: Any, dataset: Dataset) -> None:
 def count_labels(config: RunConfig, dataset: Dataset) -> int | None:
     """How many labels the data have; `None` for an objective that does not look at them.
 
-    **Raises:**
-
-    `ValueError` if the objective needs labels and the data have none.
+    Raises:
+        ValueError: if the objective needs labels and the data have none.
     """
     kind, labels = config.objective.kind, dataset.train_labels
     if kind not in LABELLED:

@@ -19,17 +19,14 @@ def check(config: RunConfig) -> str:
 
     No array is made but the data, which are loaded unless they are on the Hugging Face hub.
 
-    **Arguments:**
+    Args:
+        config: a config.
 
-    - `config`: a config.
+    Returns:
+        What could not be checked, in words; nothing if that is nothing.
 
-    **Returns:**
-
-    What could not be checked, in words; nothing if that is nothing.
-
-    **Raises:**
-
-    `ValueError` that names what does not fit.
+    Raises:
+        ValueError: that names what does not fit.
     """
     name, objective = config.data.name, config.objective.kind
     if name.startswith("hf:"):

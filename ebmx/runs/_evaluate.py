@@ -62,25 +62,22 @@ def evaluate(
     The averaged energy is judged; that of a run with labels without its label, `-log Σ_y
     exp(-E(x, y))`.
 
-    **Arguments:**
+    Args:
+        folder: of a run.
+        num_steps: of the long chains that start at the test data.
+        num: how many samples to draw, at least 8.
+        others: further data sets, as `ebmx.data.load` takes them, whose examples are to be told
+            from those of the run.
+        log_z: whether to bracket the log likelihood by annealing, which takes minutes.
+        denoise: how many steps without noise the samples take at last; of Langevin chains alone.
+        seed: of everything random.
 
-    - `folder`: of a run.
-    - `num_steps`: of the long chains that start at the test data.
-    - `num`: how many samples to draw, at least 8.
-    - `others`: further data sets, as `ebmx.data.load` takes them, whose examples are to be told
-        from those of the run.
-    - `log_z`: whether to bracket the log likelihood by annealing, which takes minutes.
-    - `denoise`: how many steps without noise the samples take at last; of Langevin chains alone.
-    - `seed`: of everything random.
+    Returns:
+        An `Evaluation`.
 
-    **Returns:**
-
-    An `Evaluation`.
-
-    **Raises:**
-
-    `ValueError` if the folder holds no run, or a damaged one, or a number or another data set does
-    not fit.
+    Raises:
+        ValueError: if the folder holds no run, or a damaged one, or a number or another data set
+            does not fit.
     """
     begin = time.monotonic()
     _checks.at_least("num_steps", num_steps, 1)

@@ -37,19 +37,18 @@ def draw_samples(
 ) -> Drawn:
     """Samples of the model: its persistent chains, or chains from noise if it has none.
 
-    **Arguments:**
+    Args:
+        config: of the run.
+        state: of the run.
+        shape: of one example.
+        num: how many.
+        label: of which class, for a conditional or hybrid energy; of all alike if not given.
+        denoise: how many steps without noise the chains take at last, on the averaged energy.
+        key: a key.
 
-    - `config`, `state`: of the run.
-    - `shape`: of one example.
-    - `num`: how many.
-    - `label`: of which class, for a conditional or hybrid energy; of all alike if not given.
-    - `denoise`: how many steps without noise the chains take at last, on the averaged energy.
-    - `key`: a key.
-
-    **Raises:**
-
-    `ValueError` if the energy knows no labels, or not this one, or `denoise` is not 0 with chains
-    that are not of Langevin's kind.
+    Raises:
+        ValueError: if the energy knows no labels, or not this one, or `denoise` is not 0 with
+            chains that are not of Langevin's kind.
     """
     start_key, run_key = jax.random.split(key)
     _check_label(state.energy, label)

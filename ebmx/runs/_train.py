@@ -71,18 +71,16 @@ def train(
     and `energies.png`; those of an earlier run are replaced. Ctrl-C ends the training early and
     leaves the same folder; a second one ends the program.
 
-    **Arguments:**
+    Args:
+        config: what to train.
+        progress: as for `ebmx.fit`.
+        mesh: as for `ebmx.fit`.
 
-    - `config`: what to train.
-    - `progress`, `mesh`: as for `ebmx.fit`.
+    Returns:
+        A `Report`.
 
-    **Returns:**
-
-    A `Report`.
-
-    **Raises:**
-
-    `ValueError` if a part of the config does not fit.
+    Raises:
+        ValueError: if a part of the config does not fit.
     """
     if config.steps is not None:
         _checks.at_least("steps", config.steps, 1)
@@ -114,19 +112,17 @@ def resume(
     The rest is, bit for bit, what it would have been without the interruption. `seconds` of the
     config do not count any more. `mesh` may be another than before, or none.
 
-    **Arguments:**
+    Args:
+        folder: of the run.
+        progress: as for `ebmx.fit`.
+        mesh: as for `ebmx.fit`.
 
-    - `folder`: of the run.
-    - `progress`, `mesh`: as for `ebmx.fit`.
+    Returns:
+        A `Report`.
 
-    **Returns:**
-
-    A `Report`.
-
-    **Raises:**
-
-    `ValueError` if there is no run in the folder, none of its checkpoints is good, or its config
-    was changed.
+    Raises:
+        ValueError: if there is no run in the folder, none of its checkpoints is good, or its config
+            was changed.
     """
     folder = Path(folder)
     config = read_config(folder / "config.toml")
@@ -185,22 +181,19 @@ def sample(
 ) -> tuple[np.ndarray, Dataset, str]:
     """Draw samples of a trained run.
 
-    **Arguments:**
+    Args:
+        folder: of a run.
+        num: how many, at least 1.
+        label: of which class, for a conditional or hybrid energy; of all alike if not given.
+        denoise: how many steps without noise the chains take at last; of Langevin chains alone.
+        seed: of everything random.
 
-    - `folder`: of a run.
-    - `num`: how many, at least 1.
-    - `label`: of which class, for a conditional or hybrid energy; of all alike if not given.
-    - `denoise`: how many steps without noise the chains take at last; of Langevin chains alone.
-    - `seed`: of everything random.
+    Returns:
+        Samples `(num, *shape)` in [-1, 1], the data set, and where the samples come from, in words.
 
-    **Returns:**
-
-    Samples `(num, *shape)` in [-1, 1], the data set, and where the samples come from, in words.
-
-    **Raises:**
-
-    `ValueError` if the folder holds no run, or a damaged one, or the energy knows no such label, or
-    `denoise` is not for its chains.
+    Raises:
+        ValueError: if the folder holds no run, or a damaged one, or the energy knows no such label,
+            or `denoise` is not for its chains.
     """
     _checks.at_least("num", num, 1)
     config, dataset, state = open_run(folder)
@@ -212,9 +205,8 @@ def sample(
 def open_run(folder: str | Path) -> tuple[RunConfig, Dataset, TrainState]:
     """The config, the data and the last state of a run.
 
-    **Raises:**
-
-    `ValueError` if the folder holds no run, or a damaged one, or its data are others by now.
+    Raises:
+        ValueError: if the folder holds no run, or a damaged one, or its data are others by now.
     """
     folder = Path(folder)
     if not Checkpoints(folder / _CHECKPOINTS).steps:

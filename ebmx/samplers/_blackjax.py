@@ -28,21 +28,19 @@ class BlackJAX(AbstractSampler[Any]):
     The kernel's state caches the log density of the energy it was made with, so it lives within one
     `run` or `sample` and never across a change of the energy.
 
-    **Arguments:**
+    Args:
+        init: a function of `(position, logdensity_fn)`, and of `rng_key` if it takes one, that
+            returns a named tuple with the field `position`.
+        kernel: a function of `(rng_key, state, logdensity_fn, **parameters)` that returns a state
+            and an info.
+        adjusted: whether the kernel leaves the density invariant, by a Metropolis test or not;
+            known of BlackJAX's kernels; `False` for a kernel of one's own if not given.
+        parameters: of the kernel. Floating-point numbers become arrays, so that a new value does
+            not retrace; integers and functions are static.
 
-    - `init`: a function of `(position, logdensity_fn)`, and of `rng_key` if it takes one, that
-        returns a named tuple with the field `position`.
-    - `kernel`: a function of `(rng_key, state, logdensity_fn, **parameters)` that returns a state
-        and an info.
-    - `adjusted`: whether the kernel leaves the density invariant, by a Metropolis test or not;
-        known of BlackJAX's kernels; `False` for a kernel of one's own if not given.
-    - `parameters`: of the kernel. Floating-point numbers become arrays, so that a new value does
-        not retrace; integers and functions are static.
-
-    **Raises:**
-
-    `ValueError` if the kernel does not take these parameters, or needs others, or if an
-    `inverse_mass_matrix` is not positive definite.
+    Raises:
+        ValueError: if the kernel does not take these parameters, or needs others, or if an
+            `inverse_mass_matrix` is not positive definite.
     """
 
     init_fn: Callable = eqx.field(static=True)

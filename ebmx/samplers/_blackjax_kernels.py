@@ -57,9 +57,8 @@ class MALA(AbstractKernelSampler):
     Besag (1994); Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and
     their discrete approximations".
 
-    **Arguments:**
-
-    - `step_size`: `ε > 0`, in squared units of `x`. An acceptance of 0.57 is about the best.
+    Args:
+        step_size: `ε > 0`, in squared units of `x`. An acceptance of 0.57 is about the best.
     """
 
     step_size: Number = number()
@@ -78,15 +77,14 @@ class HMC(AbstractKernelSampler):
 
     Duane et al. (1987), "Hybrid Monte Carlo"; Neal (2011), "MCMC using Hamiltonian dynamics".
 
-    **Arguments:**
-
-    - `step_size`: `h > 0` of the leapfrog integrator, in units of `x` for unit masses. One leapfrog
-        step is `MALA(h²)`.
-    - `num_integration_steps`: how many leapfrog steps, at least 1.
-    - `inverse_mass_matrix`: positive `(d,)` or positive definite `(d, d)` over the flattened
-        coordinates; ones if not given. Best near the covariance.
-
     For positions within bounds see `Reflected`.
+
+    Args:
+        step_size: `h > 0` of the leapfrog integrator, in units of `x` for unit masses. One leapfrog
+            step is `MALA(h²)`.
+        num_integration_steps: how many leapfrog steps, at least 1.
+        inverse_mass_matrix: positive `(d,)` or positive definite `(d, d)` over the flattened
+            coordinates; ones if not given. Best near the covariance.
     """
 
     step_size: Number = number()
@@ -116,11 +114,10 @@ class NUTS(AbstractKernelSampler):
 
     Hoffman and Gelman (2014), "The no-U-turn sampler".
 
-    **Arguments:**
-
-    - `step_size`: `h > 0` of the leapfrog integrator.
-    - `inverse_mass_matrix`: as for `HMC`.
-    - `max_num_doublings`: a trajectory has at most `2^max_num_doublings - 1` leapfrog steps.
+    Args:
+        step_size: `h > 0` of the leapfrog integrator.
+        inverse_mass_matrix: as for `HMC`.
+        max_num_doublings: a trajectory has at most `2^max_num_doublings - 1` leapfrog steps.
     """
 
     step_size: Number = number()
@@ -149,9 +146,8 @@ class Barker(AbstractKernelSampler):
     Livingstone and Zanella (2022), "The Barker proposal: combining robustness and efficiency in
     gradient-based MCMC".
 
-    **Arguments:**
-
-    - `step_size`: `ε > 0`, the standard deviation of the proposal, in units of `x`.
+    Args:
+        step_size: `ε > 0`, the standard deviation of the proposal, in units of `x`.
     """
 
     step_size: Number = number()
@@ -170,12 +166,11 @@ class MCLMC(AbstractKernelSampler):
 
     Robnik et al. (2023), "Microcanonical Hamiltonian Monte Carlo".
 
-    **Arguments:**
-
-    - `step_size`: `ε > 0` of the integrator, in units of `x`.
-    - `decoherence_length`: how far the chain goes before its momentum is forgotten, `L`.
-
     A step whose position or energy becomes non-finite is taken back and reported as divergent.
+
+    Args:
+        step_size: `ε > 0` of the integrator, in units of `x`.
+        decoherence_length: how far the chain goes before its momentum is forgotten, `L`.
     """
 
     step_size: Number = number()

@@ -78,9 +78,8 @@ class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
 class Cycle(AbstractCombined):
     """One step is a step of each sampler in turn.
 
-    **Arguments:**
-
-    - `samplers`: at least one.
+    Args:
+        samplers: at least one.
     """
 
     samplers: tuple[AbstractSampler, ...] = eqx.field(converter=tuple)
@@ -122,14 +121,12 @@ class Mixture(AbstractCombined):
 
     Under `vmap` every chain computes the steps of all and keeps one: a `Cycle` costs the same.
 
-    **Arguments:**
+    Args:
+        samplers: at least one.
+        weights: a positive weight for each; equal if not given.
 
-    - `samplers`: at least one.
-    - `weights`: a positive weight for each; equal if not given.
-
-    **Raises:**
-
-    `ValueError` if there is no sampler, or weights do not fit.
+    Raises:
+        ValueError: if there is no sampler, or weights do not fit.
     """
 
     samplers: tuple[AbstractSampler, ...] = eqx.field(converter=tuple)
@@ -188,13 +185,11 @@ class Independence(AbstractSampler[Scalar]):
 
     Tierney (1994), "Markov chains for exploring posterior distributions".
 
-    **Arguments:**
+    Args:
+        proposal: `q`, a `Gaussian`, a `GaussianMixture` or another energy that can be sampled.
 
-    - `proposal`: `q`, a `Gaussian`, a `GaussianMixture` or another energy that can be sampled.
-
-    **Raises:**
-
-    `ValueError` if the proposal is not one that can be sampled and has a `log_z`.
+    Raises:
+        ValueError: if the proposal is not one that can be sampled and has a `log_z`.
     """
 
     proposal: AbstractExactEnergy

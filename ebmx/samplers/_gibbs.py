@@ -44,9 +44,8 @@ class BlockGibbs(AbstractSampler[None]):
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> None:
         """No state.
 
-        **Raises:**
-
-        `ValueError` if the energy is no `BernoulliRBM`.
+        Raises:
+            ValueError: if the energy is no `BernoulliRBM`.
         """
         del x, key
         fix = "BlockGibbs knows a BernoulliRBM only; take MALA or HMC for other energies"

@@ -20,18 +20,16 @@ from .._types import Key
 def normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """Normal increments.
 
-    **Arguments:**
+    Args:
+        key: a key.
+        shape: of the increments; floating point.
+        dtype: of the increments; floating point.
 
-    - `key`: a key.
-    - `shape`, `dtype`: of the increments; floating point.
+    Returns:
+        Independent numbers of mean 0 and variance 1, of this shape.
 
-    **Returns:**
-
-    Independent numbers of mean 0 and variance 1, of this shape.
-
-    **Raises:**
-
-    `ValueError` if the shape is none.
+    Raises:
+        ValueError: if the shape is none.
     """
     shape = _checks.sizes("shape", shape)
     return jax.random.normal(key, shape, dtype)
@@ -41,18 +39,16 @@ def normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
 def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """`-1` or `1`, each with probability ½: one random bit each.
 
-    **Arguments:**
+    Args:
+        key: a key.
+        shape: of the increments; floating point.
+        dtype: of the increments; floating point.
 
-    - `key`: a key.
-    - `shape`, `dtype`: of the increments; floating point.
+    Returns:
+        Independent numbers of mean 0 and variance 1, of this shape.
 
-    **Returns:**
-
-    Independent numbers of mean 0 and variance 1, of this shape.
-
-    **Raises:**
-
-    `ValueError` if the shape is none.
+    Raises:
+        ValueError: if the shape is none.
     """
     shape = _checks.sizes("shape", shape)
     bits = _pieces(_words(key, shape, 32), 1, shape)
@@ -63,18 +59,16 @@ def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
 def binomial(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
     """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk.
 
-    **Arguments:**
+    Args:
+        key: a key.
+        shape: of the increments; floating point.
+        dtype: of the increments; floating point.
 
-    - `key`: a key.
-    - `shape`, `dtype`: of the increments; floating point.
+    Returns:
+        Independent numbers of mean 0 and variance 1, of this shape.
 
-    **Returns:**
-
-    Independent numbers of mean 0 and variance 1, of this shape.
-
-    **Raises:**
-
-    `ValueError` if the shape is none.
+    Raises:
+        ValueError: if the shape is none.
     """
     shape = _checks.sizes("shape", shape)
     words = _words(key, shape, 4)

@@ -88,29 +88,26 @@ class Langevin(AbstractLangevin[Here | None]):
     With a `noise_scale` the noise is `noise_scale · ξ` instead, as recipes for images use it. Such
     a chain samples `E/T` at `T = noise_scale² / ε`, see `effective_temperature`, and not `E`.
 
-    **Arguments:**
-
-    - `step_size`: `ε > 0`, in squared units of `x`.
-    - `temperature`: `T ≥ 0`; the chain samples `exp(-E/T)`.
-    - `noise_scale`: the standard deviation of the noise of a step, if it is not to be `√(εT)`.
-    - `grad_clip`: each coordinate of the gradient is clipped to `±grad_clip`.
-    - `bounds`: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
-        `None` or an infinite number where there is no bound.
-    - `boundary`: what happens there, `"clip"` or `"reflect"`.
-    - `increments`: the distribution of `ξ`: `normal`, or the cheaper `rademacher` or `binomial`.
-    - `report_acceptance`: whether `StepInfo.acceptance` is that of a Metropolis test of the step,
-        as `MALA` would make it: far from 1, the chain is far from exact. It needs one further
-        gradient for each chain that is started, none for a step. If it is off, all steps report 1.
-        Bounds are left out.
-
     Numbers may be arrays or traced values: a new value does not retrace.
 
-    **Raises:**
+    Args:
+        step_size: `ε > 0`, in squared units of `x`.
+        temperature: `T ≥ 0`; the chain samples `exp(-E/T)`.
+        noise_scale: the standard deviation of the noise of a step, if it is not to be `√(εT)`.
+        grad_clip: each coordinate of the gradient is clipped to `±grad_clip`.
+        bounds: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
+            `None` or an infinite number where there is no bound.
+        boundary: what happens there, `"clip"` or `"reflect"`.
+        increments: the distribution of `ξ`: `normal`, or the cheaper `rademacher` or `binomial`.
+        report_acceptance: whether `StepInfo.acceptance` is that of a Metropolis test of the step,
+            as `MALA` would make it: far from 1, the chain is far from exact. It needs one further
+            gradient for each chain that is started, none for a step. If it is off, all steps report
+            1. Bounds are left out.
 
-    `ValueError` if a number is out of its range, or temperature and noise scale are both given.
-
-    Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and their
-    discrete approximations".
+    Raises:
+        ValueError: if a number is out of its range, or temperature and noise scale are both given.
+            Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and their
+            discrete approximations".
     """
 
     step_size: Number = number()
@@ -214,18 +211,15 @@ def displacement_budget(sampler: AbstractSampler, num_steps: int) -> float:
     budget is smaller than the range of the data cannot reach it, and training with them learns
     nothing.
 
-    **Arguments:**
+    Args:
+        sampler: any sampler.
+        num_steps: how many steps, at least 1.
 
-    - `sampler`: any sampler.
-    - `num_steps`: how many steps, at least 1.
+    Returns:
+        A length in units of `x`.
 
-    **Returns:**
-
-    A length in units of `x`.
-
-    **Raises:**
-
-    `ValueError` if the number of steps is below 1.
+    Raises:
+        ValueError: if the number of steps is below 1.
     """
     _checks.at_least("num_steps", num_steps, 1)
     drift = sampler.max_drift

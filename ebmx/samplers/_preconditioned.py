@@ -37,13 +37,11 @@ class AbstractPreconditioner(eqx.Module, Generic[Memory]):
 class Diagonal(AbstractPreconditioner[None]):
     """A fixed diagonal, best near the variances of the coordinates.
 
-    **Arguments:**
+    Args:
+        scale: positive, of the shape of one example or a part that broadcasts to it.
 
-    - `scale`: positive, of the shape of one example or a part that broadcasts to it.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     scale: jax.Array = number()
@@ -71,14 +69,12 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
     Li et al. (2016), "Preconditioned stochastic gradient Langevin dynamics for deep neural
     networks".
 
-    **Arguments:**
+    Args:
+        decay: `β` in [0, 1).
+        damping: `λ > 0`, in units of the gradient.
 
-    - `decay`: `β` in [0, 1).
-    - `damping`: `λ > 0`, in units of the gradient.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     decay: Number = number(default=0.99)
@@ -103,17 +99,18 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
 class PreconditionedLangevin(AbstractLangevin[Any]):
     """`x ← x − (ε/2) G ∇E(x) + √(εTG) ξ` with a diagonal `G`; one gradient a step.
 
-    **Arguments:**
+    Args:
+        step_size: `ε > 0`.
+        preconditioner: `Diagonal(...)` or `RMSProp(...)`.
+        temperature: as for `Langevin`; the gradient is clipped before it meets `G`.
+        grad_clip: as for `Langevin`; the gradient is clipped before it meets `G`.
+        bounds: as for `Langevin`; the gradient is clipped before it meets `G`.
+        boundary: as for `Langevin`; the gradient is clipped before it meets `G`.
+        increments: as for `Langevin`; the gradient is clipped before it meets `G`.
+        noise_scale: the noise is `noise_scale · √G ξ`, if it is not to be `√(εTG) ξ`.
 
-    - `step_size`: `ε > 0`.
-    - `preconditioner`: `Diagonal(...)` or `RMSProp(...)`.
-    - `temperature`, `grad_clip`, `bounds`, `boundary`, `increments`: as for `Langevin`; the
-        gradient is clipped before it meets `G`.
-    - `noise_scale`: the noise is `noise_scale · √G ξ`, if it is not to be `√(εTG) ξ`.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, or temperature and noise scale are both given.
+    Raises:
+        ValueError: if a number is out of its range, or temperature and noise scale are both given.
     """
 
     step_size: Number = number()

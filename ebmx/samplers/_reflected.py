@@ -36,16 +36,14 @@ class Reflected(AbstractWrapper[Unfolded]):
 
     Neal (2011), "MCMC using Hamiltonian dynamics", section 5.5.
 
-    **Arguments:**
+    Args:
+        sampler: any sampler that moves from where the chain is, without bounds of its own.
+        bounds: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
+            `None` or an infinite number where there is no bound.
 
-    - `sampler`: any sampler that moves from where the chain is, without bounds of its own.
-    - `bounds`: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
-        `None` or an infinite number where there is no bound.
-
-    **Raises:**
-
-    `ValueError` if a lower bound is not below its upper one, the sampler has bounds, or it jumps to
-    places that do not depend on where the chain is.
+    Raises:
+        ValueError: if a lower bound is not below its upper one, the sampler has bounds, or it jumps
+            to places that do not depend on where the chain is.
     """
 
     sampler: AbstractSampler

@@ -60,18 +60,17 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
     Swendsen and Wang (1986), "Replica Monte Carlo simulation of spin glasses"; Okabe et al. (2001)
     and Syed et al. (2022), "Non-reversible parallel tempering", for the two parities in turn.
 
-    **Arguments:**
+    Args:
+        sampler: moves a replica. On the energy of rung `i` its step size is multiplied by
+            `temperatures[i]` if `scale_step` is set and it has one.
+        temperatures: `(rungs,)`, rising; the first one is that of the samples, 1 as a rule.
+        scale_step: whether hot replicas take longer steps. For a step size in squared units of `x`,
+            as `MALA` has it; not with a `noise_scale`, which would put all rungs at one
+            temperature.
 
-    - `sampler`: moves a replica. On the energy of rung `i` its step size is multiplied by
-        `temperatures[i]` if `scale_step` is set and it has one.
-    - `temperatures`: `(rungs,)`, rising; the first one is that of the samples, 1 as a rule.
-    - `scale_step`: whether hot replicas take longer steps. For a step size in squared units of `x`,
-        as `MALA` has it; not with a `noise_scale`, which would put all rungs at one temperature.
-
-    **Raises:**
-
-    `ValueError` if there are fewer than two temperatures, or they do not rise, or if the
-    temperature of the sampler is 0 or changes from step to step.
+    Raises:
+        ValueError: if there are fewer than two temperatures, or they do not rise, or if the
+            temperature of the sampler is 0 or changes from step to step.
     """
 
     sampler: AbstractSampler

@@ -24,13 +24,11 @@ class PerChain(AbstractWrapper[Any]):
 
     `warmup(..., per_chain=True)` makes one. The loops map over it.
 
-    **Arguments:**
+    Args:
+        sampler: a sampler whose arrays have a leading axis `(chains, ...)`.
 
-    - `sampler`: a sampler whose arrays have a leading axis `(chains, ...)`.
-
-    **Raises:**
-
-    `ValueError` if the arrays have no leading axis, or not one of the same length.
+    Raises:
+        ValueError: if the arrays have no leading axis, or not one of the same length.
     """
 
     sampler: AbstractSampler
@@ -78,30 +76,27 @@ def run(
 ) -> tuple[XBatch, StepInfo]:
     """Move chains by `num_steps` steps in constant memory.
 
-    **Arguments:**
-
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `sampler`: a sampler of one chain.
-    - `x`: the positions of the chains, `(chains, *shape)`.
-    - `num_steps`: how many steps, at least 1; under `jit` it may be computed.
-    - `mesh`: devices of this process that hold the chains in equal parts, as in `sample`.
-    - `key`: one key; or keys `(chains,)`, one per chain, which makes chains independent of the
-        batch.
-
     Each call makes new states of the sampler. One that is not restartable (`ReplicaExchange`)
     begins again in each call: give it all its steps in one call.
 
-    **Returns:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        sampler: a sampler of one chain.
+        x: the positions of the chains, `(chains, *shape)`.
+        num_steps: how many steps, at least 1; under `jit` it may be computed.
+        mesh: devices of this process that hold the chains in equal parts, as in `sample`.
+        key: one key; or keys `(chains,)`, one per chain, which makes chains independent of the
+            batch.
 
-    The new positions, and a `StepInfo` of arrays `(chains,)` that sums up the steps: the last
-    energy and gradient norm that the sampler reports, the mean acceptance, and whether any step
-    diverged. With a computed `num_steps` of 0 nothing moves.
+    Returns:
+        The new positions, and a `StepInfo` of arrays `(chains,)` that sums up the steps: the last
+        energy and gradient norm that the sampler reports, the mean acceptance, and whether any step
+        diverged. With a computed `num_steps` of 0 nothing moves.
 
-    **Raises:**
-
-    `ValueError` if the shape or dtype of `x` does not fit the energy, `num_steps` is below 1 (or
-    below 2 for a sampler that is not restartable), or the energy does not return one
-    floating-point number.
+    Raises:
+        ValueError: if the shape or dtype of `x` does not fit the energy, `num_steps` is below 1 (or
+            below 2 for a sampler that is not restartable), or the energy does not return one
+            floating-point number.
     """
     x = _checks.batch(x, "x", shape_of(energy))
     energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))

@@ -29,24 +29,21 @@ def run_replicas(
 
     `run` puts all replicas of a chain where the chain is; here the ladder goes on as it is.
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        sampler: the exchange between temperatures.
+        replicas: their positions, `(chains, rungs, *shape)`, the lowest temperature first.
+        num_steps: how many steps, at least 1.
+        first_step: how many steps the ladders have made before, or each of them, `(chains,)`: pairs
+            of even and of odd rungs are tried in turn, and go on in turn from there.
+        key: one key; or keys `(chains,)`, one for each chain.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `sampler`: the exchange between temperatures.
-    - `replicas`: their positions, `(chains, rungs, *shape)`, the lowest temperature first.
-    - `num_steps`: how many steps, at least 1.
-    - `first_step`: how many steps the ladders have made before, or each of them, `(chains,)`: pairs
-        of even and of odd rungs are tried in turn, and go on in turn from there.
-    - `key`: one key; or keys `(chains,)`, one for each chain.
+    Returns:
+        The new positions, a `StepInfo` of arrays `(chains,)` that sums up the steps of the lowest
+        temperature, and the mean acceptance of swaps between neighbours, `(chains, rungs - 1)`.
 
-    **Returns:**
-
-    The new positions, a `StepInfo` of arrays `(chains,)` that sums up the steps of the lowest
-    temperature, and the mean acceptance of swaps between neighbours, `(chains, rungs - 1)`.
-
-    **Raises:**
-
-    `ValueError` if the shape does not fit the energy or the sampler, or `num_steps` is below 1.
+    Raises:
+        ValueError: if the shape does not fit the energy or the sampler, or `num_steps` is below 1.
     """
     fix = "give a ReplicaExchange, of which there are replicas"
     ok = isinstance(sampler, ReplicaExchange)

@@ -86,31 +86,29 @@ def sample(
 ) -> Samples:
     """Draw samples from chains.
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        sampler: a sampler of one chain.
+        x: where the chains start, `(chains, *shape)`.
+        num_samples: how many samples to keep of each chain.
+        num_warmup: how many steps to discard first.
+        thin: how many steps to take for each sample kept.
+        save: what to keep: a function of the position and the `StepInfo` (summed up over the `thin`
+            steps, with the energy of that position) of one chain; or `Last()`, `Moments()` or
+            another `AbstractSave`.
+        throw: whether to raise if a chain fails. If not, look at `result`.
+        mesh: devices of this process that share the chains, such as `jax.make_mesh((4,),
+            ("data",))`; but for rounding, a chain is what it is on one device.
+        key: one key, or one for each chain.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `sampler`: a sampler of one chain.
-    - `x`: where the chains start, `(chains, *shape)`.
-    - `num_samples`: how many samples to keep of each chain.
-    - `num_warmup`: how many steps to discard first.
-    - `thin`: how many steps to take for each sample kept.
-    - `save`: what to keep: a function of the position and the `StepInfo` (summed up over the `thin`
-        steps, with the energy of that position) of one chain; or `Last()`, `Moments()` or another
-        `AbstractSave`.
-    - `throw`: whether to raise if a chain fails. If not, look at `result`.
-    - `mesh`: devices of this process that share the chains, such as
-        `jax.make_mesh((4,), ("data",))`; but for rounding, a chain is what it is on one device.
-    - `key`: one key, or one for each chain.
+    Returns:
+        `Samples`.
 
-    **Returns:**
-
-    `Samples`.
-
-    **Raises:**
-
-    `ValueError` for arguments that do not fit; `FloatingPointError` if `throw` and position or
-    energy of a chain are not finite at the start or at the end, or the gradient at the start (of
-    samplers that take one), saying how many, which, and what to try.
+    Raises:
+        ValueError: for arguments that do not fit.
+        FloatingPointError: if `throw` and position or energy of a chain are not finite at the start
+            or at the end, or the gradient at the start (of samplers that take one), saying how
+            many, which, and what to try.
     """
     x = _checks.batch(x, "x", shape_of(energy))
     energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))

@@ -35,14 +35,12 @@ class AbstractSave(eqx.Module, Generic[Carry]):
 def save_position(x: X, info: StepInfo) -> X:
     """Keep the position and nothing else.
 
-    **Arguments:**
+    Args:
+        x: the position, `(*shape)`.
+        info: what the step reports; not looked at.
 
-    - `x`: the position, `(*shape)`.
-    - `info`: what the step reports; not looked at.
-
-    **Returns:**
-
-    The position.
+    Returns:
+        The position.
     """
     del info
     return x
@@ -51,14 +49,12 @@ def save_position(x: X, info: StepInfo) -> X:
 def save_position_and_energy(x: X, info: StepInfo) -> dict[str, Any]:
     """Keep `x` and the `energy` that its step reports.
 
-    **Arguments:**
+    Args:
+        x: the position, `(*shape)`.
+        info: what the step reports.
 
-    - `x`: the position, `(*shape)`.
-    - `info`: what the step reports.
-
-    **Returns:**
-
-    A dictionary of `x`, and of `energy` in nats.
+    Returns:
+        A dictionary of `x`, and of `energy` in nats.
     """
     return {"x": x, "energy": info.energy}
 
@@ -67,9 +63,8 @@ def save_position_and_energy(x: X, info: StepInfo) -> dict[str, Any]:
 class Trace(AbstractSave[None]):
     """Keep a function of each sample, stacked to `(num_samples, ...)`.
 
-    **Arguments:**
-
-    - `function`: of the position and the `StepInfo` of one chain.
+    Args:
+        function: of the position and the `StepInfo` of one chain.
     """
 
     function: Callable[[Any, StepInfo], Any] = save_position

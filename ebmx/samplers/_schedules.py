@@ -21,14 +21,13 @@ Schedule = Callable[[Count], Any]
 class Linear(eqx.Module):
     """A schedule: from `start` to `end` in `num_steps`, then constant.
 
-    **Arguments:**
+    Args:
+        start: the values, in units of what they set.
+        end: the values, in units of what they set.
+        num_steps: how many steps it takes, positive.
 
-    - `start`, `end`: the values, in units of what they set.
-    - `num_steps`: how many steps it takes, positive.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     start: Number = number()
@@ -55,14 +54,13 @@ def _ratio(step: Count, num_steps: Number) -> Any:
 class Geometric(eqx.Module):
     """A schedule: from `start` to `end` in `num_steps` by equal factors, then constant.
 
-    **Arguments:**
+    Args:
+        start: the values, in units of what they set.
+        end: the values, in units of what they set.
+        num_steps: how many steps it takes, positive.
 
-    - `start`, `end`: the values, in units of what they set.
-    - `num_steps`: how many steps it takes, positive.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     start: Number = number()
@@ -89,9 +87,9 @@ class Annealed(AbstractWrapper[tuple[Count, Any]]):
 
     `annealed` makes one.
 
-    **Arguments:**
-
-    - `sampler`, `schedules`: as for `annealed`.
+    Args:
+        sampler: as for `annealed`.
+        schedules: as for `annealed`.
     """
 
     sampler: AbstractSampler
@@ -178,19 +176,16 @@ def annealed(sampler: AbstractSampler, **schedules: Schedule) -> Annealed:
     annealed(Langevin(0.1), temperature=Geometric(1.0, 0.01, num_steps=500))
     ```
 
-    **Arguments:**
+    Args:
+        sampler: a sampler.
+        schedules: for each hyper-parameter by name, a function of the step, which counts from 0 at
+            the start of a `run` or `sample`: `Linear`, `Geometric`, or one of optax. A function is
+            static; the numbers of `Linear` and `Geometric` can be swept.
 
-    - `sampler`: a sampler.
-    - `schedules`: for each hyper-parameter by name, a function of the step, which counts from 0 at
-        the start of a `run` or `sample`: `Linear`, `Geometric`, or one of optax. A function is
-        static; the numbers of `Linear` and `Geometric` can be swept.
+    Returns:
+        The sampler that follows the schedules; its state counts the steps.
 
-    **Returns:**
-
-    The sampler that follows the schedules; its state counts the steps.
-
-    **Raises:**
-
-    `ValueError` if the sampler has no such hyper-parameter.
+    Raises:
+        ValueError: if the sampler has no such hyper-parameter.
     """
     return Annealed(sampler, schedules)

@@ -37,19 +37,19 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
     Leimkuhler and Matthews (2013), "Rational construction of stochastic numerical methods for
     molecular sampling".
 
-    **Arguments:**
+    Args:
+        step_size: `h > 0`, in units of `x` for unit masses.
+        friction: `γ > 0`, per unit of time.
+        temperature: `T ≥ 0`; the chain samples `exp(-E/T)`.
+        noise_scale: the standard deviation of the velocity's noise in a step, if it is not to be
+            `√(T (1 − exp(−2γh)))`.
+        grad_clip: as for `Langevin`. A chain that is reflected turns its velocity round.
+        bounds: as for `Langevin`. A chain that is reflected turns its velocity round.
+        boundary: as for `Langevin`. A chain that is reflected turns its velocity round.
+        increments: as for `Langevin`. A chain that is reflected turns its velocity round.
 
-    - `step_size`: `h > 0`, in units of `x` for unit masses.
-    - `friction`: `γ > 0`, per unit of time.
-    - `temperature`: `T ≥ 0`; the chain samples `exp(-E/T)`.
-    - `noise_scale`: the standard deviation of the velocity's noise in a step, if it is not to be
-        `√(T (1 − exp(−2γh)))`.
-    - `grad_clip`, `bounds`, `boundary`, `increments`: as for `Langevin`. A chain that is reflected
-        turns its velocity round.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, or temperature and noise scale are both given.
+    Raises:
+        ValueError: if a number is out of its range, or temperature and noise scale are both given.
     """
 
     step_size: Number = number()

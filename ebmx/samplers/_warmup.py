@@ -84,29 +84,26 @@ def warmup(
 
     Hoffman and Gelman (2014), "The no-U-turn sampler".
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        sampler: with a `step_size`, which is where the search starts: `MALA`, `HMC`, `NUTS`,
+            `Barker`, another that reports an acceptance, or one of these in `Reflected`.
+        x: where the chains start, `(chains, *shape)`.
+        num_steps: how many steps, at least 20.
+        target_acceptance: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.
+        per_chain: whether each chain finds a step size of its own. The sampler that comes out is
+            then good for these chains in this order.
+        mesh: devices of this process that hold the chains in equal parts, as in `sample`.
+        key: a key.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `sampler`: with a `step_size`, which is where the search starts: `MALA`, `HMC`, `NUTS`,
-        `Barker`, another that reports an acceptance, or one of these in `Reflected`.
-    - `x`: where the chains start, `(chains, *shape)`.
-    - `num_steps`: how many steps, at least 20.
-    - `target_acceptance`: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.
-    - `per_chain`: whether each chain finds a step size of its own. The sampler that comes out is
-        then good for these chains in this order.
-    - `mesh`: devices of this process that hold the chains in equal parts, as in `sample`.
-    - `key`: a key.
+    Returns:
+        The tuned sampler, and the positions after the warm-up.
 
-    **Returns:**
-
-    The tuned sampler, and the positions after the warm-up.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, the sampler has no step size, or its acceptance is
-    1 by construction; `FloatingPointError` if no step size has the acceptance that is wanted: on a
-    flat or improper energy every step is accepted, and from a start where the energy is not finite
-    none is.
+    Raises:
+        ValueError: if a number is out of its range, the sampler has no step size, or its acceptance
+            is 1 by construction.
+        FloatingPointError: if no step size has the acceptance that is wanted: on a flat or improper
+            energy every step is accepted, and from a start where the energy is not finite none is.
     """
     x = _checks.batch(x, "x", shape_of(energy))
     energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))

@@ -32,10 +32,9 @@ Batch = XBatch | tuple[XBatch, jax.Array] | Examples
 def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None = None) -> Examples:
     """`x`, `(x, y)` or `Examples` as `Examples`, checked.
 
-    **Raises:**
-
-    `ValueError` if `x` is no floating-point batch of this shape, or `y` or the weights are of
-    another length.
+    Raises:
+        ValueError: if `x` is no floating-point batch of this shape, or `y` or the weights are of
+            another length.
     """
     if isinstance(batch, Examples):
         x, y, log_weights, box = batch.x, batch.y, batch.log_weights, batch.box

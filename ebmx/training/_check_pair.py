@@ -60,14 +60,12 @@ _MADE_FOR: dict[Callable, tuple[type, ...]] = {
 def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
     """Check that a loss is for these negatives, and that what both are told is the same.
 
-    **Arguments:**
+    Args:
+        negatives: the source of the second batch; one of another library passes.
+        loss: a loss, with or without arguments by `Partial`, or a weighted sum of losses.
 
-    - `negatives`: the source of the second batch; one of another library passes.
-    - `loss`: a loss, with or without arguments by `Partial`, or a weighted sum of losses.
-
-    **Raises:**
-
-    `ValueError` if it is another kind of negatives, or a number or a distribution differs.
+    Raises:
+        ValueError: if it is another kind of negatives, or a number or a distribution differs.
     """
     if isinstance(loss, WeightedSum):
         for part in loss.losses:

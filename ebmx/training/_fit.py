@@ -48,43 +48,40 @@ def fit(
     There is one compiled step for the whole training; the host waits for it only once in a log
     interval. `state` stays valid: a copy of it is donated.
 
-    **Arguments:**
+    Args:
+        trainer: how to train.
+        state: from `trainer.init`, or from an earlier `fit`.
+        batches: batches of data `(batch, *shape)`, or pairs of these and labels, all of one shape,
+            such as `ebmx.data.batches(x, 128, key=key)`. Training ends when they do.
+        num_steps: how many updates at most.
+        key: one key. A step depends on it and on the number of the step alone, so a training in two
+            parts is the same as in one.
+        log_every: how many updates there are between two looks at the metrics, which come when
+            `state.step` is a multiple of it, and at the end.
+        callbacks: functions of `(step, state, metrics)`, called after each log interval with the
+            means of the metrics over it (sums of `restarts` and `dead_chains`). The state is
+            donated to the next update: copy what is to be kept. Returning `True` ends the training.
+        progress: a meter; a tqdm bar on a terminal if not given, `NoProgress()` for none.
+        checkpoints: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
+            `Watchdog` raises. To go on, give what `restore` returns, and batches from that step on,
+            as `ebmx.data.batches(..., start=int(state.step))` makes them.
+        mesh: devices that share the chains and the data, such as `jax.make_mesh((4,), ("data",))`;
+            each has all parameters. Results depend on the `num_shards` of `PCD`, and on the
+            devices, which have to divide it, in rounding alone. Of several processes, each gives
+            the rows of a batch that are its own, in their order.
 
-    - `trainer`: how to train.
-    - `state`: from `trainer.init`, or from an earlier `fit`.
-    - `batches`: batches of data `(batch, *shape)`, or pairs of these and labels, all of one shape,
-        such as `ebmx.data.batches(x, 128, key=key)`. Training ends when they do.
-    - `num_steps`: how many updates at most.
-    - `key`: one key. A step depends on it and on the number of the step alone, so a training in
-        two parts is the same as in one.
-    - `log_every`: how many updates there are between two looks at the metrics, which come when
-        `state.step` is a multiple of it, and at the end.
-    - `callbacks`: functions of `(step, state, metrics)`, called after each log interval with the
-        means of the metrics over it (sums of `restarts` and `dead_chains`). The state is donated to
-        the next update: copy what is to be kept. Returning `True` ends the training.
-    - `progress`: a meter; a tqdm bar on a terminal if not given, `NoProgress()` for none.
-    - `checkpoints`: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
-        `Watchdog` raises. To go on, give what `restore` returns, and batches from that step on, as
-        `ebmx.data.batches(..., start=int(state.step))` makes them.
-    - `mesh`: devices that share the chains and the data, such as `jax.make_mesh((4,), ("data",))`;
-        each has all parameters. Results depend on the `num_shards` of `PCD`, and on the devices,
-        which have to divide it, in rounding alone. Of several processes, each gives the rows of a
-        batch that are its own, in their order.
+    Returns:
+        The new state, and the metrics of all updates, an array `(num_steps,)` for each name.
 
-    **Returns:**
-
-    The new state, and the metrics of all updates, an array `(num_steps,)` for each name.
-
-    **Raises:**
-
-    `ValueError` if a parameter is not finite, or if the first batch is empty, of another shape or
-    dtype, or not finite, or a label in it is out of range; in later batches, a value that is not
-    finite, or such a label, makes the update be skipped and counted. `ValueError` if the devices of
-    `mesh` do not divide the batch or the shards of the chains. `CheckpointError` if the
-    folder of `checkpoints` holds a later step, or one of another config. `SaveError`, with the
-    state, if the last save fails; an earlier one that fails is a `SaveWarning`.
-    `KeyboardInterrupt` at Ctrl-C, with checkpoints once the state is saved; a second Ctrl-C does
-    not wait.
+    Raises:
+        ValueError: if a parameter is not finite, or if the first batch is empty, of another shape
+            or dtype, or not finite, or a label in it is out of range; in later batches, a value
+            that is not finite, or such a label, makes the update be skipped and counted.
+        ValueError: if the devices of `mesh` do not divide the batch or the shards of the chains.
+        CheckpointError: if the folder of `checkpoints` holds a later step, or one of another
+            config. `SaveError`, with the state, if the last save fails; an earlier one that fails
+            is a `SaveWarning`. `KeyboardInterrupt` at Ctrl-C, with checkpoints once the state is
+            saved; a second Ctrl-C does not wait.
     """
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)

@@ -45,17 +45,14 @@ def _mean_of_finite(values: Vector) -> Scalar:
 def distinct_share(x: XBatch) -> Scalar:
     """The share of different examples in a batch; 1 if no two are the same, bit for bit.
 
-    **Arguments:**
+    Args:
+        x: a batch `(batch, *shape)`.
 
-    - `x`: a batch `(batch, *shape)`.
+    Returns:
+        A share in (0, 1].
 
-    **Returns:**
-
-    A share in (0, 1].
-
-    **Raises:**
-
-    `ValueError` if the batch is empty or not of floating-point numbers.
+    Raises:
+        ValueError: if the batch is empty or not of floating-point numbers.
     """
     x = _checks.batch(x, "x")
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)

@@ -25,18 +25,15 @@ def shard(state: Any, mesh: Mesh) -> Any:
     `fit(..., mesh=mesh)` does it by itself. For a buffer that fills the first device, drop the
     state that `Trainer.init` has made once this one is there.
 
-    **Arguments:**
+    Args:
+        state: from `Trainer.init`, or any tree with a `ReplayBuffer` or `WeightedChains` in it.
+        mesh: of devices, such as `jax.make_mesh((4,), ("data",))`.
 
-    - `state`: from `Trainer.init`, or any tree with a `ReplayBuffer` or `WeightedChains` in it.
-    - `mesh`: of devices, such as `jax.make_mesh((4,), ("data",))`.
+    Returns:
+        The state, with each array on the devices of the mesh.
 
-    **Returns:**
-
-    The state, with each array on the devices of the mesh.
-
-    **Raises:**
-
-    `ValueError` if the devices do not divide the shards of the chains, or chains with weights.
+    Raises:
+        ValueError: if the devices do not divide the shards of the chains, or chains with weights.
     """
     arrays, rest = eqx.partition(state, eqx.is_array)
     return eqx.combine(jax.tree.map(_mesh.put, arrays, shardings(arrays, mesh)), rest)

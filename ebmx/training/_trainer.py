@@ -44,24 +44,23 @@ class TrainState(eqx.Module):
 class Trainer(eqx.Module):
     """How to train: an optimiser, a source of negatives and a loss.
 
-    **Arguments:**
+    Args:
+        optim: an optax optimiser, `optax.MultiSteps` among them. Those that ask for the loss, such
+            as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, get it, on the same batch and
+            negatives.
+        negatives: where the second batch comes from, such as `PCD(...)`.
+        loss: a function of `(energy, positives, negatives)` that returns a loss and metrics. To set
+            its weights, `eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))`.
+        ema_decay: the exponential moving average of the parameters keeps this share of itself in an
+            update; less in the first ones, `(1 + step) / (10 + step)`. In [0, 1].
+        data_noise: the standard deviation of Gaussian noise on the data, in units of the data.
+        trainable: which parameters are trained, a filter tree of the energy as Equinox takes it, or
+            a prefix of one; `ebmx.energies.trainable(energy)` if not given, which is what to start
+            from. `True` trains all parameters. What is marked as constant is no parameter.
 
-    - `optim`: an optax optimiser, `optax.MultiSteps` among them. Those that ask for the loss, such
-        as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, get it, on the same batch and negatives.
-    - `negatives`: where the second batch comes from, such as `PCD(...)`.
-    - `loss`: a function of `(energy, positives, negatives)` that returns a loss and metrics. To set
-        its weights, `eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))`.
-    - `ema_decay`: the exponential moving average of the parameters keeps this share of itself in an
-        update; less in the first ones, `(1 + step) / (10 + step)`. In [0, 1].
-    - `data_noise`: the standard deviation of Gaussian noise on the data, in units of the data.
-    - `trainable`: which parameters are trained, a filter tree of the energy as Equinox takes it, or
-        a prefix of one; `ebmx.energies.trainable(energy)` if not given, which is what to start
-        from. `True` trains all parameters. What is marked as constant is no parameter.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, if the loss is made for other negatives, or if
-    the two are told different things, such as another `sigma`.
+    Raises:
+        ValueError: if a number is out of its range, if the loss is made for other negatives, or if
+            the two are told different things, such as another `sigma`.
     """
 
     optim: Optimiser = eqx.field(static=True, converter=as_transformation)
@@ -89,18 +88,16 @@ class Trainer(eqx.Module):
     ) -> TrainState:
         """The state before the first step.
 
-        **Arguments:**
+        Args:
+            energy: the energy to train, a pytree; its floating-point arrays are the parameters, but
+                for those that are constants.
+            norm_state: the state of a stateful energy.
+            shape: the shape of one example, for an energy that does not say.
+            key: a key, for the chains.
 
-        - `energy`: the energy to train, a pytree; its floating-point arrays are the parameters,
-            but for those that are constants.
-        - `norm_state`: the state of a stateful energy.
-        - `shape`: the shape of one example, for an energy that does not say.
-        - `key`: a key, for the chains.
-
-        **Raises:**
-
-        `ValueError` if the shape is not known, the energy has no parameters, or `trainable` does
-        not fit it.
+        Raises:
+            ValueError: if the shape is not known, the energy has no parameters, or `trainable` does
+                not fit it.
         """
         shape = shape_of(energy) if shape is None else _checks.dimensions("shape", shape)
         if shape is None:
@@ -131,18 +128,16 @@ class Trainer(eqx.Module):
         A loss, a gradient or new parameters that are not finite change neither parameters nor
         averages, and are counted.
 
-        **Arguments:**
+        Args:
+            state: the state before it.
+            batch: data, `(batch, *shape)`, or a pair of it and labels or conditions `(batch, ...)`.
+            key: the key of the whole training; the step is folded into it.
 
-        - `state`: the state before it.
-        - `batch`: data, `(batch, *shape)`, or a pair of it and labels or conditions `(batch, ...)`.
-        - `key`: the key of the whole training; the step is folded into it.
-
-        **Returns:**
-
-        The state after it, and scalars: `loss` and what the loss reports, `grad_norm` of the
-        parameters, `chain_grad_norm` of the chains, `acceptance`, `restarts`, `dead_chains`,
-        `skipped` (so far), and the shares of `distinct` negatives and of `saturated` values; those
-        of chains only if there are chains.
+        Returns:
+            The state after it, and scalars: `loss` and what the loss reports, `grad_norm` of the
+            parameters, `chain_grad_norm` of the chains, `acceptance`, `restarts`, `dead_chains`,
+            `skipped` (so far), and the shares of `distinct` negatives and of `saturated` values;
+            those of chains only if there are chains.
         """
         positives = as_examples(batch, "batch", shape_of(state.energy))
         check_binary(state.energy, positives.x, "batch")

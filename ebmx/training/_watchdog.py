@@ -26,9 +26,8 @@ class Watchdog:
 
     It remembers `last_good`, the last step without an alarm, and how many alarms followed it.
 
-    **Raises:**
-
-    `ValueError` if a limit is not positive.
+    Raises:
+        ValueError: if a limit is not positive.
     """
 
     max_energy: float = 1e3

@@ -38,9 +38,8 @@ class AbstractBijection(eqx.Module):
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of `z` for an `x` of this shape.
 
-        **Raises:**
-
-        `ValueError` if there is no `x` of this shape.
+        Raises:
+            ValueError: if there is no `x` of this shape.
         """
 
 
@@ -106,21 +105,22 @@ class Softplus(AbstractBijection):
 
 @guarded
 class Sigmoid(AbstractBijection):
-    """`f(z) = low + (high - low) σ(z)`: numbers between two ends, each coordinate by itself."""
+    """`f(z) = low + (high - low) σ(z)`: numbers between two ends, each coordinate by itself.
+
+    Args:
+        low: the ends, finite numbers or arrays of the shape of one example. Training does not
+            change them.
+        high: the ends, finite numbers or arrays of the shape of one example. Training does not
+            change them.
+
+    Raises:
+        ValueError: if shapes do not fit, or `low < high` does not hold everywhere.
+    """
 
     low: jax.Array = constant()
     high: jax.Array = constant()
 
     def __init__(self, low: ArrayLike = 0.0, high: ArrayLike = 1.0):
-        """**Arguments:**
-
-        - `low`, `high`: the ends, finite numbers or arrays of the shape of one example. Training
-            does not change them.
-
-        **Raises:**
-
-        `ValueError` if shapes do not fit, or `low < high` does not hold everywhere.
-        """
         self.low, self.high = jnp.asarray(low, float), jnp.asarray(high, float)
         _checks.finite_value("low", self.low)
         _checks.finite_value("high", self.high)
@@ -196,21 +196,20 @@ class StickBreaking(AbstractBijection):
 
 @guarded
 class Blockwise(AbstractBijection):
-    """Another map for each part of a vector: the parts are side by side."""
+    """Another map for each part of a vector: the parts are side by side.
+
+    Args:
+        bijections: one for each part, at least one.
+        sizes: how many coordinates of `x` each part has, at least 1.
+
+    Raises:
+        ValueError: if there are not as many sizes, or one does not fit its map.
+    """
 
     bijections: tuple[AbstractBijection, ...]
     sizes: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(self, bijections: Sequence[AbstractBijection], sizes: Sequence[int]):
-        """**Arguments:**
-
-        - `bijections`: one for each part, at least one.
-        - `sizes`: how many coordinates of `x` each part has, at least 1.
-
-        **Raises:**
-
-        `ValueError` if there are not as many sizes, or one does not fit its map.
-        """
         self.bijections = tuple(bijections)
         self.sizes = _checks.dimensions("sizes", sizes)
         num = len(self.bijections)

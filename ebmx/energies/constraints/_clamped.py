@@ -28,6 +28,15 @@ class Clamped(AbstractConditionalEnergy):
 
     Entries of `y` where the mask does not hold are not looked at and may be NaN: `~isnan(y)` is a
     mask for the imputation of missing values.
+
+    Args:
+        energy: an energy of whole examples; for a conditional one give `energy.at(label)`.
+        mask: booleans, true where the example is fixed; of the shape of one example, where an axis
+            may have size 1: `(height, width, 1)` fixes whole pixels.
+
+    Raises:
+        ValueError: if the energy does not say its shape, the mask does not fit it or is traced, or
+            nothing is free.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -37,17 +46,6 @@ class Clamped(AbstractConditionalEnergy):
     free_index: jax.Array  # of the flattened example; another mask of as many does not recompile
 
     def __init__(self, energy: Any, mask: ArrayLike):
-        """**Arguments:**
-
-        - `energy`: an energy of whole examples; for a conditional one give `energy.at(label)`.
-        - `mask`: booleans, true where the example is fixed; of the shape of one example, where an
-            axis may have size 1: `(height, width, 1)` fixes whole pixels.
-
-        **Raises:**
-
-        `ValueError` if the energy does not say its shape, the mask does not fit it or is traced, or
-        nothing is free.
-        """
         shape = common_shape([energy])
         fix = "give a NumPy array of booleans: the number of free coordinates has to be known"
         _checks.require(_checks.is_concrete(mask), "mask", "a traced array", fix)
@@ -73,13 +71,11 @@ class Clamped(AbstractConditionalEnergy):
     def free(self, x: ArrayLike) -> jax.Array:
         """The free part of whole examples.
 
-        **Arguments:**
+        Args:
+            x: `(..., *shape)`, of the shape of one example of the energy.
 
-        - `x`: `(..., *shape)`, of the shape of one example of the energy.
-
-        **Returns:**
-
-        The free coordinates, `(..., num_free)`.
+        Returns:
+            The free coordinates, `(..., num_free)`.
         """
         x = jnp.asarray(x)
         lead = self._leading("x", x)
@@ -88,15 +84,13 @@ class Clamped(AbstractConditionalEnergy):
     def fill(self, x: ArrayLike, y: ArrayLike) -> jax.Array:
         """Whole examples of their free and their fixed parts.
 
-        **Arguments:**
+        Args:
+            x: free coordinates `(..., num_free)`, such as the values of samples, `(chains, draws,
+                num_free)`.
+            y: what `at` or `at_each` was given: `(*shape)`, or `(chains, *shape)`.
 
-        - `x`: free coordinates `(..., num_free)`, such as the values of samples,
-            `(chains, draws, num_free)`.
-        - `y`: what `at` or `at_each` was given: `(*shape)`, or `(chains, *shape)`.
-
-        **Returns:**
-
-        The examples, `(..., *shape)`.
+        Returns:
+            The examples, `(..., *shape)`.
         """
         x = jnp.asarray(x)
         y = jnp.asarray(y, x.dtype)
@@ -126,13 +120,11 @@ def as_rbm(energy: Any) -> BernoulliRBM | None:
     weight that are theirs and with the hidden biases `c + v·W`. Its energy lacks the constant
     `-b·v`.
 
-    **Arguments:**
+    Args:
+        energy: an energy.
 
-    - `energy`: an energy.
-
-    **Returns:**
-
-    The machine, `None` if the energy is of another kind.
+    Returns:
+        The machine, `None` if the energy is of another kind.
     """
     if isinstance(energy, BernoulliRBM):
         return energy

@@ -27,6 +27,15 @@ class Raveled(AbstractEnergy):
 
     Leaves have the names of their places, such as `loc` or `layers.0.weight`. `save` keeps draws by
     these names, as `ebmx.sample(..., save=raveled.save)`; so `diagnose` and `to_arviz` show them.
+
+    Args:
+        function: from one tree to one number, `E₁`. It may be a pytree with parameters.
+        example: a tree of floating-point arrays, of which the structure and shapes count.
+        bijections: for the name of a leaf, its map from real numbers; others are unconstrained.
+
+    Raises:
+        ValueError: if a leaf is no array of floating-point numbers, two have one name, or a
+            bijection is of no leaf or does not fit it.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -42,17 +51,6 @@ class Raveled(AbstractEnergy):
         example: Any,
         bijections: Mapping[str, AbstractBijection] | None = None,
     ):
-        """**Arguments:**
-
-        - `function`: from one tree to one number, `E₁`. It may be a pytree with parameters.
-        - `example`: a tree of floating-point arrays, of which the structure and shapes count.
-        - `bijections`: for the name of a leaf, its map from real numbers; others are unconstrained.
-
-        **Raises:**
-
-        `ValueError` if a leaf is no array of floating-point numbers, two have one name, or a
-        bijection is of no leaf or does not fit it.
-        """
         leaves, self.structure = jax.tree_util.tree_flatten_with_path(example)
         _checks.require(len(leaves) > 0, "example", example, "give a tree with arrays")
         self.names = tuple(_name(path) for path, _ in leaves)
@@ -86,17 +84,14 @@ class Raveled(AbstractEnergy):
     def ravel(self, tree: Any) -> jax.Array:
         """The vector of a tree, or of many; such as where chains start.
 
-        **Arguments:**
+        Args:
+            tree: of the structure of the example, each leaf `(..., *shape)`.
 
-        - `tree`: of the structure of the example, each leaf `(..., *shape)`.
+        Returns:
+            Vectors `(..., size)`.
 
-        **Returns:**
-
-        Vectors `(..., size)`.
-
-        **Raises:**
-
-        `ValueError` if structure or shapes differ, or a leaf is outside of its domain.
+        Raises:
+            ValueError: if structure or shapes differ, or a leaf is outside of its domain.
         """
         structure = jax.tree.structure(tree)
         fix = f"give the structure of the example, {self.structure}"
@@ -118,44 +113,37 @@ class Raveled(AbstractEnergy):
     def unravel(self, z: ArrayLike) -> Any:
         """The tree of a vector, or of many.
 
-        **Arguments:**
+        Args:
+            z: vectors `(..., size)`, such as the values of samples, `(chains, draws, size)`.
 
-        - `z`: vectors `(..., size)`, such as the values of samples, `(chains, draws, size)`.
-
-        **Returns:**
-
-        A tree of the structure of the example, each leaf `(..., *shape)` and on its domain.
+        Returns:
+            A tree of the structure of the example, each leaf `(..., *shape)` and on its domain.
         """
         return self.structure.unflatten(self._many(z))
 
     def named(self, z: ArrayLike) -> dict[str, jax.Array]:
         """The leaves of `unravel` by their names.
 
-        **Arguments:**
+        Args:
+            z: vectors `(..., size)`.
 
-        - `z`: vectors `(..., size)`.
-
-        **Returns:**
-
-        For each name an array `(..., *shape)`.
+        Returns:
+            For each name an array `(..., *shape)`.
         """
         return dict(zip(self.names, self._many(z), strict=True))
 
     def save(self, x: X, info: Any) -> dict[str, jax.Array]:
         """What `ebmx.sample` keeps of a draw: the leaves by their names, and the `energy`.
 
-        **Arguments:**
+        Args:
+            x: the position, `(size,)`.
+            info: what the step reports.
 
-        - `x`: the position, `(size,)`.
-        - `info`: what the step reports.
+        Returns:
+            For each name an array, and `energy`, in nats.
 
-        **Returns:**
-
-        For each name an array, and `energy`, in nats.
-
-        **Raises:**
-
-        `ValueError` if a leaf is called `energy`.
+        Raises:
+            ValueError: if a leaf is called `energy`.
         """
         fix = "its name is that of the energy of a draw: call the leaf by another name"
         _checks.require("energy" not in self.names, "example", "energy", fix)

@@ -23,6 +23,13 @@ class Transformed(AbstractEnergy):
 
     If `z` has the density `exp(-E)`, `x` has `exp(-E₁)` on the domain of `f`; `log Z` is the same.
     Every sampler moves in `z`; `unconstrain` makes its starts, `constrain` takes samples back.
+
+    Args:
+        energy: an energy `E₁` of `x`, by its density with respect to `dx`.
+        bijection: `f`, such as `Exp()` or `Sigmoid(low, high)`.
+
+    Raises:
+        ValueError: if the energy does not say its shape, or the bijection does not fit it.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -30,15 +37,6 @@ class Transformed(AbstractEnergy):
     bijection: AbstractBijection
 
     def __init__(self, energy: Any, bijection: AbstractBijection):
-        """**Arguments:**
-
-        - `energy`: an energy `E₁` of `x`, by its density with respect to `dx`.
-        - `bijection`: `f`, such as `Exp()` or `Sigmoid(low, high)`.
-
-        **Raises:**
-
-        `ValueError` if the energy does not say its shape, or the bijection does not fit it.
-        """
         self.shape = bijection.unconstrained_shape(common_shape([energy]))
         self.energy = energy
         self.bijection = bijection
@@ -51,13 +49,11 @@ class Transformed(AbstractEnergy):
     def constrain(self, z: ArrayLike) -> jax.Array:
         """`x = f(z)` of many.
 
-        **Arguments:**
+        Args:
+            z: `(..., *shape)`, such as the values of samples, `(chains, draws, *shape)`.
 
-        - `z`: `(..., *shape)`, such as the values of samples, `(chains, draws, *shape)`.
-
-        **Returns:**
-
-        `x`, `(..., *shape)` with the shape of one example of the energy that was transformed.
+        Returns:
+            `x`, `(..., *shape)` with the shape of one example of the energy that was transformed.
         """
         z = jnp.asarray(z)
         _check_last(z, "z", self.shape)
@@ -66,17 +62,14 @@ class Transformed(AbstractEnergy):
     def unconstrain(self, x: ArrayLike) -> jax.Array:
         """`z` with `f(z) = x` of many, such as where chains start.
 
-        **Arguments:**
+        Args:
+            x: `(..., *shape)`, with the shape of one example of the energy that was transformed.
 
-        - `x`: `(..., *shape)`, with the shape of one example of the energy that was transformed.
+        Returns:
+            `z`, `(..., *shape)`.
 
-        **Returns:**
-
-        `z`, `(..., *shape)`.
-
-        **Raises:**
-
-        `ValueError` if an `x` is outside of the domain, or on its edge.
+        Raises:
+            ValueError: if an `x` is outside of the domain, or on its edge.
         """
         x, shape = jnp.asarray(x), common_shape([self.energy])
         _check_last(x, "x", shape)

@@ -14,20 +14,19 @@ from .._precision import together
 
 @guarded
 class Bernoulli(AbstractExactEnergy):
-    """Independent zeros and ones, `E(x) = -logits · x`: the base for a `BernoulliRBM`."""
+    """Independent zeros and ones, `E(x) = -logits · x`: the base for a `BernoulliRBM`.
+
+    Args:
+        logits: `log p / (1 - p)` of each unit, an array of the shape of one example.
+
+    Raises:
+        ValueError: if one is not finite.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     logits: jax.Array
 
     def __init__(self, logits: ArrayLike):
-        """**Arguments:**
-
-        - `logits`: `log p / (1 - p)` of each unit, an array of the shape of one example.
-
-        **Raises:**
-
-        `ValueError` if one is not finite.
-        """
         self.logits = jnp.asarray(logits, float)
         self.shape = self.logits.shape
         if _checks.is_concrete(self.logits):

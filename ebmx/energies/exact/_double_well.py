@@ -23,14 +23,12 @@ class DoubleWell(AbstractAnalyticEnergy):
     Normaliser and variance are one-dimensional integrals, by the trapezoidal rule, whose error is
     that of rounding.
 
-    **Arguments:**
+    Args:
+        shape: of one example.
+        height: `h`, in nats.
 
-    - `shape`: of one example.
-    - `height`: `h`, in nats.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)

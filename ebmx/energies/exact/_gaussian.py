@@ -23,6 +23,14 @@ class Gaussian(AbstractExactEnergy):
     Its parameters are the mean and a lower triangular `W` with `Σ⁻¹ = WᵀW`, or the diagonal of one.
     Signs on its diagonal and numbers above it do not matter, so each step of an optimiser gives a
     Gaussian.
+
+    Args:
+        mean: the mean, an array of the shape of one example.
+        covariance: one variance for all coordinates; an array of the shape of `mean`, a variance
+            each; or a matrix `(d, d)` over the flattened coordinates.
+
+    Raises:
+        ValueError: if the covariance is of another shape or not positive definite.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -30,16 +38,6 @@ class Gaussian(AbstractExactEnergy):
     whiten: jax.Array  # W: one number for each coordinate, or a matrix with a lower triangle
 
     def __init__(self, mean: ArrayLike, covariance: ArrayLike = 1.0):
-        """**Arguments:**
-
-        - `mean`: the mean, an array of the shape of one example.
-        - `covariance`: one variance for all coordinates; an array of the shape of `mean`, a
-            variance each; or a matrix `(d, d)` over the flattened coordinates.
-
-        **Raises:**
-
-        `ValueError` if the covariance is of another shape or not positive definite.
-        """
         self.location = jnp.asarray(mean, dtype=jnp.result_type(float))
         _checks.finite_value("mean", self.location)
         self.shape = self.location.shape

@@ -20,6 +20,15 @@ class GaussianMixture(AbstractExactEnergy):
 
     Its parameters are `log_weights`, `means` and `scales`; the weights are `softmax(log_weights)`,
     and the sign of a scale does not matter, so each step of an optimiser gives a mixture.
+
+    Args:
+        means: the means of the components, `(components, *shape)`.
+        scales: the standard deviations: one number, one each component `(components,)`, or one each
+            coordinate `(components, *shape)`.
+        weights: `(components,)`, positive; they are normalised. Equal if not given.
+
+    Raises:
+        ValueError: if a shape does not fit or a scale or weight is not positive.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -28,17 +37,6 @@ class GaussianMixture(AbstractExactEnergy):
     scales: jax.Array
 
     def __init__(self, means: ArrayLike, scales: ArrayLike, weights: ArrayLike | None = None):
-        """**Arguments:**
-
-        - `means`: the means of the components, `(components, *shape)`.
-        - `scales`: the standard deviations: one number, one each component `(components,)`, or
-            one each coordinate `(components, *shape)`.
-        - `weights`: `(components,)`, positive; they are normalised. Equal if not given.
-
-        **Raises:**
-
-        `ValueError` if a shape does not fit or a scale or weight is not positive.
-        """
         self.means = jnp.asarray(means, dtype=jnp.result_type(float))
         if self.means.ndim == 0:
             _checks.invalid("means.shape", (), "give an array (components, *shape)")

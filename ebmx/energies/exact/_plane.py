@@ -133,18 +133,15 @@ class _Pinwheel(AbstractExactEnergy):
 def plane(name: str) -> AbstractExactEnergy:
     """A density on the plane by name, as an energy with `log Z = 0`.
 
-    **Arguments:**
+    Args:
+        name: `"8gaussians"`, `"rings"`, `"checkerboard"`, `"2spirals"`, `"moons"` or `"pinwheel"`.
+            Spirals and moons are mixtures of many narrow normal distributions along their curves.
 
-    - `name`: `"8gaussians"`, `"rings"`, `"checkerboard"`, `"2spirals"`, `"moons"` or `"pinwheel"`.
-        Spirals and moons are mixtures of many narrow normal distributions along their curves.
+    Returns:
+        The energy, of shape `(2,)`. `exact_samples(energy, num, key=key)` draws a data set from it.
 
-    **Returns:**
-
-    The energy, of shape `(2,)`. `exact_samples(energy, num, key=key)` draws a data set from it.
-
-    **Raises:**
-
-    `ValueError` if the name is unknown.
+    Raises:
+        ValueError: if the name is unknown.
     """
     if name not in _DENSITIES:
         _checks.invalid("name", repr(name), f"give one of {', '.join(_DENSITIES)}")

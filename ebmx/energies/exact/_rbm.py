@@ -25,6 +25,14 @@ class BernoulliRBM(AbstractExactEnergy):
 
     Smolensky (1986); Hinton (2002), "Training products of experts by minimizing contrastive
     divergence".
+
+    Args:
+        weight: `W`, `(visible, hidden)`.
+        visible_bias: `b`, `(visible,)`.
+        hidden_bias: `c`, `(hidden,)`.
+
+    Raises:
+        ValueError: if a shape does not fit.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -33,16 +41,6 @@ class BernoulliRBM(AbstractExactEnergy):
     hidden_bias: jax.Array
 
     def __init__(self, weight: ArrayLike, visible_bias: ArrayLike, hidden_bias: ArrayLike):
-        """**Arguments:**
-
-        - `weight`: `W`, `(visible, hidden)`.
-        - `visible_bias`: `b`, `(visible,)`.
-        - `hidden_bias`: `c`, `(hidden,)`.
-
-        **Raises:**
-
-        `ValueError` if a shape does not fit.
-        """
         self.weight = jnp.asarray(weight, float)
         self.visible_bias = jnp.asarray(visible_bias, float)
         self.hidden_bias = jnp.asarray(hidden_bias, float)
@@ -64,9 +62,8 @@ class BernoulliRBM(AbstractExactEnergy):
     def log_z(self) -> Scalar:
         """`log Σ_x exp(-E(x))` over all binary `x`, in nats.
 
-        **Raises:**
-
-        `ValueError` if there are more than 22 units on the smaller side.
+        Raises:
+            ValueError: if there are more than 22 units on the smaller side.
         """
         return jax.nn.logsumexp(self._log_weights())
 

@@ -23,14 +23,12 @@ class Banana(AbstractExactEnergy):
 
     Haario et al. (1999), "Adaptive proposal distribution for random walk Metropolis algorithm".
 
-    **Arguments:**
+    Args:
+        scale: `s`, the standard deviation of `x₀`.
+        bend: `b`.
 
-    - `scale`: `s`, the standard deviation of `x₀`.
-    - `bend`: `b`.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     scale: Number = number(default=2.0)
@@ -76,14 +74,12 @@ class Funnel(AbstractExactEnergy):
 
     Neal (2003), "Slice sampling".
 
-    **Arguments:**
+    Args:
+        dim: how many coordinates, at least 2.
+        scale: `s`; Neal has 3.
 
-    - `dim`: how many coordinates, at least 2.
-    - `scale`: `s`; Neal has 3.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -128,14 +124,12 @@ class Funnel(AbstractExactEnergy):
 class StudentT(AbstractExactEnergy):
     """Independent coordinates with tails like `|x|^(-ν-1)`: `E = (ν+1)/2 Σ log(1 + x²/ν)`.
 
-    **Arguments:**
+    Args:
+        shape: of one example.
+        dof: `ν`, above 2, so that there is a variance.
 
-    - `shape`: of one example.
-    - `dof`: `ν`, above 2, so that there is a variance.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
@@ -175,14 +169,12 @@ class StudentT(AbstractExactEnergy):
 class Ring(AbstractAnalyticEnergy):
     """`E(x) = (|x| − r)² / 2s²` on the plane.
 
-    **Arguments:**
+    Args:
+        radius: `r`.
+        scale: `s`.
 
-    - `radius`: `r`.
-    - `scale`: `s`.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     radius: Number = number(default=3.0)

@@ -15,22 +15,21 @@ from .._precision import together
 
 @guarded
 class Uniform(AbstractExactEnergy):
-    """`E(x) = 0` within a box and infinite outside: `log Z` is the logarithm of its volume."""
+    """`E(x) = 0` within a box and infinite outside: `log Z` is the logarithm of its volume.
+
+    Args:
+        low: the corners, arrays of the shape of one example. Training does not change them.
+        high: the corners, arrays of the shape of one example. Training does not change them.
+
+    Raises:
+        ValueError: if their shapes differ, or `low < high` does not hold everywhere.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     low: jax.Array = constant()
     high: jax.Array = constant()
 
     def __init__(self, low: ArrayLike, high: ArrayLike):
-        """**Arguments:**
-
-        - `low`, `high`: the corners, arrays of the shape of one example. Training does not change
-            them.
-
-        **Raises:**
-
-        `ValueError` if their shapes differ, or `low < high` does not hold everywhere.
-        """
         self.low, self.high = jnp.asarray(low, float), jnp.asarray(high, float)
         self.shape = self.low.shape
         fix = f"give arrays of one shape; low is of shape {self.shape}"

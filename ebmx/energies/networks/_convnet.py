@@ -87,6 +87,25 @@ class ConvNet(AbstractEnergy):
     """Convolutions with an activation after each, a head, and one linear output.
 
     Images are channels-last: `(height, width, channel)`.
+
+    Args:
+        shape: the shape of one image, `(height, width, channel)`.
+        widths: the channels after each convolution.
+        kernel_sizes: in pixels, one for all convolutions or one each. The default padding is half
+            the kernel.
+        strides: in pixels, one for all convolutions or one each. The default padding is half the
+            kernel.
+        paddings: in pixels, one for all convolutions or one each. The default padding is half the
+            kernel.
+        hidden_dims: the widths of the linear layers between head and output.
+        activation: a function, or the name of one, such as `"silu"`.
+        head: `"flatten"` keeps where a feature is, `"sum"` adds each over the image.
+        compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
+            parameters if not given. The energy keeps that of the parameters.
+        key: a key for the initial weights.
+
+    Raises:
+        ValueError: if a size does not fit, so that no pixel would be left, or a name is unknown.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -106,23 +125,6 @@ class ConvNet(AbstractEnergy):
         compute_dtype: str | None = None,
         key: Key,
     ):
-        """**Arguments:**
-
-        - `shape`: the shape of one image, `(height, width, channel)`.
-        - `widths`: the channels after each convolution.
-        - `kernel_sizes`, `strides`, `paddings`: in pixels, one for all convolutions or one each.
-            The default padding is half the kernel.
-        - `hidden_dims`: the widths of the linear layers between head and output.
-        - `activation`: a function, or the name of one, such as `"silu"`.
-        - `head`: `"flatten"` keeps where a feature is, `"sum"` adds each over the image.
-        - `compute_dtype`: what all but the last layer compute in, such as `"bfloat16"`; that of the
-            parameters if not given. The energy keeps that of the parameters.
-        - `key`: a key for the initial weights.
-
-        **Raises:**
-
-        `ValueError` if a size does not fit, so that no pixel would be left, or a name is unknown.
-        """
         self.network = ConvNetwork(
             shape,
             1,

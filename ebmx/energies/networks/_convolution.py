@@ -24,6 +24,17 @@ class Convolution(eqx.Module):
     On a CPU it is a matrix product over patches, or a sum over the pixels of small kernels: XLA
     runs `lax.conv` inside `lax.scan` on a slow path there
     (https://github.com/jax-ml/jax/issues/12868). Elsewhere it is `lax.conv`.
+
+    Args:
+        in_channels: channels of the input and the output.
+        out_channels: channels of the input and the output.
+        size: height and width of the kernel, in pixels.
+        stride: in pixels, the same on both axes.
+        padding: in pixels, the same on both axes.
+        key: a key for the initial weights, uniform on `±1/√(size² · in_channels)`.
+
+    Raises:
+        ValueError: if a size is not a whole number in its range.
     """
 
     weight: jax.Array  # (kernel height, kernel width, in, out)
@@ -34,17 +45,6 @@ class Convolution(eqx.Module):
     def __init__(
         self, in_channels: int, out_channels: int, size: int, stride: int, padding: int, *, key: Key
     ):
-        """**Arguments:**
-
-        - `in_channels`, `out_channels`: channels of the input and the output.
-        - `size`: height and width of the kernel, in pixels.
-        - `stride`, `padding`: in pixels, the same on both axes.
-        - `key`: a key for the initial weights, uniform on `±1/√(size² · in_channels)`.
-
-        **Raises:**
-
-        `ValueError` if a size is not a whole number in its range.
-        """
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "size": size}
         for name, value in {**sizes, "stride": stride}.items():
             _checks.at_least(name, value, 1)

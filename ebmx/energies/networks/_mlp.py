@@ -56,6 +56,17 @@ class MLP(AbstractEnergy):
 
     The density of a bare MLP need not be normalisable on an unbounded space: sample within
     bounds, or add a confining energy.
+
+    Args:
+        shape: the shape of one example.
+        hidden_dims: the width of each hidden layer.
+        activation: a function, or the name of one, such as `"silu"`.
+        compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
+            parameters if not given. The energy keeps that of the parameters.
+        key: a key for the initial weights.
+
+    Raises:
+        ValueError: if a size is not a positive integer or a name is unknown.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -70,19 +81,6 @@ class MLP(AbstractEnergy):
         compute_dtype: str | None = None,
         key: Key,
     ):
-        """**Arguments:**
-
-        - `shape`: the shape of one example.
-        - `hidden_dims`: the width of each hidden layer.
-        - `activation`: a function, or the name of one, such as `"silu"`.
-        - `compute_dtype`: what all but the last layer compute in, such as `"bfloat16"`; that of the
-            parameters if not given. The energy keeps that of the parameters.
-        - `key`: a key for the initial weights.
-
-        **Raises:**
-
-        `ValueError` if a size is not a positive integer or a name is unknown.
-        """
         options = {"activation": activation, "compute_dtype": compute_dtype}
         self.network = MLPNetwork(shape, 1, hidden_dims, **options, key=key)
         self.shape = self.network.shape

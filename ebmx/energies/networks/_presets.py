@@ -16,13 +16,11 @@ def mnist(*, key: Key) -> ConvNet:
 
     121,409 parameters. Pixels are expected in [-1, 1].
 
-    **Arguments:**
+    Args:
+        key: a key for the initial weights.
 
-    - `key`: a key for the initial weights.
-
-    **Returns:**
-
-    The energy, in nats.
+    Returns:
+        The energy, in nats.
     """
     return ConvNet((28, 28, 1), (32, 64, 64), key=key)
 
@@ -34,13 +32,11 @@ def uva_mnist(*, key: Key) -> ConvNet:
     Convolutions 16-32-64-64 with stride 2, the first 5×5 with padding 4, silu, linear 64.
     76,993 parameters. Pixels are expected in [-1, 1].
 
-    **Arguments:**
+    Args:
+        key: a key for the initial weights.
 
-    - `key`: a key for the initial weights.
-
-    **Returns:**
-
-    The energy, in nats.
+    Returns:
+        The energy, in nats.
     """
     return ConvNet(
         (28, 28, 1),
@@ -57,13 +53,11 @@ def cifar10(*, key: Key) -> ConvNet:
 
     633,089 parameters. Pixels are expected in [-1, 1].
 
-    **Arguments:**
+    Args:
+        key: a key for the initial weights.
 
-    - `key`: a key for the initial weights.
-
-    **Returns:**
-
-    The energy, in nats.
+    Returns:
+        The energy, in nats.
     """
     return ConvNet((32, 32, 3), (64, 128, 256), key=key)
 
@@ -76,13 +70,11 @@ def deep(*, key: Key) -> tuple[SpectralNorm, eqx.nn.State]:
     307,873 parameters. Pixels are expected in [-1, 1]. Train it as
     `trainer.init(energy, state, key=key)`.
 
-    **Arguments:**
+    Args:
+        key: a key for the initial weights and vectors of the norm.
 
-    - `key`: a key for the initial weights and vectors of the norm.
-
-    **Returns:**
-
-    The energy and the state of its norm.
+    Returns:
+        The energy and the state of its norm.
     """
     energy_key, norm_key = jax.random.split(key)
     energy = ResNet((32, 32, 3), (32, 64, 128), key=energy_key)

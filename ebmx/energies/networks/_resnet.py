@@ -149,6 +149,18 @@ class ResNet(AbstractEnergy):
     """A convolution, residual blocks, a head, and one linear output; for images.
 
     The norms are without state; see `resnet` for all. Energies see contrast with each of them.
+
+    Args:
+        shape: the shape of one image, `(height, width, channel)`.
+        hidden_dims: the channels of each stage.
+        norm: `"none"`, `"layer"` (over the whole image) or `"group"` (up to 8 groups of channels).
+        key: a key for the initial weights.
+        options: of `ResNetwork`: `strides` of the stages, 2 if not given; `blocks_per_stage`, 1;
+            `activation`, `"silu"`; `head`, `"sum"` over the image or `"flatten"`; and
+            `compute_dtype` of all but the last layer, such as `"bfloat16"`.
+
+    Raises:
+        ValueError: if a size does not fit, or a name is unknown.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -163,21 +175,6 @@ class ResNet(AbstractEnergy):
         key: Key,
         **options: Any,
     ):
-        """**Arguments:**
-
-        - `shape`: the shape of one image, `(height, width, channel)`.
-        - `hidden_dims`: the channels of each stage.
-        - `norm`: `"none"`, `"layer"` (over the whole image) or `"group"` (up to 8 groups of
-            channels).
-        - `key`: a key for the initial weights.
-        - `options`: of `ResNetwork`: `strides` of the stages, 2 if not given; `blocks_per_stage`,
-            1; `activation`, `"silu"`; `head`, `"sum"` over the image or `"flatten"`; and
-            `compute_dtype` of all but the last layer, such as `"bfloat16"`.
-
-        **Raises:**
-
-        `ValueError` if a size does not fit, or a name is unknown.
-        """
         fix = "give 'none', 'layer' or 'group'; with 'batch' or 'spectral' use energies.resnet"
         _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
         self.network = ResNetwork(shape, 1, hidden_dims, norm=norm, key=key, **options)
@@ -193,9 +190,10 @@ class BatchNormResNet(AbstractStatefulEnergy):
 
     Make it and its state with `resnet(..., norm="batch")`.
 
-    **Arguments:**
-
-    - `shape`, `hidden_dims`, `options`: as for `ResNet`.
+    Args:
+        shape: as for `ResNet`.
+        hidden_dims: as for `ResNet`.
+        options: as for `ResNet`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

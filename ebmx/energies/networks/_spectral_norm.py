@@ -27,6 +27,14 @@ class SpectralNorm(AbstractStatefulEnergy):
     Miyato et al. (2018), "Spectral normalization for generative adversarial networks".
 
     Make it and its state with `eqx.nn.make_with_state(SpectralNorm)(energy, key=key)`.
+
+    Args:
+        energy: an energy that holds `Convolution`, `eqx.nn.Linear` or `eqx.nn.Conv` layers.
+        num_iterations: how many power iterations start the estimate.
+        key: a key for where they begin.
+
+    Raises:
+        ValueError: if the energy has no such layer, or `num_iterations` is below 0.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -35,16 +43,6 @@ class SpectralNorm(AbstractStatefulEnergy):
     inference: bool
 
     def __init__(self, energy: AbstractEnergy, *, num_iterations: int = 15, key: Key):
-        """**Arguments:**
-
-        - `energy`: an energy that holds `Convolution`, `eqx.nn.Linear` or `eqx.nn.Conv` layers.
-        - `num_iterations`: how many power iterations start the estimate.
-        - `key`: a key for where they begin.
-
-        **Raises:**
-
-        `ValueError` if the energy has no such layer, or `num_iterations` is below 0.
-        """
         _checks.at_least("num_iterations", num_iterations, 0)
         layers = _layers(energy)
         fix = "it has no convolution or linear layer to normalise"

@@ -51,20 +51,16 @@ def disconnectivity(
 
     Becker and Karplus (1997), "The topology of multidimensional potential energy surfaces".
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        minima: `(minima, *shape)`, at least two, such as `Minima.x`; there are as many paths as
+            pairs. - others: as for `minimum_energy_path`.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `minima`: `(minima, *shape)`, at least two, such as `Minima.x`; there are as many paths as
-        pairs.
-    - others: as for `minimum_energy_path`.
+    Returns:
+        A `Disconnectivity`.
 
-    **Returns:**
-
-    A `Disconnectivity`.
-
-    **Raises:**
-
-    `ValueError` if there are fewer than two minima, or a shape or a number does not fit.
+    Raises:
+        ValueError: if there are fewer than two minima, or a shape or a number does not fit.
     """
     minima = _checks.batch(minima, "minima", shape_of(energy))
     _checks.require(len(minima) >= 2, "minima.shape", minima.shape, "give at least two minima")
@@ -84,14 +80,12 @@ def disconnectivity(
 def join(direct: ArrayLike) -> Disconnectivity:
     """The tree of minima whose direct passes are known.
 
-    **Arguments:**
+    Args:
+        direct: a symmetric matrix `(minima, minima)` of the highest energies on the way between
+            two, with the energies of the minima on its diagonal.
 
-    - `direct`: a symmetric matrix `(minima, minima)` of the highest energies on the way between
-        two, with the energies of the minima on its diagonal.
-
-    **Raises:**
-
-    `ValueError` if it is no such matrix.
+    Raises:
+        ValueError: if it is no such matrix.
     """
     direct = np.asarray(direct, np.float64)
     fix = "give a symmetric matrix (minima, minima) without NaNs"

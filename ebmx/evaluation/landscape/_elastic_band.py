@@ -48,25 +48,23 @@ def minimum_energy_path(
     Henkelman, Uberuaga and Jónsson (2000), "A climbing image nudged elastic band method"; Bitzek
     et al. (2006), "Structural relaxation made simple".
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        a: two examples.
+        b: two examples.
+        num: how many images, both ends among them.
+        start: the first path `(num, *shape)`, whose ends count instead of `a` and `b`; the straight
+            line, if not given.
+        bounds: `(low, high)` for each coordinate, for an energy that is meant for a box alone.
+        num_steps: how many steps of the band at most.
+        tolerance: it ends when the force across the path is below this share of the largest
+            gradient on the first path.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `a`, `b`: two examples.
-    - `num`: how many images, both ends among them.
-    - `start`: the first path `(num, *shape)`, whose ends count instead of `a` and `b`; the straight
-        line, if not given.
-    - `bounds`: `(low, high)` for each coordinate, for an energy that is meant for a box alone.
-    - `num_steps`: how many steps of the band at most.
-    - `tolerance`: it ends when the force across the path is below this share of the largest
-        gradient on the first path.
+    Returns:
+        An `EnergyPath`; its `residual` tells how far it has come to rest.
 
-    **Returns:**
-
-    An `EnergyPath`; its `residual` tells how far it has come to rest.
-
-    **Raises:**
-
-    `ValueError` if a shape or a number does not fit.
+    Raises:
+        ValueError: if a shape or a number does not fit.
     """
     _checks.at_least("num_steps", num_steps, 1)
     _checks.positive("tolerance", tolerance)

@@ -49,22 +49,19 @@ def hessian_eigenvalues(
     differential and integral operators"; Ghorbani, Krishnan and Xiao (2019), "An investigation into
     neural net optimization via Hessian eigenvalue density".
 
-    **Arguments:**
+    Args:
+        energy: an energy that can be differentiated twice.
+        x: one example.
+        k: how many at each end, at most as many as `x` has coordinates.
+        num_steps: how many products, at least `k`; `8 k + 60`, or the number of coordinates if that
+            is smaller, if not given. Memory grows as `num_steps` examples.
+        key: a key for the first vector.
 
-    - `energy`: an energy that can be differentiated twice.
-    - `x`: one example.
-    - `k`: how many at each end, at most as many as `x` has coordinates.
-    - `num_steps`: how many products, at least `k`; `8 k + 60`, or the number of coordinates if that
-        is smaller, if not given. Memory grows as `num_steps` examples.
-    - `key`: a key for the first vector.
+    Returns:
+        `HessianEigenvalues`, in the precision of the energy.
 
-    **Returns:**
-
-    `HessianEigenvalues`, in the precision of the energy.
-
-    **Raises:**
-
-    `ValueError` if a shape or a number does not fit, or the Hessian is not finite.
+    Raises:
+        ValueError: if a shape or a number does not fit, or the Hessian is not finite.
     """
     x = example_of(energy, x, "x")
     _checks.at_least("k", k, 1)

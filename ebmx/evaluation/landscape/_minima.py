@@ -58,26 +58,23 @@ def local_minima(
     Birgin, Martínez and Raydan (2000), "Nonmonotone spectral projected gradient methods on convex
     sets".
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        starts: `(starts, *shape)`: data, samples, noise.
+        bounds: `(low, high)` for each coordinate, for an energy that is meant for a box alone.
+        num_steps: how many steps at most.
+        tolerance: a descent ends when no coordinate of the gradient is above it, in nats per unit
+            of `x`.
+        max_step: the longest step; a tenth of the root mean square distance of the starts from
+            their mean, if not given.
+        merge_distance: ends that lie nearer to each other are one minimum; a fiftieth of that
+            distance, if not given.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `starts`: `(starts, *shape)`: data, samples, noise.
-    - `bounds`: `(low, high)` for each coordinate, for an energy that is meant for a box alone.
-    - `num_steps`: how many steps at most.
-    - `tolerance`: a descent ends when no coordinate of the gradient is above it, in nats per unit
-        of `x`.
-    - `max_step`: the longest step; a tenth of the root mean square distance of the starts from
-        their mean, if not given.
-    - `merge_distance`: ends that lie nearer to each other are one minimum; a fiftieth of that
-        distance, if not given.
+    Returns:
+        `Minima`.
 
-    **Returns:**
-
-    `Minima`.
-
-    **Raises:**
-
-    `ValueError` if `starts` or a number does not fit, or no descent came to an end.
+    Raises:
+        ValueError: if `starts` or a number does not fit, or no descent came to an end.
     """
     starts = _checks.batch(starts, "starts", shape_of(energy))
     _checks.finite(starts, "starts")

@@ -60,22 +60,20 @@ def energy_slice(
 
     Li et al. (2018), "Visualizing the loss landscape of neural nets", for planes in high dimension.
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        origin: one example.
+        directions: two arrays of its shape that are not parallel; their lengths are the units of
+            the coordinates.
+        limits: the first and the last coordinate along each direction.
+        num: how many points along each.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `origin`: one example.
-    - `directions`: two arrays of its shape that are not parallel; their lengths are the units of
-        the coordinates.
-    - `limits`: the first and the last coordinate along each direction.
-    - `num`: how many points along each.
+    Returns:
+        An `EnergySlice`.
 
-    **Returns:**
-
-    An `EnergySlice`.
-
-    **Raises:**
-
-    `ValueError` if a shape does not fit, the directions are parallel, or limits are not in order.
+    Raises:
+        ValueError: if a shape does not fit, the directions are parallel, or limits are not in
+            order.
     """
     start = example_of(energy, origin, "origin")
     fix = "give two arrays of the shape of `origin`"
@@ -120,19 +118,17 @@ class EnergyPath:
 def straight_path(energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num: int = 33) -> EnergyPath:
     """The energies along the straight line from `a` to `b`.
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        a: two examples.
+        b: two examples.
+        num: how many points, both ends among them.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `a`, `b`: two examples.
-    - `num`: how many points, both ends among them.
+    Returns:
+        An `EnergyPath`.
 
-    **Returns:**
-
-    An `EnergyPath`.
-
-    **Raises:**
-
-    `ValueError` if a shape does not fit.
+    Raises:
+        ValueError: if a shape does not fit.
     """
     _checks.at_least("num", num, 3)
     first = example_of(energy, a, "a")
@@ -145,13 +141,11 @@ def barrier_height(path: EnergyPath) -> float:
 
     On a path of least energy this is the least rise on any way from its start to its end.
 
-    **Arguments:**
+    Args:
+        path: from `straight_path` or `minimum_energy_path`.
 
-    - `path`: from `straight_path` or `minimum_energy_path`.
-
-    **Returns:**
-
-    A height in nats, at least 0.
+    Returns:
+        A height in nats, at least 0.
     """
     return float(np.max(path.energies) - path.energies[0])
 

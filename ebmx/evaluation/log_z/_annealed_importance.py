@@ -43,31 +43,32 @@ def annealed_importance_sampling(
     Neal (2001), "Annealed importance sampling"; Salakhutdinov and Murray (2008), "On the
     quantitative analysis of deep belief networks".
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        base: an energy with known `log_z` and exact samples that is likely wherever `energy` is:
+            `Gaussian`, `fit_gaussian(x)`, `Uniform`; for a `BernoulliRBM`, `Bernoulli` or
+            `fit_bernoulli(x)`.
+        num_chains: how many chains.
+        num_temperatures: how many transitions from `base` to `energy`.
+        schedule: `β` of each of them, rising from 0 to 1, instead of their number.
+        sampler: one that leaves the density invariant, such as `MALA`, `HMC` or a `Cycle` of these;
+            if it has a `step_size` and reports an acceptance, that is where the search for one
+            starts, and `HMC` without masses gets them as well. HMC of 5 leapfrog steps, if not
+            given.
+        num_steps: how many steps of it at each temperature.
+        key: a key.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `base`: an energy with known `log_z` and exact samples that is likely wherever `energy` is:
-        `Gaussian`, `fit_gaussian(x)`, `Uniform`; for a `BernoulliRBM`, `Bernoulli` or
-        `fit_bernoulli(x)`.
-    - `num_chains`: how many chains.
-    - `num_temperatures`: how many transitions from `base` to `energy`.
-    - `schedule`: `β` of each of them, rising from 0 to 1, instead of their number.
-    - `sampler`: one that leaves the density invariant, such as `MALA`, `HMC` or a `Cycle` of these;
-        if it has a `step_size` and reports an acceptance, that is where the search for one starts,
-        and `HMC` without masses gets them as well. HMC of 5 leapfrog steps, if not given.
-    - `num_steps`: how many steps of it at each temperature.
-    - `key`: a key.
+    Returns:
+        A `LogZ`.
 
-    **Returns:**
+    Raises:
+        ValueError: if a number, the schedule or the shape of the base does not fit, or the sampler
+            does not leave the density invariant at temperature 1 with a new state at each
+            temperature (`Langevin`, `ReplicaExchange`).
 
-    A `LogZ`.
-
-    **Raises:**
-
-    `ValueError` if a number, the schedule or the shape of the base does not fit, or the sampler
-    does not leave the density invariant at temperature 1 with a new state at each temperature
-    (`Langevin`, `ReplicaExchange`). Warns by a `ConvergenceWarning` if few of the chains have all
-    the weight, or chains end where `base` has no density.
+    Warns:
+        ConvergenceWarning: if few of the chains have all the weight, or chains end where `base` has
+            no density.
     """
     path, sampler, betas = _check(energy, base, sampler, schedule, num_temperatures, num_steps)
     _checks.at_least("num_chains", num_chains, 2)
@@ -101,18 +102,16 @@ def reverse_annealed_importance_sampling(
     log-likelihood using reverse annealing"; Grosse, Ghahramani and Adams (2015), "Sandwiching the
     marginal likelihood using bidirectional Monte Carlo".
 
-    **Arguments:**
+    Args:
+        x: exact samples of `energy`, or those of a long run, `(chains, *shape)`. - others: as for
+            `annealed_importance_sampling`.
 
-    - `x`: exact samples of `energy`, or those of a long run, `(chains, *shape)`.
-    - others: as for `annealed_importance_sampling`.
+    Returns:
+        A `LogZ` whose weights estimate `Z₀/Z`; its positions are those at the base.
 
-    **Returns:**
-
-    A `LogZ` whose weights estimate `Z₀/Z`; its positions are those at the base.
-
-    **Raises:**
-
-    As for `annealed_importance_sampling`, and `ValueError` if `base` has no density at an `x`.
+    Raises:
+        ValueError: as for `annealed_importance_sampling`.
+        ValueError: if `base` has no density at an `x`.
     """
     path, sampler, betas = _check(energy, base, sampler, schedule, num_temperatures, num_steps)
     x = _checks.batch(x, "x", base.shape)

@@ -14,17 +14,14 @@ from ..samples._covariance import ledoit_wolf
 def fit_bernoulli(x: ArrayLike) -> Bernoulli:
     """The independent zeros and ones whose means are those of examples, one more of each counted.
 
-    **Arguments:**
+    Args:
+        x: examples `(num, *shape)` in [0, 1].
 
-    - `x`: examples `(num, *shape)` in [0, 1].
+    Returns:
+        A base for bits, with exact `log Z`.
 
-    **Returns:**
-
-    A base for bits, with exact `log Z`.
-
-    **Raises:**
-
-    `ValueError` if a number is outside of [0, 1] or there is no example.
+    Raises:
+        ValueError: if a number is outside of [0, 1] or there is no example.
     """
     x = np.asarray(x, np.float64)
     _checks.require(x.ndim > 1 and len(x) > 0, "x.shape", x.shape, "give (num, *shape)")
@@ -43,19 +40,16 @@ def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
     large-dimensional covariance matrices", if not given; 1 for two examples, whose deviations from
     the mean do not show how much they vary.
 
-    **Arguments:**
+    Args:
+        x: examples `(num, *shape)`, at least two.
+        shrinkage: `s`, in [0, 1].
 
-    - `x`: examples `(num, *shape)`, at least two.
-    - `shrinkage`: `s`, in [0, 1].
+    Returns:
+        A `Gaussian` with exact `log Z`.
 
-    **Returns:**
-
-    A `Gaussian` with exact `log Z`.
-
-    **Raises:**
-
-    `ValueError` if there are fewer than two examples, they are not finite or all the same, or the
-    covariance is singular for this `shrinkage`.
+    Raises:
+        ValueError: if there are fewer than two examples, they are not finite or all the same, or
+            the covariance is singular for this `shrinkage`.
     """
     x = np.asarray(x, np.float64)
     fix = "give at least two examples, (num, *shape)"

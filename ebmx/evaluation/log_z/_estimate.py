@@ -108,20 +108,17 @@ def warn_of_islands(found: LogZ, arrived: np.ndarray, covered: bool) -> None:
 def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
     """The log densities of examples, `-E(x) - log Z`.
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        x: examples, `(batch, *shape)`.
+        log_z: a number, in nats, such as `LogZ.log_z`. A lower bound of it makes for an upper bound
+            of the likelihood.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `x`: examples, `(batch, *shape)`.
-    - `log_z`: a number, in nats, such as `LogZ.log_z`. A lower bound of it makes for an upper bound
-        of the likelihood.
+    Returns:
+        `(batch,)`, in nats.
 
-    **Returns:**
-
-    `(batch,)`, in nats.
-
-    **Raises:**
-
-    `ValueError` if `x` does not fit the energy or `log_z` is not one finite number.
+    Raises:
+        ValueError: if `x` does not fit the energy or `log_z` is not one finite number.
     """
     fix = "give one finite number in nats, such as LogZ.log_z"
     ok = jnp.shape(log_z) == () and bool(np.isfinite(np.asarray(log_z)))
@@ -139,19 +136,19 @@ def bits_per_dimension(energy: EnergyFn, x: XBatch, log_z: Number, *, bin_width:
     the mean is an upper bound of that of the discrete data (Theis, van den Oord and Bethge, 2016,
     "A note on the evaluation of generative models").
 
-    **Arguments:**
+    Args:
+        energy: as for `log_likelihood`.
+        x: as for `log_likelihood`.
+        log_z: as for `log_likelihood`.
+        bin_width: the distance between two levels, in units of `x`: `2 / 255` for 256 grey levels
+            that `ebmx.data.scale` maps to [-1, 1].
 
-    - `energy`, `x`, `log_z`: as for `log_likelihood`.
-    - `bin_width`: the distance between two levels, in units of `x`: `2 / 255` for 256 grey levels
-        that `ebmx.data.scale` maps to [-1, 1].
+    Returns:
+        `(batch,)`, in bits per dimension.
 
-    **Returns:**
-
-    `(batch,)`, in bits per dimension.
-
-    **Raises:**
-
-    As for `log_likelihood`; `ValueError` if `bin_width` is not positive.
+    Raises:
+        ValueError: as for `log_likelihood`.
+        ValueError: if `bin_width` is not positive.
     """
     _checks.positive("bin_width", bin_width)
     log_density = log_likelihood(energy, x, log_z)

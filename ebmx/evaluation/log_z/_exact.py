@@ -29,20 +29,18 @@ def log_z_by_quadrature(
     for others it falls as `1 / num²`, and as `1 / num` where the density jumps inside. What lies
     outside is not counted.
 
-    **Arguments:**
+    Args:
+        energy: an energy of examples `(1,)` or `(2,)`.
+        low: the corners, `(1,)` or `(2,)`.
+        high: the corners, `(1,)` or `(2,)`.
+        num: how many points along each side; twenty for each length on which the density changes
+            are plenty.
 
-    - `energy`: an energy of examples `(1,)` or `(2,)`.
-    - `low`, `high`: the corners, `(1,)` or `(2,)`.
-    - `num`: how many points along each side; twenty for each length on which the density changes
-        are plenty.
+    Returns:
+        `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
 
-    **Returns:**
-
-    `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
-
-    **Raises:**
-
-    `ValueError` if the corners or the energy have other shapes, or `low < high` does not hold.
+    Raises:
+        ValueError: if the corners or the energy have other shapes, or `low < high` does not hold.
     """
     low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
     fix = "give corners of shape (1,) or (2,); above two dimensions use adaptive_smc"
@@ -68,18 +66,15 @@ def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float
 
     `BernoulliRBM.log_z` is faster, since it sums out one side.
 
-    **Arguments:**
+    Args:
+        energy: an energy of examples of zeros and ones, of any shape.
+        num_bits: how many there are, if the energy does not say its shape.
 
-    - `energy`: an energy of examples of zeros and ones, of any shape.
-    - `num_bits`: how many there are, if the energy does not say its shape.
+    Returns:
+        `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
 
-    **Returns:**
-
-    `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
-
-    **Raises:**
-
-    `ValueError` if the number of bits is unknown or above 26.
+    Raises:
+        ValueError: if the number of bits is unknown or above 26.
     """
     shape = shape_of(energy)
     if shape is None and num_bits is None:

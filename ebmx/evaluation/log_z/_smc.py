@@ -49,26 +49,29 @@ def adaptive_smc(
     "Inference for Lévy-driven stochastic volatility models via adaptive sequential Monte Carlo".
     Resampling is systematic, by BlackJAX.
 
-    **Arguments:**
+    Args:
+        energy: as for `annealed_importance_sampling`.
+        base: as for `annealed_importance_sampling`.
+        sampler: as for `annealed_importance_sampling`.
+        num_particles: of each island.
+        num_islands: how many, at least 2.
+        target_ess: a share of the particles, in (0, 1): near 1 for many temperatures.
+        max_temperatures: where an island gives up.
+        num_steps: how many steps of the sampler at each temperature.
+        key: a key.
 
-    - `energy`, `base`, `sampler`: as for `annealed_importance_sampling`.
-    - `num_particles`: of each island.
-    - `num_islands`: how many, at least 2.
-    - `target_ess`: a share of the particles, in (0, 1): near 1 for many temperatures.
-    - `max_temperatures`: where an island gives up.
-    - `num_steps`: how many steps of the sampler at each temperature.
-    - `key`: a key.
+    Returns:
+        A `LogZ` with the `log_weights` of the islands, their particles `(islands * particles,
+        *shape)`, which count alike within an island, and the acceptances and the schedule of the
+        first one.
 
-    **Returns:**
+    Raises:
+        ValueError: if a number or the shape of the base does not fit, or the sampler does not leave
+            the density invariant.
 
-    A `LogZ` with the `log_weights` of the islands, their particles `(islands * particles, *shape)`,
-    which count alike within an island, and the acceptances and the schedule of the first one.
-
-    **Raises:**
-
-    `ValueError` if a number or the shape of the base does not fit, or the sampler does not leave
-    the density invariant. Warns by a `ConvergenceWarning` if islands did not arrive within
-    `max_temperatures` or disagree, or particles end where `base` has no density.
+    Warns:
+        ConvergenceWarning: if islands did not arrive within `max_temperatures` or disagree, or
+            particles end where `base` has no density.
     """
     path = path_of(energy, base)
     moves = sampler_for(path, sampler)

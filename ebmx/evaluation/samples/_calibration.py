@@ -16,19 +16,17 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, num_bins: 
 
     Guo et al. (2017), "On calibration of modern neural networks".
 
-    **Arguments:**
+    Args:
+        probabilities: `(num, classes)`, in [0, 1], each row with the sum 1.
+        labels: `(num,)`, integers from 0.
+        num_bins: of the confidence, at least 1.
 
-    - `probabilities`: `(num, classes)`, in [0, 1], each row with the sum 1.
-    - `labels`: `(num,)`, integers from 0.
-    - `num_bins`: of the confidence, at least 1.
+    Returns:
+        A number in [0, 1].
 
-    **Returns:**
-
-    A number in [0, 1].
-
-    **Raises:**
-
-    `ValueError` if the probabilities are none, or the labels are of another number or out of range.
+    Raises:
+        ValueError: if the probabilities are none, or the labels are of another number or out of
+            range.
     """
     probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
     fix = "give at least one row of class probabilities"

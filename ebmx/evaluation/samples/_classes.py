@@ -13,18 +13,15 @@ def effective_classes(classes: ArrayLike) -> float:
 
     It is the number of classes if all are as frequent, and 1 if there is only one.
 
-    **Arguments:**
+    Args:
+        classes: labels `(num,)`, whole numbers from 0; or the probabilities of a classifier `(num,
+            classes)`, which are averaged.
 
-    - `classes`: labels `(num,)`, whole numbers from 0; or the probabilities of a classifier
-        `(num, classes)`, which are averaged.
+    Returns:
+        A number from 1 to the number of classes.
 
-    **Returns:**
-
-    A number from 1 to the number of classes.
-
-    **Raises:**
-
-    `ValueError` if there is no example, or labels or probabilities are not such.
+    Raises:
+        ValueError: if there is no example, or labels or probabilities are not such.
     """
     values = np.asarray(classes)
     fix = "give labels (num,) or probabilities (num, classes)"

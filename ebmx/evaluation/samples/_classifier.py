@@ -16,7 +16,17 @@ from ...energies import Convolution
 
 @guarded
 class Classifier(eqx.Module):
-    """Two 3×3 convolutions with stride 2, one hidden layer, and logits."""
+    """Two 3×3 convolutions with stride 2, one hidden layer, and logits.
+
+    Args:
+        shape: the shape of one image, `(height, width, channel)`.
+        num_classes: how many classes.
+        num_features: how many features the last hidden layer has.
+        key: a key for the initial weights.
+
+    Raises:
+        ValueError: if the shape is not that of an image, or a number is below 1.
+    """
 
     shape: tuple[int, ...] = eqx.field(static=True)
     convolutions: tuple[Convolution, ...]
@@ -24,17 +34,6 @@ class Classifier(eqx.Module):
     head: eqx.nn.Linear
 
     def __init__(self, shape: Sequence[int], num_classes: int, *, num_features: int = 64, key: Key):
-        """**Arguments:**
-
-        - `shape`: the shape of one image, `(height, width, channel)`.
-        - `num_classes`: how many classes.
-        - `num_features`: how many features the last hidden layer has.
-        - `key`: a key for the initial weights.
-
-        **Raises:**
-
-        `ValueError` if the shape is not that of an image, or a number is below 1.
-        """
         self.shape = _checks.dimensions("shape", shape)
         fix = "give (height, width, channel)"
         _checks.require(len(self.shape) == 3, "shape", self.shape, fix)
@@ -70,21 +69,18 @@ def train_classifier(
 ) -> Classifier:
     """Train a `Classifier` by cross-entropy with Adam.
 
-    **Arguments:**
+    Args:
+        x: images `(num, height, width, channel)`.
+        labels: whole numbers `(num,)`, from 0.
+        num_steps: how many updates.
+        batch_size: how many images in each.
+        key: a key.
 
-    - `x`: images `(num, height, width, channel)`.
-    - `labels`: whole numbers `(num,)`, from 0.
-    - `num_steps`: how many updates.
-    - `batch_size`: how many images in each.
-    - `key`: a key.
+    Returns:
+        The trained classifier.
 
-    **Returns:**
-
-    The trained classifier.
-
-    **Raises:**
-
-    `ValueError` if images and labels differ in number, or one of them is not such.
+    Raises:
+        ValueError: if images and labels differ in number, or one of them is not such.
     """
     x, labels = np.asarray(_checks.batch(x, "x")), np.asarray(labels)
     _checks.require(x.ndim == 4, "x.shape", x.shape, "give (num, height, width, channel)")

@@ -19,17 +19,15 @@ def energy_distance(a: ArrayLike, b: ArrayLike) -> float:
 
     Székely and Rizzo (2013), "Energy statistics: a class of statistics based on distances".
 
-    **Arguments:**
+    Args:
+        a: features `(num, features)`, at least one row each.
+        b: features `(num, features)`, at least one row each.
 
-    - `a`, `b`: features `(num, features)`, at least one row each.
+    Returns:
+        The distance, in units of the features.
 
-    **Returns:**
-
-    The distance, in units of the features.
-
-    **Raises:**
-
-    `ValueError` if the numbers of features differ, rows are missing or values are not finite.
+    Raises:
+        ValueError: if the numbers of features differ, rows are missing or values are not finite.
     """
     a, b = two_sets(a, b, 1)
     return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)
@@ -46,21 +44,19 @@ def sliced_wasserstein(
 
     Bonneel et al. (2015), "Sliced and Radon Wasserstein barycenters of measures".
 
-    **Arguments:**
+    Args:
+        a: features `(num, features)`, at least one row each; the numbers may differ.
+        b: features `(num, features)`, at least one row each; the numbers may differ.
+        num_projections: how many directions.
+        order: `p`, at least 1.
+        key: a key for the directions.
 
-    - `a`, `b`: features `(num, features)`, at least one row each; the numbers may differ.
-    - `num_projections`: how many directions.
-    - `order`: `p`, at least 1.
-    - `key`: a key for the directions.
+    Returns:
+        The distance, in units of the features.
 
-    **Returns:**
-
-    The distance, in units of the features.
-
-    **Raises:**
-
-    `ValueError` if the numbers of features differ, rows are missing, values are not finite or
-    `order` is below 1.
+    Raises:
+        ValueError: if the numbers of features differ, rows are missing, values are not finite or
+            `order` is below 1.
     """
     a, b = two_sets(a, b, 1)
     _checks.at_least("num_projections", num_projections, 1)

@@ -17,20 +17,21 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local Nash
     equilibrium".
 
-    **Arguments:**
+    Args:
+        a: features `(num, features)`, at least two rows each. Distances of sets of different sizes
+            are not comparable, those of fewer rows than features say little.
+        b: features `(num, features)`, at least two rows each. Distances of sets of different sizes
+            are not comparable, those of fewer rows than features say little.
 
-    - `a`, `b`: features `(num, features)`, at least two rows each. Distances of sets of different
-        sizes are not comparable, those of fewer rows than features say little.
+    Returns:
+        The squared distance, in squared units of the features.
 
-    **Returns:**
+    Raises:
+        ValueError: if the numbers of features differ, rows are missing or values are not finite.
 
-    The squared distance, in squared units of the features.
-
-    **Raises:**
-
-    `ValueError` if the numbers of features differ, rows are missing or values are not finite.
-    Warns by a `UserWarning` if a set has no more rows than features, so that its covariance is
-    singular; it is then shrunk towards a sphere, as by `fit_gaussian`.
+    Warns:
+        UserWarning: if a set has no more rows than features, so that its covariance is singular; it
+            is then shrunk towards a sphere, as by `fit_gaussian`.
     """
     a, b = two_sets(a, b)
     for name, features in (("a", a), ("b", b)):

@@ -21,18 +21,16 @@ def kernel_distance(a: ArrayLike, b: ArrayLike, *, degree: int = 3) -> float:
     Bińkowski et al. (2018), "Demystifying MMD GANs"; Gretton et al. (2012), "A kernel two-sample
     test".
 
-    **Arguments:**
+    Args:
+        a: features `(num, features)`, at least two rows each.
+        b: features `(num, features)`, at least two rows each.
+        degree: of the kernel, at least 1.
 
-    - `a`, `b`: features `(num, features)`, at least two rows each.
-    - `degree`: of the kernel, at least 1.
+    Returns:
+        The estimate, without a unit.
 
-    **Returns:**
-
-    The estimate, without a unit.
-
-    **Raises:**
-
-    `ValueError` if the numbers of features differ, rows are missing or values are not finite.
+    Raises:
+        ValueError: if the numbers of features differ, rows are missing or values are not finite.
     """
     a, b = two_sets(a, b)
     _checks.at_least("degree", degree, 1)
@@ -52,20 +50,19 @@ def kernel_distance_subsets(
 ) -> np.ndarray:
     """The `kernel_distance` of random subsets, of which the literature gives mean and deviation.
 
-    **Arguments:**
+    Args:
+        a: as for `kernel_distance`.
+        b: as for `kernel_distance`.
+        degree: as for `kernel_distance`.
+        num_subsets: how many subsets.
+        subset_size: rows of each, drawn without replacement; all rows of a set that has fewer.
+        key: a key.
 
-    - `a`, `b`, `degree`: as for `kernel_distance`.
-    - `num_subsets`: how many subsets.
-    - `subset_size`: rows of each, drawn without replacement; all rows of a set that has fewer.
-    - `key`: a key.
+    Returns:
+        `(num_subsets,)`.
 
-    **Returns:**
-
-    `(num_subsets,)`.
-
-    **Raises:**
-
-    As for `kernel_distance`.
+    Raises:
+        ValueError: as for `kernel_distance`.
     """
     a, b = two_sets(a, b)
     _checks.at_least("num_subsets", num_subsets, 1)

@@ -46,18 +46,15 @@ def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDis
     Hendrycks and Gimpel (2017), "A baseline for detecting misclassified and out-of-distribution
     examples in neural networks"; Liu et al. (2020), "Energy-based out-of-distribution detection".
 
-    **Arguments:**
+    Args:
+        scores_in: of examples from the distribution, `(num_in,)`.
+        scores_out: of others, `(num_out,)`. Scores may be infinite.
 
-    - `scores_in`: of examples from the distribution, `(num_in,)`.
-    - `scores_out`: of others, `(num_out,)`. Scores may be infinite.
+    Returns:
+        An `OutOfDistribution`.
 
-    **Returns:**
-
-    An `OutOfDistribution`.
-
-    **Raises:**
-
-    `ValueError` if a set is empty, no vector or has NaNs, or all scores are the same.
+    Raises:
+        ValueError: if a set is empty, no vector or has NaNs, or all scores are the same.
     """
     a, b = _scores(scores_in, "scores_in"), _scores(scores_out, "scores_out")
     fix = "all scores are the same, so that they tell nothing: look at the model"
@@ -79,14 +76,12 @@ def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
 
     Grathwohl et al. (2020), "Your classifier is secretly an energy based model".
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        x: a batch `(batch, *shape)`.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `x`: a batch `(batch, *shape)`.
-
-    **Returns:**
-
-    Scores `(batch,)`, in nats per unit of `x`.
+    Returns:
+        Scores `(batch,)`, in nats per unit of `x`.
     """
     score = scores_of(energy, x)
     return jnp.sqrt(jnp.sum(score.reshape(score.shape[0], -1) ** 2, 1))
@@ -96,18 +91,15 @@ def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
 def negative_max_probability(energy: JEM, x: XBatch) -> Vector:
     """The negative probability of the likeliest class, `-max p(y | x)`, `(batch,)`.
 
-    **Arguments:**
+    Args:
+        energy: a `JEM` energy.
+        x: a batch `(batch, *shape)`.
 
-    - `energy`: a `JEM` energy.
-    - `x`: a batch `(batch, *shape)`.
+    Returns:
+        Scores `(batch,)`, in [-1, 0): higher for what is not of the data.
 
-    **Returns:**
-
-    Scores `(batch,)`, in [-1, 0): higher for what is not of the data.
-
-    **Raises:**
-
-    `ValueError` if the energy is no `JEM`, or `x` does not fit it.
+    Raises:
+        ValueError: if the energy is no `JEM`, or `x` does not fit it.
     """
     fix = "give a JEM, which has classes"
     _checks.require(isinstance(energy, JEM), "energy", type(energy).__name__, fix)

@@ -29,18 +29,16 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> Precisi
     Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing generative
     models". Both grow with the number of examples: compare sets of equal sizes.
 
-    **Arguments:**
+    Args:
+        real: features `(num, features)`, more than `k` rows each.
+        fake: features `(num, features)`, more than `k` rows each.
+        k: which neighbour a ball reaches to.
 
-    - `real`, `fake`: features `(num, features)`, more than `k` rows each.
-    - `k`: which neighbour a ball reaches to.
+    Returns:
+        Both shares, in [0, 1].
 
-    **Returns:**
-
-    Both shares, in [0, 1].
-
-    **Raises:**
-
-    `ValueError` if the numbers of features differ, rows are missing or values are not finite.
+    Raises:
+        ValueError: if the numbers of features differ, rows are missing or values are not finite.
     """
     _checks.at_least("k", k, 1)
     real, fake = two_sets(real, fake, k + 1, ("real", "fake"))
@@ -53,17 +51,15 @@ def nearest_distances(a: ArrayLike, b: ArrayLike) -> np.ndarray:
 
     Generated examples that repeat those of training are much nearer to them than unseen real ones.
 
-    **Arguments:**
+    Args:
+        a: features `(num, features)`, at least one row each.
+        b: features `(num, features)`, at least one row each.
 
-    - `a`, `b`: features `(num, features)`, at least one row each.
+    Returns:
+        Distances `(len(a),)`, in units of the features.
 
-    **Returns:**
-
-    Distances `(len(a),)`, in units of the features.
-
-    **Raises:**
-
-    `ValueError` if the numbers of features differ, rows are missing or values are not finite.
+    Raises:
+        ValueError: if the numbers of features differ, rows are missing or values are not finite.
     """
     a, b = two_sets(a, b, 1)
     return np.sqrt(kth_squared(a, b, 1))

@@ -44,23 +44,19 @@ def kernel_stein_discrepancy(
 
     It does not see the weights of modes that lie far apart, since the score does not know them.
 
-    **Arguments:**
+    Args:
+        energy: an energy, or any callable from one example to a scalar.
+        x: samples `(num, *shape)`, at least two; the time grows as `num²`, memory as `num`.
+        bandwidth: `c`, in units of `x`; the median distance of two samples, if not given.
+        exponent: `β`, in (-1, 0).
+        num_bootstrap: from how many resamplings the p-value is taken, each of `num` float64.
+        key: a key for these.
 
-    - `energy`: an energy, or any callable from one example to a scalar.
-    - `x`: samples `(num, *shape)`, at least two; the time grows as `num²`, memory as
-        `num`.
-    - `bandwidth`: `c`, in units of `x`; the median distance of two samples, if not given.
-    - `exponent`: `β`, in (-1, 0).
-    - `num_bootstrap`: from how many resamplings the p-value is taken, each of `num` float64.
-    - `key`: a key for these.
+    Returns:
+        A `SteinDiscrepancy`.
 
-    **Returns:**
-
-    A `SteinDiscrepancy`.
-
-    **Raises:**
-
-    `ValueError` if `x` or a number does not fit, or a score is not finite.
+    Raises:
+        ValueError: if `x` or a number does not fit, or a score is not finite.
     """
     x = _checks.batch(x, "x", shape_of(energy))
     _checks.require(len(x) >= 2, "x.shape", x.shape, "give at least two samples")

@@ -25,14 +25,12 @@ class LogisticRegression:
     It minimises the mean log loss plus `ridge / 2 · |w|²` for features of mean 0 and variance 1;
     the intercept is free.
 
-    **Arguments:**
+    Args:
+        ridge: the weight of the squared coefficients, positive.
+        num_steps: how many steps of Newton's method.
 
-    - `ridge`: the weight of the squared coefficients, positive.
-    - `num_steps`: how many steps of Newton's method.
-
-    **Raises:**
-
-    `ValueError` if `ridge` is not positive.
+    Raises:
+        ValueError: if `ridge` is not positive.
     """
 
     ridge: float = 1e-2
@@ -60,13 +58,11 @@ class LogisticRegression:
 class NearestNeighbours:
     """The share of ones among the `k` nearest rows, by the distance of the features as they are.
 
-    **Arguments:**
+    Args:
+        k: how many rows, at least 1.
 
-    - `k`: how many rows, at least 1.
-
-    **Raises:**
-
-    `ValueError` if `k` is below 1, or above the number of rows.
+    Raises:
+        ValueError: if `k` is below 1, or above the number of rows.
     """
 
     k: int = 10
@@ -102,23 +98,22 @@ def two_sample_auc(
 
     Lopez-Paz and Oquab (2017), "Revisiting classifier two-sample tests".
 
-    **Arguments:**
+    Args:
+        a: features `(num, features)`, at least `num_folds` rows each. Sets of about equal sizes are
+            told apart best.
+        b: features `(num, features)`, at least `num_folds` rows each. Sets of about equal sizes are
+            told apart best.
+        classifier: a function of features and labels (0 for `a`, 1 for `b`) that returns a function
+            from features to scores: `LogisticRegression()`, if not given, `NearestNeighbours(k)` or
+            one's own.
+        num_folds: into how many parts the rows are dealt, at least 2.
+        key: a key for the dealing.
 
-    - `a`, `b`: features `(num, features)`, at least `num_folds` rows each. Sets of about equal
-        sizes are told apart best.
-    - `classifier`: a function of features and labels (0 for `a`, 1 for `b`) that returns a function
-        from features to scores: `LogisticRegression()`, if not given, `NearestNeighbours(k)` or
-        one's own.
-    - `num_folds`: into how many parts the rows are dealt, at least 2.
-    - `key`: a key for the dealing.
+    Returns:
+        An area in [0, 1].
 
-    **Returns:**
-
-    An area in [0, 1].
-
-    **Raises:**
-
-    `ValueError` if the numbers of features differ, rows are missing or values are not finite.
+    Raises:
+        ValueError: if the numbers of features differ, rows are missing or values are not finite.
     """
     _checks.at_least("num_folds", num_folds, 2)
     a, b = two_sets(a, b, num_folds)

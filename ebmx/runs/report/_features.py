@@ -58,14 +58,12 @@ def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], 
     The distance of the samples to the test images, over that of the training images, in the
     features of a classifier trained on the training images.
 
-    **Arguments:**
+    Args:
+        dataset: labelled images, or other data.
+        seed: of the classifier's training.
 
-    - `dataset`: labelled images, or other data.
-    - `seed`: of the classifier's training.
-
-    **Returns:**
-
-    A function from samples `(num, *shape)` to a ratio: 1 is as near as training images are.
+    Returns:
+        A function from samples `(num, *shape)` to a ratio: 1 is as near as training images are.
     """
     judge = judge_of(dataset, seed=seed)
     if judge.classes is None:
@@ -101,9 +99,8 @@ def outsiders(
 ) -> dict[str, np.ndarray]:
     """Examples that are not of the data, for each name as many as there are in the test data.
 
-    **Raises:**
-
-    `ValueError` if another data set is not there, or of another shape.
+    Raises:
+        ValueError: if another data set is not there, or of another shape.
     """
     rng, test = np.random.default_rng(seed), dataset.test
     noise = build_noise(sampler)

@@ -30,9 +30,8 @@ class OtherConfigError(CheckpointError):
 def arrays_of(tree: Any) -> dict[str, Any]:
     """The arrays of a tree by their paths, such as `energy.network.layers.0.weight`.
 
-    **Raises:**
-
-    `ValueError` if one of them is a random key: a key belongs to the caller.
+    Raises:
+        ValueError: if one of them is a random key: a key belongs to the caller.
     """
     arrays = {path: leaf for path, leaf in _leaves(tree) if _is_array(leaf) and leaf.size > 0}
     for path, leaf in arrays.items():
@@ -63,9 +62,8 @@ def write_manifest(folder: Path, structure: dict[str, Any], config: Config) -> N
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What was written into a folder.
 
-    **Raises:**
-
-    `DamagedCheckpointError` if the manifest is not what was written.
+    Raises:
+        DamagedCheckpointError: if the manifest is not what was written.
     """
     try:
         manifest = json.loads((folder / _NAME).read_text(encoding="utf-8"))

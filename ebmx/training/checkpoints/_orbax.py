@@ -56,16 +56,15 @@ def read_parts(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def plain(folder: Path) -> Iterator[Path]:
-    """A path of the folder without the characters `* ? [ ] \\` and without `:/`.
+    r"""A path of the folder without the characters `* ? [ ] \` and without `:/`.
 
     Orbax lists files by patterns of whole paths, in which they stand for others, and TensorStore
     takes a backslash for a slash: written there, arrays are not found again; and `gs:/` is taken
     for an address. If the path has one of them, it is reached by a link in the folder for
     temporary files.
 
-    **Raises:**
-
-    `CheckpointError` if the link could not be made, or there are several processes.
+    Raises:
+        CheckpointError: if the link could not be made, or there are several processes.
     """
     if not _is_strange(folder):
         yield folder
@@ -92,9 +91,8 @@ def _is_strange(path: Path) -> bool:
 def check_readable(path: Path, written: dict[str, Any]) -> None:
     """Read an array that was just written, as its reader will, unless there are more processes.
 
-    **Raises:**
-
-    `OSError` if it is not found, or is another one.
+    Raises:
+        OSError: if it is not found, or is another one.
     """
     if jax.process_count() > 1:
         return

@@ -26,25 +26,23 @@ def restore(
 ) -> Any:
     """Read a state that `fit` has saved, bit for bit.
 
-    **Arguments:**
+    Args:
+        folder: that of the `Checkpoints`.
+        like: a state of the same structure, from `trainer.init`; or one of shapes alone, from
+            `eqx.filter_eval_shape`. Arrays go to the devices where its own are.
+        step: which; the last one if not given.
+        fallback: go back to the last good step if that one is damaged.
+        config: compared with the config of the checkpoint, if given.
+        mesh: where to, as in `fit`, whatever the number of devices was that it was saved from; each
+            device reads its own part.
 
-    - `folder`: that of the `Checkpoints`.
-    - `like`: a state of the same structure, from `trainer.init`; or one of shapes alone, from
-        `eqx.filter_eval_shape`. Arrays go to the devices where its own are.
-    - `step`: which; the last one if not given.
-    - `fallback`: go back to the last good step if that one is damaged.
-    - `config`: compared with the config of the checkpoint, if given.
-    - `mesh`: where to, as in `fit`, whatever the number of devices was that it was saved from; each
-        device reads its own part.
+    Returns:
+        The state, of the structure of `like`.
 
-    **Returns:**
-
-    The state, of the structure of `like`.
-
-    **Raises:**
-
-    `DamagedCheckpointError` if it is not what was written, `OtherConfigError` if structure or
-    config are others, `CheckpointError` if there is none. All are `ValueError`s.
+    Raises:
+        DamagedCheckpointError: if it is not what was written.
+        OtherConfigError: if structure or config are others.
+        CheckpointError: if there is none. All are `ValueError`s.
     """
     like = like if mesh is None else shapes(like, mesh)
     return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
@@ -62,19 +60,19 @@ def restore_energy(
 ) -> EnergyFn:
     """Read the energy alone, to sample from it; the buffer and the optimiser are not read.
 
-    **Arguments:**
+    Args:
+        like: an energy of the same structure, and its state if it has one.
+        norm_state: an energy of the same structure, and its state if it has one.
+        average: the moving average of the parameters, or else the parameters.
+        folder: as for `restore`.
+        step: as for `restore`.
+        fallback: as for `restore`.
 
-    - `like`, `norm_state`: an energy of the same structure, and its state if it has one.
-    - `average`: the moving average of the parameters, or else the parameters.
-    - `folder`, `step`, `fallback`: as for `restore`.
+    Returns:
+        A fixed energy, as `ebmx.energies.freeze` makes it.
 
-    **Returns:**
-
-    A fixed energy, as `ebmx.energies.freeze` makes it.
-
-    **Raises:**
-
-    As `restore` does.
+    Raises:
+        ValueError: as for `restore`.
     """
     name = "ema" if average else "energy"
     parts = {name: like} if norm_state is None else {name: like, "norm_state": norm_state}
@@ -86,18 +84,15 @@ def restore_energy(
 def checkpoint_config(folder: str | Path, *, step: int | None = None) -> Config:
     """The config beside a checkpoint, the last one if `step` is not given.
 
-    **Arguments:**
+    Args:
+        folder: that of the `Checkpoints`.
+        step: which; the last one if not given.
 
-    - `folder`: that of the `Checkpoints`.
-    - `step`: which; the last one if not given.
+    Returns:
+        What was given as `config` to the `Checkpoints`.
 
-    **Returns:**
-
-    What was given as `config` to the `Checkpoints`.
-
-    **Raises:**
-
-    `CheckpointError` if there is none, or it is damaged.
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
     """
     return _first_good(folder, step, step is None, lambda path: read_manifest(path)["config"])
 

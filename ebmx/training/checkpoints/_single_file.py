@@ -19,14 +19,12 @@ def save(path: str | Path, state: Any) -> None:
 
     For an energy to hand on; for the states of a training, give `fit` its `Checkpoints`.
 
-    **Arguments:**
+    Args:
+        path: the file; an older one of that name is replaced once the new one is complete.
+        state: any pytree, such as `state.ema`.
 
-    - `path`: the file; an older one of that name is replaced once the new one is complete.
-    - `state`: any pytree, such as `state.ema`.
-
-    **Raises:**
-
-    `ValueError` if the folder is not there.
+    Raises:
+        ValueError: if the folder is not there.
     """
     path = Path(path)
     _checks.require(path.parent.is_dir(), "path", str(path), "give a file in a folder")
@@ -39,18 +37,15 @@ def save(path: str | Path, state: Any) -> None:
 def load(path: str | Path, like: Any) -> Any:
     """Read what `save` has written.
 
-    **Arguments:**
+    Args:
+        path: the file.
+        like: a state of the same structure, such as `trainer.init(energy, key=key)` makes.
 
-    - `path`: the file.
-    - `like`: a state of the same structure, such as `trainer.init(energy, key=key)` makes.
+    Returns:
+        A state with the arrays of the file.
 
-    **Returns:**
-
-    A state with the arrays of the file.
-
-    **Raises:**
-
-    `ValueError` if the file is damaged, or of a state with another structure.
+    Raises:
+        ValueError: if the file is damaged, or of a state with another structure.
     """
     try:
         with open(path, "rb") as file:

@@ -47,19 +47,17 @@ class Checkpoints:
     holds the arrays as orbax-checkpoint writes them, their dtypes, shapes and checksums, and the
     config. One training at a time may write into `folder`.
 
-    **Arguments:**
+    Args:
+        folder: where to; made if it is not there.
+        every: how many updates there are between two saves, rounded up to log intervals.
+        keep: how many of the last steps are kept, at least 1.
+        asynchronous: write in a thread while the training goes on.
+        config: what a later reader needs to build the state anew, TOML text or a dictionary of
+            TOML's types; it is compared when a training goes on.
 
-    - `folder`: where to; made if it is not there.
-    - `every`: how many updates there are between two saves, rounded up to log intervals.
-    - `keep`: how many of the last steps are kept, at least 1.
-    - `asynchronous`: write in a thread while the training goes on.
-    - `config`: what a later reader needs to build the state anew, TOML text or a dictionary of
-        TOML's types; it is compared when a training goes on.
-
-    **Raises:**
-
-    `ValueError` if the folder is an address, a number is below 1, or the config is not of such
-    types.
+    Raises:
+        ValueError: if the folder is an address, a number is below 1, or the config is not of such
+            types.
     """
 
     folder: str | Path
@@ -88,10 +86,9 @@ class Checkpoints:
     def writer(self, state: Any) -> "Writer":
         """A writer for a training that goes on from `state`.
 
-        **Raises:**
-
-        `CheckpointError` if the folder holds a good later step, or one of another config.
-        `ImportError` if orbax-checkpoint is not installed.
+        Raises:
+            CheckpointError: if the folder holds a good later step, or one of another config.
+            ImportError: if orbax-checkpoint is not installed.
         """
         return Writer(self, state)
 
@@ -126,9 +123,8 @@ class Writer:
     def save(self, state: Any) -> None:
         """Save now, unless the step is there. A thread writes on after the return.
 
-        **Raises:**
-
-        `SaveError` if it was not possible; that the one before was not is a `SaveWarning`.
+        Raises:
+            SaveError: if it was not possible; that the one before was not is a `SaveWarning`.
         """
         step = int(state.step)
         with _warning():
@@ -148,9 +144,8 @@ class Writer:
     def wait(self) -> None:
         """Wait until what is being written is on disk.
 
-        **Raises:**
-
-        `SaveError` if it was not possible.
+        Raises:
+            SaveError: if it was not possible.
         """
         self._try(self._checkpointer.wait_until_finished)
         if jax.process_index() > 0:
@@ -162,9 +157,8 @@ class Writer:
     def close(self) -> None:
         """Wait, and end the thread.
 
-        **Raises:**
-
-        `SaveError` if what was being written could not be.
+        Raises:
+            SaveError: if what was being written could not be.
         """
         try:
             self.wait()

@@ -36,18 +36,15 @@ class WeightedSum(eqx.Module):
 def weighted_sum(*terms: tuple[Number, Loss]) -> WeightedSum:
     """The loss `Σ wᵢ lossᵢ`, with the metrics of all, and `loss_0`, `loss_1`, … for the parts.
 
-    **Arguments:**
+    Args:
+        terms: pairs `(weight, loss)`, at least one; the weights are finite numbers. They may be
+            traced, and another weight does not compile again.
 
-    - `terms`: pairs `(weight, loss)`, at least one; the weights are finite numbers. They may be
-        traced, and another weight does not compile again.
+    Returns:
+        A loss, in the units of its parts.
 
-    **Returns:**
-
-    A loss, in the units of its parts.
-
-    **Raises:**
-
-    `ValueError` if there is no term, or a term is no such pair.
+    Raises:
+        ValueError: if there is no term, or a term is no such pair.
     """
     _checks.require(len(terms) > 0, "terms", terms, "give at least one pair (weight, loss)")
     for term in terms:

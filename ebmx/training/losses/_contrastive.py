@@ -25,20 +25,19 @@ def contrastive_loss(
     Hinton (2002), "Training products of experts by minimizing contrastive divergence"; the term
     with α as in Du and Mordatch (2019).
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy; conditional if the batches are `(x, y)`.
+        positives: batches `(batch, *shape)`, data and samples of the model. Negatives with weights
+            are averaged by them.
+        negatives: batches `(batch, *shape)`, data and samples of the model. Negatives with weights
+            are averaged by them.
+        alpha: the weight of the squared energies, at least 0.
 
-    - `energy`: a fixed energy; conditional if the batches are `(x, y)`.
-    - `positives`, `negatives`: batches `(batch, *shape)`, data and samples of the model. Negatives
-        with weights are averaged by them.
-    - `alpha`: the weight of the squared energies, at least 0.
+    Returns:
+        The loss, and the means and standard deviations of both energies, in nats.
 
-    **Returns:**
-
-    The loss, and the means and standard deviations of both energies, in nats.
-
-    **Raises:**
-
-    `ValueError` if `alpha` is negative, or shapes differ.
+    Raises:
+        ValueError: if `alpha` is negative, or shapes differ.
     """
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     _checks.non_negative("alpha", alpha)

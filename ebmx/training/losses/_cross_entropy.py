@@ -19,19 +19,16 @@ def cross_entropy(
     cross_entropy))`, this is the objective of Grathwohl et al. (2020), "Your classifier is secretly
     an energy based model".
 
-    **Arguments:**
+    Args:
+        energy: a `JEM` energy, or any with `logits`.
+        positives: labelled data `(x, y)`, of shapes `(batch, *shape)` and `(batch,)`.
+        negatives: not looked at.
 
-    - `energy`: a `JEM` energy, or any with `logits`.
-    - `positives`: labelled data `(x, y)`, of shapes `(batch, *shape)` and `(batch,)`.
-    - `negatives`: not looked at.
+    Returns:
+        The loss in nats, and the accuracy on the batch.
 
-    **Returns:**
-
-    The loss in nats, and the accuracy on the batch.
-
-    **Raises:**
-
-    `ValueError` if the energy has no logits, or labels are missing or no whole numbers.
+    Raises:
+        ValueError: if the energy has no logits, or labels are missing or no whole numbers.
     """
     del negatives
     real = as_examples(positives, "positives")

@@ -23,19 +23,16 @@ def transport_matching(
     Balcerak et al. (2025), "Energy matching: unifying flow matching and energy-based models for
     generative modeling".
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: the pairs of `TransportPairs`.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: the pairs of `TransportPairs`.
+    Returns:
+        The loss, in squared units of `x`, and no metrics.
 
-    **Returns:**
-
-    The loss, in squared units of `x`, and no metrics.
-
-    **Raises:**
-
-    `ValueError` if the negatives carry no times, or their number is another one.
+    Raises:
+        ValueError: if the negatives carry no times, or their number is another one.
     """
     x, pairs = as_examples(positives, "positives").x, as_examples(negatives, "negatives")
     fix = "give pairs with times: use TransportPairs(noise)"

@@ -30,21 +30,18 @@ def sampler_divergence(
     Du et al. (2021), "Improved contrastive divergence training of energy-based models". The
     noise of the step is left out: it does not depend on the parameters.
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: samples of the model, of the shape of the data.
+        step_size: `ε` of the sampler.
+        entropy_weight: `w ≥ 0`.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: samples of the model, of the shape of the data.
-    - `step_size`: `ε` of the sampler.
-    - `entropy_weight`: `w ≥ 0`.
+    Returns:
+        The loss, and the estimate of the entropy in nats, up to a constant.
 
-    **Returns:**
-
-    The loss, and the estimate of the entropy in nats, up to a constant.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, or there are fewer than two negatives.
+    Raises:
+        ValueError: if a number is out of its range, or there are fewer than two negatives.
     """
     del positives
     _checks.positive("step_size", step_size)
@@ -66,17 +63,14 @@ def nearest_neighbour_entropy(x: jax.Array) -> Scalar:
 
     Kozachenko and Leonenko (1987), "Sample estimate of the entropy of a random vector".
 
-    **Arguments:**
+    Args:
+        x: a batch `(batch, *shape)`, at least two examples.
 
-    - `x`: a batch `(batch, *shape)`, at least two examples.
+    Returns:
+        The entropy over the dimension, in nats, up to a constant.
 
-    **Returns:**
-
-    The entropy over the dimension, in nats, up to a constant.
-
-    **Raises:**
-
-    `ValueError` if there are fewer than two examples.
+    Raises:
+        ValueError: if there are fewer than two examples.
     """
     x = _checks.batch(x, "x")
     _checks.require(len(x) > 1, "x.shape", x.shape, "give at least two examples")

@@ -24,20 +24,17 @@ def noise_contrastive_loss(
 
     Gutmann and Hyvärinen (2010), "Noise-contrastive estimation".
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: those of `NoiseSamples`, `(ratio · batch, *shape)`.
+        noise: the distribution of the negatives, with a `log_density`.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: those of `NoiseSamples`, `(ratio · batch, *shape)`.
-    - `noise`: the distribution of the negatives, with a `log_density`.
+    Returns:
+        The loss in nats for each datum, and the accuracy.
 
-    **Returns:**
-
-    The loss in nats for each datum, and the accuracy.
-
-    **Raises:**
-
-    `ValueError` if the noise has no log density, or its samples are no multiple of the data.
+    Raises:
+        ValueError: if the noise has no log density, or its samples are no multiple of the data.
     """
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     ratio = _ratio(len(real.x), len(fake.x), "NoiseSamples(noise, ratio)")
@@ -65,20 +62,17 @@ def energy_discrepancy(
     Schröder et al. (2023), "Energy discrepancies: a score-independent loss for energy-based
     models".
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: those of `PerturbedTwice`, `(M · batch, *shape)`.
+        stabilise: `w ≥ 0`, which keeps one lucky negative from dominating.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: those of `PerturbedTwice`, `(M · batch, *shape)`.
-    - `stabilise`: `w ≥ 0`, which keeps one lucky negative from dominating.
+    Returns:
+        The loss, in nats, and no metrics.
 
-    **Returns:**
-
-    The loss, in nats, and no metrics.
-
-    **Raises:**
-
-    `ValueError` if the negatives are no multiple of the data.
+    Raises:
+        ValueError: if the negatives are no multiple of the data.
     """
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     num = _ratio(len(real.x), len(fake.x), "PerturbedTwice(time, num)")
@@ -99,19 +93,16 @@ def minimum_probability_flow(
 
     Sohl-Dickstein, Battaglino and DeWeese (2011), "Minimum probability flow learning".
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: the neighbours of `Neighbours`.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: the neighbours of `Neighbours`.
+    Returns:
+        The loss, without a unit, and no metrics.
 
-    **Returns:**
-
-    The loss, without a unit, and no metrics.
-
-    **Raises:**
-
-    `ValueError` if the negatives are no multiple of the data.
+    Raises:
+        ValueError: if the negatives are no multiple of the data.
     """
     real, fake = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     num = _ratio(len(real.x), len(fake.x), "Neighbours(sigma, num)")
@@ -128,19 +119,16 @@ def negative_log_likelihood(
     Use with `Grid(low, high, num)`. It is the likelihood on the box of the grid. Data outside it
     are an error; within a compiled function they are left out and their share is counted.
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: the points of a `Grid`.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: the points of a `Grid`.
+    Returns:
+        The loss in nats for each datum on the box, `log_z`, and the share of the data `outside`.
 
-    **Returns:**
-
-    The loss in nats for each datum on the box, `log_z`, and the share of the data `outside`.
-
-    **Raises:**
-
-    `ValueError` if the negatives have no weights, or data are outside their box.
+    Raises:
+        ValueError: if the negatives have no weights, or data are outside their box.
     """
     real, grid = as_examples(positives, "positives"), as_examples(negatives, "negatives")
     fix = "the points of a grid need the volume of their cells: use Grid(low, high)"

@@ -25,15 +25,13 @@ def score_matching(
 
     Hyvärinen (2005), "Estimation of non-normalized statistical models by score matching".
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: not looked at: use `NoNegatives`.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: not looked at: use `NoNegatives`.
-
-    **Returns:**
-
-    The loss, in squared nats per squared unit of `x`, and no metrics.
+    Returns:
+        The loss, in squared nats per squared unit of `x`, and no metrics.
     """
     del negatives
     batch = as_examples(positives, "positives")
@@ -71,19 +69,16 @@ def sliced_score_matching(
     Song et al. (2019), "Sliced score matching: a scalable approach to density and score
     estimation".
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: one direction for each datum, of the shape of the data.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: one direction for each datum, of the shape of the data.
+    Returns:
+        The loss, in squared nats per squared unit of `x`, and no metrics.
 
-    **Returns:**
-
-    The loss, in squared nats per squared unit of `x`, and no metrics.
-
-    **Raises:**
-
-    `ValueError` if there is not one direction for each datum.
+    Raises:
+        ValueError: if there is not one direction for each datum.
     """
     batch, directions = as_examples(positives, "positives"), as_examples(negatives, "negatives").x
     fix = "give one direction for each datum: use Directions()"
@@ -109,20 +104,17 @@ def denoising_score_matching(
     Vincent (2011), "A connection between score matching and denoising autoencoders"; with levels,
     Song and Ermon (2019), "Generative modeling by estimating gradients of the data distribution".
 
-    **Arguments:**
+    Args:
+        energy: a fixed energy.
+        positives: data `(batch, *shape)`.
+        negatives: those of `Perturbed`, of the shape of the data.
+        sigma: `σ`, where there is one level; with more, the negatives say it.
 
-    - `energy`: a fixed energy.
-    - `positives`: data `(batch, *shape)`.
-    - `negatives`: those of `Perturbed`, of the shape of the data.
-    - `sigma`: `σ`, where there is one level; with more, the negatives say it.
+    Returns:
+        The loss, without a unit, and no metrics.
 
-    **Returns:**
-
-    The loss, without a unit, and no metrics.
-
-    **Raises:**
-
-    `ValueError` if the levels are neither given nor in the negatives, or shapes differ.
+    Raises:
+        ValueError: if the levels are neither given nor in the negatives, or shapes differ.
     """
     real = as_examples(positives, "positives")
     x = real.x

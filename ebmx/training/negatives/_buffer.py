@@ -25,17 +25,21 @@ class ReplayBuffer(eqx.Module):
     It holds positions and never what a sampler remembers of them, since that belongs to the
     energy of an earlier update.
 
-    **Arguments:**
+    Args:
+        positions: of the chains, each with a leading axis of them. Labels rise within each shard,
+            so that the slots of one are found without a search of all.
+        ages: of the chains, each with a leading axis of them. Labels rise within each shard, so
+            that the slots of one are found without a search of all.
+        log_scales: of the chains, each with a leading axis of them. Labels rise within each shard,
+            so that the slots of one are found without a search of all.
+        labels: of the chains, each with a leading axis of them. Labels rise within each shard, so
+            that the slots of one are found without a search of all.
+        storage: what positions are encoded by.
+        num_shards: into how many blocks the slots are cut.
 
-    - `positions`, `ages`, `log_scales`, `labels`: of the chains, each with a leading axis of them.
-        Labels rise within each shard, so that the slots of one are found without a search of all.
-    - `storage`: what positions are encoded by.
-    - `num_shards`: into how many blocks the slots are cut.
-
-    **Raises:**
-
-    `ValueError` if the arrays are not of as many chains, the shards do not divide these, or labels
-    are not in order.
+    Raises:
+        ValueError: if the arrays are not of as many chains, the shards do not divide these, or
+            labels are not in order.
     """
 
     # Written by `write`, whole slots at a time.
@@ -92,18 +96,15 @@ class ReplayBuffer(eqx.Module):
         are never the same. Neighbours on the ring are drawn together less often than strangers.
         With several shards each has a ring of its own, and gives as many.
 
-        **Arguments:**
+        Args:
+            num: how many, at most the capacity.
+            key: a key.
 
-        - `num`: how many, at most the capacity.
-        - `key`: a key.
+        Returns:
+            The positions `(num, *shape)` and their slots `(num,)`.
 
-        **Returns:**
-
-        The positions `(num, *shape)` and their slots `(num,)`.
-
-        **Raises:**
-
-        `ValueError` if `num` is above the capacity, or no multiple of the number of shards.
+        Raises:
+            ValueError: if `num` is above the capacity, or no multiple of the number of shards.
         """
         _checks.at_least("num", num, 1)
         fix = f"draw at most the {self.capacity} chains of the buffer, or give it a larger capacity"
@@ -125,19 +126,17 @@ class ReplayBuffer(eqx.Module):
         If it has fewer, rows share a slot. With several shards, the rows of each equal part of
         `labels` draw from their own shard.
 
-        **Arguments:**
+        Args:
+            labels: the labels, `(num,)`; for one without a slot, that of another label is drawn.
+            key: a key.
 
-        - `labels`: the labels, `(num,)`; for one without a slot, that of another label is drawn.
-        - `key`: a key.
+        Returns:
+            The positions `(num, *shape)`, their slots `(num,)`, and which rows to write back,
+            `(num,)`: each slot once.
 
-        **Returns:**
-
-        The positions `(num, *shape)`, their slots `(num,)`, and which rows to write back, `(num,)`:
-        each slot once.
-
-        **Raises:**
-
-        `ValueError` if the buffer has no labels, or `num` is no multiple of the number of shards.
+        Raises:
+            ValueError: if the buffer has no labels, or `num` is no multiple of the number of
+                shards.
         """
         if self.labels is None:
             _checks.invalid("buffer.labels", None, "give a buffer whose chains have labels")
@@ -159,19 +158,17 @@ class ReplayBuffer(eqx.Module):
     ) -> "ReplayBuffer":
         """Put positions into slots; the others stay as they are.
 
-        **Arguments:**
+        Args:
+            index: the slots, as `draw` returns them: with several shards, as many of each, in their
+                order. All that are written are different.
+            x: the positions.
+            ages: the new ages of the chains; one more than before if not given.
+            log_scales: the new factors on their step sizes; as before if not given.
+            own: which of them are written, as `draw_labels` returns it; all if not given.
+            key: a key, for a storage that rounds at random.
 
-        - `index`: the slots, as `draw` returns them: with several shards, as many of each, in
-            their order. All that are written are different.
-        - `x`: the positions.
-        - `ages`: the new ages of the chains; one more than before if not given.
-        - `log_scales`: the new factors on their step sizes; as before if not given.
-        - `own`: which of them are written, as `draw_labels` returns it; all if not given.
-        - `key`: a key, for a storage that rounds at random.
-
-        **Returns:**
-
-        The buffer after it.
+        Returns:
+            The buffer after it.
         """
         if x.shape[1:] != self.positions.shape[1:]:
             fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
@@ -192,16 +189,14 @@ class ReplayBuffer(eqx.Module):
     def fill(self, x: Batch, *, key: Key) -> "ReplayBuffer":
         """The same chains at positions drawn from `x`, such as data or an earlier buffer.
 
-        **Arguments:**
+        Args:
+            x: positions `(num, *shape)`; or `(x, labels)`, such that each chain is put where one of
+                its own label is.
+            key: a key.
 
-        - `x`: positions `(num, *shape)`; or `(x, labels)`, such that each chain is put where one
-            of its own label is.
-        - `key`: a key.
-
-        **Raises:**
-
-        `ValueError` if the shape does not fit, or, outside compiled functions, `x` is not within
-        the range that is stored or there is no position for a label.
+        Raises:
+            ValueError: if the shape does not fit, or, outside compiled functions, `x` is not within
+                the range that is stored or there is no position for a label.
         """
         batch = as_examples(x, "x", self.positions.shape[1:])
         self.storage.check(batch.x)

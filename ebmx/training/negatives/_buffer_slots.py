@@ -26,16 +26,14 @@ def one_of_each_label(
     The slots of a label form a ring of their own, with an arc for each row that wants it. If there
     are more rows than slots, arcs are empty: such a row gets the slot of the next one.
 
-    **Arguments:**
+    Args:
+        slots: the labels of the slots, in rising order.
+        wanted: labels.
+        key: a key.
 
-    - `slots`: the labels of the slots, in rising order.
-    - `wanted`: labels.
-    - `key`: a key.
-
-    **Returns:**
-
-    The slots, and which rows are the only ones or the last ones at theirs. For a label without a
-    slot, that of another label, which is not the row's own.
+    Returns:
+        The slots, and which rows are the only ones or the last ones at theirs. For a label without
+        a slot, that of another label, which is not the row's own.
     """
     num, wanted = len(wanted), wanted.astype(slots.dtype)
     order = jnp.argsort(wanted)

@@ -42,13 +42,11 @@ class Perturbed(AbstractStateless):
     With several `σ`, each example draws one of them, and `log σ` is its condition, `(batch, 1)`:
     for a conditional energy with `condition_dim=1`.
 
-    **Arguments:**
+    Args:
+        sigma: the standard deviation, in units of the data; or several, `(levels,)`.
 
-    - `sigma`: the standard deviation, in units of the data; or several, `(levels,)`.
-
-    **Raises:**
-
-    `ValueError` if it is not positive.
+    Raises:
+        ValueError: if it is not positive.
     """
 
     sigma: jax.Array = eqx.field(converter=as_number)
@@ -91,14 +89,12 @@ class Directions(AbstractStateless):
 class NoiseSamples(AbstractStateless):
     """Samples of a noise distribution, for noise-contrastive estimation.
 
-    **Arguments:**
+    Args:
+        noise: the distribution.
+        ratio: how many for each datum, at least 1.
 
-    - `noise`: the distribution.
-    - `ratio`: how many for each datum, at least 1.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     noise: AbstractNoise
@@ -122,14 +118,12 @@ class NoiseSamples(AbstractStateless):
 class PerturbedTwice(AbstractStateless):
     """`num` negatives `x + √t ξ + √t ξ'` for each datum, with one `ξ` each: for energy discrepancy.
 
-    **Arguments:**
+    Args:
+        time: `t > 0`, the variance of each perturbation.
+        num: how many for each datum, at least 1.
 
-    - `time`: `t > 0`, the variance of each perturbation.
-    - `num`: how many for each datum, at least 1.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     time: Number = number(default=0.25)
@@ -157,14 +151,12 @@ class PerturbedTwice(AbstractStateless):
 class Neighbours(AbstractStateless):
     """`num` neighbours `x + σ ξ` of each datum, for minimum probability flow.
 
-    **Arguments:**
+    Args:
+        sigma: how far the neighbours are, in units of the data.
+        num: how many for each datum, at least 1.
 
-    - `sigma`: how far the neighbours are, in units of the data.
-    - `num`: how many for each datum, at least 1.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     sigma: Number = number(default=0.3)
@@ -190,20 +182,20 @@ class Neighbours(AbstractStateless):
 class Grid(AbstractStateless):
     """The points of a grid over a box of one or two dimensions, for maximum likelihood.
 
-    **Arguments:**
-
-    - `low`, `high`: the corners of the box, `(d,)` with `d` 1 or 2.
-    - `num`: how many points on each axis, at the centres of equal cells.
-    - `shifted`: whether each update moves the points by its own random part of a cell, so that they
-        stay in the box. The integral of `exp(-E)` is then right in the mean, and an energy cannot
-        hide a spike between the points: fewer of them are enough.
-
     The shifts are those of Cranley and Patterson (1976), "Randomization of number theoretic methods
     for multiple integration".
 
-    **Raises:**
+    Args:
+        low: the corners of the box, `(d,)` with `d` 1 or 2.
+        high: the corners of the box, `(d,)` with `d` 1 or 2.
+        num: how many points on each axis, at the centres of equal cells.
+        shifted: whether each update moves the points by its own random part of a cell, so that they
+            stay in the box. The integral of `exp(-E)` is then right in the mean, and an energy
+            cannot hide a spike between the points: fewer of them are enough.
 
-    `ValueError` if the corners are no vectors of one or two numbers in order, or `num` is below 2.
+    Raises:
+        ValueError: if the corners are no vectors of one or two numbers in order, or `num` is below
+            2.
     """
 
     low: jax.Array = number()

@@ -77,23 +77,21 @@ class Jarzynski(AbstractNegatives[Populations]):
 
     Carbone et al. (2023), "Efficient training of energy-based models using Jarzynski equality".
 
-    **Arguments:**
+    Args:
+        sampler: a sampler that leaves the density invariant.
+        num_steps: how many steps for each update, at least 1.
+        num_chains: how many chains for the negatives.
+        num_held_out: how many further chains for `log Z`; they take part in nothing else.
+        noise: where they start; its log density makes `log Z` absolute. It has to reach wherever
+            the energy does: `log Z` does not know of what lies outside.
+        resample_below: resample if the effective sample size is below this fraction, in [0, 1].
+        num_negatives: how many negatives an update sees, drawn by weight; all chains with their
+            weights, if not given.
+        adaptation: tunes one step size for all chains; the density does not depend on it.
 
-    - `sampler`: a sampler that leaves the density invariant.
-    - `num_steps`: how many steps for each update, at least 1.
-    - `num_chains`: how many chains for the negatives.
-    - `num_held_out`: how many further chains for `log Z`; they take part in nothing else.
-    - `noise`: where they start; its log density makes `log Z` absolute. It has to reach wherever
-        the energy does: `log Z` does not know of what lies outside.
-    - `resample_below`: resample if the effective sample size is below this fraction, in [0, 1].
-    - `num_negatives`: how many negatives an update sees, drawn by weight; all chains with their
-        weights, if not given.
-    - `adaptation`: tunes one step size for all chains; the density does not depend on it.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, the sampler does not leave the density invariant
-    or cannot go on from a position alone, or the noise has no log density.
+    Raises:
+        ValueError: if a number is out of its range, the sampler does not leave the density
+            invariant or cannot go on from a position alone, or the noise has no log density.
     """
 
     sampler: AbstractSampler

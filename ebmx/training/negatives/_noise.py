@@ -29,13 +29,12 @@ class AbstractNoise(eqx.Module):
 class UniformNoise(AbstractNoise):
     """Each coordinate uniform on `[low, high)`.
 
-    **Arguments:**
+    Args:
+        low: in units of `x`, `low < high`.
+        high: in units of `x`, `low < high`.
 
-    - `low`, `high`: in units of `x`, `low < high`.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     low: Number = number(default=-1.0)
@@ -59,13 +58,12 @@ class UniformNoise(AbstractNoise):
 class GaussianNoise(AbstractNoise):
     """Each coordinate normal with this mean and standard deviation.
 
-    **Arguments:**
+    Args:
+        mean: in units of `x`, the scale positive.
+        scale: in units of `x`, the scale positive.
 
-    - `mean`, `scale`: in units of `x`, the scale positive.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     mean: Number = number(default=0.0)

@@ -39,17 +39,16 @@ class AdaptiveSteps(AbstractNegatives[StepsState]):
     that follow a model which fits the data, the gap is 0 but for chance. How many steps there are
     is no part of what is compiled.
 
-    **Arguments:**
+    Args:
+        negatives: `PCD`, `CD` or `ShortRun`; its `num_steps` is where to begin.
+        lowest: the range of the number of steps; the lowest is at least 1.
+        highest: the range of the number of steps; the lowest is at least 1.
+        tolerance: the gap that is good enough, in standard deviations of the data's energies.
+        gain: `η`, by which factor the steps change in an update at most, as a logarithm.
 
-    - `negatives`: `PCD`, `CD` or `ShortRun`; its `num_steps` is where to begin.
-    - `lowest`, `highest`: the range of the number of steps; the lowest is at least 1.
-    - `tolerance`: the gap that is good enough, in standard deviations of the data's energies.
-    - `gain`: `η`, by which factor the steps change in an update at most, as a logarithm.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, or the number of steps could fall so low that
-    clipped chains cannot cross the noise's range.
+    Raises:
+        ValueError: if a number is out of its range, or the number of steps could fall so low that
+            clipped chains cannot cross the noise's range.
     """
 
     negatives: PCD | CD | ShortRun

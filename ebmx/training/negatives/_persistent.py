@@ -51,30 +51,28 @@ class PCD(AbstractNegatives[ReplayBuffer]):
     gradient"; restarts as in Du and Mordatch (2019), "Implicit generation and modeling with
     energy-based models".
 
-    **Arguments:**
+    Args:
+        sampler: a sampler.
+        num_steps: how many steps for each update, at least 1.
+        capacity: how many chains there are, at least the batch size.
+        reinit_prob: the probability that a drawn chain is restarted, in [0, 1].
+        noise: where chains start.
+        adaptation: tunes a step size for each chain, which lives in the buffer and so goes on being
+            tuned from update to update; a restart begins anew from the sampler's `step_size`.
+        num_labels: for a conditional energy, how many labels there are.
+        label_shares: how many of the slots each label has, `(num_labels,)`, relative to each other;
+            equal if not given. With the shares of the data all chains move equally often.
+        restart: which chains are restarted more often: `"alike"` none; `"age"` and `"energy"` in
+            proportion to their age, or to the rank of their energy, at the same rate in the mean.
+        augment: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
+        storage: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
+        num_shards: into how many blocks the chains are cut; an update takes as many from each. It
+            decides what is drawn, and the devices that divide it do not: see `fit(..., mesh=...)`.
 
-    - `sampler`: a sampler.
-    - `num_steps`: how many steps for each update, at least 1.
-    - `capacity`: how many chains there are, at least the batch size.
-    - `reinit_prob`: the probability that a drawn chain is restarted, in [0, 1].
-    - `noise`: where chains start.
-    - `adaptation`: tunes a step size for each chain, which lives in the buffer and so goes on
-        being tuned from update to update; a restart begins anew from the sampler's `step_size`.
-    - `num_labels`: for a conditional energy, how many labels there are.
-    - `label_shares`: how many of the slots each label has, `(num_labels,)`, relative to each other;
-        equal if not given. With the shares of the data all chains move equally often.
-    - `restart`: which chains are restarted more often: `"alike"` none; `"age"` and `"energy"` in
-        proportion to their age, or to the rank of their energy, at the same rate in the mean.
-    - `augment`: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
-    - `storage`: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
-    - `num_shards`: into how many blocks the chains are cut; an update takes as many from each. It
-        decides what is drawn, and the devices that divide it do not: see `fit(..., mesh=...)`.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, if the sampler cannot go on from a position alone,
-    if it clips its gradient such that chains cannot cross the noise's range, if chains could leave
-    the range that is stored, or if there is no slot for a label.
+    Raises:
+        ValueError: if a number is out of its range, if the sampler cannot go on from a position
+            alone, if it clips its gradient such that chains cannot cross the noise's range, if
+            chains could leave the range that is stored, or if there is no slot for a label.
     """
 
     sampler: AbstractSampler

@@ -46,15 +46,13 @@ class Recovery(AbstractNegatives[None]):
 
     Gao et al. (2021), "Learning energy-based models by diffusion recovery likelihood".
 
-    **Arguments:**
+    Args:
+        sampler: a sampler; a step size near `0.1 σ²` suits a Langevin chain.
+        sigma: the standard deviation of the noise, in units of the data.
+        num_steps: how many steps, at least 1.
 
-    - `sampler`: a sampler; a step size near `0.1 σ²` suits a Langevin chain.
-    - `sigma`: the standard deviation of the noise, in units of the data.
-    - `num_steps`: how many steps, at least 1.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     sampler: AbstractSampler

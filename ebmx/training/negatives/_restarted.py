@@ -26,15 +26,13 @@ class CD(AbstractNegatives[None]):
 
     Hinton (2002), "Training products of experts by minimizing contrastive divergence".
 
-    **Arguments:**
+    Args:
+        sampler: a sampler.
+        num_steps: how many steps, at least 1.
 
-    - `sampler`: a sampler.
-    - `num_steps`: how many steps, at least 1.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, or the sampler cannot go on from a position alone:
-    chains that start at samples of the model would leave its density.
+    Raises:
+        ValueError: if a number is out of its range, or the sampler cannot go on from a position
+            alone: chains that start at samples of the model would leave its density.
     """
 
     sampler: AbstractSampler
@@ -76,15 +74,14 @@ class ShortRun(AbstractNegatives[None]):
     Nijkamp et al. (2019), "Learning non-convergent non-persistent short-run MCMC toward
     energy-based model".
 
-    **Arguments:**
+    Args:
+        sampler: a sampler.
+        num_steps: how many steps, at least 1.
+        noise: where chains start.
 
-    - `sampler`: a sampler.
-    - `num_steps`: how many steps, at least 1.
-    - `noise`: where chains start.
-
-    **Raises:**
-
-    `ValueError` if the sampler clips its gradient such that chains cannot cross the noise's range.
+    Raises:
+        ValueError: if the sampler clips its gradient such that chains cannot cross the noise's
+            range.
     """
 
     sampler: AbstractSampler

@@ -33,14 +33,12 @@ class StepSizeAdaptation(eqx.Module):
     sampler's `step_size` stops at 1,000 or 1/1,000. The metric `step_sizes_at_limit` is the share
     of chains where it has.
 
-    **Arguments:**
+    Args:
+        target: the acceptance, in (0, 1).
+        gain: `η` of an old chain; a young one has up to `4`, falling with its age.
 
-    - `target`: the acceptance, in (0, 1).
-    - `gain`: `η` of an old chain; a young one has up to `4`, falling with its age.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     target: Number = number(default=0.574)

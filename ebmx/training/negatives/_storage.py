@@ -84,13 +84,12 @@ class UInt8(AbstractStorage):
 
     An error is below 1/255 of the range.
 
-    **Arguments:**
+    Args:
+        low: the range; what lies outside is moved to its edge.
+        high: the range; what lies outside is moved to its edge.
 
-    - `low`, `high`: the range; what lies outside is moved to its edge.
-
-    **Raises:**
-
-    `ValueError` if `low < high` does not hold.
+    Raises:
+        ValueError: if `low < high` does not hold.
     """
 
     low: Number = number(default=-1.0)

@@ -37,20 +37,18 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
     Desjardins et al. (2010), "Tempered Markov chain Monte Carlo for training of restricted
     Boltzmann machines".
 
-    **Arguments:**
+    Args:
+        sampler: the exchange, with its temperatures.
+        num_steps: how many steps for each update, at least 1.
+        capacity: how many ladders there are, at least the batch size.
+        reinit_prob: the probability that the hottest replica of a drawn ladder is restarted, in [0,
+            1]. The chain itself never is.
+        noise: where replicas start.
+        num_shards: into how many blocks the ladders are cut; an update takes as many from each. See
+            `PCD`.
 
-    - `sampler`: the exchange, with its temperatures.
-    - `num_steps`: how many steps for each update, at least 1.
-    - `capacity`: how many ladders there are, at least the batch size.
-    - `reinit_prob`: the probability that the hottest replica of a drawn ladder is restarted, in
-        [0, 1]. The chain itself never is.
-    - `noise`: where replicas start.
-    - `num_shards`: into how many blocks the ladders are cut; an update takes as many from each.
-        See `PCD`.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range, or the sampler is no `ReplicaExchange`.
+    Raises:
+        ValueError: if a number is out of its range, or the sampler is no `ReplicaExchange`.
     """
 
     sampler: ReplicaExchange

@@ -23,15 +23,13 @@ class TransportPairs(AbstractStateless):
     with the probabilities of its row, so two data may draw the same noise. At a low temperature
     that is nearly always the most likely one.
 
-    **Arguments:**
+    Args:
+        noise: the distribution of the other end.
+        num_iterations: of Sinkhorn's iteration, at least 1.
+        temperature: of the transport, relative to the mean squared distance.
 
-    - `noise`: the distribution of the other end.
-    - `num_iterations`: of Sinkhorn's iteration, at least 1.
-    - `temperature`: of the transport, relative to the mean squared distance.
-
-    **Raises:**
-
-    `ValueError` if a number is out of its range.
+    Raises:
+        ValueError: if a number is out of its range.
     """
 
     noise: AbstractNoise = eqx.field(default_factory=GaussianNoise)
