@@ -1,8 +1,8 @@
 # %% [markdown]
 # # How to use a kernel of BlackJAX that ebmx does not name?
 #
-# `BlackJAX(init, kernel, **parameters)` makes a sampler of any kernel in BlackJAX's form. Here generalised HMC, whose
-# momentum lives on from step to step: first on a density with known moments, then as the chains of a training.
+# `BlackJAX(init, kernel, **parameters)` makes a sampler of any kernel in BlackJAX's form. Here multinomial HMC, which
+# draws the next state from its whole trajectory: first on a density with known moments, then as the chains of a training.
 
 # %%
 # %matplotlib inline
@@ -25,15 +25,14 @@ SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 
 
-def ghmc(step_size):
+def multinomial_hmc(step_size):
     """A new step size does not compile again: floating-point parameters are arrays."""
     return BlackJAX(
-        blackjax.ghmc.init,
-        blackjax.ghmc.build_kernel(),
+        blackjax.multinomial_hmc.init,
+        blackjax.multinomial_hmc.build_kernel(),
         step_size=step_size,
-        momentum_inverse_scale=1.0,
-        alpha=0.5,
-        delta=0.1,
+        inverse_mass_matrix=jnp.ones(2),
+        num_integration_steps=4,
     )
 
 
@@ -43,7 +42,7 @@ tilted = Gaussian(jnp.zeros(2), covariance)
 start = 2 * jax.random.normal(key, (256, 2))
 for step_size in (0.02, 0.5):
     options = {"num_warmup": 100, "num_samples": 200, "thin": 5, "key": key}
-    samples = ebmx.sample(tilted, ghmc(step_size), start, **options)
+    samples = ebmx.sample(tilted, multinomial_hmc(step_size), start, **options)
     found = np.cov(samples.values.reshape(-1, 2).T)
     rhat = diagnose(samples, warn=False).rhat.max()
     print(
@@ -55,12 +54,13 @@ assert rhat < 1.05, "the larger step has arrived"
 
 # %% [markdown]
 # A kernel's state caches the energy it was made with. So it lives within one update, and the replay buffer keeps positions
-# alone: nothing has to be done for it.
+# alone: nothing has to be done for it. A kernel whose state cannot be made from a position, such as `ghmc`, whose momentum
+# stays, is for `sample`; `PCD` refuses it.
 
 # %%
 data = np.asarray(ebmx.energies.exact_samples(ebmx.energies.plane("moons"), 4000, key=key))
 model = MLP((2,), (64, 64), key=key) + Gaussian(jnp.zeros(2), 9.0)
-negatives = PCD(ghmc(0.2), num_steps=10, capacity=1024, noise=UniformNoise(-4.0, 4.0))
+negatives = PCD(multinomial_hmc(0.2), num_steps=10, capacity=1024, noise=UniformNoise(-4.0, 4.0))
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)
 state = trainer.init(model, key=key)
 batches = ebmx.data.batches(data, 256, key=key)
@@ -68,7 +68,7 @@ state, history = ebmx.fit(trainer, state, batches, num_steps=200 if SHORT else 1
 
 
 def distance(energy):
-    samples = ebmx.run(energy, ghmc(0.2), start, num_steps=500, key=key)[0]
+    samples = ebmx.run(energy, multinomial_hmc(0.2), start, num_steps=500, key=key)[0]
     return samples, energy_distance(samples, data)
 
 
@@ -92,7 +92,7 @@ figure = energy_landscape(
     points={"data": data[:200], "samples": samples},
     ceiling=float(plane.energies.min()) + 10,
     names=("x", "y"),
-    title="Trained with generalised HMC",
+    title="Trained with multinomial HMC",
 )
 figure.savefig("blackjax_kernel.png")
 figure
