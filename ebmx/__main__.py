@@ -1,15 +1,25 @@
-"""The command line: `ebmx train`, `sample`, `evaluate`, `config` and `data`."""
+"""The command line: `ebmx train`, `sample`, `evaluate`, `recipes`, `config`, `data` and `help`."""
 
-import contextlib
-import dataclasses
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from ._output import Voice, notices, take_voice, tell_report
-from ._samples import stem_of, write_samples
+from ._output import Output, notices, report_training
+from ._samples import free_stem, stem_of, write_samples
+
+_INTERRUPTED = 130
+_OVER = """exit codes: 0 done, 1 failed on the way, 2 an argument does not fit or is missing,
+130 ended by Ctrl-C; a training is saved then, and --resume goes on."""
+_PARTS = """options of the config, by its place in the tables:
+  --energy ConvNet --energy.channels "[32, 64]"
+  --sampler MALA --sampler.step_size 0.1
+  --negatives.capacity 1000 --loss.alpha 0.1 --optim.adam.b1 0.9
+  --data.batch_size 64 --trainer.ema_decay 0.999
+A part without a dot names its class and forgets the arguments of the old one.
+`ebmx help sampler` lists the names, `ebmx help MALA` the arguments of one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,20 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    parser = make_parser()
     try:
-        import tyro
-    except ImportError:
-        print("the command line needs tyro: pip install 'ebmx[cli]'", file=sys.stderr)
-        return 2
-    if arguments[:1] in (["-h"], ["--help"]):
-        print(_USAGE)
-        return 0
-    if not arguments or arguments[0] not in _COMMANDS:
-        print(_USAGE, file=sys.stderr)
-        return 2
-    try:
-        with notices(quiet=bool({"--quiet", "--json"} & {*arguments})):
-            return _COMMANDS[arguments[0]](tyro, arguments[1:])
+        places, rest = _config_options(arguments)
+        options = parser.parse_args(rest)
+        if not hasattr(options, "run_command"):
+            parser.print_usage(sys.stderr)
+            return 2
+        if places and options.run_command not in (_train, _sample):
+            raise ValueError(f"--{places[0][0]}: an option of `ebmx train`")
+        options.places = places
+        quiet = getattr(options, "quiet", False) or getattr(options, "json", False)
+        with notices(quiet=quiet):
+            return options.run_command(options)
+    except SystemExit as end:
+        return 0 if end.code in (0, None) else 2
     except BrokenPipeError:
         raise
     except (ValueError, ImportError) as error:
@@ -53,83 +64,286 @@ def _run(arguments: list[str]) -> int:
         return _INTERRUPTED
 
 
-_INTERRUPTED = 130
-
-_USAGE = """usage: ebmx train [DATA] [options]        train an energy
-       ebmx train --resume RUN            go on with a run that was ended
-       ebmx sample RUN [options]          draw samples of a trained run
-       ebmx evaluate RUN [options]        measure how good a trained run is
-       ebmx config show [--recipe NAME]   print a config and what it means
-       ebmx config check FILE             say whether a config can be run
-       ebmx data list                     print which data there are
-
-DATA is digits, mnist-5k, hf:NAME or a file; digits if not given.
-`ebmx train --help`, and so for sample and evaluate, lists the options.
-
-options of train, sample and evaluate:
-  --quiet         print nothing but errors and warnings, and show no bar
-  --json          print one JSON object, and nothing else, to standard output
-options of train:
-  --recipe NAME   begin from this recipe; further options change it
-  --config FILE   begin from this TOML file, such as the config.toml of a run
-  --devices N     N devices share the chains and the data
-
-exit codes: 0 done, 1 failed on the way, 2 something given does not fit or is
-missing, 130 ended by Ctrl-C; a training is saved then, and --resume goes on.
-
-  ebmx train digits --seconds 60 --out runs/mine
-  ebmx sample runs/mine --num 100 --out samples.npz"""
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        print(f"ebmx: {message}; see `{self.prog} --help`", file=sys.stderr)
+        raise SystemExit(2)
 
 
-def _train(tyro, arguments: list[str]) -> int:
-    from .config import RunConfig, forget_unread
-    from .runs import resume as resume_run
-    from .runs import train as train_run
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands but for the options of a config, which have a dot or a part."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        "ebmx",
+        description="Energy-based models in JAX.",
+        epilog=_OVER,
+        formatter_class=plain,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str, **options: Any) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            formatter_class=plain,
+            allow_abbrev=False,
+            **options,
+        )
+        made.set_defaults(run_command=run)
+        return made
+
+    _add_train(command)
+    _add_sample(command)
+    _add_evaluate(command)
+    command("recipes", _recipes, "list the recipes")
+    made = command("config", _config, "print a config, or check one")
+    made.add_argument("action", choices=("show", "check"))
+    made.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    made.add_argument("--recipe", default="digits", metavar="NAME", help="which one to show")
+    command("data", _data, "list the data sets").add_argument("action", choices=("list",))
+    made = command("help", _help, "what a config may name, and the arguments of a class")
+    made.add_argument("name", nargs="?", metavar="NAME")
+    made = command("completion", _completion, "print a script that completes commands in a shell")
+    made.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    return parser
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return f"ebmx {metadata.version('ebmx')}"
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="print errors and warnings alone")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and no more")
+
+
+def _add_train(command: Any) -> None:
+    parser = command("train", _train, "train an energy", epilog=_PARTS)
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="digits, mnist-5k, hf:NAME or a file; digits if not given",
+    )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--recipe", metavar="NAME", help="begin from this recipe")
+    start.add_argument("--config", type=Path, metavar="FILE", help="begin from this TOML file")
+    start.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--steps",
+        "--num-steps",
+        type=_count,
+        metavar="N",
+        help="how many updates; with --resume in all",
+    )
+    length.add_argument(
+        "--seconds", type=float, metavar="S", help="how long to train, without the time to compile"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="the folder of the run; the first free runs/NAME-N if not given",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="delete the run that --out holds, and nothing else there",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    parser.add_argument(
+        "--log-every", type=_count, metavar="N", help="updates between two lines of metrics"
+    )
+    parser.add_argument(
+        "--devices", type=_count, metavar="N", help="N devices share the chains and the data"
+    )
+    _add_output(parser)
+
+
+def _add_sample(command: Any) -> None:
+    parser = command("sample", _sample, "draw samples of a trained run")
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--num", type=_count, default=100, metavar="N", help="how many (100)")
+    parser.add_argument(
+        "--label",
+        type=int,
+        metavar="N",
+        help="of which class, for a conditional energy or a classifier",
+    )
+    parser.add_argument(
+        "--steps",
+        "--num-steps",
+        type=_count,
+        metavar="N",
+        help="start from noise and take so many steps",
+    )
+    parser.add_argument(
+        "--steps-without-noise",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many steps without noise follow (Langevin)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="NAME.npz holds the array x in data units, NAME.png a picture of images; "
+        "NAME.npy writes that array too; the first free samples-N if not given",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files of that name")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (0)")
+    parser.epilog = (
+        "--sampler MALA --sampler.step_size 0.1 takes another sampler, from noise, with --steps."
+    )
+    _add_output(parser)
+
+
+def _add_evaluate(command: Any) -> None:
+    text = "measure how good a trained run is; the report goes to RUN/evaluation"
+    parser = command("evaluate", _evaluate, text)
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--steps",
+        "--num-steps",
+        type=_count,
+        default=2000,
+        metavar="N",
+        help="how many steps long chains take from the test data (2000)",
+    )
+    parser.add_argument(
+        "--num", type=_count, default=2000, metavar="N", help="how many samples to draw (2000)"
+    )
+    parser.add_argument(
+        "--others",
+        nargs="*",
+        default=(),
+        metavar="DATA",
+        help="further data of the same shape to tell from those of the run",
+    )
+    parser.add_argument(
+        "--log-z",
+        action="store_true",
+        help="bracket the log likelihood by annealing, which takes minutes",
+    )
+    parser.add_argument(
+        "--steps-without-noise",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many last steps of the samples have no noise (Langevin)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (0)")
+    _add_output(parser)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number of at least 1")
+    return int(text)
+
+
+def _config_options(arguments: list[str]) -> tuple[list[tuple[str, Any]], list[str]]:
+    """The options that name a place in a config, with their values, and all other arguments."""
+    from .config._calls import ROOMS
+
+    places, rest, i = [], [], 0
+    while i < len(arguments):
+        word, equals, value = arguments[i].partition("=")
+        place = word.removeprefix("--").replace("-", "_")
+        i += 1
+        if not word.startswith("--") or ("." not in place and place not in ROOMS):
+            rest.append(arguments[i - 1])
+            continue
+        if not equals:
+            if i == len(arguments):
+                raise ValueError(f"{word}: give a value")
+            value = arguments[i]
+            i += 1
+        places.append((place, _parsed(value)))
+    return places, rest
+
+
+def _parsed(text: str) -> Any:
+    """A value as TOML writes it; any other text as it is."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return {"True": True, "False": False, "None": "none"}.get(text, text)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from . import runs
     from .training import NoProgress
 
-    say, arguments = take_voice(arguments)
-    devices, arguments = _take("--devices", arguments)
-    options: dict[str, Any] = {"mesh": None if devices is None else _mesh(devices)}
+    say = Output(options.quiet, options.json)
+    more: dict[str, Any] = {"mesh": None if options.devices is None else _mesh(options.devices)}
     if say.silent:
-        options["progress"] = NoProgress()
-    run, arguments = _take("--resume", arguments)
-    if run is not None:
-        if arguments:
-            raise ValueError(f"--resume goes with no option but --devices, not {arguments[0]}")
-        return _end(say, resume_run(run, **options))
-    base, arguments = _base(arguments)
-    prog = "ebmx train [DATA] [--recipe NAME | --config FILE]"
-    config = tyro.cli(RunConfig, prog=prog, args=arguments, default=base)
-    return _end(say, train_run(forget_unread(config, base), **options))
-
-
-def _base(arguments: list[str]) -> tuple[Any, list[str]]:
-    """The config that the options change, and the options."""
-    from .config import default_config, read_config, recipe
-
-    name, arguments = _take("--recipe", arguments)
-    file, arguments = _take("--config", arguments)
-    if name is not None and file is not None:
-        raise ValueError("--config goes without --recipe: a file says all")
-    data = None
-    if arguments and not arguments[0].startswith("-"):
-        data, *arguments = arguments
-    if file is not None:
-        base = read_config(file)
+        more["progress"] = NoProgress()
+    if options.resume is not None:
+        given = [f"--{place}" for place, _ in options.places]
+        given += [
+            f"--{n}"
+            for n in ("data", "out", "seed", "seconds", "log_every", "overwrite")
+            if getattr(options, n)
+        ]
+        if given:
+            raise ValueError(f"{given[0]}: --resume goes with --steps and --devices alone")
+        report = runs.resume(options.resume, num_steps=options.steps, **more)
     else:
-        base = default_config(data or "digits") if name is None else recipe(name)
-    if data is not None:
-        base = dataclasses.replace(base, data=dataclasses.replace(base.data, name=data))
-    return base, arguments
+        config = _config_of(options)
+        report = runs.train(config, out=options.out, overwrite=options.overwrite, **more)
+    report_training(say, report)
+    return _INTERRUPTED if report.interrupted else 0
 
 
-def _mesh(devices: str) -> Any:
+def _config_of(options: argparse.Namespace) -> dict[str, Any]:
+    from .config import change, merge, read_config, recipe
+
+    if options.config is not None:
+        config = read_config(options.config)
+    elif options.recipe is not None:
+        config = recipe(options.recipe)
+    else:
+        config = _recipe_for(options)
+    names = {"steps": "num_steps", "seconds": "seconds", "seed": "seed", "log_every": "log_every"}
+    given = {key: getattr(options, name) for name, key in names.items()}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if options.data is not None:
+        changes["data"] = {"name": options.data}
+    config = merge(config, changes)
+    for place, value in options.places:
+        config = change(config, place, value)
+    return config
+
+
+def _recipe_for(options: argparse.Namespace) -> dict[str, Any]:
+    """The recipe for the data, which are looked at unless they are those of the package."""
+    from .config import recipe_for
+    from .data import load
+
+    given = dict(options.places)
+    name = given.get("data.name", options.data) or "digits"
+    if name in ("digits", "mnist-5k"):
+        return recipe_for(name, (8, 8, 1) if name == "digits" else (28, 28, 1))
+    layout = given.get("data.layout", "auto")
+    return recipe_for(name, load(name, layout=layout).shape)
+
+
+def _mesh(num: int) -> Any:
     """So many devices; on a CPU, so many parts of it, if JAX is not in use yet."""
+    import contextlib
+
     import jax
 
-    if not devices.isdecimal() or int(devices) < 1:
-        raise ValueError(f"--devices={devices}: give a whole number of at least 1")
-    num = int(devices)
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", num)
     if num > len(jax.devices()):
@@ -137,147 +351,113 @@ def _mesh(devices: str) -> Any:
     return jax.make_mesh((num,), ("data",), devices=jax.devices()[:num])
 
 
-def _end(say: Voice, report: Any) -> int:
-    tell_report(say, report)
-    return _INTERRUPTED if report.interrupted else 0
+def _sample(options: argparse.Namespace) -> int:
+    from . import runs
+    from .config import change
 
-
-def _take(option: str, arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The value of an option, if it is given, and the other arguments."""
-    for i, argument in enumerate(arguments):
-        word, _, value = argument.partition("=")
-        if word == option:
-            rest = arguments[i + 1 :]
-            if not value and not rest:
-                raise ValueError(f"{option}: give a name")
-            return value or rest[0], arguments[:i] + (rest if value else rest[1:])
-    return None, arguments
-
-
-def _config(tyro, arguments: list[str]) -> int:
-    from .config import RECIPES, read_config, recipe, show_config
-    from .runs import check as check_config
-
-    del tyro
-    name, arguments = _take("--recipe", arguments)
-    if arguments == ["show"]:
-        config = recipe(name or "digits")
-        print(show_config(config, RECIPES[name or "digits"].description), end="")
-        return 0
-    if len(arguments) == 2 and arguments[0] == "check" and name is None:
-        left_out = check_config(read_config(arguments[1]))
-        print(f"{arguments[1]}: this config can be run{left_out and f'; {left_out}'}")
-        return 0
-    wrong = arguments not in (["-h"], ["--help"])
-    print(_USAGE, file=sys.stderr if wrong else sys.stdout)
-    return 2 if wrong else 0
-
-
-@dataclasses.dataclass(frozen=True)
-class SampleOptions:
-    """Draw samples of a trained run."""
-
-    num: int = 100
-    """How many."""
-    label: int | None = None
-    """Of which class, if the energy is conditional or a classifier."""
-    denoise: int = 0
-    """How many steps without noise the chains take at last."""
-    out: Path = Path("samples.npz")
-    """Where to: NAME.npz holds the array `x` in data units, and NAME.png is put beside it; the name
-    may end in .npz, .png or .npy, which writes that array by itself as well."""
-    seed: int = 0
-    """Of everything random."""
-
-
-def _sample(tyro, arguments: list[str]) -> int:
-    from .runs import sample as sample_run
-
-    say, arguments = take_voice(arguments)
-
-    def command(run: Annotated[Path, tyro.conf.Positional], options: SampleOptions) -> None:
-        stem_of(options.out)  # before the chains run
-        samples, dataset, source = sample_run(
-            run,
-            options.num,
-            label=options.label,
-            denoise=options.denoise,
-            seed=options.seed,
-        )
-        facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
-        facts |= write_samples(options.out, samples, dataset.to_units(samples))
-        lines = [f"{options.num} samples ({source}): {facts['out']}"]
-        lines += [f"{name}: {facts[name]}" for name in ("array", "picture") if name in facts]
-        say(facts, *lines)
-
-    config = (tyro.conf.OmitArgPrefixes,)
-    tyro.cli(command, prog="ebmx sample", args=arguments, config=config)
+    say = Output(options.quiet, options.json)
+    sampler: dict[str, Any] = {"sampler": {}}
+    for place, value in options.places:
+        if place.split(".")[0] != "sampler":
+            raise ValueError(f"--{place}: an option of `ebmx train`; here only --sampler changes")
+        sampler = change(sampler, place, value)
+    out = free_stem("samples") if options.out is None else options.out
+    stem_of(out, overwrite=options.overwrite)  # before the chains run
+    opened = runs.open(options.run)
+    call = sampler["sampler"]
+    if call and "kind" not in call:
+        call = {**opened.config["sampler"], **call}
+    samples, source = runs.sample(
+        opened,
+        options.num,
+        label=options.label,
+        num_steps=options.steps,
+        num_steps_without_noise=options.steps_without_noise,
+        sampler=call or None,
+        seed=options.seed,
+    )
+    facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
+    facts |= write_samples(out, samples, opened.to_units(samples), overwrite=options.overwrite)
+    lines = [f"{options.num} samples ({source}): {facts['out']}"]
+    lines += [f"{name}: {facts[name]}" for name in ("array", "picture") if name in facts]
+    say(facts, *lines)
     return 0
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluateOptions:
-    """Measure how good a trained run is; `report.md` and `report.json` go to RUN/evaluation."""
+def _evaluate(options: argparse.Namespace) -> int:
+    from . import runs
 
-    steps: int = 2000
-    """How many steps the long chains take that start at the test data."""
-    num: int = 2000
-    """How many samples are judged."""
-    others: tuple[str, ...] = ()
-    """Further data sets of the same shape, whose examples are to be told from those of the run."""
-    log_z: bool = False
-    """Bracket the log likelihood by annealing, which takes minutes."""
-    denoise: int = 0
-    """How many steps without noise the samples take at last."""
-    seed: int = 0
-    """Of everything random."""
-
-
-def _evaluate(tyro, arguments: list[str]) -> int:
-    from .runs import evaluate as evaluate_run
-
-    say, arguments = take_voice(arguments)
-
-    def command(run: Annotated[Path, tyro.conf.Positional], options: EvaluateOptions) -> None:
-        found = evaluate_run(
-            run,
-            num_steps=options.steps,
-            num=options.num,
-            others=options.others,
-            log_z=options.log_z,
-            denoise=options.denoise,
-            seed=options.seed,
-        )
-        report = found.folder / "report.md"
-        facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
-        lines = [f"picture: {picture}" for picture in found.pictures]
-        say(facts | found.facts, *lines, f"report: {report} ({found.seconds:.1f} s)")
-
-    config = (tyro.conf.OmitArgPrefixes,)
-    tyro.cli(command, prog="ebmx evaluate", args=arguments, config=config)
+    found = runs.evaluate(
+        options.run,
+        num_steps=options.steps,
+        num=options.num,
+        others=tuple(options.others),
+        log_z=options.log_z,
+        num_steps_without_noise=options.steps_without_noise,
+        seed=options.seed,
+    )
+    report = found.folder / "report.md"
+    facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
+    lines = [f"picture: {picture}" for picture in found.pictures]
+    say = Output(options.quiet, options.json)
+    say(facts | found.facts, *lines, f"report: {report} ({found.seconds:.1f} s)")
     return 0
 
 
-def _data(tyro, arguments: list[str]) -> int:
+def _recipes(options: argparse.Namespace) -> int:
+    import textwrap
+
+    from .config import recipes
+
+    del options
+    for name, text in recipes().items():
+        lines = textwrap.wrap(" ".join(text.split()), 78)
+        print(name, *(f"  {line}" for line in lines), sep="\n")
+    return 0
+
+
+def _config(options: argparse.Namespace) -> int:
+    from .config import read_config, recipe, show_config
+
+    if options.action == "show":
+        config = recipe(options.recipe) if options.file is None else read_config(options.file)
+        print(show_config(config), end="")
+        return 0
+    if options.file is None:
+        raise ValueError("config check: give a FILE")
+    from .runs import check
+
+    left_out = check(read_config(options.file))
+    print(f"{options.file}: this config can be run{left_out and f'; {left_out}'}")
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
     from .data import SOURCES
 
-    del tyro
-    wrong = arguments not in (["list"], ["-h"], ["--help"])
-    if arguments != ["list"]:
-        print(_USAGE, file=sys.stderr if wrong else sys.stdout)
-        return 2 if wrong else 0
+    del options
     for name, words in SOURCES.items():
         print(f"{name:10} {words}")
     return 0
 
 
-_COMMANDS = {
-    "train": _train,
-    "sample": _sample,
-    "evaluate": _evaluate,
-    "config": _config,
-    "data": _data,
-}
+def _help(options: argparse.Namespace) -> int:
+    if options.name is None:
+        make_parser().print_help()
+        return 0
+    from .config import describe
+
+    print(describe(options.name))
+    return 0
+
+
+def _completion(options: argparse.Namespace) -> int:
+    try:
+        import shtab
+    except ImportError as error:
+        raise ImportError("completion needs shtab: pip install 'ebmx[cli]'") from error
+    print(shtab.complete(make_parser(), options.shell))
+    return 0
 
 
 if __name__ == "__main__":

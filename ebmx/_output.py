@@ -11,15 +11,15 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Voice:
-    """In lines, in one JSON object, or not at all."""
+class Output:
+    """Prints lines, or one JSON object, or nothing."""
 
     quiet: bool
     json: bool
 
     @property
     def silent(self) -> bool:
-        """Whether there is no bar."""
+        """Whether no progress bar is shown."""
         return self.quiet or self.json
 
     def __call__(self, facts: dict[str, Any], *lines: str) -> None:
@@ -46,15 +46,8 @@ def notices(quiet: bool) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def take_voice(arguments: list[str]) -> tuple[Voice, list[str]]:
-    """How to speak, and the other arguments."""
-    flags = ("--quiet", "--json")
-    rest = [argument for argument in arguments if argument not in flags]
-    return Voice(*(flag in arguments for flag in flags)), rest
-
-
-def tell_report(say: Voice, report: Any) -> None:
-    """What came out of a training."""
+def report_training(say: Output, report: Any) -> None:
+    """Print what came out of a training."""
     how = "interrupted after" if report.interrupted else "trained for"
     ratio = "not computed, the data set has no labels to train a classifier on"
     if report.frechet_ratio is not None:
@@ -77,5 +70,5 @@ def tell_report(say: Voice, report: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: numbers and arrays of NumPy, paths."""
+    """Numbers and arrays of NumPy, and paths, as JSON takes them."""
     return value.tolist() if hasattr(value, "tolist") else str(value)

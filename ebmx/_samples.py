@@ -6,19 +6,37 @@ import numpy as np
 
 from . import _checks
 
+_ENDINGS = (".npz", ".npy", ".png")
 
-def stem_of(name: Path) -> Path:
+
+def stem_of(name: Path, *, overwrite: bool) -> Path:
     """The name without its ending, if that is `.npz`, `.npy` or `.png`.
 
     Raises:
-        ValueError: if nothing is left.
+        ValueError: if nothing is left, or one of the files exists and may not be replaced.
     """
-    stem = name.with_suffix("") if name.suffix in (".npz", ".npy", ".png") else name
+    stem = name.with_suffix("") if name.suffix in _ENDINGS else name
     _checks.require(stem.name != "", "--out", str(name), "give the name of a file")
+    for ending in _ENDINGS:
+        file = stem.with_name(f"{stem.name}{ending}")
+        fix = "the file exists: give another name, or --overwrite"
+        _checks.require(overwrite or not file.exists(), "--out", str(file), fix)
     return stem
 
 
-def write_samples(name: Path, x: np.ndarray, in_units: np.ndarray) -> dict[str, Path]:
+def free_stem(name: str) -> Path:
+    """`name`, or `name-2`, `name-3`, …: the first of which there is no file yet."""
+    number = 1
+    while True:
+        stem = Path(name if number == 1 else f"{name}-{number}")
+        if not any(stem.with_name(f"{stem.name}{ending}").exists() for ending in _ENDINGS):
+            return stem
+        number += 1
+
+
+def write_samples(
+    name: Path, x: np.ndarray, in_units: np.ndarray, *, overwrite: bool = False
+) -> dict[str, Path]:
     """Write samples to the files of a name, `NAME.npz`, and `NAME.png` if they are images.
 
     `name` may end in `.npz`, `.png` or `.npy`; the last one is written as well, and holds the array
@@ -29,7 +47,7 @@ def write_samples(name: Path, x: np.ndarray, in_units: np.ndarray) -> dict[str, 
     """
     from .plotting import sample_grid
 
-    stem = stem_of(name)
+    stem = stem_of(name, overwrite=overwrite)
     stem.parent.mkdir(parents=True, exist_ok=True)
     files = {"out": stem.with_name(f"{stem.name}.npz")}
     np.savez_compressed(files["out"], x=in_units)

@@ -1,4 +1,4 @@
-"""Examples in memory: scaling, splitting, batching."""
+"""Data sets in memory: scaling, splitting, batching."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -22,30 +22,31 @@ class Dataset:
     """Examples for training and for testing, scaled to [-1, 1] or another span.
 
     Raises:
-        ValueError: if examples are not finite or of different shapes, labels are not whole numbers
+        ValueError: if examples are not finite or have different shapes, labels are not integers
             from 0, one for each example, or a range does not fit.
     """
 
     name: str
-    """As `load` takes it."""
+    """The name that `load` takes."""
     train: np.ndarray
-    """`(num, *shape)`, float32; images are `(num, height, width, channel)`."""
+    """Training examples `(num, *shape)`, float32; images are `(num, height, width, channel)`."""
     test: np.ndarray
-    """`(num, *shape)`, likewise."""
+    """Test examples `(num, *shape)`, float32."""
     train_labels: np.ndarray | None = None
-    """`(num,)`, whole numbers from 0, if there are any; whole floats and a column become such."""
+    """Labels of the training examples, integers from 0, `(num,)`. Floats of integer value and a
+    column `(num, 1)` are converted."""
     test_labels: np.ndarray | None = None
-    """`(num,)`, likewise."""
+    """Labels of the test examples, `(num,)`."""
     low: Range = -1.0
-    """The value in data units that became the lower end of the span; one for each column of a
-    table, `(columns,)`, and for each channel of a series. A column whose `low` is its `high` is
-    constant: the middle of the span."""
+    """The value in data units that is mapped to the lower end of the span; for a table one per
+    column, `(columns,)`, for a series one per channel. If `low` equals `high`, the column is
+    constant and mapped to the middle of the span."""
     high: Range = 1.0
-    """The value in data units that became the upper end, likewise."""
+    """The value in data units that is mapped to the upper end of the span, as `low`."""
     span: tuple[float, float] = (-1.0, 1.0)
-    """What the numbers of examples were mapped to."""
+    """The interval to which the data units are mapped."""
     reading: str = ""
-    """How `load` took the arrays, in words."""
+    """How `load` interpreted the arrays, in words."""
 
     def __post_init__(self):
         for name, x in (("train", self.train), ("test", self.test)):
@@ -55,7 +56,7 @@ class Dataset:
             if labels is not None:
                 labels = as_labels(labels, len(x), f"{name}_labels")
                 object.__setattr__(self, f"{name}_labels", labels)
-        fix = f"the examples of `train` are of shape {self.shape}: give such"
+        fix = f"the examples of `train` have shape {self.shape}: give examples of the same shape"
         shape = np.shape(self.test)
         _checks.require(shape[1:] == self.shape, "test.shape", shape, fix)
         _check_range(self.low, self.high, self.shape)
@@ -68,14 +69,14 @@ class Dataset:
 
     @property
     def summary(self) -> str:
-        """How many examples there are, how they were taken, and which labels they have."""
+        """The numbers of examples, how the arrays were interpreted, and the labels, in words."""
         labels, reading = self.train_labels, self.reading or f"of shape {self.shape}"
         classes = "no labels" if labels is None else f"labels {labels.min()} to {labels.max()}"
         num = f"{len(self.train)} training and {len(self.test)} test examples"
         return f"{self.name}: {num}, {reading}, {classes}"
 
     def to_units(self, x: np.ndarray) -> np.ndarray:
-        """From the span to data units, column by column where each has its own range.
+        """Map from the span to data units, for each column by its own range.
 
         Args:
             x: examples `(num, *shape)`, such as samples.
@@ -87,7 +88,7 @@ class Dataset:
         return (np.asarray(x) - start) / (end - start) * (self.high - self.low) + self.low
 
     def from_units(self, x: np.ndarray) -> np.ndarray:
-        """From data units to the span, as `load` has done it.
+        """Map from data units to the span, as `load` does.
 
         Args:
             x: examples `(num, *shape)` in data units, images with the channels last.
@@ -104,7 +105,7 @@ class Dataset:
 def _check_range(low: Range, high: Range, shape: tuple[int, ...]) -> None:
     for name, value in (("low", low), ("high", high)):
         _checks.finite_value(name, value)
-        fix = f"give a number, or one for each of the last axes of {shape}"
+        fix = f"give a number, or an array of the shape of the last axes of {shape}"
         ends = shape[len(shape) - np.ndim(value) :]
         ok = np.ndim(value) <= len(shape) and np.shape(value) == ends
         _checks.require(ok, f"{name}.shape", np.shape(value), fix)
@@ -125,17 +126,15 @@ def scale(
     *,
     span: tuple[float, float] = (-1.0, 1.0),
 ) -> np.ndarray:
-    """Map `[low, high]` linearly to [-1, 1], as float32.
+    """Map `[low, high]` linearly to [-1, 1] or another span, as float32.
 
     Args:
-        x: numbers of any type and shape.
-        low: in data units, one or an array of one for each of the last axes of `x`, such as
-            `x.min(0)`; for uint8 0 and 255, or 0 and 1 if nothing is above 1, else the least and
-            the greatest value. Where both are the same, the result is the middle of the span.
-        high: in data units, one or an array of one for each of the last axes of `x`, such as
-            `x.min(0)`; for uint8 0 and 255, or 0 and 1 if nothing is above 1, else the least and
-            the greatest value. Where both are the same, the result is the middle of the span.
-        span: what to map to.
+        x: an array of numbers of any dtype and shape.
+        low: a number in data units, or an array of the shape of the last axes of `x`, such as
+            `x.min(0)`. By default 0 for uint8, else the smallest value.
+        high: as `low`, such as `x.max(0)`. By default 255 for uint8, or 1 if no value is above 1,
+            else the largest value. Where `low` equals `high`, the result is the middle of the span.
+        span: the interval to map to.
 
     Returns:
         An array of the shape of `x`, float32.
@@ -153,7 +152,7 @@ def scale(
         default = float(x.min()), float(x.max())
     low, high = (_ends(d if e is None else e) for e, d in zip((low, high), default, strict=True))
     _check_range(low, high, x.shape)
-    # in more digits than float32 has, where `x` or the ends have them
+    # in double precision, if `x` has more digits than float32
     exact = x.astype(np.float32 if np.can_cast(x.dtype, np.float32) else np.float64)
     width = np.subtract(high, low)
     factor = np.divide(span[1] - span[0], width, out=np.zeros_like(width), where=width > 0)
@@ -169,18 +168,18 @@ def _ends(value: Range) -> Range:
 
 @guarded
 def split(
-    x: np.ndarray, labels: np.ndarray | None = None, *, test_share: float = 0.2, key: Key
+    x: np.ndarray, labels: np.ndarray | None = None, *, test_fraction: float = 0.2, key: Key
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Shuffle and split into `(train, test, train_labels, test_labels)`.
+    """Shuffle, and split into `(train, test, train_labels, test_labels)`.
 
     Args:
         x: examples `(num, ...)`.
         labels: integers from 0, `(num,)`; or conditions, floats `(num, ...)`; or `None`.
-        test_share: the share that goes to `test`, in (0, 1).
+        test_fraction: the fraction of the examples for `test`, in (0, 1).
         key: a key.
 
     Returns:
-        Four arrays; the labels are `None` if there are none.
+        Four arrays; the labels are `None` without `labels`.
 
     Raises:
         ValueError: if labels and examples differ in number, labels are negative or one-hot, or a
@@ -190,10 +189,10 @@ def split(
     _checks.require(x.ndim > 0 and len(x) > 0, "x.shape", x.shape, "give examples (num, *shape)")
     _checks.finite(x, "x")
     labels = None if labels is None else as_conditions(labels, len(x), "labels")
-    _checks.finite_value("test_share", test_share)
-    num_test = round(len(x) * test_share)
-    fix = f"both parts of {len(x)} examples must have one at least"
-    _checks.require(0 < num_test < len(x), "test_share", test_share, fix)
+    _checks.finite_value("test_fraction", test_fraction)
+    num_test = round(len(x) * test_fraction)
+    fix = f"each part of the {len(x)} examples must have at least one"
+    _checks.require(0 < num_test < len(x), "test_fraction", test_fraction, fix)
     order = host_generator(key).permutation(len(x))
     test, train = order[:num_test], order[num_test:]
     if labels is None:
@@ -210,28 +209,28 @@ def batches(
     start: int = 0,
     key: Key,
 ) -> Iterator[Any]:
-    """Batches without end: shuffled epochs, the incomplete rest of each left out.
+    """An endless iterator of batches in shuffled epochs, without the incomplete last batch of each.
 
     Args:
         x: examples `(num, *shape)`, floating point.
-        labels: the label of each, integers from 0, `(num,)`; or its condition, floats `(num, ...)`.
-            Batches are then pairs `(x, labels)`.
-        batch_size: at most `num`.
-        start: how many batches to leave out, such as those that an earlier part of the training has
-            seen; whole epochs of them are not read.
+        batch_size: number of examples in a batch, at most `num`.
+        labels: labels, integers from 0, `(num,)`; or conditions, floats `(num, ...)`. Batches are
+            then pairs `(x, labels)`.
+        start: number of batches to skip, such as those of an earlier part of the training. No
+            examples are read for skipped epochs.
         key: a key; the same key gives the same batches.
 
     Returns:
         An iterator of arrays `(batch_size, *shape)`, or of pairs with labels `(batch_size,)`.
 
     Raises:
-        ValueError: if examples are not finite, fewer than a batch, or not as many as labels, or
-            labels are negative or one-hot.
+        ValueError: if examples are not finite or fewer than a batch, labels and examples differ in
+            number, or labels are negative or one-hot.
     """
     x = np.asarray(_checks.batch(x, "x"))
     _checks.finite(x, "x")
     _checks.at_least("batch_size", batch_size, 1)
-    fix = f"there are {len(x)} examples: give at most that"
+    fix = f"there are {len(x)} examples: give at most that many"
     _checks.require(batch_size <= len(x), "batch_size", batch_size, fix)
     _checks.at_least("start", start, 0)
     epochs = _epochs(len(x), batch_size, start, host_generator(key))
@@ -255,7 +254,7 @@ def _epochs(
 
 
 def host_generator(key: Key) -> np.random.Generator:
-    """A NumPy generator that depends on nothing but the key."""
+    """A NumPy generator seeded by the key."""
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     data = jax.random.key_data(key) if typed else key
     return np.random.default_rng(jax.device_get(data).reshape(-1))

@@ -1,4 +1,4 @@
-"""Arrays from files: IDX, npz, Hugging Face."""
+"""Arrays from files: IDX, `.npz`, Hugging Face."""
 
 import gzip
 import struct
@@ -18,13 +18,13 @@ def read_idx(path: str | Path) -> np.ndarray:
     """Read a file in the IDX format of the original MNIST, gzipped or not.
 
     Args:
-        path: of the file.
+        path: the path of the file.
 
     Returns:
         The array, of unsigned bytes.
 
     Raises:
-        ValueError: if the file is not one of unsigned bytes, or is cut off.
+        ValueError: if the file is not an IDX file of unsigned bytes, or is truncated.
     """
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
@@ -32,31 +32,31 @@ def read_idx(path: str | Path) -> np.ndarray:
         with opener(path, "rb") as file:
             content = file.read()
     except (EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"path={path}: not a gzip file, or cut off: {error}") from error
+        raise ValueError(f"path={path}: not a gzip file, or truncated: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         _checks.invalid("path", str(path), "not an IDX file of unsigned bytes")
     ndim = content[3]
     if len(content) < 4 + 4 * ndim:
-        _checks.invalid("path", str(path), "cut off: it ends within its head")
+        _checks.invalid("path", str(path), "truncated: it ends within the header")
     sizes = struct.unpack_from(f">{ndim}I", content, 4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
     if values.size != np.prod(sizes):
-        fix = f"cut off: {values.size} values of {int(np.prod(sizes))}"
+        fix = f"truncated: {values.size} values of {int(np.prod(sizes))}"
         _checks.invalid("path", str(path), fix)
     return values.reshape(sizes)
 
 
 def load_idx(path: Path) -> Parts:
-    """The images of an IDX file, or of all in a folder, with the labels beside them."""
+    """The images of an IDX file, or of all in a folder, with the labels in the same folder."""
     files = [path] if path.is_file() else sorted(path.glob("*images*idx3*"))
-    fix = "no *-images-idx3-ubyte[.gz] in it"
+    fix = "it contains no file *-images-idx3-ubyte[.gz]"
     _checks.require(bool(files), "path", str(path), fix)
     parts: Parts = {}
     for file in files:
         part = "test" if "t10k" in file.name or "test" in file.name else "train"
         if len(files) == 1:
             part = "all"
-        fix = f"several files of {part} images: name one of {[f.name for f in files]}"
+        fix = f"several files of {part} images: give the path of one of {[f.name for f in files]}"
         _checks.require(part not in parts, "path", str(path), fix)
         parts[part] = read_idx(file)
         labels = file.with_name(file.name.replace("images", "labels").replace("idx3", "idx1"))
@@ -82,15 +82,14 @@ def load_npz(path: Path) -> Parts:
             "all_labels": find("labels", "y", "target"),
         }
     parts = {name: array for name, array in found.items() if array is not None}
-    fix = (
-        f"it holds {sorted(names)}; call the examples `images`, or `train_images` and `test_images`"
-    )
+    fix = f"it contains {sorted(names)}; call the examples `images`, or `train_images` and "
+    fix += "`test_images`"
     _checks.require("train" in parts or "all" in parts, "path", str(path), fix)
     return parts
 
 
 def load_huggingface(name: str) -> Parts:
-    """A data set of the Hugging Face hub, or a folder that `save_to_disk` has written."""
+    """A data set of the Hugging Face hub, or a folder written by `save_to_disk`."""
     try:
         import datasets
     except ImportError as error:
@@ -100,7 +99,7 @@ def load_huggingface(name: str) -> Parts:
     loaded = datasets.load_from_disk(name) if on_disk else datasets.load_dataset(name)
     if isinstance(loaded, datasets.Dataset):
         return _columns(loaded, "all")
-    fix = f"it has the splits {sorted(map(str, loaded))}, and none is called train"
+    fix = f"it has the splits {sorted(map(str, loaded))}, none of which is called train"
     _checks.require("train" in loaded, "name", name, fix)
     held_out = next((s for s in ("test", "validation") if s in loaded), None)
     if held_out is None:

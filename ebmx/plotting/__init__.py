@@ -1,4 +1,4 @@
-"""Pictures, each a matplotlib figure."""
+"""Plots of training, chains, samples and energies, each a matplotlib figure."""
 
 from ._curves import chain_traces as chain_traces
 from ._curves import temperature_ladder as temperature_ladder
@@ -9,3 +9,4 @@ from ._images import sample_grid as sample_grid
 from ._landscapes import disconnectivity_graph as disconnectivity_graph
 from ._landscapes import energy_landscape as energy_landscape
 from ._landscapes import energy_profile as energy_profile
+from ._tables import pairwise_marginals as pairwise_marginals

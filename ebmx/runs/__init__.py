@@ -1,10 +1,12 @@
 """Runs: a training, its folder, its samples and its report."""
 
-from ._check import check as check
 from ._evaluate import Evaluation as Evaluation
 from ._evaluate import evaluate as evaluate
+from ._folder import OpenRun as OpenRun
+from ._folder import open as open
+from ._sample import sample as sample
 from ._train import Report as Report
+from ._train import check as check
 from ._train import resume as resume
-from ._train import sample as sample
 from ._train import train as train
-from .report import frechet_judge as frechet_judge
+from .report._features import frechet_judge as frechet_judge

@@ -14,9 +14,8 @@ from .._types import EnergyFn
 from ..energies import AbstractConditionalEnergy, Marginal, freeze
 from ..plotting import training_curves
 from ..training import TrainState
-from ._metrics_log import read_log
-from ._sample import draw_samples
-from ._train import open_run
+from ._folder import open as open_run
+from ._sample import Chains, draw
 from .report._chains import long_run_section
 from .report._classes import classes_section
 from .report._features import judge_of, outsiders
@@ -54,23 +53,24 @@ def evaluate(
     num: int = 2000,
     others: Sequence[str] = (),
     log_z: bool = False,
-    denoise: int = 0,
+    num_steps_without_noise: int = 0,
     seed: int = 0,
 ) -> Evaluation:
-    """Measure how good a trained run is, and write it into the folder `evaluation` in it.
+    """Measure how good a trained run is, and write it into a new folder in that of the run.
 
-    The averaged energy is judged; that of a run with labels without its label, `-log Σ_y
-    exp(-E(x, y))`.
+    The energy with averaged parameters is evaluated; that of a run with labels without its label,
+    `-log Σ_y exp(-E(x, y))`. The first report is in `evaluation`, further ones in `evaluation-2`, …
 
     Args:
         folder: of a run.
         num_steps: of the long chains that start at the test data.
         num: how many samples to draw, at least 8.
-        others: further data sets, as `ebmx.data.load` takes them, whose examples are to be told
-            from those of the run.
+        others: further data sets, as `ebmx.data.load` takes them, whose examples are compared with
+            those of the run.
         log_z: whether to bracket the log likelihood by annealing, which takes minutes.
-        denoise: how many steps without noise the samples take at last; of Langevin chains alone.
-        seed: of everything random.
+        num_steps_without_noise: how many last steps without noise the samples take, for Langevin
+            chains.
+        seed: random seed.
 
     Returns:
         An `Evaluation`.
@@ -83,13 +83,15 @@ def evaluate(
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("num", num, 8)
     folder = Path(folder)
-    config, dataset, state = open_run(folder)
-    fix = "an evaluation compares with at least 8 test examples: raise data.test_share"
-    _checks.require(len(dataset.test) >= 8, "data.test_share", config.data.test_share, fix)
-    outside = outsiders(dataset, config.sampler, others, seed=seed)
+    opened = open_run(folder)
+    run, dataset, state = opened.run, opened.data(), opened.state
+    fix = "an evaluation compares with at least 8 test examples: raise data.test_fraction"
+    _checks.require(len(dataset.test) >= 8, "data.test_fraction", len(dataset.test), fix)
+    outside = outsiders(dataset, run.bounds or (-1.0, 1.0), others, seed=seed)
     energy = judged_energy(state)
     keys = jax.random.split(jax.random.key(seed), 4)
-    drawn = draw_samples(config, dataset.shape, state, num, denoise=denoise, key=keys[0])
+    chains = Chains(num_steps_without_noise=num_steps_without_noise)
+    drawn = draw(run, state, num, chains=chains, key=keys[0])
     sets, judge = Sets(dataset, drawn.x, outside), judge_of(dataset, seed=seed)
     sections = [
         energies_section(energy, sets),
@@ -98,22 +100,29 @@ def evaluate(
         classes_section(energy, dataset),
         memorisation_section(sets),
         outside_section(energy, sets),
-        long_run_section(config, energy, dataset, judge, num_steps, keys[1]),
-        landscape_section(config, energy, dataset, drawn.x, keys[2]),
-        likelihood_section(config, energy, dataset, drawn.x, keys[3]) if log_z else None,
-        _training_section(folder),
+        long_run_section(run, energy, dataset, judge, num_steps, keys[1]),
+        landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
+        likelihood_section(run, energy, dataset, drawn.x, keys[3]) if log_z else None,
+        _training_section(opened.history),
     ]
     facts = {
         "updates": int(state.step),
-        "data": config.data.name,
+        "data": dataset.name,
         "samples": f"{num}, {drawn.source}",
     }
     first = Section("run", "The run", facts, _RUN)
     known = [first, *(section for section in sections if section is not None)]
-    target = folder / "evaluation"
+    target = _free(folder)
     pictures = write_sections(target, f"Evaluation of {folder.name}", known)
     found = {section.name: section.facts for section in known}
     return Evaluation(target, found, pictures, time.monotonic() - begin)
+
+
+def _free(folder: Path) -> Path:
+    number = 1
+    while (target := folder / ("evaluation" if number == 1 else f"evaluation-{number}")).exists():
+        number += 1
+    return target
 
 
 def judged_energy(state: TrainState) -> EnergyFn:
@@ -122,8 +131,7 @@ def judged_energy(state: TrainState) -> EnergyFn:
     return Marginal(energy) if isinstance(energy, AbstractConditionalEnergy) else energy
 
 
-def _training_section(folder: Path) -> Section | None:
-    history = read_log(folder)
+def _training_section(history: dict[str, np.ndarray]) -> Section | None:
     shown = [name for name in history if name not in ("step", "seconds")]
     changing = [name for name in shown if np.unique(history[name]).size > 1]
     if not changing:

@@ -1,46 +1,86 @@
 """The pictures of a run."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._types import EnergyFn
-from ..config._build import build_noise
-from ..config._schema import RunConfig
-from ..data import Dataset
 from ..energies import energy as energies_of
 from ..energies import freeze
-from ..plotting import energy_histogram, sample_grid
+from ..plotting import energy_histogram, energy_landscape, pairwise_marginals, sample_grid
 from ..training import TrainState
+from ._run import Run
 from ._sample import Drawn, at_labels, spread_labels
 
+_GRID = 101
+_COLUMNS = 5
+_POINTS = 500
 
-def draw_pictures(
-    config: RunConfig, dataset: Dataset, state: TrainState, drawn: Drawn, folder: Path
-) -> tuple[Path, ...]:
-    """Write `energies.png`, and `samples.png` for images, into the folder of a run."""
-    energy: EnergyFn = freeze(state.ema, state.norm_state)
-    noise_key = jax.random.fold_in(jax.random.key(config.seed), 3)
-    noise, size = build_noise(config.sampler), (1000, *dataset.shape)
-    uniform = jax.random.uniform(noise_key, size, minval=noise.low, maxval=noise.high)
-    samples, labels = drawn.x, dataset.test_labels
+
+def draw_pictures(run: Run, state: TrainState, drawn: Drawn, folder: Path) -> tuple[Path, ...]:
+    """Write the pictures of a run into its folder.
+
+    `samples.png` for images; `density.png` for pairs of numbers, `marginals.png` for other rows;
+    and `energies.png`.
+    """
+    dataset = run.dataset
+    assert dataset is not None
+    energy: Any = freeze(state.ema, state.norm_state)
+    found = {"energies.png": _energies(run, energy, drawn)}
+    shape = dataset.shape
+    if len(shape) == 3 and shape[-1] in (1, 3):
+        choice = np.random.default_rng(run.seed).permutation(len(drawn.x))[:100]
+        shown = {"samples of the model": drawn.x[choice], "real data": dataset.test[:100]}
+        found = {"samples.png": sample_grid(shown)} | found
+    elif shape == (2,) and drawn.y is None:
+        found = {"density.png": _density(run, energy, drawn)} | found
+    elif len(shape) == 1 and shape[0] > 1:
+        sets = {"data": dataset.test[:_POINTS], "samples": drawn.x[:_POINTS]}
+        rows = {name: dataset.to_units(x)[:, :_COLUMNS] for name, x in sets.items()}
+        found = {"marginals.png": pairwise_marginals(rows)} | found
+    for name, figure in found.items():
+        figure.savefig(folder / name)
+    return tuple(folder / name for name in found)
+
+
+def _energies(run: Run, energy: Any, drawn: Drawn) -> Any:
+    dataset, num = run.dataset, 1000
+    assert dataset is not None
+    key = jax.random.fold_in(jax.random.key(run.seed), 3)
+    draw = jax.vmap(lambda key: run.noise.sample(dataset.shape, key=key))
+    labels = dataset.test_labels
     groups = {
-        "data": (dataset.test[:1000], None if labels is None else labels[:1000]),
-        "samples": (samples[:1000], None if drawn.y is None else drawn.y[:1000]),
-        "noise": (np.asarray(uniform), spread_labels(energy, 1000)),
+        "data": (dataset.test[:num], None if labels is None else labels[:num]),
+        "samples": (drawn.x[:num], None if drawn.y is None else drawn.y[:num]),
+        "noise": (np.asarray(draw(jax.random.split(key, num))), spread_labels(energy, num)),
     }
-    histogram = folder / "energies.png"
     found = {
         name: np.asarray(energies_of(at_labels(energy, y), jnp.asarray(x)))
         for name, (x, y) in groups.items()
     }
-    energy_histogram(found).savefig(histogram)
-    if len(dataset.shape) != 3 or dataset.shape[-1] not in (1, 3):
-        return (histogram,)
-    grid = folder / "samples.png"
-    choice = np.random.default_rng(config.seed).permutation(len(samples))[:100]
-    shown = {"samples of the model": samples[choice], "real data": dataset.test[:100]}
-    sample_grid(shown).savefig(grid)
-    return grid, histogram
+    return energy_histogram(found)
+
+
+def _density(run: Run, energy: Any, drawn: Drawn) -> Any:
+    """The energy over the plane in data units, with data and samples."""
+    dataset = run.dataset
+    assert dataset is not None
+    rows = np.concatenate([dataset.train, drawn.x[:_POINTS]])
+    low, high = rows.min(0), rows.max(0)
+    edge = 0.1 * (high - low)
+    axes = [np.linspace(a, b, _GRID, dtype=np.float32) for a, b in zip(low - edge, high + edge)]  # noqa: B905
+    plane = np.stack(np.meshgrid(*axes, indexing="xy"), -1).reshape(-1, 2)
+    values = np.asarray(energies_of(energy, jnp.asarray(plane))).reshape(_GRID, _GRID)
+    shown = [dataset.to_units(np.stack([a, a], 1)) for a in axes]
+    points = {"data": dataset.test[:_POINTS], "samples": drawn.x[:_POINTS]}
+    return energy_landscape(
+        shown[0][:, 0],
+        shown[1][:, 1],
+        values,
+        points={name: dataset.to_units(x) for name, x in points.items()},
+        ceiling=float(values.min()) + 8,
+        names=("first column", "second column"),
+        title="Energy, data and samples",
+    )

@@ -1,6 +1,7 @@
 """Samples of a trained run."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,11 +10,19 @@ import numpy as np
 
 from .. import _checks
 from .._types import Key
-from ..config._build import build_noise, build_sampler
-from ..config._schema import RunConfig
-from ..energies import JEM, AbstractConditionalEnergy, freeze
-from ..samplers import AbstractLangevin, AbstractSampler, run
-from ..training import Populations, ReplayBuffer, TrainState
+from ..config._calls import build
+from ..energies import JEM, AbstractConditionalEnergy, Gaussian, freeze
+from ..evaluation import adaptive_smc
+from ..samplers import AbstractLangevin, AbstractSampler
+from ..samplers import run as move
+from ..training import ReplayBuffer, TrainState
+from ..training.negatives._jarzynski import Populations
+from ._folder import OpenRun
+from ._folder import open as open_run
+from ._run import Run
+
+_ISLANDS = 8
+_MOVES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,79 +34,127 @@ class Drawn:
     source: str
 
 
-def draw_samples(
-    config: RunConfig,
-    shape: tuple[int, ...],
+@dataclasses.dataclass(frozen=True)
+class Chains:
+    """How to move the chains of samples, where it differs from the training."""
+
+    num_steps: int | None = None
+    """How many steps from noise; `None` takes the chains of the training."""
+    num_steps_without_noise: int = 0
+    """How many last steps have no noise, for Langevin chains."""
+    sampler: AbstractSampler | None = None
+    """Another sampler, for chains from noise."""
+
+
+def sample(
+    run: str | Path | OpenRun,
+    num: int,
+    *,
+    label: int | None = None,
+    num_steps: int | None = None,
+    num_steps_without_noise: int = 0,
+    sampler: Any = None,
+    seed: int = 0,
+) -> tuple[np.ndarray, str]:
+    """Draw samples of a trained run; its data are not needed.
+
+    Without `num_steps` and `sampler` these are the persistent chains of the training, moved on
+    where more are asked for than there are; or chains from noise as the training had them. An
+    energy that was trained without chains is sampled by sequential Monte Carlo from a Gaussian with
+    the moments of its data.
+
+    Args:
+        run: the folder of a run, or what `open` has returned.
+        num: how many samples, at least 1.
+        label: of which class, for a conditional energy or a classifier; all classes equally often
+            if not given.
+        num_steps: how many steps chains take that start from noise.
+        num_steps_without_noise: how many steps without noise follow, for Langevin chains.
+        sampler: a sampler for chains from noise, or a call of one such as
+            `{"kind": "MALA", "step_size": 0.1}`.
+        seed: random seed.
+
+    Returns:
+        Samples `(num, *shape)` in the units of the model, which `open(folder).to_units` turns into
+        those of the data, and where they come from, in words.
+
+    Raises:
+        ValueError: if the folder holds no run, or a damaged one; or the energy has no such label;
+            or the chains have no noise to leave out.
+
+    Warns:
+        ConvergenceWarning: if sequential Monte Carlo has not converged.
+    """
+    _checks.at_least("num", num, 1)
+    opened = run if isinstance(run, OpenRun) else open_run(run)
+    if isinstance(sampler, dict):
+        sampler = build(sampler, path="sampler")
+    chains = Chains(num_steps, num_steps_without_noise, sampler)
+    key = jax.random.key(seed)
+    drawn = draw(opened.run, opened.state, num, label=label, chains=chains, key=key)
+    return drawn.x, drawn.source
+
+
+def draw(
+    run: Run,
     state: TrainState,
     num: int,
     *,
     label: int | None = None,
-    denoise: int = 0,
+    chains: Chains = Chains(),  # frozen
     key: Key,
 ) -> Drawn:
-    """Samples of the model: its persistent chains, or chains from noise if it has none.
-
-    Args:
-        config: of the run.
-        state: of the run.
-        shape: of one example.
-        num: how many.
-        label: of which class, for a conditional or hybrid energy; of all alike if not given.
-        denoise: how many steps without noise the chains take at last, on the averaged energy.
-        key: a key.
-
-    Raises:
-        ValueError: if the energy knows no labels, or not this one, or `denoise` is not 0 with
-            chains that are not of Langevin's kind.
-    """
+    """Samples of a state of a run; see `sample`."""
     start_key, run_key = jax.random.split(key)
-    _check_label(state.energy, label)
-    quiet = _without_noise(config, denoise)
-    drawn = _draw(config, shape, state, num, label, start_key, run_key)
-    if denoise == 0:
+    check_label(state.energy, label)
+    quiet = _without_noise(chains.sampler or run.sampler, chains.num_steps_without_noise)
+    own = chains.num_steps is not None or chains.sampler is not None
+    kept = state.negatives_state
+    # persistent chains of a classifier have no label
+    fresh = kept is None or (label is not None and isinstance(state.energy, JEM))
+    if not own and run.num_chain_steps is None:
+        drawn = _by_smc(run, state, num, label, run_key)
+    elif own or fresh:
+        drawn = _from_noise(run, state, num, label, chains, start_key, run_key)
+    else:
+        drawn = _from_kept(run, state, num, label, start_key, run_key)
+    if quiet is None:
         return drawn
     energy: Any = freeze(state.ema, state.norm_state)
     if isinstance(energy, JEM) and label is not None:
         energy = energy.at(label)
     y = None if drawn.y is None else jnp.asarray(drawn.y)
-    x, _ = run(at_labels(energy, y), quiet, jnp.asarray(drawn.x), num_steps=denoise, key=run_key)
-    return Drawn(np.asarray(x), drawn.y, f"{drawn.source}, and {denoise} steps without noise")
+    steps = chains.num_steps_without_noise
+    x, _ = move(at_labels(energy, y), quiet, jnp.asarray(drawn.x), num_steps=steps, key=run_key)
+    return Drawn(np.asarray(x), drawn.y, f"{drawn.source}, and {steps} steps without noise")
 
 
-def _without_noise(config: RunConfig, num_steps: int) -> AbstractSampler:
-    """The sampler whose steps are those of the run, but for the noise."""
-    _checks.at_least("denoise", num_steps, 0)
-    sampler = build_sampler(config.sampler)
-    if num_steps == 0 or not isinstance(sampler, AbstractLangevin):
-        fix = f"the chains of sampler.kind={config.sampler.kind!r} have no noise to leave out"
-        _checks.require(num_steps == 0, "denoise", num_steps, f"{fix}: give 0")
-        return sampler
-    # the noise has a scale of its own, 0, and then no temperature
+def _without_noise(sampler: AbstractSampler, num_steps: int) -> AbstractSampler | None:
+    """The same sampler without noise; `None` for no steps."""
+    _checks.at_least("num_steps_without_noise", num_steps, 0)
+    if num_steps == 0:
+        return None
+    if not isinstance(sampler, AbstractLangevin):
+        fix = f"{type(sampler).__name__} has no noise to leave out: give 0"
+        _checks.invalid("num_steps_without_noise", num_steps, fix)
+    # with a noise scale of its own, 0, there is no temperature
     return dataclasses.replace(sampler, noise_scale=0.0, temperature=1.0)
 
 
-def _draw(
-    config: RunConfig,
-    shape: tuple[int, ...],
-    state: TrainState,
-    num: int,
-    label: int | None,
-    start_key: Key,
-    run_key: Key,
+def _from_kept(
+    run: Run, state: TrainState, num: int, label: int | None, start_key: Key, run_key: Key
 ) -> Drawn:
-    chains = state.negatives_state
-    # persistent chains of a hybrid energy are of no class
-    if chains is None or (label is not None and isinstance(state.energy, JEM)):
-        return _from_noise(config, shape, state, num, label, start_key, run_key)
-    steps, sampler = config.negatives.num_steps, build_sampler(config.sampler)
-    x, y, where = _persistent(chains, num, label, start_key)
+    """Persistent chains, moved on where more are asked for."""
+    steps = run.num_chain_steps or 1
+    x, y, where = _persistent(state.negatives_state, num, label, start_key)
     rounds, energy = [x], at_labels(freeze(state.energy, state.norm_state), y)
     while len(rounds) * len(x) < num:
         run_key, key = jax.random.split(run_key)
-        rounds.append(run(energy, sampler, rounds[-1], num_steps=steps, key=key)[0])
+        rounds.append(move(energy, run.sampler, rounds[-1], num_steps=steps, key=key)[0])
     labels = None if y is None else np.concatenate([np.asarray(y)] * len(rounds))[:num]
-    more = f", moved by {steps} steps again and again" if len(rounds) > 1 else ""
-    return Drawn(np.concatenate(rounds)[:num], labels, f"{where}{_of(label)}{more}")
+    more = f", moved on by {steps} steps for each further set" if len(rounds) > 1 else ""
+    x = np.concatenate([np.asarray(x) for x in rounds])[:num]
+    return Drawn(x, labels, f"{where}{_of(label)}{more}")
 
 
 def at_labels(energy: Any, y: Any) -> Any:
@@ -106,33 +163,60 @@ def at_labels(energy: Any, y: Any) -> Any:
 
 
 def spread_labels(energy: Any, num: int) -> jax.Array | None:
-    """Labels `(num,)`, all of them alike; `None` for an energy that is not conditional."""
+    """Labels `(num,)`, each equally often; `None` for an energy that is not conditional."""
     if not isinstance(energy, AbstractConditionalEnergy) or energy.num_labels is None:
         return None
     return jnp.arange(num, dtype=jnp.int32) % energy.num_labels
 
 
 def _from_noise(
-    config: RunConfig,
-    shape: tuple[int, ...],
+    run: Run,
     state: TrainState,
     num: int,
     label: int | None,
+    chains: Chains,
     start_key: Key,
     run_key: Key,
 ) -> Drawn:
-    noise, steps = build_noise(config.sampler), config.negatives.num_steps
-    draw = jax.vmap(lambda key: noise.sample(shape, key=key))
-    start = draw(jax.random.split(start_key, num))
-    energy = freeze(state.ema, state.norm_state)
+    steps = chains.num_steps or run.num_chain_steps
+    _checks.require(steps is not None, "num_steps", steps, "give how many steps the chains take")
+    noise, shape = run.noise, run.facts.shape
+    first = jax.vmap(lambda key: noise.sample(shape, key=key))(jax.random.split(start_key, num))
+    energy: Any = freeze(state.ema, state.norm_state)
     y = spread_labels(energy, num)
     if label is not None:
-        energy, y = energy.at(label), jnp.full(num, label, jnp.int32)
-    x, _ = run(
-        at_labels(energy, y), build_sampler(config.sampler), start, num_steps=steps, key=run_key
-    )
-    where = f"chains of {steps} steps from noise on the averaged energy"
+        conditional = isinstance(energy, AbstractConditionalEnergy)
+        energy, y = energy.at(label), jnp.full(num, label, jnp.int32) if conditional else None
+    sampler = chains.sampler or run.sampler
+    tied = energy if y is None or label is not None else at_labels(energy, y)
+    x, _ = move(tied, sampler, first, num_steps=int(steps or 1), key=run_key)
+    name = f"{type(sampler).__name__} " if chains.sampler is not None else ""
+    where = f"{name}chains of {steps} steps from noise on the averaged energy"
     return Drawn(np.asarray(x), None if y is None else np.asarray(y), f"{where}{_of(label)}")
+
+
+def _by_smc(run: Run, state: TrainState, num: int, label: int | None, key: Key) -> Drawn:
+    """Samples of an energy without chains of its own, by tempering and resampling."""
+    energy: Any = freeze(state.ema, state.norm_state)
+    y = spread_labels(energy, num)
+    labels = [label] if label is not None else [None] if y is None else range(energy.num_labels)
+    mean = np.asarray(run.facts.mean, np.float32).reshape(run.facts.shape)
+    std = np.asarray(run.facts.std, np.float32).reshape(run.facts.shape)
+    base = Gaussian(mean, np.maximum(std, 1e-3) ** 2)
+    parts, each = [], -(-num // len(labels))
+    for i, one in enumerate(labels):
+        target = energy if one is None else energy.at(one)
+        size = max(64, -(-each // _ISLANDS))
+        options: dict[str, Any] = {"num_particles": size, "num_islands": _ISLANDS}
+        found = adaptive_smc(
+            target, base, num_steps=_MOVES, key=jax.random.fold_in(key, i), **options
+        )
+        order = np.random.default_rng(i).permutation(len(found.x))
+        parts.append(np.asarray(found.x)[order[:each]])
+    x = np.stack(parts, 1).reshape(-1, *run.facts.shape)[:num]
+    where = "sequential Monte Carlo from a Gaussian with the moments of the data"
+    y = np.full(num, label) if label is not None and y is not None else y
+    return Drawn(x, None if y is None else np.asarray(y), f"{where}{_of(label)}")
 
 
 def _persistent(
@@ -143,25 +227,24 @@ def _persistent(
         weights = jax.nn.softmax(chains.training.log_weights)
         total = len(weights)
         index = jax.random.choice(key, total, (min(num, total),), p=weights)
-        return chains.training.positions[index], None, "the weighted chains, drawn by their weights"
+        return chains.training.positions[index], None, "the weighted chains, resampled"
     buffer: ReplayBuffer = chains
-    where = "the persistent chains of the buffer"
-    # of a number that the shards need not divide
-    buffer = dataclasses.replace(buffer, num_shards=1)
-    if label is None or buffer.labels is None:
-        x, index = buffer.draw(min(num, buffer.capacity), key=key)
-        return x, None if buffer.labels is None else buffer.labels[index], where
-    index = jax.random.permutation(key, jnp.flatnonzero(buffer.labels == label))[:num]
+    slots = jnp.arange(buffer.capacity)
+    if label is not None and buffer.labels is not None:
+        slots = jnp.flatnonzero(buffer.labels == label)
+    index = jax.random.permutation(key, slots)[:num]
     stored = buffer.positions[index]
     x = buffer.storage.decode(stored, key=jax.random.fold_in(key, 0))
-    return x, buffer.labels[index], where
+    labels = None if buffer.labels is None else buffer.labels[index]
+    return x, labels, "the persistent chains of the buffer"
 
 
-def _check_label(energy: Any, label: int | None) -> None:
+def check_label(energy: Any, label: int | None) -> None:
+    """Check that the energy has this label."""
     if label is None:
         return
     num_labels = getattr(energy, "num_labels", None)
-    fix = "the energy of this run has no labels: train with objective.kind conditional or jem"
+    fix = "the energy of this run has no labels: train one of kind Conditional or JEM"
     _checks.require(num_labels is not None, "label", label, fix)
     ok = num_labels is not None and 0 <= label < num_labels
     _checks.require(ok, "label", label, f"labels are 0 to {(num_labels or 0) - 1}")

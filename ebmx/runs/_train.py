@@ -1,42 +1,35 @@
-"""A run: train what a config says, judge it, draw it, and find it all again in one folder."""
+"""Training: from a config to a folder with all that came out."""
 
 import dataclasses
 import json
-import shutil
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks
-from .._arguments import guarded
 from .._interrupt import Interrupt
-from .._types import Key
-from ..config._build import build_trainer
-from ..config._build_energy import build_energy
-from ..config._schema import RunConfig
-from ..config._toml import read_config, to_dict, write_config
-from ..data import Dataset
-from ..training import (
-    AbstractProgress,
-    Checkpoints,
-    Trainer,
-    TrainState,
-    checkpoint_config,
-    fit,
-    restore,
-)
-from ._batches import check_units, count_labels, load_data, training_batches, units_of
+from ..config._tables import Config, merge, write_config
+from ..training import AbstractProgress, Checkpoints, TrainState, fit
+from ._chain_checks import warn_of_chains
+from ._facts import Facts, checksum
 from ._figures import draw_pictures
+from ._folder import CHECKPOINTS, check_free, claim, free_folder, record
+from ._folder import open as open_run
 from ._metrics_log import Log
-from ._sample import draw_samples
-from .report._features import frechet_judge
+from ._run import Run, load_data, make_run, with_plan
+from ._sample import draw
+from .report._features import frechet_ratio_of
 
 _CALIBRATION_STEPS = 12
-_CHECKPOINTS = "checkpoints"
+_FEW = 50
+_NUM_SAMPLES = 4096
+_LOG = logging.getLogger("ebmx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +41,9 @@ class Report:
     num_updates: int
     """All that the run has made, those before a resumption too."""
     seconds: float
-    """How long the training took."""
+    """How long the training took, without the time to compile."""
     samples: np.ndarray
-    """`(num, *shape)`, in [-1, 1]."""
+    """`(num, *shape)`, in the units of the model."""
     source: str
     """Where the samples come from, in words."""
     frechet_ratio: float | None
@@ -61,59 +54,67 @@ class Report:
     """Whether Ctrl-C ended it."""
 
 
-@guarded
-def train(
-    config: RunConfig, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
-) -> Report:
-    """Train what the config says, and leave a folder with all of it.
-
-    The folder holds `config.toml`, `metrics.jsonl`, `checkpoints`, `report.json`, `samples.png`
-    and `energies.png`; those of an earlier run are replaced. Ctrl-C ends the training early and
-    leaves the same folder; a second one ends the program.
-
-    Args:
-        config: what to train.
-        progress: as for `ebmx.fit`.
-        mesh: as for `ebmx.fit`.
-
-    Returns:
-        A `Report`.
+def plan(config: Config) -> Run:
+    """Load the data and make all objects; nothing on disk is changed.
 
     Raises:
         ValueError: if a part of the config does not fit.
     """
-    if config.steps is not None:
-        _checks.at_least("steps", config.steps, 1)
-    _checks.positive("seconds", config.seconds)
-    fix = "give a folder of this machine, or one that is mounted"
-    _checks.require("://" not in (config.out or ""), "out", config.out, fix)
     dataset = load_data(config)
-    folder = Path(config.out or f"runs/{Path(config.data.name).stem}-{config.seed}")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder / "config.toml", config)
-    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
-    with Interrupt() as interrupt:
-        begin = time.monotonic()
-        num_steps = config.steps or _updates_within(config, dataset, config.seconds, mesh)
-        end = None if config.steps else begin + config.seconds
-        log = Log(folder, 0, begin, end, interrupt)
-        start = _start(config, dataset, num_steps)
-        state = _train(config, dataset, folder, start, num_steps, log, progress, mesh)
-        seconds = time.monotonic() - begin
-    return _report(config, dataset, state, folder, seconds, interrupt.asked)
+    _LOG.info("data: %s", dataset.summary)
+    return make_run(config, Facts.of(dataset), dataset)
 
 
-@guarded
-def resume(
-    folder: str | Path, *, progress: AbstractProgress | None = None, mesh: Mesh | None = None
-) -> Report:
-    """Go on with a run from its last good checkpoint until all its updates are done.
-
-    The rest is, bit for bit, what it would have been without the interruption. `seconds` of the
-    config do not count any more. `mesh` may be another than before, or none.
+def check(config: Config) -> str:
+    """Check that a config can be run: load its data, make its objects and trace one update.
 
     Args:
-        folder: of the run.
+        config: nested tables, as `ebmx.config.read_config` returns them.
+
+    Returns:
+        What could not be checked, in words; an empty text if all was.
+
+    Raises:
+        ValueError: that names what does not fit.
+    """
+    name = str(config.get("data", {}).get("name", ""))
+    if name.startswith("hf:") and not Path(name.removeprefix("hf:")).exists():
+        facts = Facts(name, (32, 32, 3), 10, 0.0, 255.0, (-1.0, 1.0), [], [], "")
+        make_run(config, facts)
+        return f"the network was not tried on {name}, which a check does not download"
+    _trace(plan(config))
+    return ""
+
+
+def _trace(run: Run) -> None:
+    batch = next(run.batches())
+
+    def update(key: jax.Array) -> Any:
+        return run.trainer.step(run.init(), batch, key=key)
+
+    eqx.filter_eval_shape(update, jax.random.key(0))
+
+
+def train(
+    config: Config,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: AbstractProgress | None = None,
+    mesh: Mesh | None = None,
+) -> Report:
+    """Train what a config says, into a folder of its own.
+
+    The folder holds `config.toml`, `run.json`, `metrics.jsonl`, `checkpoints`, `report.json` and
+    pictures; with them samples can be drawn without the data. Nothing is written before the whole
+    config has been checked. Ctrl-C ends the training early and leaves the same folder; a second one
+    ends the program.
+
+    Args:
+        config: nested tables, such as `ebmx.config.recipe("digits")`.
+        out: the folder; the first free `runs/NAME-N` if not given.
+        overwrite: whether the run that the folder holds may be deleted, of which only files are
+            deleted that ebmx has written.
         progress: as for `ebmx.fit`.
         mesh: as for `ebmx.fit`.
 
@@ -121,166 +122,155 @@ def resume(
         A `Report`.
 
     Raises:
-        ValueError: if there is no run in the folder, none of its checkpoints is good, or its config
-            was changed.
+        ValueError: if a part of the config does not fit, or the folder is not free.
+    """
+    if out is not None:
+        check_free(Path(out), overwrite)
+    run = plan(config)
+    folder = free_folder(run.facts.name.removeprefix("hf:")) if out is None else Path(out)
+    with Interrupt() as interrupt:
+        if run.num_steps is None:
+            num_steps, compiling = _updates_within(run, mesh, interrupt)
+        else:
+            _trace(run)
+            num_steps, compiling = run.num_steps, 0.0
+        if interrupt.asked and run.num_steps is None:
+            raise KeyboardInterrupt
+        claim(folder, run, num_steps)
+        begin = time.monotonic()
+        end = None if run.num_steps else begin + run.seconds
+        log = Log(folder, 0, begin, end, interrupt)
+        state = with_plan(run.init(), num_steps)
+        state = _go_on(run, state, folder, num_steps, log, progress, mesh)
+        seconds = time.monotonic() - begin
+    if run.num_steps is None and int(state.step) < _FEW and not interrupt.asked:
+        text = (
+            "only %d updates fitted into %g seconds (after %.0f s to compile): give more --seconds"
+        )
+        _LOG.warning(text, int(state.step), run.seconds, compiling)
+    return _report(run, state, folder, seconds, interrupt.asked)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    num_steps: int | None = None,
+    progress: AbstractProgress | None = None,
+    mesh: Mesh | None = None,
+) -> Report:
+    """Go on with a run from its last good checkpoint until all its updates are done.
+
+    The rest is, bit for bit, what it would have been without the interruption.
+
+    Args:
+        folder: of the run.
+        num_steps: a new total number of updates, which may extend a finished run; a learning rate
+            that depends on the number follows the new one from here on.
+        progress: as for `ebmx.fit`.
+        mesh: as for `ebmx.fit`; it may be another than before, or none.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        ValueError: if the folder holds no run, none of its checkpoints is good, the data have
+            changed, or `num_steps` is fewer updates than there are.
     """
     folder = Path(folder)
-    config = read_config(folder / "config.toml")
-    dataset = load_data(config)
-    saved = checkpoint_config(folder / _CHECKPOINTS)
-    check_units(saved, dataset)
-    num_steps = saved["num_steps"] if isinstance(saved, dict) else config.steps or 1
-    trainer, like, key = _start(config, dataset, num_steps)
-    given = _saved_config(config, dataset, num_steps)
-    state = restore(folder / _CHECKPOINTS, like, fallback=True, config=given)
+    opened = open_run(folder, fallback=True)
+    dataset = opened.find_data()
+    fix = "the data have changed since: give the run its data again, or begin a new one"
+    same = checksum(dataset) == opened.run.facts.checksum
+    _checks.require(same, "data", dataset.name, fix)
+    done, total = int(opened.state.step), opened.num_steps if num_steps is None else num_steps
+    fix = f"the run has made {done} updates: give more"
+    _checks.require(total >= done, "num_steps", total, fix)
+    run = dataclasses.replace(opened.run, dataset=dataset)
+    state = with_plan(opened.state, total)
+    if total != opened.num_steps:
+        config = merge(opened.config, {"num_steps": total})
+        run = dataclasses.replace(run, config=config, num_steps=total)
+        write_config(folder / "config.toml", run.config)
+        record(folder, run, total)
     with Interrupt() as interrupt:
-        begin = time.monotonic()
-        log = Log(folder, int(state.step), begin, None, interrupt)
-        start = trainer, state, key
-        state = _train(config, dataset, folder, start, num_steps, log, progress, mesh)
+        log = Log(folder, done, time.monotonic(), None, interrupt)
+        state = _go_on(run, state, folder, total, log, progress, mesh)
         seconds = time.monotonic() - log.begin
-    return _report(config, dataset, state, folder, seconds, interrupt.asked)
+    return _report(run, state, folder, seconds, interrupt.asked)
 
 
-def _train(
-    config: RunConfig,
-    dataset: Dataset,
+def _go_on(
+    run: Run,
+    state: TrainState,
     folder: Path,
-    start: tuple[Trainer, TrainState, Key],
     num_steps: int,
     log: Log,
     progress: AbstractProgress | None,
     mesh: Mesh | None,
 ) -> TrainState:
-    trainer, state, key = start
     done = int(state.step)
     if done >= num_steps:
         return state
-    saved = _saved_config(config, dataset, num_steps)
     return fit(
-        trainer,
+        run.trainer,
         state,
-        training_batches(config, dataset, start=done),
+        run.batches(start=done),
         num_steps=num_steps - done,
-        key=key,
-        log_every=config.log_every,
+        key=run.keys[1],
+        log_every=run.config.get("log_every", 25),
         callbacks=(log,),
         progress=progress,
-        checkpoints=Checkpoints(folder / _CHECKPOINTS, config=saved),
+        checkpoints=Checkpoints(folder / CHECKPOINTS),
         mesh=mesh,
     )[0]
 
 
-def _saved_config(config: RunConfig, dataset: Dataset, num_steps: int) -> dict[str, Any]:
-    return {"run": to_dict(config), "num_steps": num_steps, "units": units_of(dataset)}
+def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> tuple[int, float]:
+    """How many updates fit into the time, from a few whose results are thrown away.
 
-
-@guarded
-def sample(
-    folder: str | Path, num: int, *, label: int | None = None, denoise: int = 0, seed: int = 0
-) -> tuple[np.ndarray, Dataset, str]:
-    """Draw samples of a trained run.
-
-    Args:
-        folder: of a run.
-        num: how many, at least 1.
-        label: of which class, for a conditional or hybrid energy; of all alike if not given.
-        denoise: how many steps without noise the chains take at last; of Langevin chains alone.
-        seed: of everything random.
-
-    Returns:
-        Samples `(num, *shape)` in [-1, 1], the data set, and where the samples come from, in words.
-
-    Raises:
-        ValueError: if the folder holds no run, or a damaged one, or the energy knows no such label,
-            or `denoise` is not for its chains.
+    The training takes the same compiled program: the planned number of updates is traced.
     """
-    _checks.at_least("num", num, 1)
-    config, dataset, state = open_run(folder)
-    key = jax.random.key(seed)
-    drawn = draw_samples(config, dataset.shape, state, num, label=label, denoise=denoise, key=key)
-    return drawn.x, dataset, drawn.source
-
-
-def open_run(folder: str | Path) -> tuple[RunConfig, Dataset, TrainState]:
-    """The config, the data and the last state of a run.
-
-    Raises:
-        ValueError: if the folder holds no run, or a damaged one, or its data are others by now.
-    """
-    folder = Path(folder)
-    if not Checkpoints(folder / _CHECKPOINTS).steps:
-        _checks.invalid("folder", str(folder), "no run in it: make one with `ebmx train`")
-    config = read_config(folder / "config.toml")
-    dataset = load_data(config)
-    check_units(checkpoint_config(folder / _CHECKPOINTS), dataset)
-    _, like, _ = _start(config, dataset, 1)
-    return config, dataset, restore(folder / _CHECKPOINTS, like)
-
-
-def _start(config: RunConfig, dataset: Dataset, num_steps: int) -> tuple[Trainer, TrainState, Key]:
-    energy_key, chains_key, fit_key = jax.random.split(jax.random.key(config.seed), 3)
-    num_labels = count_labels(config, dataset)
-    energy, norm_state = build_energy(
-        config.energy,
-        dataset.shape,
-        objective=config.objective.kind,
-        num_labels=num_labels,
-        key=energy_key,
-    )
-    trainer = build_trainer(config, num_steps, num_labels)
-    return trainer, trainer.init(energy, norm_state, key=chains_key), fit_key
-
-
-def _updates_within(config: RunConfig, dataset: Dataset, seconds: float, mesh: Mesh | None) -> int:
-    """How many updates will fit, from the times of a few whose results are thrown away."""
+    _LOG.info("compiling")
     begin = time.monotonic()
-    trainer, state, key = _start(config, dataset, 1)
-    times = [time.monotonic()]
+    times: list[float] = []
 
-    def tick(step, state, metrics):
+    def tick(step: int, state: TrainState, metrics: dict[str, float]) -> bool:
         times.append(time.monotonic())
+        return interrupt.asked
 
     fit(
-        trainer,
-        state,
-        training_batches(config, dataset),
+        run.trainer,
+        run.init(),
+        run.batches(),
         num_steps=_CALIBRATION_STEPS,
-        key=key,
+        key=run.keys[1],
         log_every=1,
         callbacks=(tick,),
         mesh=mesh,
     )
-    compiling = times[1] - times[0]
-    left = seconds - (time.monotonic() - begin) - compiling
-    return max(1, int(left / float(np.median(np.diff(times[1:])))))
+    compiling = times[0] - begin
+    _LOG.info("compiled in %.1f s", compiling)
+    each = float(np.median(np.diff(times))) if len(times) > 2 else 1.0
+    return max(1, int(run.seconds / max(each, 1e-6))), compiling
 
 
-def _report(
-    config: RunConfig,
-    dataset: Dataset,
-    state: TrainState,
-    folder: Path,
-    seconds: float,
-    interrupted: bool,
-) -> Report:
-    key = jax.random.fold_in(jax.random.key(config.seed), 2)
-    drawn = draw_samples(config, dataset.shape, state, 4096, key=key)
-    samples, source = drawn.x, drawn.source
-    judge = frechet_judge(dataset)
-    ratio = None if judge is None else judge(samples)
-    pictures = draw_pictures(config, dataset, state, drawn, folder)
+def _report(run: Run, state: TrainState, folder: Path, seconds: float, interrupted: bool) -> Report:
+    key = jax.random.fold_in(jax.random.key(run.seed), 2)
+    drawn = draw(run, state, _NUM_SAMPLES, key=key)
+    assert run.dataset is not None
+    ratio = frechet_ratio_of(run.dataset, drawn.x)
+    warn_of_chains(run, state, drawn, jax.random.fold_in(key, 1))
+    pictures = draw_pictures(run, state, drawn, folder)
     updates = int(state.step)
-    report = Report(folder, updates, seconds, samples, source, ratio, pictures, interrupted)
     facts = {
-        "data": dataset.summary,
+        "data": run.dataset.summary,
         "updates": updates,
         "seconds": round(seconds, 2),
         "frechet_ratio": ratio,
-        "samples_from": source,
-        "num_samples": len(samples),
+        "samples_from": drawn.source,
+        "num_samples": len(drawn.x),
         "skipped_updates": int(state.skipped),
         "interrupted": interrupted,
     }
     (folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
-    return report
+    return Report(folder, updates, seconds, drawn.x, drawn.source, ratio, pictures, interrupted)

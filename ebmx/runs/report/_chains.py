@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._types import EnergyFn, Key
-from ...config._build import build_noise, build_sampler
-from ...config._schema import RunConfig
 from ...data import Dataset
 from ...evaluation import (
     drift,
 )
 from ...plotting import chain_strip, chain_traces
 from ...samplers import sample
+from .._run import Run
 from ._features import Judge
 from ._section import Section, warnings_as_remarks
 
@@ -23,10 +22,10 @@ _TIMES = (0, 1, 4, 16, 64, 256)
 
 
 def long_run_section(
-    config: RunConfig, energy: EnergyFn, dataset: Dataset, judge: Judge, num_steps: int, key: Key
+    run: Run, energy: EnergyFn, dataset: Dataset, judge: Judge, num_steps: int, key: Key
 ) -> Section:
     """Where long chains go that start at the test data, and what short ones make of noise."""
-    sampler, bounds = build_sampler(config.sampler), config.sampler.bounds
+    sampler, bounds = run.sampler, run.bounds
     start = jnp.asarray(dataset.test[:_CHAINS])
     facts: dict[str, Any] = {"steps": num_steps}
     figures: dict[str, Any] = {}
@@ -52,19 +51,17 @@ def long_run_section(
     except FloatingPointError as error:
         remarks.append(f"The chains did not stay finite: {error}.")
     if dataset.test.ndim == 4 and dataset.shape[-1] in (1, 3):
-        figures["chain"] = _strip(config, energy, dataset, jax.random.fold_in(key, 1))
+        figures["chain"] = _strip(run, energy, dataset, jax.random.fold_in(key, 1))
     return Section("long_run", "Long chains", facts, _LONG_RUN, figures, remarks)
 
 
-def _strip(config: RunConfig, energy: EnergyFn, dataset: Dataset, key: Key) -> Any:
+def _strip(run: Run, energy: EnergyFn, dataset: Dataset, key: Key) -> Any:
     """Chains from noise after 0, 1, 4, … steps."""
-    noise = build_noise(config.sampler)
+    noise = run.noise
     start_key, key = jax.random.split(key)
     draw = jax.vmap(lambda key: noise.sample(dataset.shape, key=key))
     start = draw(jax.random.split(start_key, 8))
-    walk = sample(
-        energy, build_sampler(config.sampler), start, num_samples=_TIMES[-1], throw=False, key=key
-    )
+    walk = sample(energy, run.sampler, start, num_samples=_TIMES[-1], throw=False, key=key)
     x = np.concatenate([np.asarray(start)[:, None], np.asarray(walk.values)], 1)
     return chain_strip(x[:, list(_TIMES)].swapaxes(0, 1), _TIMES, title="Chains from noise")
 

@@ -11,8 +11,6 @@ import numpy as np
 
 from ... import _checks
 from ..._arguments import guarded
-from ...config._build import build_noise
-from ...config._schema import SamplerConfig
 from ...data import Dataset, load
 from ...evaluation import frechet_distance, train_classifier
 
@@ -49,6 +47,12 @@ def judge_of(dataset: Dataset, *, seed: int = 0) -> Judge:
         right = np.mean(classes(dataset.test) == dataset.test_labels)
         words = f"{words} and tells {100 * right:.1f} % of the test images right"
     return Judge(words, lambda x: in_chunks(features, x), classes)
+
+
+def frechet_ratio_of(dataset: Dataset, samples: np.ndarray) -> float | None:
+    """The Fréchet ratio of samples, see `frechet_judge`; `None` if the data have no labels."""
+    judge = frechet_judge(dataset)
+    return None if judge is None else judge(samples)
 
 
 @guarded
@@ -95,7 +99,7 @@ def in_chunks(function: Callable[[jax.Array], Any], x: Any) -> np.ndarray:
 
 
 def outsiders(
-    dataset: Dataset, sampler: SamplerConfig, others: Sequence[str], *, seed: int
+    dataset: Dataset, bounds: tuple[float, float], others: Sequence[str], *, seed: int
 ) -> dict[str, np.ndarray]:
     """Examples that are not of the data, for each name as many as there are in the test data.
 
@@ -103,8 +107,7 @@ def outsiders(
         ValueError: if another data set is not there, or of another shape.
     """
     rng, test = np.random.default_rng(seed), dataset.test
-    noise = build_noise(sampler)
-    low, high = float(noise.low), float(noise.high)
+    low, high = bounds
     level = (len(test), *(1,) * (test.ndim - 2), dataset.shape[-1] if test.ndim == 4 else 1)
     constant = np.broadcast_to(rng.uniform(-1, 1, size=level), test.shape)
     found = {"uniform noise": rng.uniform(low, high, size=test.shape), "constants": constant}

@@ -6,11 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._types import EnergyFn, Key
-from ...config._schema import RunConfig
 from ...data import Dataset
 from ...energies import score as scores_of
 from ...evaluation import (
-    EnergyPath,
     disconnectivity,
     energy_slice,
     hessian_eigenvalues,
@@ -27,10 +25,14 @@ _BAND_STEPS = 300
 
 
 def landscape_section(
-    config: RunConfig, energy: EnergyFn, dataset: Dataset, samples: np.ndarray, key: Key
+    bounds: tuple[float, float] | None,
+    energy: EnergyFn,
+    dataset: Dataset,
+    samples: np.ndarray,
+    key: Key,
 ) -> Section:
     """The landscape between examples."""
-    bounds, test = config.sampler.bounds, dataset.test
+    test = dataset.test
     slope = np.abs(np.asarray(scores_of(energy, jnp.asarray(test[:_STARTS]))))
     tolerance = max(1e-2 * float(np.median(slope.reshape(len(slope), -1).max(1))), 1e-6)
     options: dict[str, Any] = {"bounds": bounds, "num_steps": _BAND_STEPS}
@@ -54,24 +56,24 @@ def landscape_section(
             "landscape", "Landscape", facts, _LANDSCAPE, figures, [f"No minima: {error}."]
         )
     facts["minima"] = len(found.x)
-    facts["largest basin"] = float(found.shares.max())
+    facts["largest basin"] = float(found.fractions.max())
     facts["ended"] = float(np.mean(found.basins >= 0))
-    curved = hessian_eigenvalues(energy, jnp.asarray(found.x[0]), k=1, key=key)
+    curved = hessian_eigenvalues(energy, jnp.asarray(found.x[0]), num_eigenvalues=1, key=key)
     facts["least curvature"] = float(curved.smallest[0])
     facts["largest curvature"] = float(curved.largest[0])
     if len(found.x) > 1:
         few = found.x[:_MINIMA]
-        tree = disconnectivity(energy, jnp.asarray(few), num=11, **options)
+        tree = disconnectivity(energy, jnp.asarray(few), num_points=11, **options)
         facts["lowest pass"] = float(tree.merges[0, 2] - tree.energies.min())
-        shares = found.shares[:_MINIMA]
+        shares = found.fractions[:_MINIMA]
         title = f"The lowest {len(few)} minima and the passes between them"
         figures["minima"] = disconnectivity_graph(
-            tree.energies, tree.merges, shares=shares, title=title
+            tree.energies, tree.merges, fractions=shares, title=title
         )
     return Section("landscape", "Landscape", facts, _LANDSCAPE, figures, remarks)
 
 
-def _rise(path: EnergyPath) -> float:
+def _rise(path: Any) -> float:
     """How far the energy rises above the higher end."""
     return float(path.energies.max() - max(path.energies[0], path.energies[-1]))
 
@@ -81,12 +83,12 @@ def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
     test = dataset.test
     if dataset.shape == (2,):
         axes, limits = tuple(np.eye(2, dtype=np.float32)), ((-1.2, 1.2), (-1.2, 1.2))
-        found = energy_slice(energy, np.zeros(2, np.float32), axes, limits=limits, num=61)
+        found = energy_slice(energy, np.zeros(2, np.float32), axes, limits=limits, num_points=61)
         points = {"test data": test[:500], "samples": samples[:500]}
         title, names = "The plane of the data", ("first coordinate", "second coordinate")
     else:
         away = test[1] - test[0], test[2] - test[0]
-        found = energy_slice(energy, test[0], away, limits=((-0.5, 1.5), (-0.5, 1.5)), num=41)
+        found = energy_slice(energy, test[0], away, limits=((-0.5, 1.5), (-0.5, 1.5)), num_points=41)
         points = {"test data": np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])}
         title = "A plane through three test examples"
         names = ("towards the second", "towards the third")

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._types import EnergyFn, Key
-from ...config._build import build_sampler
-from ...config._schema import RunConfig
 from ...data import Dataset
 from ...energies import Box, Uniform
 from ...energies import energy as energies_of
@@ -18,12 +16,13 @@ from ...evaluation import (
     reverse_annealed_importance_sampling,
 )
 from ...samplers import AbstractLangevin
+from .._run import Run
 from ._chains import _CHAINS
 from ._section import Section, warnings_as_remarks
 
 
 def likelihood_section(
-    config: RunConfig,
+    run: Run,
     energy: EnergyFn,
     dataset: Dataset,
     samples: np.ndarray,
@@ -32,13 +31,13 @@ def likelihood_section(
     num_temperatures: int = 1000,
 ) -> Section:
     """A bracket of the log likelihood of the test data at the temperature of the chains."""
-    sampler = build_sampler(config.sampler)
+    sampler = run.sampler
     warm = isinstance(sampler, AbstractLangevin)
     temperature = float(sampler.effective_temperature) if warm else 1.0
     plain: Any = energy
     tempered: Any = plain / temperature
     base: Any = fit_gaussian(dataset.train)
-    bounds = config.sampler.bounds
+    bounds = run.bounds
     if bounds is not None:
         low, high = (np.full(dataset.shape, b) for b in bounds)
         tempered, base = Box(tempered, low, high), Uniform(low, high)

@@ -90,7 +90,7 @@ def quality_section(judge: Judge, sets: Sets, *, seed: int) -> Section:
 
 def _distances(x: np.ndarray, test: np.ndarray, even: int, seed: int) -> dict[str, float]:
     """The distances of features from those of the test data, some of them in equal numbers."""
-    quality = precision_recall(test[:even], x[:even])
+    quality = precision_recall(x[:even], test[:even])
     return {
         "Fréchet distance": frechet_distance(x, test),
         "kernel distance": kernel_distance(x, test),

@@ -1,0 +1,188 @@
+"""Configs as nested tables: read, written, merged and changed at one place."""
+
+import copy
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ._calls import ROOMS, nearest
+
+Config = dict[str, Any]
+"""A training run as nested tables: see `read_config`."""
+
+SCALARS = {"description": str, "num_steps": int, "seconds": float, "log_every": int, "seed": int}
+"""The keys of a config beside its tables, and their types."""
+DATA = ("name", "layout", "test_fraction", "batch_size", "standardise")
+KEYS = ("data", *ROOMS, "trainer", *SCALARS)
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config from TOML.
+
+    Its tables are `data` (`name`, `batch_size` and what `ebmx.data.load` takes); the calls
+    `energy`, `sampler`, `negatives`, `loss` and `optim` (one call, or several that are chained);
+    and `trainer` (further arguments of `Trainer`). Beside them stand `num_steps` or `seconds`, `log_every`,
+    `seed` and `description`.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Nested dictionaries.
+
+    Raises:
+        ValueError: if the file does not exist or is not TOML, or a key is unknown or of another
+            type.
+    """
+    try:
+        config = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise ValueError(f"config={path}: the file does not exist") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"config={path}: not a TOML file: {error}") from error
+    check_keys(config)
+    return config
+
+
+def write_config(path: str | Path, config: Config) -> None:
+    """Write a config as TOML. Needs `pip install 'ebmx[cli]'`.
+
+    Args:
+        path: of the file, which is replaced.
+        config: a config.
+
+    Raises:
+        ImportError: with the pip line if tomli-w is missing.
+        ValueError: if a key is unknown or of another type.
+    """
+    check_keys(config)
+    Path(path).write_text(to_toml(config), encoding="utf-8")
+
+
+def to_toml(config: Config) -> str:
+    """A config as TOML."""
+    try:
+        import tomli_w
+    except ImportError as error:
+        raise ImportError("writing TOML needs tomli-w: pip install 'ebmx[cli]'") from error
+    return tomli_w.dumps(_plain(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if value is None:
+        return "none"
+    return value if isinstance(value, str | bool | int | float) else str(value)
+
+
+def check_keys(config: Config) -> None:
+    """Check the keys of a config and the types of its numbers.
+
+    Raises:
+        ValueError: that names the key.
+    """
+    for key, value in config.items():
+        if key not in KEYS:
+            raise ValueError(
+                f"{key}: no key of a config{nearest(key, KEYS)} (it has {', '.join(KEYS)})"
+            )
+        if key in SCALARS:
+            _check_scalar(key, value)
+        elif not (isinstance(value, Mapping) or (key == "optim" and isinstance(value, list))):
+            raise ValueError(f"{key}={value!r}: give a table, such as [{key}]")
+    for key in config.get("data", {}):
+        if key not in DATA:
+            raise ValueError(f"data.{key}: no such key{nearest(key, DATA)} ({', '.join(DATA)})")
+
+
+def _check_scalar(key: str, value: Any) -> None:
+    wanted = SCALARS[key]
+    kind = int | float if wanted is float else wanted
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{key}={value!r}: give a value of type {wanted.__name__}")
+    if key in ("num_steps", "seconds", "log_every") and not value > 0:
+        raise ValueError(f"{key}={value!r}: give a number above 0")
+
+
+def merge(config: Config, changes: Mapping[str, Any]) -> Config:
+    """A config with changes: tables are merged, all other values replaced.
+
+    A table that names another `kind` replaces the whole call, whose arguments belong to the old
+    kind. `num_steps` and `seconds` replace each other.
+
+    Args:
+        config: a config, or a table of one.
+        changes: nested dictionaries.
+
+    Returns:
+        The changed config; neither argument is changed.
+    """
+    if "kind" in changes and changes["kind"] != config.get("kind"):
+        return copy.deepcopy(dict(changes))
+    merged = copy.deepcopy(dict(config))
+    for one, other in (("num_steps", "seconds"), ("seconds", "num_steps")):
+        if one in changes:
+            merged.pop(other, None)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else copy.deepcopy(value)
+    return merged
+
+
+def change(config: Config, place: str, value: Any) -> Config:
+    """A config with one value at a place such as `"sampler.step_size"`.
+
+    An element of a list is named by its number or its kind: `"optim.adam.b1"`. A word in place of a
+    call names its kind: `("sampler", "MALA")` is `("sampler.kind", "MALA")`.
+
+    Raises:
+        ValueError: if the place does not exist.
+    """
+    words = place.split(".")
+    if words[0] in ROOMS and (len(words) == 1 or words[-1] == "kind") and isinstance(value, str):
+        words = [word for word in words if word != "kind"]
+        value = {"kind": value}
+    elif len(words) > 1 and isinstance(value, str) and isinstance(_at(config, words), Mapping):
+        value = {"kind": value}
+    if words[0] not in KEYS:
+        raise ValueError(f"--{place}: no key of a config{nearest(words[0], KEYS)}")
+    changed = _changed(config, words, value, place)
+    check_keys(changed)
+    return changed
+
+
+def _at(node: Any, words: Sequence[str]) -> Any:
+    for word in words:
+        if isinstance(node, list):
+            node = next((v for i, v in enumerate(node) if _is_named(v, i, word)), None)
+        else:
+            node = node.get(word) if isinstance(node, Mapping) else None
+    return node
+
+
+def _is_named(value: Any, place: int, word: str) -> bool:
+    kind = value.get("kind", "") if isinstance(value, Mapping) else ""
+    return word == str(place) or word == str(kind).rpartition(".")[2]
+
+
+def _changed(node: Any, words: Sequence[str], value: Any, place: str) -> Any:
+    first, *rest = words
+    if isinstance(node, list):
+        index = [i for i, v in enumerate(node) if _is_named(v, i, first)]
+        if not index:
+            names = [v.get("kind", "") if isinstance(v, Mapping) else str(v) for v in node]
+            raise ValueError(f"--{place}: {first} is not in the list ({', '.join(names)})")
+        new = list(node)
+        new[index[0]] = _changed(node[index[0]], rest, value, place) if rest else value
+        return new
+    if not isinstance(node, Mapping):
+        node = {}
+    if rest:
+        return {**node, first: _changed(node.get(first, {}), rest, value, place)}
+    both = isinstance(node.get(first), Mapping) and isinstance(value, Mapping)
+    return merge(node, {first: merge(node[first], value) if both else value})

@@ -1,0 +1,64 @@
+"""Pictures of rows of numbers."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._arguments import guarded
+from ._style import COLOURS, new_figure
+
+_MOST = 8
+_BINS = 30
+
+
+@guarded
+def pairwise_marginals(sets: dict[str, Any], *, names: tuple[str, ...] | None = None) -> Any:
+    """A histogram of each column, and a scatter plot of each pair of columns.
+
+    Args:
+        sets: rows `(num, columns)` by the name of their set, such as data and samples, of one
+            number of columns, at most 8.
+        names: of the columns; `x1`, `x2`, … if not given.
+
+    Returns:
+        A matplotlib figure. Needs `pip install 'ebmx[cli]'`.
+
+    Raises:
+        ValueError: if there is no set, or the numbers of columns differ or are above 8.
+        ImportError: with the pip line if matplotlib is missing.
+    """
+    rows = {name: np.asarray(x, np.float64) for name, x in sets.items()}
+    _checks.require(len(rows) > 0, "sets", tuple(rows), "give at least one set of rows")
+    shapes = {x.shape[1:] for x in rows.values()}
+    ok = len(shapes) == 1 and all(x.ndim == 2 and 1 <= x.shape[1] <= _MOST for x in rows.values())
+    fix = f"give rows (num, columns) of one number of columns, at most {_MOST}"
+    _checks.require(ok, "sets", [x.shape for x in rows.values()], fix)
+    num = next(iter(shapes))[0]
+    names = tuple(f"x{i + 1}" for i in range(num)) if names is None else names
+    _checks.require(len(names) == num, "names", names, f"give {num} names")
+    figure = new_figure(figsize=(2.2 * num + 0.6, 2.2 * num + 0.4))
+    axes = figure.subplots(num, num, squeeze=False)
+    joined = np.concatenate(list(rows.values()))
+    low, high = np.quantile(joined, 0.001, 0), np.quantile(joined, 0.999, 0)
+    edge = 0.05 * np.where(high > low, high - low, 1.0)
+    low, high = low - edge, high + edge
+    for i in range(num):
+        for j in range(num):
+            ax = axes[i, j]
+            if j > i:
+                ax.set_axis_off()
+                continue
+            for colour, (name, x) in zip(COLOURS, rows.items(), strict=False):
+                if i == j:
+                    bins = np.linspace(low[i], high[i], _BINS)
+                    ax.hist(x[:, i], bins, density=True, histtype="step", color=colour, label=name)
+                else:
+                    ax.scatter(x[:, j], x[:, i], s=4, alpha=0.4, color=colour, linewidths=0)
+            ax.set_xlim(low[j], high[j])
+            if i != j:
+                ax.set_ylim(low[i], high[i])
+            ax.set_xlabel(names[j] if i == num - 1 else "")
+            ax.set_ylabel(names[i] if j == 0 and i > 0 else "")
+    axes[0, 0].legend(fontsize="small")
+    return figure

@@ -1,0 +1,85 @@
+"""What a run's folder says about its data."""
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What sampling needs to know of the data, and how to recognise them."""
+
+    name: str
+    """As `ebmx.data.load` takes it."""
+    shape: tuple[int, ...]
+    """Of one example."""
+    num_labels: int | None
+    low: Any
+    """The range in data units that was scaled to the span, as `Dataset.low`."""
+    high: Any
+    span: tuple[float, float]
+    mean: list[float]
+    """Of each coordinate of the training data, in scaled units, flattened."""
+    std: list[float]
+    """The standard deviation, likewise."""
+    checksum: str
+    """Of the scaled training and test data."""
+    path: str | None = None
+    """The absolute path of the data, if they are a file or a folder."""
+    relative_path: str | None = None
+    """The same from the run's folder."""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Facts":
+        """The facts of a data set."""
+        x = dataset.train.reshape(len(dataset.train), -1).astype(np.float64)
+        labels = dataset.train_labels
+        name = dataset.name
+        path = Path(name.removeprefix("hf:"))
+        return cls(
+            name=name,
+            shape=tuple(map(int, dataset.shape)),
+            num_labels=None if labels is None else int(labels.max()) + 1,
+            low=np.asarray(dataset.low).tolist(),
+            high=np.asarray(dataset.high).tolist(),
+            span=(float(dataset.span[0]), float(dataset.span[1])),
+            mean=x.mean(0).tolist(),
+            std=x.std(0).tolist(),
+            checksum=checksum(dataset),
+            path=str(path.resolve()) if path.exists() else None,
+        )
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> "Facts":
+        """From what `write` has made."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        kept = {name: value for name, value in values.items() if name in known}
+        return cls(**kept | {"shape": tuple(kept["shape"]), "span": tuple(kept["span"])})
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """As JSON takes it, with the path from the folder of the run."""
+        relative = None if self.path is None else os.path.relpath(self.path, folder.resolve())
+        return dataclasses.asdict(dataclasses.replace(self, relative_path=relative))
+
+    @property
+    def stand_in(self) -> Dataset:
+        """A data set of this shape and range with zeros as its only examples, for units alone."""
+        zeros = np.zeros((1, *self.shape), np.float32)
+        low, high = (e if np.ndim(e) == 0 else np.asarray(e) for e in (self.low, self.high))
+        return Dataset(self.name, zeros, zeros, low=low, high=high, span=self.span)
+
+
+def checksum(dataset: Dataset) -> str:
+    """A checksum of the examples and labels of a data set."""
+    digest = hashlib.sha256()
+    for x in (dataset.train, dataset.test, dataset.train_labels, dataset.test_labels):
+        if x is not None:
+            digest.update(str(x.shape).encode())
+            digest.update(np.ascontiguousarray(x).tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,200 @@
+"""The folder of a run: claimed without losing anything, and opened again."""
+
+import dataclasses
+import json
+import logging
+import re
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _warnings
+from ..config._tables import Config, read_config, write_config
+from ..data import Dataset
+from ..energies import freeze
+from ..training import Checkpoints, TrainState, restore
+from ._facts import Facts, checksum
+from ._metrics_log import read_log
+from ._run import Run, load_data, make_run, with_plan
+
+CHECKPOINTS = "checkpoints"
+RECORD = "run.json"
+PICTURES = ("samples.png", "energies.png", "density.png", "marginals.png")
+FILES = ("config.toml", RECORD, "metrics.jsonl", "report.json", *PICTURES)
+"""What a run writes into its folder, beside `checkpoints` and folders `evaluation…`."""
+
+_FORMAT = 1
+_LOG = logging.getLogger("ebmx")
+
+
+def free_folder(name: str) -> Path:
+    """`runs/NAME-N` with the first number `N` that is free."""
+    number = 0
+    while (folder := Path(f"runs/{Path(name).stem}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Check that a run may be written into a folder; nothing is changed.
+
+    Raises:
+        ValueError: if it is a file, or holds a run and `overwrite` is false, or holds other files.
+    """
+    if "://" in str(folder):
+        raise ValueError(f"out={folder}: give a folder of this machine, or one that is mounted")
+    if folder.is_file():
+        raise ValueError(f"out={folder}: a file; give the name of a folder")
+    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    ours = (folder / RECORD).is_file()
+    if ours and not overwrite:
+        raise ValueError(f"out={folder}: holds a run; give another folder, or --overwrite")
+    taken = [name for name in entries if name in (*FILES, CHECKPOINTS)]
+    if entries and not ours and (taken or not overwrite):
+        some = ", ".join(entries[:3])
+        fix = "give an empty folder" if taken else "give an empty folder, or --overwrite"
+        raise ValueError(f"out={folder}: holds files that are not of a run ({some}); {fix}")
+
+
+def claim(folder: Path, run: Run, num_steps: int) -> None:
+    """Write the config and what is known of the data; an earlier run's files are deleted."""
+    if (folder / RECORD).is_file():
+        _delete_run(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder / "config.toml", run.config)
+    record(folder, run, num_steps)
+
+
+def record(folder: Path, run: Run, num_steps: int) -> None:
+    """Write `run.json`."""
+    values = {
+        "format": _FORMAT,
+        "ebmx": metadata.version("ebmx"),
+        "num_steps": num_steps,
+        "data": run.facts.write(folder),
+    }
+    (folder / RECORD).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _delete_run(folder: Path) -> None:
+    """Delete what a run has written, and nothing else."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    checkpoints = folder / CHECKPOINTS
+    for path in list(checkpoints.iterdir()) if checkpoints.is_dir() else []:
+        # steps, and what an interrupted save has left
+        if re.match(r"\d+(\D|$)", path.name) and path.is_dir():
+            shutil.rmtree(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenRun:
+    """A trained run, as `open` returns it."""
+
+    folder: Path
+    config: Config
+    """Nested tables, as `ebmx.config.read_config` returns them."""
+    run: Run
+    state: TrainState
+    """The state after the last saved update."""
+    num_steps: int
+    """How many updates were planned."""
+
+    @property
+    def energy(self) -> Any:
+        """The trained energy, with averaged parameters, as a function of one example."""
+        return freeze(self.state.ema, self.state.norm_state)
+
+    @property
+    def sampler(self) -> Any:
+        """The sampler of its chains."""
+        return self.run.sampler
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.run.facts.shape
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """The metrics of the training, `(records,)` for each name."""
+        return read_log(self.folder)
+
+    def to_units(self, x: Any) -> np.ndarray:
+        """From the scale of the model to data units.
+
+        Args:
+            x: examples `(num, *shape)`, such as samples of the energy.
+
+        Returns:
+            An array of that shape.
+        """
+        return self.run.facts.stand_in.to_units(np.asarray(x))
+
+    def from_units(self, x: Any) -> np.ndarray:
+        """From data units to the scale of the model, on which the energy is defined.
+
+        Args:
+            x: examples `(num, *shape)` in data units.
+
+        Returns:
+            An array of that shape, float32.
+        """
+        return self.run.facts.stand_in.from_units(np.asarray(x))
+
+    def data(self) -> Dataset:
+        """The data set of the run, from where it was or from the same place beside the folder.
+
+        Raises:
+            ValueError: if the data cannot be found.
+
+        Warns:
+            UserWarning: if the data have changed since the training.
+        """
+        dataset = self.find_data()
+        if checksum(dataset) != self.run.facts.checksum:
+            text = f"{dataset.name} has changed since the run in {self.folder} was trained on it"
+            _warnings.warn(text, UserWarning)
+        return dataset
+
+    def find_data(self) -> Dataset:
+        """The data set as it is now."""
+        facts = self.run.facts
+        places = [facts.path, facts.relative_path and str(self.folder / facts.relative_path)]
+        found = [place for place in places if place and Path(place).exists()]
+        prefix = "hf:" if facts.name.startswith("hf:") else ""
+        name = prefix + found[0] if found else facts.name
+        config = {**self.config, "data": {**self.config["data"], "name": name}}
+        return dataclasses.replace(load_data(config), name=facts.name)
+
+
+def open(folder: str | Path, *, fallback: bool = False) -> OpenRun:
+    """Open the folder of a trained run; its data are not needed.
+
+    Args:
+        folder: of the run.
+        fallback: go back to the last good checkpoint if the last one is damaged.
+
+    Returns:
+        An `OpenRun`: `config`, `energy`, `sampler`, `shape`, `to_units`, `from_units`, `history`
+        and `data()`.
+
+    Raises:
+        ValueError: if the folder holds no run, or a damaged one.
+    """
+    folder = Path(folder)
+    if not Checkpoints(folder / CHECKPOINTS).steps or not (folder / RECORD).is_file():
+        raise ValueError(f"folder={folder}: holds no trained run; make one with `ebmx train`")
+    try:
+        values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        facts = Facts.read(values["data"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"folder={folder}: {RECORD} is damaged: {error}") from error
+    config = read_config(folder / "config.toml")
+    run = make_run(config, facts)
+    like = with_plan(run.init(), values["num_steps"])
+    state = restore(folder / CHECKPOINTS, like, fallback=fallback)
+    return OpenRun(folder, config, run, state, values["num_steps"])

@@ -1,0 +1,197 @@
+"""A run: the objects that a config names, made once and checked."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ..config._calls import build
+from ..config._tables import Config, check_keys
+from ..data import Dataset, batches, load
+from ..energies import JEM, AbstractConditionalEnergy, AbstractStatefulEnergy
+from ..samplers import AbstractSampler
+from ..training import Trainer, TrainState, UniformNoise
+from ._facts import Facts
+
+DEFAULT_SECONDS = 60.0
+_GUESS = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a config says, as objects.
+
+    Training, sampling and each section of the report take what they need from here.
+    """
+
+    config: Config
+    facts: Facts
+    """What is known of the data, without which nothing can be sampled."""
+    energy: Any
+    """The energy before training."""
+    norm_state: eqx.nn.State | None
+    sampler: AbstractSampler
+    """The chains of the training, and of samples."""
+    trainer: Trainer
+    num_steps: int | None
+    """How many updates, unless the time decides."""
+    dataset: Dataset | None = None
+    """The data; `None` for a run that was opened without."""
+
+    @property
+    def seed(self) -> int:
+        """The random seed of the config."""
+        return self.config.get("seed", 0)
+
+    @property
+    def seconds(self) -> float:
+        """How long to train if no number of updates is given."""
+        return float(self.config.get("seconds", DEFAULT_SECONDS))
+
+    @property
+    def noise(self) -> Any:
+        """Where chains start that do not start from data."""
+        return getattr(self.trainer.negatives, "noise", None) or UniformNoise()
+
+    @property
+    def num_chain_steps(self) -> int | None:
+        """How many steps a chain of the training takes in an update; `None` without chains."""
+        return getattr(self.trainer.negatives, "num_steps", None)
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The bounds of the sampler, where they are two numbers."""
+        bounds = self.sampler.bounds
+        if bounds is None or any(end is None or np.ndim(end) > 0 for end in bounds):
+            return None
+        return float(bounds[0]), float(bounds[1])
+
+    @property
+    def keys(self) -> tuple[jax.Array, jax.Array]:
+        """The keys of the chains' start and of the training."""
+        _, chains_key, fit_key = jax.random.split(jax.random.key(self.seed), 3)
+        return chains_key, fit_key
+
+    def init(self) -> TrainState:
+        """The state before the first update."""
+        return self.trainer.init(self.energy, self.norm_state, key=self.keys[0])
+
+    def batches(self, *, start: int = 0) -> Iterator[Any]:
+        """Batches `x`, or `(x, labels)` for an energy with labels, from number `start` on."""
+        assert self.dataset is not None
+        key = jax.random.fold_in(jax.random.key(self.seed), 1)
+        labels = None
+        if has_labels(self.energy) and self.dataset.train_labels is not None:
+            labels = self.dataset.train_labels.astype(np.int32)
+        size = self.config["data"].get("batch_size", 128)
+        return batches(self.dataset.train, size, labels=labels, start=start, key=key)
+
+
+class Planned(NamedTuple):
+    """The state of an optimiser that knows how many updates are planned."""
+
+    num_steps: jax.Array
+    inner: Any
+
+
+def planned(make: Any, num_steps: int) -> optax.GradientTransformationExtraArgs:
+    """An optimiser whose planned number of updates is part of its state.
+
+    Another number there changes the schedule without compiling again: the optimiser is made inside
+    of each update, from that number.
+
+    Args:
+        make: from the number of updates to an optimiser.
+        num_steps: the number at the start.
+
+    Returns:
+        The optimiser.
+    """
+
+    def init(params: Any) -> Planned:
+        return Planned(jnp.asarray(num_steps, jnp.int32), make(num_steps).init(params))
+
+    def update(updates: Any, state: Planned, params: Any = None, **extra: Any) -> Any:
+        inner = optax.with_extra_args_support(make(state.num_steps))
+        updates, new = inner.update(updates, state.inner, params, **extra)
+        return updates, Planned(state.num_steps, new)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def with_plan(state: TrainState, num_steps: int) -> TrainState:
+    """The state with another planned number of updates."""
+    if not isinstance(state.opt_state, Planned):
+        return state
+    number = jnp.asarray(num_steps, jnp.int32)
+    return eqx.tree_at(lambda s: s.opt_state.num_steps, state, number)
+
+
+def has_labels(energy: Any) -> bool:
+    """Whether the energy is trained on labelled batches."""
+    return isinstance(energy, AbstractConditionalEnergy | JEM)
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set that a config names."""
+    data = {name: value for name, value in config["data"].items() if name != "batch_size"}
+    return load(**data)
+
+
+def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Run:
+    """The objects of a config, for data of which these facts are known.
+
+    Raises:
+        ValueError: if a key, a name, an argument or a combination does not fit; the error names it.
+    """
+    check_keys(config)
+    for part in ("data", "energy", "sampler", "negatives", "loss", "optim"):
+        if part not in config:
+            raise ValueError(f"{part}: the config has no table [{part}]; begin from a recipe")
+    energy_key = jax.random.split(jax.random.key(config.get("seed", 0)), 3)[0]
+    known: dict[str, Any] = {
+        "shape": facts.shape,
+        "num_labels": facts.num_labels,
+        "zeros": np.zeros(facts.shape, np.float32),
+        "batch_size": config["data"].get("batch_size", 128),
+    }
+    known["sampler"] = sampler = build(config["sampler"], known, path="sampler")
+    energy = build(config["energy"], {**known, "key": energy_key}, path="energy")
+    energy, norm_state = energy if isinstance(energy, tuple) else (energy, None)
+    known["negatives"] = negatives = build(config["negatives"], known, path="negatives")
+    loss = build(config["loss"], known, path="loss")
+    num_steps = config.get("num_steps")
+    optim = _optimiser(config["optim"], known, num_steps or _GUESS)
+    more = {name: build(v, known, path="trainer") for name, v in config.get("trainer", {}).items()}
+    _check_kinds(energy, sampler, loss)
+    try:
+        trainer = Trainer(optim, negatives, loss, **more)
+    except TypeError as error:
+        raise ValueError(f"trainer: {error}") from error
+    if has_labels(energy) and facts.num_labels is None:
+        raise ValueError(f"energy.kind={config['energy']['kind']!r}: {facts.name} has no labels")
+    return Run(config, facts, energy, norm_state, sampler, trainer, num_steps, dataset)
+
+
+def _check_kinds(energy: Any, sampler: Any, loss: Any) -> None:
+    if not isinstance(sampler, AbstractSampler):
+        raise ValueError(f"sampler.kind: {type(sampler).__name__} is not a sampler")
+    if not (callable(energy) or isinstance(energy, AbstractStatefulEnergy)):
+        raise ValueError(f"energy.kind: {type(energy).__name__} is not an energy")
+    if not callable(loss):
+        raise ValueError(f"loss.kind: {type(loss).__name__} is not a function")
+
+
+def _optimiser(calls: Any, known: dict[str, Any], num_steps: int) -> Any:
+    """One call, or a list of calls that are chained."""
+
+    def make(num_steps: Any) -> Any:
+        built = build(calls, {**known, "num_steps": num_steps}, path="optim")
+        return optax.chain(*built) if isinstance(calls, list) else built
+
+    return planned(make, num_steps) if "$num_steps" in str(calls) else make(num_steps)
