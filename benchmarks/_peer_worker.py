@@ -58,7 +58,7 @@ def ebmx_workloads() -> Builders:
     import optax
 
     import ebmx
-    from ebmx.energies import MLP, ConvNet, uva_mnist
+    from ebmx.energies import MLP, ConvNet
     from ebmx.samplers import MALA, Langevin
     from ebmx.training import PCD, NoProgress, Trainer
 
@@ -88,9 +88,11 @@ def ebmx_workloads() -> Builders:
 
     # artifex's without its norms, and with a sum over the image for its mean
     sizes = {"strides": (2, 2, 1), "hidden_dims": (32, 16)}
+    paddings = {"kernel_sizes": (5, 3, 3, 3), "paddings": (4, 1, 1, 1)}
+    uva = partial(ConvNet, (28, 28, 1), (16, 32, 64, 64), **paddings)
     small = ConvNet((28, 28, 1), (16, 32, 64), **sizes, head="sum", key=key)
     return {
-        "pcd-uva": lambda: pcd(uva_mnist(key=key), cold, 128),
+        "pcd-uva": lambda: pcd(uva(key=key), cold, 128),
         "pcd-mlp": lambda: pcd(MLP((2,), (128, 128), key=key), langevin, 256),
         "pcd-16-32-64": lambda: pcd(small, cold, 128),
         **double_wells(partial(move, langevin), partial(move, MALA(2 * ETA)), normal),

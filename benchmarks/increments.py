@@ -19,7 +19,7 @@ def in_scan(increments, keys):
     def draw(keys):
         def step(total, key):
             each = jax.random.split(key, ROWS)
-            noise = jax.vmap(lambda key: increments(key, (COLUMNS,), jnp.float32))(each)
+            noise = jax.vmap(lambda key: increments((COLUMNS,), jnp.float32, key=key))(each)
             return total + noise, None
 
         return jax.lax.scan(step, jnp.zeros((ROWS, COLUMNS)), keys)[0]

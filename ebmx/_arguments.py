@@ -146,6 +146,8 @@ def _words(kind: Any) -> str:
     """What to give, in words."""
     union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     kinds = typing.get_args(kind) if union else (kind,)
+    if jax.Array in kinds:
+        return "a number or an array of numbers"
     if float in kinds:
         kinds = tuple(one for one in kinds if one in (float, type(None)))
     return " or ".join(dict.fromkeys(_word(one) for one in kinds))

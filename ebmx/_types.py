@@ -1,9 +1,10 @@
 """Names for the arrays that travel through the library."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, UInt32
 from jaxtyping import Key as KeyArray
 
 X: TypeAlias = Float[Array, "*shape"]
@@ -23,8 +24,14 @@ Keys: TypeAlias = KeyArray[Array, "..."] | UInt32[Array, "..."]
 EnergyFn: TypeAlias = Callable[[Any], Any]
 """An energy: an `AbstractEnergy`, or any callable from one example to one number."""
 
-Number: TypeAlias = float | int | Float[Array, ""] | Int[Array, ""]
+if TYPE_CHECKING:  # which shapes and dtypes are numbers is checked at run time
+    Number: TypeAlias = float | int | Array | np.ndarray | np.number[Any]
+    Numbers: TypeAlias = Number | list[float]
+    End: TypeAlias = Number | None
+else:
+    Number: TypeAlias = float | int | Float[Array, ""] | Int[Array, ""]
+    Numbers: TypeAlias = ArrayLike
+    End: TypeAlias = float | int | Float[Array, "..."] | Int[Array, "..."] | None
 
-End: TypeAlias = float | int | Float[Array, "..."] | Int[Array, "..."] | None
 Bounds: TypeAlias = tuple[End, End] | None
 """`(low, high)` of positions: numbers, or arrays that broadcast to one example."""

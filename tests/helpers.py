@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from ebmx.__main__ import main
 from ebmx.energies import (
@@ -16,21 +17,19 @@ from ebmx.energies import (
     Gaussian,
     GaussianMixture,
     Mixture,
-    MLPNetwork,
     ResNet,
 )
 from ebmx.samplers import (
     HMC,
     MALA,
+    Annealed,
     Cycle,
-    Geometric,
     Independence,
     Langevin,
     PreconditionedLangevin,
     ReplicaExchange,
     RMSProp,
     UnderdampedLangevin,
-    annealed,
     rademacher,
 )
 
@@ -38,7 +37,7 @@ from ebmx.samplers import (
 def conditional(key, **options):
     """A small conditional energy on the plane, of three labels if not said otherwise."""
     network_key, head_key = jax.random.split(key)
-    network = MLPNetwork((2,), 4, (5,), key=network_key)
+    network = MLP((2,), (5,), out_size=4, key=network_key)
     return Conditional(network, **(options or {"num_labels": 3}), key=head_key)
 
 
@@ -60,7 +59,7 @@ ENERGIES = {
     ),
     "boxed": lambda key: Box(Gaussian(jnp.ones(2), 2.0) / 2.0, -9.0, jnp.array([8.0, 9.0])),
     "conditioned": lambda key: conditional(key).at(1),
-    "jem": lambda key: JEM(MLPNetwork((2,), 3, (4,), key=key)),
+    "jem": lambda key: JEM(MLP((2,), (4,), out_size=3, key=key)),
 }
 """A factory `key -> energy` for each name."""
 
@@ -72,7 +71,7 @@ SAMPLERS = {
     "langevin-reported": Langevin(0.1, report_acceptance=True),
     "underdamped": UnderdampedLangevin(0.2, friction=2.0),
     "preconditioned-rmsprop": PreconditionedLangevin(0.1, RMSProp(0.9, damping=0.1)),
-    "annealed": annealed(Langevin(0.1), temperature=Geometric(2.0, 1.0, num_steps=20)),
+    "annealed": Annealed(Langevin(0.1), temperature=optax.linear_schedule(2.0, 1.0, 20)),
     "mala": MALA(0.1),
     "hmc": HMC(0.3, num_integration_steps=3),
     "replica-exchange": ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0])),

@@ -10,11 +10,12 @@ import os
 
 import jax
 import jax.numpy as jnp
+import optax
 
 import ebmx
 from ebmx.energies import Gaussian, GaussianMixture
 from ebmx.plotting import energy_landscape
-from ebmx.samplers import MALA, Geometric, Langevin, annealed, warmup
+from ebmx.samplers import MALA, Annealed, Langevin, warmup
 
 SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
@@ -76,8 +77,8 @@ wrong = jnp.tile(means[:1], (num_chains, 1))
 steps = 2000
 samplers = {
     "T = 1": Langevin(0.1),
-    "annealed from T = 10": annealed(
-        Langevin(0.1), temperature=Geometric(10.0, 1.0, num_steps=steps // 2)
+    "annealed from T = 10": Annealed(
+        Langevin(0.1), temperature=optax.exponential_decay(10.0, steps // 2, 0.1, end_value=1.0)
     ),
 }
 shares, ends = {}, {}

@@ -4,7 +4,7 @@ import abc
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import equinox as eqx
 import jax
@@ -15,6 +15,10 @@ from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
 from ._constants import as_number, constant
 from ._precision import together
+from ._repr import show
+
+OutSize: TypeAlias = int | Literal["scalar"]
+"""The outputs of a network: `"scalar"` for an energy, or the number of features."""
 
 
 class AbstractEnergy(eqx.Module):
@@ -24,8 +28,8 @@ class AbstractEnergy(eqx.Module):
     evaluate a batch use `jax.vmap(energy)(x)` or `ebmx.energy(energy, x)`. Wherever the library
     takes an energy, a plain callable `x -> scalar` does as well.
 
-    Energies add up, `a + b`, to the product of their densities; `w * a`, `-a` and `a - b` weigh
-    them, and `a / T` tempers one.
+    Energies add up, `a + b` or `sum([a, b, c])`, to the product of their densities; `w * a`, `-a`
+    and `a - b` weigh them, and `a / T` tempers one. Either side of a sum may be a plain callable.
     """
 
     shape: eqx.AbstractVar[tuple[int, ...]]
@@ -34,13 +38,24 @@ class AbstractEnergy(eqx.Module):
     def __call__(self, x: X) -> Scalar:
         """The energy of one example of shape `self.shape`."""
 
+    def __repr__(self) -> str:
+        return show(self)
+
     def __add__(self, other: Any) -> "Product":
         return Product((self, other)) if callable(other) else NotImplemented
+
+    def __radd__(self, other: Any) -> "AbstractEnergy":
+        if isinstance(other, int) and other == 0:
+            return self  # where `sum` of several energies begins
+        return Product((other, self)) if callable(other) else NotImplemented
 
     def __sub__(self, other: Any) -> "Product":
         if not callable(other):
             return NotImplemented
         return Product((self, Weighted(_with_shape(other, self.shape), -1.0)))
+
+    def __rsub__(self, other: Any) -> "Product":
+        return Product((other, Weighted(self, -1.0))) if callable(other) else NotImplemented
 
     def __neg__(self) -> "Weighted":
         return Weighted(self, -1.0)
@@ -67,7 +82,7 @@ class Function(AbstractEnergy):
         shape: the shape of one example.
 
     Raises:
-        ValueError: if it is no function, or a size is not a positive integer.
+        ValueError: if it is not a function, or a size is not a positive integer.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -90,11 +105,18 @@ class Product(AbstractEnergy):
 
     Hinton (2002), "Training products of experts by minimizing contrastive divergence".
 
+    Examples that meet several conditions of one conditional energy have
+    `Product([energy.at(y) for y in conditions])`. It is exact for conditions that are independent
+    given `x` and a flat prior; if the energy `base` without a condition is known, subtract it for
+    all conditions but one, `energy.at(0) + energy.at(1) - base`.
+
+    Du, Li and Mordatch (2020), "Compositional visual generation with energy-based models".
+
     Args:
         energies: energies of one shape, at least one; plain callables take that of the others.
 
     Raises:
-        ValueError: if there is none, or their shapes differ.
+        ValueError: if there are no energies, or their shapes differ.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -156,6 +178,7 @@ def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
         fix = "bind its state first: ebmx.energies.freeze(energy, state)"
         stateful = isinstance(energy, AbstractStatefulEnergy)
         _checks.require(not stateful, "energies", type(energy).__name__, fix)
+        check_scalar(energy)
     shapes = [energy.shape for energy in energies if hasattr(energy, "shape")]
     names = [type(energy).__name__ for energy in energies]
     fix = "no shape is known: wrap a plain function as ebmx.energies.Function(function, shape)"
@@ -163,6 +186,22 @@ def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
     fix = f"energies of one shape are needed; these are {names}"
     _checks.require(len(set(shapes)) == 1, "shapes", shapes, fix)
     return shapes[0]
+
+
+def check_scalar(energy: Any) -> None:
+    """Check that a network which is used as an energy has one output."""
+    out_size = getattr(energy, "out_size", "scalar")
+    fix = "this network has features and is no energy: leave out_size out, or give the network to "
+    fix += "JEM or Conditional"
+    _checks.require(not isinstance(out_size, int), "out_size", out_size, fix)
+
+
+def check_features(network: Any) -> None:
+    """Check that a network which is used for its features is no energy."""
+    out_size = getattr(network, "out_size", None)
+    fix = "this network is an energy, and features are needed: give their number, such as "
+    fix += "MLP(shape, out_size=10)"
+    _checks.require(not isinstance(out_size, str), "out_size", repr(out_size), fix)
 
 
 class AbstractAnalyticEnergy(AbstractEnergy):
@@ -196,8 +235,8 @@ class AbstractStatefulEnergy(eqx.Module):
     """An energy with layers that carry a state: `BatchNorm`, `SpectralNorm`.
 
     `ebmx.energies.advance` moves the state, once in a training step; `ebmx.energies.freeze` binds
-    it, and what comes out is a plain energy. Batch statistics, if there are any, are taken over
-    the axis named `"batch"`.
+    it and returns a plain energy. Batch statistics, if there are any, are taken over the axis
+    named `"batch"`.
     """
 
     shape: eqx.AbstractVar[tuple[int, ...]]
@@ -205,3 +244,6 @@ class AbstractStatefulEnergy(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: X, state: eqx.nn.State) -> tuple[Scalar, eqx.nn.State]:
         """The energy of one example, and the state after it."""
+
+    def __repr__(self) -> str:
+        return show(self)

@@ -6,68 +6,69 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, Scalar, Vector, X, XBatch
-from ._base import AbstractExactEnergy
+from ._base import AbstractExactEnergy, check_scalar
 from ._conditional import Conditioned, ForEach
 
 
 @guarded
-def energy(model: EnergyFn, x: XBatch) -> Vector:
+def energy(energy: EnergyFn, x: ArrayLike) -> Vector:
     """The energies `E(x)` of a batch.
 
     Args:
-        model: an energy, or any callable from one example to a scalar.
+        energy: an energy, or any callable from one example to a scalar.
         x: the batch, `(batch, *shape)`, floating point.
 
     Returns:
-        The energies, `(batch,)`, in nats: low where the model finds an example likely.
+        The energies, `(batch,)`, in nats: low where the density is high.
 
     Raises:
-        ValueError: if the batch is empty, of another shape or dtype, or if the model does not
+        ValueError: if the batch is empty, of another shape or dtype, or if the energy does not
             return one floating-point number an example.
     """
-    return _energy(model, _checks.batch(x, "x", shape_of(model)))
+    return _energy(energy, _checks.batch(x, "x", shape_of(energy)))
 
 
 @guarded
-def score(model: EnergyFn, x: XBatch) -> XBatch:
+def score(energy: EnergyFn, x: ArrayLike) -> XBatch:
     """The scores `-∇E(x)` of a batch: the gradients of the log density with respect to `x`.
 
     Arguments and errors as for `energy`. Returns an array of the shape of `x`.
     """
-    return _score(model, _checks.batch(x, "x", shape_of(model)))
+    return _score(energy, _checks.batch(x, "x", shape_of(energy)))
 
 
 @guarded
-def log_density_unnormalised(model: EnergyFn, x: XBatch) -> Vector:
+def log_density_unnormalised(energy: EnergyFn, x: ArrayLike) -> Vector:
     """The log densities of a batch up to the constant `log Z`: `-E(x)`.
 
     Arguments and errors as for `energy`. Returns an array `(batch,)`, in nats.
     """
-    return -energy(model, x)
+    return -_energy(energy, _checks.batch(x, "x", shape_of(energy)))
 
 
 @guarded
-def exact_samples(energy: AbstractExactEnergy, num: int, *, key: Key) -> XBatch:
+def exact_samples(energy: AbstractExactEnergy, num_samples: int, *, key: Key) -> XBatch:
     """Draw exact, independent examples.
 
     Args:
         energy: an energy that can be sampled exactly, such as a `Gaussian`.
-        num: how many examples, at least 1.
+        num_samples: how many, at least 1.
         key: a key.
 
     Returns:
-        The examples, `(num, *shape)`.
+        The examples, `(num_samples, *shape)`.
 
     Raises:
-        ValueError: if `num` is below 1.
+        ValueError: if `num_samples` is below 1.
     """
-    _checks.at_least("num", num, 1)
-    return _exact_samples(energy, jax.random.split(key, num))
+    _checks.at_least("num_samples", num_samples, 1)
+    return _exact_samples(energy, jax.random.split(key, num_samples))
 
 
 @eqx.filter_jit
@@ -75,68 +76,55 @@ def _exact_samples(energy: AbstractExactEnergy, keys: Key) -> XBatch:
     return jax.vmap(lambda key: energy.sample(key=key))(keys)
 
 
-def shape_of(model: EnergyFn) -> tuple[int, ...] | None:
-    """The shape of one example of `model`; `None` for a plain callable, which does not say.
+def shape_of(energy: EnergyFn) -> tuple[int, ...] | None:
+    """The shape of one example of an energy; `None` for a plain callable, which has no shape.
 
-    Args:
-        model: an energy, or any callable.
-
-    Returns:
-        The shape, `None` if the model does not say it.
+    Raises:
+        ValueError: if it is a network of features.
     """
-    return getattr(model, "shape", None)
+    check_scalar(energy)
+    return getattr(energy, "shape", None)
 
 
-def value_and_gradient(model: EnergyFn, x: X) -> tuple[Scalar, X]:
-    """`(E(x), ∇E(x))` of one example, at the cost of one gradient.
-
-    Args:
-        model: an energy, or any callable from one example to a scalar.
-        x: one example, `(*shape)`.
-
-    Returns:
-        The energy in nats, and its gradient `(*shape)` in nats per unit of `x`.
-    """
-    return jax.value_and_grad(lambda x: as_scalar(model(x)))(x)
+def value_and_gradient(energy: EnergyFn, x: X) -> tuple[Scalar, X]:
+    """`(E(x), ∇E(x))` of one example, at the cost of one gradient."""
+    return jax.value_and_grad(lambda x: as_scalar(energy(x)))(x)
 
 
 def as_scalar(value: Any) -> Scalar:
-    """Check what an energy has returned for one example.
-
-    Args:
-        value: what an energy has returned.
-
-    Returns:
-        It as a scalar array, in nats.
+    """What an energy has returned for one example, as a scalar array.
 
     Raises:
         ValueError: if it is not one floating-point number.
     """
     if jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         got = f"{jnp.result_type(value)}{list(jnp.shape(value))}"
-        fix = "an energy maps ONE example to ONE floating-point number; sum over the example's axes"
+        fix = "an energy maps ONE example to ONE floating-point number; sum over the example's "
+        fix += "axes, or leave out_size out where it is a network"
         _checks.invalid("energy(x)", got, fix)
     return jnp.asarray(value)
 
 
 @eqx.filter_jit
 @checked
-def _energy(model: EnergyFn, x: XBatch) -> Vector:
-    return for_each(lambda model, x: as_scalar(model(x)), model, x)
+def _energy(energy: EnergyFn, x: XBatch) -> Vector:
+    return for_each(lambda energy, x: as_scalar(energy(x)), energy, x)
 
 
 @eqx.filter_jit
 @checked
-def _score(model: EnergyFn, x: XBatch) -> XBatch:
-    return -for_each(lambda model, x: value_and_gradient(model, x)[1], model, x)
+def _score(energy: EnergyFn, x: XBatch) -> XBatch:
+    return -for_each(lambda energy, x: value_and_gradient(energy, x)[1], energy, x)
 
 
 def for_each(function: Callable, energy: Any, *args: Any) -> Any:
-    """`function(energy, *args)` mapped over the first axis of `args`, and over `ForEach`.
+    """`function(energy, *args)` mapped over the first axis of `args`: the one `vmap` of energies.
+
+    A `ForEach` gives each example an energy of its own.
 
     Args:
         function: of the energy of one example, and of one row of each of `args`.
-        energy: an energy, or a `ForEach`, which gives each example its own.
+        energy: an energy, or a `ForEach`.
         args: arrays, or trees of arrays, with a leading axis of examples.
 
     Returns:

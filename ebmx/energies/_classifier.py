@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import Scalar, X
-from ._base import AbstractEnergy
+from ._base import AbstractEnergy, check_features
 from ._conditional import AbstractConditionalEnergy, Conditioned
 
 
@@ -18,9 +18,9 @@ class ClassEnergy(AbstractConditionalEnergy):
     """`E(x, y) = -logits(x)[y]`: the energy of an example of class `y`.
 
     Args:
-        shape: of one example, of a label, `()`, and how many there are.
-        condition_shape: of one example, of a label, `()`, and how many there are.
-        num_labels: of one example, of a label, `()`, and how many there are.
+        shape: of one example.
+        condition_shape: of a label, `()`.
+        num_labels: how many labels there are.
         network: from one example to logits `(num_labels,)`.
     """
 
@@ -47,8 +47,9 @@ class JEM(AbstractEnergy):
     it like one".
 
     Args:
-        network: from one example to logits `(classes,)`: any classifier, such as a `ConvNetwork`.
-        shape: the shape of one example, if the network does not say.
+        network: from one example to logits `(num_labels,)`: any classifier, such as
+            `ConvNet(shape, out_size=10, key=key)`.
+        shape: the shape of one example, if the network has no `shape`.
 
     Raises:
         ValueError: if no shape is known, or the network does not return a vector.
@@ -59,20 +60,21 @@ class JEM(AbstractEnergy):
     network: Callable[[X], jax.Array]
 
     def __init__(self, network: Any, shape: tuple[int, ...] | None = None):
+        check_features(network)
         shape = getattr(network, "shape", None) if shape is None else shape
         if shape is None:
             _checks.invalid("shape", None, "give the shape of one example, such as (28, 28, 1)")
         self.shape = _checks.dimensions("shape", shape)
         self.network = network
         logits = eqx.filter_eval_shape(network, jnp.zeros(self.shape))
-        fix = "the network returns logits (classes,) for one example"
+        fix = "the network returns logits (num_labels,) for one example"
         got = getattr(logits, "shape", type(logits).__name__)
         ok = isinstance(got, tuple) and len(got) == 1
         _checks.require(ok, "network(x).shape", got, fix)
         self.num_labels = logits.shape[0]
 
     def logits(self, x: X) -> jax.Array:
-        """The logits of one example, `(classes,)`."""
+        """The logits of one example, `(num_labels,)`."""
         _checks.example(x, self.shape)
         return self.network(x)
 

@@ -11,8 +11,7 @@ from jaxtyping import ArrayLike
 from .. import _checks
 from .._arguments import guarded
 from .._types import Number, Scalar, X
-from ._base import AbstractEnergy, Product, Weighted, common_shape
-from ._conditional import AbstractConditionalEnergy
+from ._base import AbstractEnergy, common_shape
 from ._constants import as_number, constant, relative
 from ._precision import together
 
@@ -51,8 +50,8 @@ class Mixture(AbstractEnergy):
     """`E(x) = -log Σₖ wₖ exp(-Eₖ(x))`: where any of the densities is likely.
 
     The weights are those of the components if each is normalised, `log Zₖ = 0`; in general the
-    share of a component is in proportion to `wₖ Zₖ`. The parameters are `log_weights`, and `w` is
-    their softmax.
+    fraction of a component is in proportion to `wₖ Zₖ`. The parameters are `log_weights`, and `w`
+    is their softmax.
 
     Args:
         energies: energies of one shape, at least one.
@@ -87,13 +86,13 @@ class Mixture(AbstractEnergy):
 class Box(AbstractEnergy):
     """An energy restricted to a box: infinite where a coordinate is outside.
 
-    Adjusted samplers reject what leaves the box. Unadjusted ones walk out of it: give these
-    `bounds`.
+    Adjusted samplers reject steps out of the box. Unadjusted ones leave it: give these `bounds`.
 
     Args:
         energy: an energy that says its shape.
-        low: the corners, numbers or arrays of the energy's shape. Training does not change them.
-        high: the corners, numbers or arrays of the energy's shape. Training does not change them.
+        low: the lowest corner, a number or an array of the energy's shape. Training does not
+            change it.
+        high: the highest corner, likewise.
 
     Raises:
         ValueError: if a shape does not fit, or `low < high` does not hold everywhere.
@@ -128,34 +127,3 @@ class Box(AbstractEnergy):
         # the energy is taken at a point within, so that no gradient is NaN outside
         value = self.energy(jnp.where(inside, x, jnp.clip(x, low, high)))
         return jnp.where(inside, value, jnp.inf)
-
-
-@guarded
-def conjunction(
-    energy: AbstractConditionalEnergy, conditions: Sequence[Any], base: Any = None
-) -> Product:
-    """The energy of examples that meet all conditions, `E(x) + Σₖ (E(x, yₖ) - E(x))`.
-
-    It is exact for conditions that are independent given `x`. Without a `base` the prior is taken
-    as flat, and it is the sum of the conditional energies.
-
-    Du, Li and Mordatch (2020), "Compositional visual generation with energy-based models".
-
-    Args:
-        energy: a conditional energy `E(x, y)`.
-        conditions: what shall hold, at least one; each as for `energy.at`.
-        base: the energy `E(x)` without a condition, if known.
-
-    Returns:
-        The energy of the conjunction, whose `log Z` is not known.
-
-    Raises:
-        ValueError: if there is no condition, or a shape or label does not fit.
-    """
-    _checks.require(len(conditions) > 0, "conditions", conditions, "give at least one condition")
-    parts: list[Any] = [energy.at(y) for y in conditions]
-    if base is not None:
-        common_shape([*parts, base])
-    if base is not None and len(parts) > 1:
-        parts.append(Weighted(base, 1.0 - len(parts)))
-    return Product(parts)

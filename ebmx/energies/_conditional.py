@@ -12,8 +12,9 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._types import Key, Scalar, X
-from ._base import AbstractEnergy
+from ._base import AbstractEnergy, check_features
 from ._constants import constant
+from ._repr import show
 from .networks._activations import resolve_activation
 from .networks._mlp import apply_layers, dense_layers
 
@@ -21,7 +22,8 @@ from .networks._mlp import apply_layers, dense_layers
 class AbstractConditionalEnergy(eqx.Module):
     """A function `E(x, y)` of one example and one condition; `p(x | y)` is `exp(-E(x, y)) / Z(y)`.
 
-    `at(y)` fixes the condition, and what comes out is an energy.
+    `at(y)` fixes the condition and returns an energy. Subclasses set the three fields below and
+    define `__call__` on ONE example.
     """
 
     shape: eqx.AbstractVar[tuple[int, ...]]
@@ -33,6 +35,9 @@ class AbstractConditionalEnergy(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: X, y: jax.Array) -> Scalar:
         """The energy of one example under one condition; NaN for a label out of range."""
+
+    def __repr__(self) -> str:
+        return show(self)
 
     def at(self, y: Any) -> "Conditioned":
         """The energy `x -> E(x, y)`.
@@ -136,17 +141,17 @@ class Conditional(AbstractConditionalEnergy):
     side by side.
 
     Args:
-        network: from one example to features `(d,)`, with a `shape`: an `MLPNetwork`, `ConvNetwork`
-            or `ResNetwork`.
-        num_labels: for labels, how many there are, or
-        condition_dim: for conditions of real numbers `(condition_dim,)`.
+        network: from one example to features `(out_size,)`, with a `shape`: an `MLP`, `ConvNet` or
+            `ResNet` with a number as `out_size`.
+        num_labels: how many labels there are, if conditions are labels.
+        condition_dim: the size of a condition `(condition_dim,)`, if conditions are real numbers.
         head: `"projection"` or `"embedding"`.
         activation: of the features and of the layers of the head.
         key: a key for the initial weights.
 
     Raises:
-        ValueError: if not exactly one of `num_labels` and `condition_dim` is given, a number is
-            below 1, or a name is unknown.
+        ValueError: if not exactly one of `num_labels` and `condition_dim` is given, the network has
+            no features, a number is below 1, or a name is unknown.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -173,7 +178,8 @@ class Conditional(AbstractConditionalEnergy):
         _checks.require(one, "num_labels", (num_labels, condition_dim), fix)
         fix = "give 'projection' or 'embedding'"
         _checks.require(head in ("projection", "embedding"), "head", repr(head), fix)
-        fix = "give a network with `shape` and `out_size`, such as an MLPNetwork"
+        check_features(network)
+        fix = "give a network with `shape` and `out_size`, such as MLP(shape, out_size=64)"
         ok = hasattr(network, "shape") and hasattr(network, "out_size")
         _checks.require(ok, "network", type(network).__name__, fix)
         self.shape = network.shape

@@ -8,7 +8,7 @@ import jax
 from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Scalar, X
-from ._base import AbstractEnergy, AbstractStatefulEnergy
+from ._base import AbstractEnergy, AbstractStatefulEnergy, check_scalar
 from ._constants import constant
 
 
@@ -39,12 +39,14 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
         A callable from one example to one energy.
 
     Raises:
-        ValueError: if a stateful energy comes without a state, or a state without such an energy.
+        ValueError: if a stateful energy comes without a state, another energy with one, or it is a
+            network of features.
     """
     stateful = isinstance(energy, AbstractStatefulEnergy)
     if stateful != (state is not None):
         fix = "make both with `energy, state = eqx.nn.make_with_state(Energy)(...)`"
         _checks.invalid("state", type(state).__name__, f"{type(energy).__name__}: {fix}")
+    check_scalar(energy)
     inference = eqx.nn.inference_mode(energy)
     if stateful and state is not None:
         return Frozen(energy.shape, inference, state)
@@ -61,7 +63,7 @@ def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.Sta
         x: a batch of data, `(batch, *shape)`.
 
     Returns:
-        The state after the batch; `None` if there is none.
+        The state after the batch; `None` for an energy without one.
 
     Raises:
         ValueError: if the batch or the state does not fit the energy.

@@ -7,7 +7,6 @@ from ._blackjax_kernels import HMC as HMC
 from ._blackjax_kernels import MALA as MALA
 from ._blackjax_kernels import MCLMC as MCLMC
 from ._blackjax_kernels import NUTS as NUTS
-from ._blackjax_kernels import AbstractKernelSampler as AbstractKernelSampler
 from ._blackjax_kernels import Barker as Barker
 from ._combined import Cycle as Cycle
 from ._combined import Independence as Independence
@@ -24,9 +23,7 @@ from ._preconditioned import Diagonal as Diagonal
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
 from ._reflected import Reflected as Reflected
-from ._replica_exchange import Ladder as Ladder
 from ._replica_exchange import ReplicaExchange as ReplicaExchange
-from ._run import PerChain as PerChain
 from ._run import run as run
 from ._run_replicas import run_replicas as run_replicas
 from ._sample import RESULTS as RESULTS
@@ -35,13 +32,8 @@ from ._sample import sample as sample
 from ._save_policies import AbstractSave as AbstractSave
 from ._save_policies import Last as Last
 from ._save_policies import Moments as Moments
-from ._save_policies import RunningMoments as RunningMoments
 from ._save_policies import Trace as Trace
-from ._save_policies import save_position as save_position
 from ._save_policies import save_position_and_energy as save_position_and_energy
 from ._schedules import Annealed as Annealed
-from ._schedules import Geometric as Geometric
-from ._schedules import Linear as Linear
-from ._schedules import annealed as annealed
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin
 from ._warmup import warmup as warmup

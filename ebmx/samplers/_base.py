@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _checks
 from .._types import EnergyFn, Flag, Key, Number, Scalar, X
+from ..energies._repr import show
 
 State = TypeVar("State")
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 else:
 
     class declared:
-        """A property that a subclass may replace by a property or by a field."""
+        """A property with a default, which a subclass may replace by a property or a field."""
 
         def __init__(self, function: Callable):
             self.function = function
@@ -32,12 +33,11 @@ else:
 
 
 class StepInfo(eqx.Module):
-    """What one step of one chain reports. Small, since loops carry and stack it."""
+    """What one step of one chain reports. It is small, since loops carry and stack it."""
 
     energy: Scalar = eqx.field(converter=jnp.asarray)
     """The energy where the step took its (last) gradient, in nats, or at the new position: see
-    `AbstractSampler.reports_new_energy`. Training takes a chain for dead whose energy is not
-    finite."""
+    `AbstractSampler.reports_new_energy`. Training restarts a chain whose energy is not finite."""
     grad_norm: Scalar | None = eqx.field(converter=lambda v: None if v is None else jnp.asarray(v))
     """The norm of the gradient of the energy there; `None` if the sampler takes no gradient."""
     acceptance: Scalar = eqx.field(converter=jnp.asarray)
@@ -47,27 +47,45 @@ class StepInfo(eqx.Module):
 
 
 class AbstractSampler(eqx.Module, Generic[State]):
-    """A Markov chain on one example: hyper-parameters, `init` and `step`.
+    """A Markov chain on ONE example. Subclass it, define `init` and `step`, and nothing else.
 
-    The energy is always an argument and never stored, the position `x` travels apart from the
-    state. Write a sampler for ONE chain; `run` and `sample` map it over many.
+    ```python
+    class RandomWalk(AbstractSampler[None]):
+        scale: float
 
-    `init` and `step` are all that must be written. The properties say what a sampler promises, for
-    those who use samplers: each has a default that promises little, which a sampler overrides.
-    Samplers that hold others (`Cycle`, `Mixture`, `Annealed`, `PerChain`) forward them.
+        def init(self, energy, x, *, key):
+            return None
+
+        def step(self, energy, x, state, *, key):
+            x = x + self.scale * jax.random.normal(key, x.shape)
+            return x, state, StepInfo(energy(x), None, 1.0, False)
+    ```
+
+    The fields are hyper-parameters. The energy is an argument of each call and is never stored; the
+    position `x` travels apart from the state, which holds whatever else a step needs from the one
+    before (a momentum, a cached gradient; `None` for nothing). `run` and `sample` map one chain
+    over many and loop over its steps.
+
+    The properties tell training, tuning and estimates of log Z what a sampler guarantees. The
+    default of each is the weaker claim, or the usual case; override those that do not hold, by a
+    property or a field. An adjusted sampler sets `is_invariant`. Samplers that hold others
+    (`Cycle`, `Mixture`, `Annealed`) take them from these.
     """
 
     @abc.abstractmethod
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> State:
-        """The state of a chain that starts at `x`."""
+        """The state of a chain that starts at `x`, a pytree of arrays or `None`."""
 
     @abc.abstractmethod
     def step(self, energy: EnergyFn, x: X, state: State, *, key: Key) -> tuple[X, State, StepInfo]:
         """One step of one chain: the next position, the next state, and what happened."""
 
+    def __repr__(self) -> str:
+        return show(self)
+
     @declared
     def is_invariant(self) -> bool:
-        """Whether a step leaves `exp(-E/T)` invariant at every step size; `False` if not declared.
+        """Whether a step leaves `exp(-E/T)` invariant at every step size; `False` by default.
 
         `T` is the `effective_temperature`. Log Z by annealing and Jarzynski weights need it.
         """
@@ -75,20 +93,20 @@ class AbstractSampler(eqx.Module, Generic[State]):
 
     @declared
     def is_restartable(self) -> bool:
-        """Whether a new state, made by `init` where the chain is, keeps the density invariant."""
+        """Whether a chain may go on with a new state from `init` and stays invariant."""
         return True
 
     @declared
     def is_equivariant(self) -> bool:
         """Whether a step from a shifted position on the shifted energy is the shifted step.
 
-        Not so for proposals that do not start from the position; `Reflected` needs it.
+        Proposals that do not start from the position are not equivariant; `Reflected` needs it.
         """
         return True
 
     @declared
     def reports_acceptance(self) -> bool:
-        """Whether `StepInfo.acceptance` is measured; step sizes are tuned by it."""
+        """Whether `StepInfo.acceptance` is measured; `warmup` tunes step sizes by it."""
         return True
 
     @declared
@@ -129,7 +147,7 @@ class AbstractSampler(eqx.Module, Generic[State]):
 
 
 class AbstractWrapper(AbstractSampler[State]):
-    """A sampler around another one, which promises what that one does."""
+    """A sampler around another one, `sampler`, whose properties it takes over."""
 
     sampler: eqx.AbstractVar[AbstractSampler]
 
@@ -193,21 +211,28 @@ def check_invariant(sampler: AbstractSampler, name: str = "sampler") -> None:
 def check_restartable(sampler: AbstractSampler, name: str = "sampler") -> None:
     """Check that a chain may go on from its position alone, with a new state."""
     fix = (
-        "its state cannot be made again from the chain's position, and it would be made again "
-        "in each update: give the sampler that it holds; for replica exchange in training "
-        "there is TemperedPCD"
+        "its state cannot be made again from the chain's position, as each update would do: give "
+        "the sampler that it holds; for replica exchange in training there is TemperedPCD"
     )
     _checks.require(sampler.is_restartable, name, type(sampler).__name__, fix)
 
 
 def common_temperature(temperatures: Any) -> Any:
-    """The temperature if all of a list or an array are the same, else NaN."""
+    """The temperature that all of a list or an array have, else NaN."""
     if all(map(_checks.is_concrete, temperatures)) and _checks.is_concrete(temperatures):
         # NumPy's NaN, which jax_debug_nans lets pass
         known = np.asarray([np.asarray(one) for one in temperatures])
         return jnp.asarray(known[0]) if np.all(known == known[0]) else np.float32(np.nan)
     known = jnp.stack([jnp.asarray(one) for one in temperatures])
     return jnp.where(jnp.all(known == known[0]), known[0], np.nan)
+
+
+def take_step(
+    sampler: AbstractSampler, energy: EnergyFn, x: X, state: Any, *, key: Key
+) -> tuple[X, Any, StepInfo]:
+    """One step, with position and state in the precision in which loops carry them."""
+    new, moved, info = sampler.step(energy, x, state, key=key)
+    return new.astype(x.dtype), as_carried(moved, state), info
 
 
 def as_carried(new: Any, old: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import _checks
 from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
-from ..energies import as_scalar
+from ..energies._batch import as_scalar
 from ..energies._constants import as_number
 from ._base import AbstractSampler, StepInfo
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Number, X
+from .._types import EnergyFn, Key, Number, Numbers, X
 from ._base import AbstractSampler, StepInfo
 from ._blackjax import BlackJAX, check_masses, wide
 from ._fields import number
@@ -89,7 +89,7 @@ class HMC(AbstractKernelSampler):
 
     step_size: Number = number()
     num_integration_steps: int = eqx.field(static=True, default=10)
-    inverse_mass_matrix: jax.Array | None = number(default=None)
+    inverse_mass_matrix: Numbers | None = number(default=None)
 
     def __check_init__(self):
         _checks.positive("step_size", self.step_size)
@@ -121,7 +121,7 @@ class NUTS(AbstractKernelSampler):
     """
 
     step_size: Number = number()
-    inverse_mass_matrix: jax.Array | None = number(default=None)
+    inverse_mass_matrix: Numbers | None = number(default=None)
     max_num_doublings: int = eqx.field(static=True, default=10)
 
     def __check_init__(self):
@@ -215,7 +215,7 @@ def _parts(name: str) -> tuple[Callable, Callable]:
         return algorithm.init, algorithm.build_kernel()
 
 
-def _masses(given: jax.Array | None, x: X) -> jax.Array:
+def _masses(given: Any, x: X) -> jax.Array:
     if given is None:
         return jnp.ones(x.size, wide(x).dtype)
     shapes = (x.size,), (x.size, x.size)

@@ -1,4 +1,4 @@
-"""Samplers made of samplers, and the jump that they are made for."""
+"""Samplers made of samplers, and independent proposals that go well with local ones."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -10,9 +10,10 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Number, Scalar, X
-from ..energies import AbstractExactEnergy, as_scalar
-from ._base import AbstractSampler, StepInfo, as_carried, common_temperature
+from .._types import EnergyFn, Key, Number, Numbers, Scalar, X
+from ..energies import AbstractExactEnergy
+from ..energies._batch import as_scalar
+from ._base import AbstractSampler, StepInfo, as_carried, common_temperature, take_step
 from ._fields import at_least_single, number
 
 
@@ -20,7 +21,7 @@ class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
     """A sampler that moves one chain by several samplers, each with a state of its own.
 
     A state belongs to where its sampler left the chain, so each sampler refreshes it before its
-    turn: one that caches a gradient pays for one more. It promises what all of them promise.
+    turn: one that caches a gradient computes one more. Its properties are those that all have.
     """
 
     samplers: eqx.AbstractVar[tuple[AbstractSampler, ...]]
@@ -130,7 +131,7 @@ class Mixture(AbstractCombined):
     """
 
     samplers: tuple[AbstractSampler, ...] = eqx.field(converter=tuple)
-    weights: jax.Array | None = number(default=None)
+    weights: Numbers | None = number(default=None)
 
     def __check_init__(self):
         _check_samplers(self.samplers)
@@ -178,7 +179,7 @@ class Mixture(AbstractCombined):
 
 @guarded
 class Independence(AbstractSampler[Scalar]):
-    """Jumps to exact samples of another density, accepted such that the chain is exact.
+    """Proposes exact samples of another density, accepted so that the chain is exact.
 
     The acceptance is `min(1, p(y) q(x) / (p(x) q(y)))`. No gradient is taken. In a `Cycle` with a
     local sampler it carries chains from mode to mode.
@@ -186,10 +187,10 @@ class Independence(AbstractSampler[Scalar]):
     Tierney (1994), "Markov chains for exploring posterior distributions".
 
     Args:
-        proposal: `q`, a `Gaussian`, a `GaussianMixture` or another energy that can be sampled.
+        proposal: `q`, a `Gaussian`, a `GaussianMixture` or another `AbstractExactEnergy`.
 
     Raises:
-        ValueError: if the proposal is not one that can be sampled and has a `log_z`.
+        ValueError: if the proposal is not an `AbstractExactEnergy`.
     """
 
     proposal: AbstractExactEnergy
@@ -201,12 +202,12 @@ class Independence(AbstractSampler[Scalar]):
 
     @property
     def is_invariant(self) -> bool:
-        """Yes: a jump is accepted or not."""
+        """Yes: by a Metropolis test."""
         return True
 
     @property
     def is_equivariant(self) -> bool:
-        """No: a jump does not start from the position."""
+        """No: a proposal does not start from the position."""
         return False
 
     @property
@@ -221,7 +222,7 @@ class Independence(AbstractSampler[Scalar]):
     def step(
         self, energy: EnergyFn, x: X, state: Scalar, *, key: Key
     ) -> tuple[X, Scalar, StepInfo]:
-        """Propose a jump, and accept it or not."""
+        """Propose an independent position, and accept it or not."""
         jump_key, accept_key = jax.random.split(key)
         y = self.proposal.sample(key=jump_key).astype(x.dtype)
         value = as_scalar(energy(y))
@@ -250,9 +251,8 @@ def _turn(
 ) -> tuple[X, Any, StepInfo]:
     """A step of one of several samplers, with a state that fits where the chain is."""
     refresh_key, step_key = jax.random.split(key)
-    old = sampler.refresh(energy, x, state, key=refresh_key)
-    new, moved, info = sampler.step(energy, x, old, key=step_key)
-    return new.astype(x.dtype), as_carried(moved, state), info
+    fitting = as_carried(sampler.refresh(energy, x, state, key=refresh_key), state)
+    return take_step(sampler, energy, x, fitting, key=step_key)
 
 
 def _without_norm(move: Callable) -> Callable:

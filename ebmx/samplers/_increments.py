@@ -17,38 +17,38 @@ from .._types import Key
 
 
 @guarded
-def normal(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
+def normal(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
     """Normal increments.
 
     Args:
+        shape: the shape of the array of increments.
+        dtype: its dtype, floating point.
         key: a key.
-        shape: of the increments; floating point.
-        dtype: of the increments; floating point.
 
     Returns:
         Independent numbers of mean 0 and variance 1, of this shape.
 
     Raises:
-        ValueError: if the shape is none.
+        ValueError: if the shape is not one of integers of at least 0.
     """
     shape = _checks.sizes("shape", shape)
     return jax.random.normal(key, shape, dtype)
 
 
 @guarded
-def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """`-1` or `1`, each with probability ½: one random bit each.
+def rademacher(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
+    """`-1` or `1`, each with probability ½, from one random bit each.
 
     Args:
+        shape: the shape of the array of increments.
+        dtype: its dtype, floating point.
         key: a key.
-        shape: of the increments; floating point.
-        dtype: of the increments; floating point.
 
     Returns:
         Independent numbers of mean 0 and variance 1, of this shape.
 
     Raises:
-        ValueError: if the shape is none.
+        ValueError: if the shape is not one of integers of at least 0.
     """
     shape = _checks.sizes("shape", shape)
     bits = _pieces(_words(key, shape, 32), 1, shape)
@@ -56,19 +56,19 @@ def rademacher(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
 
 
 @guarded
-def binomial(key: Key, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
+def binomial(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
     """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk.
 
     Args:
+        shape: the shape of the array of increments.
+        dtype: its dtype, floating point.
         key: a key.
-        shape: of the increments; floating point.
-        dtype: of the increments; floating point.
 
     Returns:
         Independent numbers of mean 0 and variance 1, of this shape.
 
     Raises:
-        ValueError: if the shape is none.
+        ValueError: if the shape is not one of integers of at least 0.
     """
     shape = _checks.sizes("shape", shape)
     words = _words(key, shape, 4)

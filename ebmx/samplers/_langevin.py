@@ -3,7 +3,7 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,25 +12,57 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
-from ..energies import value_and_gradient
+from ..energies._batch import value_and_gradient
 from ._base import AbstractSampler, StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import cast, check_bounds, clip_to, number, reflect_at
 from ._increments import normal
 
 State = TypeVar("State")
+ANY: Any = None
+
+
+class Here(NamedTuple):
+    """Energy and gradient where a chain is."""
+
+    energy: Scalar
+    gradient: X
+
+
+def drift(energy: EnergyFn, x: X) -> Here:
+    """Energy and gradient at `x`, computed once.
+
+    Without the barrier XLA fuses the gradient into each of its uses (the update, its norm, the
+    report) and computes it once for each of them.
+    """
+    return Here(*jax.lax.optimization_barrier(value_and_gradient(energy, x)))
+
+
+def info_of(here: Here, acceptance: Scalar | None = None) -> StepInfo:
+    """What a step reports that took this gradient; every proposal is accepted if not said."""
+    taken = jnp.ones((), here.energy.dtype) if acceptance is None else acceptance
+    grad_norm = jnp.sqrt(jnp.sum(here.gradient**2))
+    return StepInfo(here.energy, grad_norm, taken, ~jnp.isfinite(here.energy))
 
 
 class AbstractLangevin(AbstractSampler[State]):
-    """What unadjusted Langevin samplers share: noise, gradient clip and bounds."""
+    """A sampler of unadjusted Langevin dynamics: noise, gradient clip and bounds.
 
-    step_size: eqx.AbstractVar[Number]
-    temperature: eqx.AbstractVar[Number]
-    noise_scale: eqx.AbstractVar[Number | None]
-    grad_clip: eqx.AbstractVar[Number | None]
-    bounds: eqx.AbstractVar[Bounds]
-    boundary: eqx.AbstractVar[str]
-    increments: eqx.AbstractVar[Callable]
+    Subclasses define the fields below, call `check` in `__check_init__`, and define
+    `effective_temperature`, `init` and `step`. A step reads the gradient by `drift(energy, x)`,
+    passes it through `clip`, and the new position through `confine`.
+    """
+
+    if TYPE_CHECKING:  # to a type checker, annotations would be the first arguments of subclasses
+        step_size = temperature = noise_scale = grad_clip = bounds = boundary = increments = ANY
+    else:
+        step_size: eqx.AbstractVar[Number]
+        temperature: eqx.AbstractVar[Number]
+        noise_scale: eqx.AbstractVar[Number | None]
+        grad_clip: eqx.AbstractVar[Number | None]
+        bounds: eqx.AbstractVar[Bounds]
+        boundary: eqx.AbstractVar[str]
+        increments: eqx.AbstractVar[Callable]
 
     @property
     @abc.abstractmethod
@@ -54,7 +86,7 @@ class AbstractLangevin(AbstractSampler[State]):
 
     @property
     def reports_acceptance(self) -> bool:
-        """No: every proposal is taken."""
+        """No: every proposal is accepted."""
         return False
 
     def clip(self, gradient: X) -> X:
@@ -71,24 +103,37 @@ class AbstractLangevin(AbstractSampler[State]):
         return clip_to(x, self.bounds) if self.boundary == "clip" else reflect_at(x, self.bounds)[0]
 
 
-class Here(NamedTuple):
-    """Energy and gradient where the chain is, for samplers that compare them with the next ones."""
+class AbstractOverdamped(AbstractLangevin[State]):
+    """Langevin dynamics without a velocity, whose noise has variance `εT` in a step."""
 
-    energy: Scalar
-    gradient: X
+    @property
+    def effective_temperature(self) -> Number:
+        """`noise_scale² / ε` if the noise has a scale of its own, else the temperature."""
+        if self.noise_scale is None:
+            return self.temperature
+        return self.noise_scale**2 / self.step_size
+
+    def noise_size(self, x: X) -> Scalar:
+        """The standard deviation of the noise of a step: `√(εT)`, or `noise_scale`."""
+        if self.noise_scale is None:
+            return jnp.sqrt(cast(self.step_size, x) * cast(self.temperature, x))
+        return cast(self.noise_scale, x)
 
 
 @guarded
-class Langevin(AbstractLangevin[Here | None]):
+class Langevin(AbstractOverdamped[Here | None]):
     """`x ← x − (ε/2) ∇E(x) + √(εT) ξ` with standard normal `ξ`; one gradient a step.
 
     It is not Metropolis-adjusted: for a Gaussian of precision `A` the chain's covariance is
-    `T A⁻¹ (I − εA/4)⁻¹`, which meets the truth as `ε → 0`.
+    `T A⁻¹ (I − εA/4)⁻¹`, which is exact in the limit `ε → 0`.
 
-    With a `noise_scale` the noise is `noise_scale · ξ` instead, as recipes for images use it. Such
-    a chain samples `E/T` at `T = noise_scale² / ε`, see `effective_temperature`, and not `E`.
+    With a `noise_scale` the noise is `noise_scale · ξ` instead, as recipes for images use it. The
+    chain then samples `E/T` at `T = noise_scale² / ε`, see `effective_temperature`, and not `E`.
 
     Numbers may be arrays or traced values: a new value does not retrace.
+
+    Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and their
+    discrete approximations".
 
     Args:
         step_size: `ε > 0`, in squared units of `x`.
@@ -100,14 +145,12 @@ class Langevin(AbstractLangevin[Here | None]):
         boundary: what happens there, `"clip"` or `"reflect"`.
         increments: the distribution of `ξ`: `normal`, or the cheaper `rademacher` or `binomial`.
         report_acceptance: whether `StepInfo.acceptance` is that of a Metropolis test of the step,
-            as `MALA` would make it: far from 1, the chain is far from exact. It needs one further
-            gradient for each chain that is started, none for a step. If it is off, all steps report
-            1. Bounds are left out.
+            as `MALA` would make it; far from 1, the chain is far from exact. It needs one more
+            gradient when a chain starts, and none for a step. Otherwise all steps report 1. The
+            test takes no account of bounds.
 
     Raises:
         ValueError: if a number is out of its range, or temperature and noise scale are both given.
-            Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and their
-            discrete approximations".
     """
 
     step_size: Number = number()
@@ -121,13 +164,6 @@ class Langevin(AbstractLangevin[Here | None]):
 
     def __check_init__(self):
         self.check()
-
-    @property
-    def effective_temperature(self) -> Number:
-        """`noise_scale² / ε` if the noise has a scale of its own, else the temperature."""
-        if self.noise_scale is None:
-            return self.temperature
-        return self.noise_scale**2 / self.step_size
 
     @property
     def reports_acceptance(self) -> bool:
@@ -147,7 +183,7 @@ class Langevin(AbstractLangevin[Here | None]):
         return 0.5 * self.step_size * self.grad_clip
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Here | None:
-        """Nothing is carried from step to step, unless acceptances are reported."""
+        """No state, unless acceptances are reported."""
         del key
         return Here(*value_and_gradient(energy, x)) if self.report_acceptance else None
 
@@ -164,28 +200,17 @@ class Langevin(AbstractLangevin[Here | None]):
         self, energy: EnergyFn, x: X, state: Here | None, *, key: Key
     ) -> tuple[X, Here | None, StepInfo]:
         """One step of one chain, at the cost of one gradient."""
-        here = state
-        if here is None:
-            # the barrier keeps XLA from computing the gradient once for each of its uses
-            here = Here(*jax.lax.optimization_barrier(value_and_gradient(energy, x)))
-        step_size = cast(self.step_size, x)
-        scale = self.noise_scale
-        scale = jnp.sqrt(step_size * cast(self.temperature, x)) if scale is None else cast(scale, x)
+        here = drift(energy, x) if state is None else state
+        step_size, scale = cast(self.step_size, x), self.noise_size(x)
         mean = x - 0.5 * step_size * self.clip(here.gradient)
-        new = self.confine(mean + scale * self.increments(key, x.shape, x.dtype))
+        new = self.confine(mean + scale * self.increments(x.shape, x.dtype, key=key))
         if state is None:
-            acceptance = jnp.ones((), here.energy.dtype)
-            return new, None, _info(here, acceptance)
-        there = Here(*jax.lax.optimization_barrier(value_and_gradient(energy, new)))
+            return new, None, info_of(here)
+        there = drift(energy, new)
         back = new - 0.5 * step_size * self.clip(there.gradient)
         distances = jnp.sum((new - mean) ** 2) - jnp.sum((x - back) ** 2)
         acceptance = _acceptance(here.energy - there.energy, distances, scale, step_size)
-        return new, there, _info(there, acceptance)
-
-
-def _info(here: Here, acceptance: Scalar) -> StepInfo:
-    grad_norm = jnp.sqrt(jnp.sum(here.gradient**2))
-    return StepInfo(here.energy, grad_norm, acceptance, ~jnp.isfinite(here.energy))
+        return new, there, info_of(there, acceptance)
 
 
 def _acceptance(fall: Scalar, distances: Scalar, scale: Scalar, step_size: Scalar) -> Scalar:
@@ -222,5 +247,5 @@ def displacement_budget(sampler: AbstractSampler, num_steps: int) -> float:
         ValueError: if the number of steps is below 1.
     """
     _checks.at_least("num_steps", num_steps, 1)
-    drift = sampler.max_drift
-    return num_steps * float(drift) if _checks.is_concrete(drift) else math.inf
+    farthest = sampler.max_drift
+    return num_steps * float(farthest) if _checks.is_concrete(farthest) else math.inf

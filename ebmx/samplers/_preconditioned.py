@@ -10,27 +10,34 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import Bounds, EnergyFn, Key, Number, X
-from ..energies import value_and_gradient
+from .._types import Bounds, EnergyFn, Key, Number, Numbers, X
+from ..energies._repr import show
 from ._base import StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import cast, number
 from ._increments import normal
-from ._langevin import AbstractLangevin
+from ._langevin import AbstractOverdamped, drift, info_of
 
 Memory = TypeVar("Memory")
 
 
 class AbstractPreconditioner(eqx.Module, Generic[Memory]):
-    """A diagonal matrix `G(x)`, the factor on the step size of each coordinate."""
+    """A diagonal matrix `G(x)`, the factor on the step size of each coordinate.
+
+    Define `init`, the memory of a new chain, and `update`, which returns the diagonal and the
+    memory after a gradient. `Diagonal` is the shortest example.
+    """
+
+    def __repr__(self) -> str:
+        return show(self)
 
     @abc.abstractmethod
     def init(self, x: X) -> Memory:
-        """What it remembers of a chain that starts at `x`."""
+        """The memory of a chain that starts at `x`; `None` if there is nothing to remember."""
 
     @abc.abstractmethod
     def update(self, memory: Memory, gradient: X) -> tuple[X, Memory]:
-        """The diagonal, of the shape of one example, and what it remembers after this gradient."""
+        """The diagonal, of the shape of one example, and the memory after this gradient."""
 
 
 @guarded
@@ -44,7 +51,7 @@ class Diagonal(AbstractPreconditioner[None]):
         ValueError: if a number is out of its range.
     """
 
-    scale: jax.Array = number()
+    scale: Numbers = number()
 
     def __check_init__(self):
         _checks.positive("scale", self.scale)
@@ -96,18 +103,18 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
 
 
 @guarded
-class PreconditionedLangevin(AbstractLangevin[Any]):
+class PreconditionedLangevin(AbstractOverdamped[Any]):
     """`x ← x − (ε/2) G ∇E(x) + √(εTG) ξ` with a diagonal `G`; one gradient a step.
 
     Args:
         step_size: `ε > 0`.
         preconditioner: `Diagonal(...)` or `RMSProp(...)`.
-        temperature: as for `Langevin`; the gradient is clipped before it meets `G`.
-        grad_clip: as for `Langevin`; the gradient is clipped before it meets `G`.
-        bounds: as for `Langevin`; the gradient is clipped before it meets `G`.
-        boundary: as for `Langevin`; the gradient is clipped before it meets `G`.
-        increments: as for `Langevin`; the gradient is clipped before it meets `G`.
+        temperature: as for `Langevin`.
         noise_scale: the noise is `noise_scale · √G ξ`, if it is not to be `√(εTG) ξ`.
+        grad_clip: as for `Langevin`; the gradient is clipped before it is multiplied by `G`.
+        bounds: as for `Langevin`.
+        boundary: as for `Langevin`.
+        increments: as for `Langevin`.
 
     Raises:
         ValueError: if a number is out of its range, or temperature and noise scale are both given.
@@ -125,32 +132,22 @@ class PreconditionedLangevin(AbstractLangevin[Any]):
     def __check_init__(self):
         self.check()
 
-    @property
-    def effective_temperature(self) -> Number:
-        """`noise_scale² / ε` if the noise has a scale of its own, else the temperature."""
-        if self.noise_scale is None:
-            return self.temperature
-        return self.noise_scale**2 / self.step_size
-
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
-        """What the preconditioner remembers."""
+        """The memory of the preconditioner."""
         del energy, key
         return self.preconditioner.init(x)
 
     def refresh(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> Any:
-        """What the preconditioner remembers stays."""
+        """The memory of the preconditioner stays."""
         del energy, x, key
         return state
 
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One step of one chain, at the cost of one gradient."""
-        value, gradient = jax.lax.optimization_barrier(value_and_gradient(energy, x))
-        diagonal, state = self.preconditioner.update(state, gradient)
+        here = drift(energy, x)
+        diagonal, state = self.preconditioner.update(state, here.gradient)
         diagonal, step_size = diagonal.astype(x.dtype), cast(self.step_size, x)
-        scale = self.noise_scale
-        scale = jnp.sqrt(step_size * cast(self.temperature, x)) if scale is None else cast(scale, x)
-        noise = scale * jnp.sqrt(diagonal) * self.increments(key, x.shape, x.dtype)
-        new = self.confine(x - 0.5 * step_size * diagonal * self.clip(gradient) + noise)
-        grad_norm = jnp.sqrt(jnp.sum(gradient**2))
-        info = StepInfo(value, grad_norm, jnp.ones((), value.dtype), ~jnp.isfinite(value))
-        return new, state, info
+        increments = self.increments(x.shape, x.dtype, key=key)
+        noise = self.noise_size(x) * jnp.sqrt(diagonal) * increments
+        new = self.confine(x - 0.5 * step_size * diagonal * self.clip(here.gradient) + noise)
+        return new, state, info_of(here)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, X
-from ..energies import as_scalar
+from ..energies._batch import as_scalar
 from ._base import AbstractSampler, AbstractWrapper, StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import check_bounds, mirror_at, reflect_at, wrap_at

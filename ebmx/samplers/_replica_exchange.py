@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 from .._arguments import guarded
-from .._types import EnergyFn, Key, Number, X
-from ..energies import as_scalar
-from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried
+from .._types import EnergyFn, Key, Number, Numbers, X
+from ..energies._batch import as_scalar
+from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried, take_step
 from ._fields import at_least_single, number
 
 
@@ -46,16 +46,17 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
 
     A step moves each replica by a step of `sampler` on `E / T`, then proposes swaps of the pairs
     (0, 1), (2, 3), … in even steps and (1, 2), (3, 4), … in odd ones, with the acceptance
-    `min(1, exp((1/Tᵢ − 1/Tⱼ)(Eᵢ − Eⱼ)))`. It costs as many steps of the sampler as there are rungs,
-    and one further energy for each if the sampler does not report that of its new position; one
-    that caches more than `retemper` can scale pays for a new state. `sample(...).state` holds
-    `swap_rates` and `round_trips`.
+    `min(1, exp((1/Tᵢ − 1/Tⱼ)(Eᵢ − Eⱼ)))`. It costs as many steps of the sampler as there are rungs.
+    A sampler that does not report the energy of its new position costs one more energy for each
+    rung; one that caches more than energy and gradient makes a new state after each swap.
+    `sample(...).state` holds `swap_rates` and `round_trips`.
 
     If the sampler has an `effective_temperature` of its own, rung `i` is at its product with
     `temperatures[i]`.
 
-    Each call of `run` and `sample` begins with all replicas at `x`, which is a burn-in and not
-    invariant: to go on use `run_replicas`, or one call of `sample`; to train, `TemperedPCD`.
+    A call of `run` or `sample` begins with all replicas at `x`, which is a burn-in and not
+    invariant. To continue exactly, hand the state on: `sample(..., samples.x, state=samples.state)`;
+    `run_replicas` starts from given replicas, and `TemperedPCD` trains with them.
 
     Swendsen and Wang (1986), "Replica Monte Carlo simulation of spin glasses"; Okabe et al. (2001)
     and Syed et al. (2022), "Non-reversible parallel tempering", for the two parities in turn.
@@ -74,7 +75,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
     """
 
     sampler: AbstractSampler
-    temperatures: Float[Array, "rungs"] = number()
+    temperatures: Numbers = number()
     scale_step: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
@@ -180,10 +181,8 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         move_key, swap_key, state_key = jax.random.split(key, 3)
 
         def move(temperature, x, inner, key):
-            new, moved, info = self._at(temperature).step(
-                _tempered(energy, temperature), x, inner, key=key
-            )
-            return new.astype(x.dtype), as_carried(moved, inner), info
+            tempered = _tempered(energy, temperature)
+            return take_step(self._at(temperature), tempered, x, inner, key=key)
 
         replicas = jnp.concatenate([x[None], state.upper])
         keys = jax.random.split(move_key, rungs)

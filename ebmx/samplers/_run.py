@@ -1,4 +1,4 @@
-"""The loop that moves chains and keeps no trace."""
+"""The one loop that moves chains; `sample`, the warm-up and `drift` use its parts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +8,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
 from .._threefry import fuse
 from .._types import Count, EnergyFn, Key, Keys, Number, X, XBatch
-from ..energies import as_scalar, for_each, shape_of
-from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried, common_temperature
+from ..energies._batch import as_scalar, for_each, shape_of
+from ._base import AbstractSampler, AbstractWrapper, StepInfo, common_temperature, take_step
 from ._fields import at_least_single
 
 
 class PerChain(AbstractWrapper[Any]):
-    """Samplers of one kind, one for each chain: each array in it has a leading axis of chains.
+    """One sampler for each chain: each array of `sampler` has a leading axis of chains.
 
-    `warmup(..., per_chain=True)` makes one. The loops map over it.
+    `warmup(..., per_chain=True)` returns one. The loops map over it.
 
     Args:
         sampler: a sampler whose arrays have a leading axis `(chains, ...)`.
@@ -68,7 +69,7 @@ _PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; use it in `
 def run(
     energy: EnergyFn,
     sampler: AbstractSampler,
-    x: XBatch,
+    x: ArrayLike,
     *,
     num_steps: int | Count,
     mesh: Mesh | None = None,
@@ -77,7 +78,8 @@ def run(
     """Move chains by `num_steps` steps in constant memory.
 
     Each call makes new states of the sampler. One that is not restartable (`ReplicaExchange`)
-    begins again in each call: give it all its steps in one call.
+    begins again in each call: give it all its steps in one call, or use `sample`, which can go on
+    from a state.
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
@@ -126,7 +128,7 @@ def _run(
         return x, info
 
     check_energy(energy, x)
-    return over_chains(chain, energy, sampler, x, key)
+    return over_chains(chain, energy, sampler, x, key=key)
 
 
 def advance_chain(
@@ -136,17 +138,21 @@ def advance_chain(
     state: Any,
     num_steps: int | Count,
     *,
+    first: int | Count = 0,
     key: Key,
 ) -> tuple[X, Any, StepInfo]:
-    """Move one chain, and sum up its steps.
+    """Move one chain by the steps `first`, `first + 1`, …, and sum them up.
+
+    The key of a step is that of its number, so that a chain moved in several calls is the chain
+    moved in one.
 
     The energy and gradient norm of the last step alone are reported: carried through the loop,
     they would keep XLA from fusing a step's gradient into its update (20 % of an image chain).
     """
 
     def one(x, state, i):
-        new, moved, info = sampler.step(energy, x, state, key=jax.random.fold_in(key, i))
-        return new.astype(x.dtype), as_carried(moved, state), info
+        step_key = jax.random.fold_in(key, first + i)
+        return take_step(sampler, energy, x, state, key=step_key)
 
     def step(i, carry):
         x, state, acceptance, divergent = carry
@@ -190,24 +196,26 @@ def chain_keys(key: Keys, num_chains: int) -> Keys:
 
 
 def over_chains(
-    chain: Callable, energy: EnergyFn, sampler: AbstractSampler, x: XBatch, key: Keys
+    chain: Callable, energy: EnergyFn, sampler: AbstractSampler, *rows: Any, key: Keys
 ) -> Any:
-    """`chain(energy, sampler, x, key)` mapped over the chains, and over what each has of its own.
+    """`chain(energy, sampler, *rows, key)` mapped over the chains, and over what each has alone.
 
-    That is the condition of a `ForEach` energy, and the sampler of a `PerChain`.
+    Rows (positions, states) have a leading axis of chains. A `ForEach` energy gives each chain its
+    own condition, a `PerChain` its own sampler. If `key` is one key, each chain gets its own.
     """
-    keys = chain_keys(key, x.shape[0])
+    num_chains = jax.tree.leaves(rows)[0].shape[0]
+    keys = chain_keys(key, num_chains)
     if not isinstance(sampler, PerChain):
-        return for_each(lambda energy, x, key: chain(energy, sampler, x, key), energy, x, keys)
+        return for_each(lambda energy, *rows: chain(energy, sampler, *rows), energy, *rows, keys)
     sizes = {leaf.shape[0] for leaf in jax.tree.leaves(eqx.filter(sampler, eqx.is_array))}
     fix = f"the sampler was tuned for other chains: it is one for each of {sorted(sizes)}"
-    _checks.require(sizes == {x.shape[0]}, "x.shape", x.shape, fix)
+    _checks.require(sizes == {num_chains}, "x.shape", rows[0].shape, fix)
     arrays, static = eqx.partition(sampler.sampler, eqx.is_array)
 
-    def one(energy: Any, arrays: Any, x: X, key: Key) -> Any:
-        return chain(energy, eqx.combine(arrays, static), x, key)
+    def one(energy: Any, arrays: Any, *rows: Any) -> Any:
+        return chain(energy, eqx.combine(arrays, static), *rows)
 
-    return for_each(one, energy, arrays, x, keys)
+    return for_each(one, energy, arrays, *rows, keys)
 
 
 def check_energy(energy: EnergyFn, x: XBatch) -> None:

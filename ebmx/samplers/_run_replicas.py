@@ -3,23 +3,23 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
 from .._types import Count, EnergyFn, Keys
-from ..energies import for_each, shape_of
+from ..energies._batch import shape_of
 from ._base import StepInfo
 from ._replica_exchange import ReplicaExchange
-from ._run import advance_chain, chain_keys, check_energy
+from ._run import advance_chain, check_energy, over_chains
 
 
 @guarded
 def run_replicas(
     energy: EnergyFn,
     sampler: ReplicaExchange,
-    replicas: Float[Array, "chains rungs *shape"],
+    replicas: ArrayLike,
     *,
     num_steps: int,
     first_step: Count | Int[Array, "chains"] | int = 0,
@@ -27,15 +27,16 @@ def run_replicas(
 ) -> tuple[Float[Array, "chains rungs *shape"], StepInfo, Float[Array, "chains pairs"]]:
     """Move all replicas of chains by `num_steps` steps, as `run` does with chains of one replica.
 
-    `run` puts all replicas of a chain where the chain is; here the ladder goes on as it is.
+    `run` starts all replicas of a chain where the chain is; here each replica starts from its own
+    position.
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
         sampler: the exchange between temperatures.
         replicas: their positions, `(chains, rungs, *shape)`, the lowest temperature first.
         num_steps: how many steps, at least 1.
-        first_step: how many steps the ladders have made before, or each of them, `(chains,)`: pairs
-            of even and of odd rungs are tried in turn, and go on in turn from there.
+        first_step: how many steps the chains have made before, or each of them, `(chains,)`: pairs
+            of even and of odd rungs are tried in turn, which goes on from there.
         key: one key; or keys `(chains,)`, one for each chain.
 
     Returns:
@@ -75,7 +76,7 @@ def _run_replicas(
     first_step: Int[Array, "chains"],
     key: Keys,
 ) -> tuple[Float[Array, "chains rungs *shape"], StepInfo, Float[Array, "chains pairs"]]:
-    def chain(energy, replicas, first_step, key):
+    def chain(energy, sampler, replicas, first_step, key):
         init_key, steps_key = jax.random.split(key)
         state = sampler.init_replicas(energy, replicas, key=init_key)
         state = eqx.tree_at(lambda ladder: ladder.step, state, first_step)
@@ -84,5 +85,4 @@ def _run_replicas(
         return jnp.concatenate([x[None], state.upper]), info, state.swap_rates
 
     check_energy(energy, replicas[:, 0])
-    keys = chain_keys(key, len(replicas))
-    return for_each(chain, energy, replicas, first_step, keys)
+    return over_chains(chain, energy, sampler, replicas, first_step, key=key)

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, Keys, X, XBatch
-from ..energies import as_scalar, shape_of, value_and_gradient
+from ..energies._batch import as_scalar, shape_of, value_and_gradient
 from ._base import AbstractSampler, StepInfo, as_carried
 from ._fields import at_least_single
 from ._run import advance_chain, check_energy, over_chains
@@ -58,11 +59,12 @@ class Samples(eqx.Module):
     """What `sample` returns."""
 
     values: Any
-    """What `save` kept: for a function, its values stacked to `(chains, num_samples, ...)`."""
+    """What `save` keeps: of a function, its values stacked to `(chains, num_samples, ...)`."""
     x: jax.Array
     """The last positions, `(chains, *shape)`, from where sampling can go on."""
     state: Any
-    """The last states of the sampler, with a leading axis of chains."""
+    """The last states of the sampler, `(chains, ...)`; `None` if it has none. A later `sample` goes
+    on with them."""
     info: StepInfo
     """A summary of the steps after the warm-up, `(chains,)`, as `run` returns it, but for `energy`,
     which is that of the last positions."""
@@ -74,17 +76,22 @@ class Samples(eqx.Module):
 def sample(
     energy: EnergyFn,
     sampler: AbstractSampler,
-    x: XBatch,
+    x: ArrayLike,
     *,
     num_samples: int,
     num_warmup: int = 0,
     thin: int = 1,
     save: Save = save_position,
+    state: Any = None,
     throw: bool = True,
     mesh: Mesh | None = None,
     key: Keys,
 ) -> Samples:
     """Draw samples from chains.
+
+    A later call goes on exactly where this one ended, with the samplers' states (momenta, replicas,
+    counts of steps), by `sample(energy, sampler, samples.x, state=samples.state, …)`. Without
+    `state` it makes new ones.
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
@@ -96,6 +103,8 @@ def sample(
         save: what to keep: a function of the position and the `StepInfo` (summed up over the `thin`
             steps, with the energy of that position) of one chain; or `Last()`, `Moments()` or
             another `AbstractSave`.
+        state: the `state` of earlier `Samples` of the same energy and sampler, whose `x` is this
+            `x`; new states if not given.
         throw: whether to raise if a chain fails. If not, look at `result`.
         mesh: devices of this process that share the chains, such as `jax.make_mesh((4,),
             ("data",))`; but for rounding, a chain is what it is on one device.
@@ -105,20 +114,23 @@ def sample(
         `Samples`.
 
     Raises:
-        ValueError: for arguments that do not fit.
+        ValueError: for arguments that do not fit, such as a state of another sampler.
         FloatingPointError: if `throw` and position or energy of a chain are not finite at the start
             or at the end, or the gradient at the start (of samplers that take one), saying how
             many, which, and what to try.
     """
     x = _checks.batch(x, "x", shape_of(energy))
-    energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))
+    energy, sampler, x, state, key = _mesh.automatic((energy, sampler, x, state, key))
     _checks.at_least("num_samples", num_samples, 1)
     _checks.at_least("num_warmup", num_warmup, 0)
     _checks.at_least("thin", thin, 1)
+    sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(state)}
+    fix = f"give the state of earlier samples of these {len(x)} chains, or leave it out"
+    _checks.require(sizes <= {x.shape[:1]}, "state", type(state).__name__, fix)
     if mesh is not None:
-        x = _mesh.share(x, mesh)
+        x, state = jax.tree.map(lambda leaf: _mesh.share(leaf, mesh), (x, state))
     with _mesh.implicit():
-        samples = _sample(energy, sampler, x, num_samples, num_warmup, thin, save, key)
+        samples = _sample(energy, sampler, x, state, num_samples, num_warmup, thin, save, key)
     if throw and _checks.is_concrete(samples.x):
         _throw(samples.result)
     return samples
@@ -130,6 +142,7 @@ def _sample(
     energy: EnergyFn,
     sampler: AbstractSampler,
     x: XBatch,
+    state: Any,
     num_samples: int,
     num_warmup: int,
     thin: int,
@@ -138,9 +151,10 @@ def _sample(
 ) -> Samples:
     policy = save if isinstance(save, AbstractSave) else Trace(save)
 
-    def chain(energy: Any, sampler: Any, start: X, key: Key) -> Samples:
+    def chain(energy: Any, sampler: Any, start: X, given: Any, key: Key) -> Samples:
         init_key, warmup_key, samples_key = jax.random.split(key, 3)
-        x, state = start, sampler.init(energy, start, key=init_key)
+        init = lambda: sampler.init(energy, start, key=init_key)  # noqa: E731
+        x, state = start, init() if given is None else _as_made(given, jax.eval_shape(init))
         if num_warmup > 0:
             x, state, _ = advance_chain(energy, sampler, x, state, num_warmup, key=warmup_key)
 
@@ -167,7 +181,18 @@ def _sample(
         return Samples(policy.final(saved, stacked), x, state, info, result)
 
     check_energy(energy, x)
-    return over_chains(chain, energy, sampler, x, key)
+    return over_chains(chain, energy, sampler, x, state, key=key)
+
+
+def _as_made(given: Any, made: Any) -> Any:
+    """The state that was given, if it is like the one that the sampler makes."""
+    kinds = [
+        (jax.tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state)])
+        for state in (given, made)
+    ]
+    fix = "give the state of earlier samples of this sampler and energy, or leave it out"
+    _checks.require(kinds[0] == kinds[1], "state", kinds[0][0], fix)
+    return given
 
 
 def _add(total: StepInfo, info: StepInfo) -> StepInfo:

@@ -17,15 +17,20 @@ Carry = TypeVar("Carry")
 
 
 class AbstractSave(eqx.Module, Generic[Carry]):
-    """A fold over the samples of one chain, some of which may be stacked."""
+    """What to keep of the samples of one chain, in constant memory or stacked.
+
+    Define `init`, what is carried from sample to sample; `update`, which reads one sample and may
+    return something to stack; and `final`, which makes the `values` of both. `Last` is the shortest
+    example.
+    """
 
     @abc.abstractmethod
     def init(self, x: X) -> Carry:
-        """Before the first sample; `x` shows the shape."""
+        """What is carried before the first sample; `x` has the shape of a sample."""
 
     @abc.abstractmethod
     def update(self, carry: Carry, x: X, info: StepInfo) -> tuple[Carry, Any]:
-        """Take in one sample; returns what to stack, `None` for nothing."""
+        """What is carried after one sample, and what to stack, `None` for nothing."""
 
     @abc.abstractmethod
     def final(self, carry: Carry, stacked: Any) -> Any:
@@ -33,21 +38,13 @@ class AbstractSave(eqx.Module, Generic[Carry]):
 
 
 def save_position(x: X, info: StepInfo) -> X:
-    """Keep the position and nothing else.
-
-    Args:
-        x: the position, `(*shape)`.
-        info: what the step reports; not looked at.
-
-    Returns:
-        The position.
-    """
+    """Keep the position."""
     del info
     return x
 
 
 def save_position_and_energy(x: X, info: StepInfo) -> dict[str, Any]:
-    """Keep `x` and the `energy` that its step reports.
+    """Keep the position `x` and its `energy`.
 
     Args:
         x: the position, `(*shape)`.

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,96 +11,47 @@ from .. import _checks
 from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, X
 from ._base import AbstractSampler, AbstractWrapper, StepInfo
-from ._fields import number
 
 Schedule = Callable[[Count], Any]
-
-
-@guarded
-class Linear(eqx.Module):
-    """A schedule: from `start` to `end` in `num_steps`, then constant.
-
-    Args:
-        start: the values, in units of what they set.
-        end: the values, in units of what they set.
-        num_steps: how many steps it takes, positive.
-
-    Raises:
-        ValueError: if a number is out of its range.
-    """
-
-    start: Number = number()
-    end: Number = number()
-    num_steps: Number = number()
-
-    def __check_init__(self):
-        _checks.finite_value("start", self.start)
-        _checks.finite_value("end", self.end)
-        _checks.positive("num_steps", self.num_steps)
-
-    def __call__(self, step: Count) -> Any:
-        """The value at a step, which counts from 0."""
-        share = jnp.clip(_ratio(step, self.num_steps), 0.0, 1.0)
-        return self.start + share * (self.end - self.start)
-
-
-def _ratio(step: Count, num_steps: Number) -> Any:
-    num_steps = jnp.asarray(num_steps)
-    return jnp.asarray(step, num_steps.dtype) / num_steps
-
-
-@guarded
-class Geometric(eqx.Module):
-    """A schedule: from `start` to `end` in `num_steps` by equal factors, then constant.
-
-    Args:
-        start: the values, in units of what they set.
-        end: the values, in units of what they set.
-        num_steps: how many steps it takes, positive.
-
-    Raises:
-        ValueError: if a number is out of its range.
-    """
-
-    start: Number = number()
-    end: Number = number()
-    num_steps: Number = number()
-
-    def __check_init__(self):
-        _checks.positive("start", self.start)
-        _checks.positive("end", self.end)
-        _checks.positive("num_steps", self.num_steps)
-
-    def __call__(self, step: Count) -> Any:
-        """The value at a step, which counts from 0."""
-        share = jnp.clip(_ratio(step, self.num_steps), 0.0, 1.0)
-        return self.start * (self.end / self.start) ** share
 
 
 @guarded
 class Annealed(AbstractWrapper[tuple[Count, Any]]):
     """A sampler whose hyper-parameters follow schedules of the step of the chain.
 
+    ```python
+    schedule = optax.exponential_decay(1.0, transition_steps=500, decay_rate=0.01)
+    Annealed(Langevin(0.1), temperature=schedule, step_size=optax.linear_schedule(0.1, 0.01, 500))
+    ```
+
     With `Langevin` and a falling `noise_scale` and `step_size` it is annealed Langevin dynamics:
     Song and Ermon (2019), "Generative modeling by estimating gradients of the data distribution".
 
-    `annealed` makes one.
-
     Args:
-        sampler: as for `annealed`.
-        schedules: as for `annealed`.
+        sampler: a sampler.
+        schedules: for each hyper-parameter by its name a function of the step, which counts from 0
+            at the start of a `run` or `sample`: a schedule of optax, or your own. Another function
+            retraces; a pytree such as `eqx.Partial` keeps its numbers as arrays, which do not.
+
+    Raises:
+        ValueError: if the sampler has no hyper-parameter of this name, or the value of a schedule
+            at step 0 is out of its range.
     """
 
     sampler: AbstractSampler
     schedules: dict[str, Schedule]
+
+    def __init__(self, sampler: AbstractSampler, **schedules: Schedule):
+        self.sampler = sampler
+        self.schedules = schedules
 
     def __check_init__(self):
         names = [field.name for field in dataclasses.fields(self.sampler)]
         for name, schedule in self.schedules.items():
             fix = f"{type(self.sampler).__name__} has the fields {', '.join(names)}"
             _checks.require(name in names, "schedules", name, fix)
-            held = name in ("sampler", "samplers", "temperatures", "parameters", "schedules")
-            fix = "it is no number of a step: give the schedule to the sampler that is held"
+            held = name in ("samplers", "temperatures", "parameters", "schedules")
+            fix = "it is not a number for each step: give the schedule to a sampler that is held"
             _checks.require(not held, "schedules", name, fix)
             ok = callable(schedule)
             _checks.require(ok, name, schedule, "give a function of the step, from 0")
@@ -112,7 +62,7 @@ class Annealed(AbstractWrapper[tuple[Count, Any]]):
         self.at(jnp.zeros((), jnp.int32))
 
     def at(self, step: Count) -> AbstractSampler:
-        """The sampler of one step."""
+        """The sampler with the hyper-parameters of one step."""
         values = {name: schedule(step) for name, schedule in self.schedules.items()}
         return dataclasses.replace(self.sampler, **values)
 
@@ -162,30 +112,7 @@ class Annealed(AbstractWrapper[tuple[Count, Any]]):
     def step(
         self, energy: EnergyFn, x: X, state: tuple[Count, Any], *, key: Key
     ) -> tuple[X, tuple[Count, Any], StepInfo]:
-        """One step with the hyper-parameters of its time."""
+        """One step with the hyper-parameters of its number."""
         count, inner = state
         x, inner, info = self.at(count).step(energy, x, inner, key=key)
         return x, (count + 1, inner), info
-
-
-@guarded
-def annealed(sampler: AbstractSampler, **schedules: Schedule) -> Annealed:
-    """Let hyper-parameters of a sampler follow schedules.
-
-    ```python
-    annealed(Langevin(0.1), temperature=Geometric(1.0, 0.01, num_steps=500))
-    ```
-
-    Args:
-        sampler: a sampler.
-        schedules: for each hyper-parameter by name, a function of the step, which counts from 0 at
-            the start of a `run` or `sample`: `Linear`, `Geometric`, or one of optax. A function is
-            static; the numbers of `Linear` and `Geometric` can be swept.
-
-    Returns:
-        The sampler that follows the schedules; its state counts the steps.
-
-    Raises:
-        ValueError: if the sampler has no such hyper-parameter.
-    """
-    return Annealed(sampler, schedules)

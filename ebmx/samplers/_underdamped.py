@@ -10,12 +10,11 @@ import jax.numpy as jnp
 from .. import _checks
 from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
-from ..energies import value_and_gradient
 from ._base import StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import cast, number, reflect_at
 from ._increments import normal
-from ._langevin import AbstractLangevin
+from ._langevin import AbstractLangevin, Here, drift, info_of
 
 
 class Momentum(NamedTuple):
@@ -43,10 +42,10 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
         temperature: `T ≥ 0`; the chain samples `exp(-E/T)`.
         noise_scale: the standard deviation of the velocity's noise in a step, if it is not to be
             `√(T (1 − exp(−2γh)))`.
-        grad_clip: as for `Langevin`. A chain that is reflected turns its velocity round.
-        bounds: as for `Langevin`. A chain that is reflected turns its velocity round.
-        boundary: as for `Langevin`. A chain that is reflected turns its velocity round.
-        increments: as for `Langevin`. A chain that is reflected turns its velocity round.
+        grad_clip: as for `Langevin`.
+        bounds: as for `Langevin`.
+        boundary: as for `Langevin`; `"reflect"` turns the velocity round, `"clip"` stops it.
+        increments: as for `Langevin`.
 
     Raises:
         ValueError: if a number is out of its range, or temperature and noise scale are both given.
@@ -79,7 +78,7 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Momentum:
         """A velocity in equilibrium, and the first gradient."""
-        value, gradient = value_and_gradient(energy, x)
+        value, gradient = drift(energy, x)
         scale = jnp.sqrt(cast(self.effective_temperature, x))
         velocity = scale * jax.random.normal(key, x.shape, x.dtype)
         return Momentum(velocity, gradient, value)
@@ -87,7 +86,7 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
     def refresh(self, energy: EnergyFn, x: X, state: Momentum, *, key: Key) -> Momentum:
         """The velocity stays, the gradient is that at `x`."""
         del key
-        value, gradient = value_and_gradient(energy, x)
+        value, gradient = drift(energy, x)
         return Momentum(state.velocity, gradient, value)
 
     def retemper(
@@ -112,14 +111,12 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
         velocity = state.velocity - half * self.clip(state.gradient)
         x_half = x + half * velocity
         velocity = velocity * jnp.exp(-friction * step_size)
-        velocity = velocity + scale * self.increments(key, x.shape, x.dtype)
+        velocity = velocity + scale * self.increments(x.shape, x.dtype, key=key)
         free = x_half + half * velocity
         new = self.confine(free)
-        value, gradient = jax.lax.optimization_barrier(value_and_gradient(energy, new))
+        value, gradient = drift(energy, new)
         velocity = self._turn(free, velocity) - half * self.clip(gradient)
-        grad_norm = jnp.sqrt(jnp.sum(gradient**2))
-        info = StepInfo(value, grad_norm, jnp.ones((), value.dtype), ~jnp.isfinite(value))
-        return new, Momentum(velocity, gradient, value), info
+        return new, Momentum(velocity, gradient, value), info_of(Here(value, gradient))
 
     def _turn(self, free: X, velocity: X) -> X:
         """The velocity after the bounds: turned round if reflected, 0 if clipped."""

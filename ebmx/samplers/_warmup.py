@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
 from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, XBatch
-from ..energies import for_each, shape_of
-from ._base import AbstractSampler, as_carried
+from ..energies._batch import for_each, shape_of
+from ._base import AbstractSampler, take_step
 from ._blackjax_kernels import HMC, NUTS
 from ._fields import at_least_single
 from ._reflected import Reflected
@@ -23,7 +24,10 @@ from ._run import PerChain, chain_keys, check_energy
 
 
 class DualAveraging(eqx.Module):
-    """What dual averaging knows: Hoffman and Gelman (2014), section 3.2. Of one number or many."""
+    """The state of dual averaging, of one step size or many: Hoffman and Gelman (2014), 3.2.
+
+    BLACKJAX_COMMENT
+    """
 
     log_step: jax.Array
     log_average: jax.Array
@@ -34,15 +38,15 @@ class DualAveraging(eqx.Module):
 
     @classmethod
     def search(cls, step_size: jax.Array) -> "DualAveraging":
-        """Begin at a step size that may be far from the right one, in long strides."""
+        """Begin far from the right step size, in long strides."""
         log = jnp.log(step_size)
         return cls._begin(log, log + jnp.log(10.0), 20.0)
 
     def refine(self) -> "DualAveraging":
         """Begin again near the right step size, in short strides.
 
-        Where the acceptance falls steeply the strides of a search overshoot again and again, and
-        the mean of the acceptances is not the acceptance of the mean.
+        Where the acceptance falls steeply, the long strides of a search keep overshooting, and the
+        mean of the acceptances is not the acceptance of the mean.
         """
         return self._begin(self.log_average, self.log_average, 2.0)
 
@@ -52,15 +56,15 @@ class DualAveraging(eqx.Module):
         return cls(log_step, log_step, zero, centre, count, jnp.asarray(gain, log_step.dtype))
 
     def update(self, acceptance: jax.Array, target: jax.Array) -> "DualAveraging":
-        """Take in the acceptance of one step."""
+        """The state after a step with this acceptance."""
         count = self.count + 1
         number = count.astype(self.log_step.dtype)
         weight = 1 / (number + 10)
         error = target - acceptance.astype(self.log_step.dtype)
         gradient = (1 - weight) * self.gradient + weight * error
         log_step = self.centre - self.gain * jnp.sqrt(number) * gradient
-        share = number**-0.75
-        average = share * log_step + (1 - share) * self.log_average
+        fraction = number**-0.75
+        average = fraction * log_step + (1 - fraction) * self.log_average
         return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)
 
 
@@ -68,7 +72,7 @@ class DualAveraging(eqx.Module):
 def warmup(
     energy: EnergyFn,
     sampler: AbstractSampler,
-    x: XBatch,
+    x: ArrayLike,
     *,
     num_steps: int,
     target_acceptance: float | None = None,
@@ -91,8 +95,8 @@ def warmup(
         x: where the chains start, `(chains, *shape)`.
         num_steps: how many steps, at least 20.
         target_acceptance: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.
-        per_chain: whether each chain finds a step size of its own. The sampler that comes out is
-            then good for these chains in this order.
+        per_chain: whether each chain finds a step size of its own. The returned sampler then fits
+            these chains in this order.
         mesh: devices of this process that hold the chains in equal parts, as in `sample`.
         key: a key.
 
@@ -178,8 +182,8 @@ def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> No
         return
     worst = int(np.flatnonzero(failed)[0])
     if lost[worst] and not always[worst]:
-        why = "differences of energies are lost in rounding: the energy falls without end, or a "
-        why += "large constant is to be subtracted from it"
+        why = "differences of energies are lost in rounding: the energy is unbounded below, or "
+        why += "subtract a large constant from it"
     elif never[worst]:
         why = "energy or gradient is not finite where the chains are: look at sample(...).result"
     else:
@@ -217,11 +221,10 @@ def _tune(
 
     def one(energy, x, state, size, key):
         tuned = _with(sampler, step_size=size)
-        new, moved, info = tuned.step(energy, x, state, key=key)
-        # a proposal that the kernel cannot judge is not accepted
+        x, state, info = take_step(tuned, energy, x, state, key=key)
+        # a proposal whose acceptance is not a number is rejected
         acceptance = jnp.where(jnp.isfinite(info.acceptance), info.acceptance, 0)
-        acceptance = acceptance.astype(dtype)
-        return new.astype(x.dtype), as_carried(moved, state), acceptance, info.energy
+        return x, state, acceptance.astype(dtype), info.energy
 
     def step(i, carry):
         x, state, tuner, moments, rate, _ = carry
@@ -253,8 +256,9 @@ def _pooled(
     """Mean and variance over steps and chains, after `count` earlier steps; none if negative."""
     mean, variance = moments
     later = (jnp.maximum(count, 0) + 1).astype(x.dtype)
-    share = jnp.where(count < 0, 0, 1 / later)
+    fraction = jnp.where(count < 0, 0, 1 / later)
     change = jnp.mean(x, 0) - mean
     # of deviations, not of squares: those lose the digits of a variance far from the origin
-    variance = (1 - share) * variance + share * (jnp.var(x, 0) + (1 - share) * change**2)
-    return mean + share * change, variance
+    spread = jnp.var(x, 0) + (1 - fraction) * change**2
+    variance = (1 - fraction) * variance + fraction * spread
+    return mean + fraction * change, variance

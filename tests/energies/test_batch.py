@@ -7,7 +7,7 @@ import pytest
 from helpers import ENERGIES
 
 import ebmx
-from ebmx.energies import shape_of, value_and_gradient
+from ebmx.energies._batch import shape_of, value_and_gradient
 
 
 def test_plain_callables_are_energies(getkey):

@@ -13,7 +13,7 @@ from helpers import assert_mean, points
 from reference import ACTIVATIONS, filled, numpy_dense
 
 import ebmx
-from ebmx.energies import JEM, MLPNetwork
+from ebmx.energies import JEM, MLP
 from ebmx.samplers import MALA, run
 
 X = points(4, (2,))
@@ -21,7 +21,7 @@ X = points(4, (2,))
 
 @functools.cache
 def make():
-    network = filled(lambda key: MLPNetwork((2,), 3, (5,), key=key))
+    network = filled(lambda key: MLP((2,), (5,), out_size=3, key=key))
     silu = ACTIVATIONS["silu"]
     return JEM(network), np.stack([numpy_dense(network.layers, silu, x) for x in np.asarray(X)])
 
@@ -87,7 +87,7 @@ def test_sampling_a_class_finds_its_density(getkey):
     ids=["scalar", "matrix", "tuple"],
 )
 def test_networks_without_logits_are_refused(network, got):
-    with pytest.raises(ValueError, match=rf"network\(x\)\.shape={got}: .*logits \(classes,\)"):
+    with pytest.raises(ValueError, match=rf"network\(x\)\.shape={got}: .*logits \(num_labels,\)"):
         JEM(network, (2,))
 
 

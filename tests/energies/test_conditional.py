@@ -10,12 +10,12 @@ from reference import ACTIVATIONS, assert_initial_numbers_differ, filled, numpy_
 
 import ebmx
 from ebmx.energies import (
+    MLP,
     AbstractConditionalEnergy,
     Conditional,
     Gaussian,
     Marginal,
-    MLPNetwork,
-    ResNetwork,
+    ResNet,
 )
 from ebmx.samplers import MALA, Langevin, run, sample
 from ebmx.samplers._run import PerChain
@@ -76,7 +76,7 @@ def test_initial_numbers_are_independent():
     # the embedding has the scale of features that add up to one, and no key is used twice
     @eqx.filter_jit
     def made(key):
-        energy = Conditional(MLPNetwork((2,), 16, (), key=key), num_labels=500, key=key)
+        energy = Conditional(MLP((2,), (), out_size=16, key=key), num_labels=500, key=key)
         reals = [conditional(key, condition_dim=4, head=h) for h in ("projection", "embedding")]
         return energy.embedding, [(e.network.layers, e.embedding, e.layers) for e in reals]
 
@@ -89,7 +89,7 @@ def test_initial_numbers_are_independent():
 
 def test_conditions_on_the_features_of_a_residual_network():
     def build(key):
-        network = ResNetwork((4, 3, 1), 5, (2,), key=key)
+        network = ResNet((4, 3, 1), (2,), out_size=5, key=key)
         return Conditional(network, num_labels=2, key=key)
 
     energy = eqx.filter_eval_shape(build, jax.random.key(0))

@@ -20,14 +20,13 @@ from ebmx.energies import (
     DoubleWell,
     Funnel,
     Gaussian,
-    MLPNetwork,
     Normalised,
+    ResNet,
     Ring,
     SpectralNorm,
     StudentT,
     advance,
     freeze,
-    resnet,
 )
 
 
@@ -48,10 +47,10 @@ NETWORKS = {
     "convnet": network(
         lambda key: ConvNet((4, 3, 1), (2,), kernel_sizes=2, hidden_dims=(3,), key=key)
     ),
-    "residual": network(lambda key: resnet((4, 3, 4), (4,), norm="group", key=key)[0]),
+    "residual": network(lambda key: ResNet((4, 3, 4), (4,), norm="group", key=key)),
     "product": lambda: Gaussian(np.zeros(2), 2.0) - 0.5 * filled(lambda k: MLP((2,), (4,), key=k)),
     "conditioned": lambda: filled(conditional).at(1),
-    "jem": network(lambda key: JEM(MLPNetwork((2,), 3, (4,), key=key))),
+    "jem": network(lambda key: JEM(MLP((2,), (4,), out_size=3, key=key))),
     "spectral": spectral,
 }
 ALL = {

@@ -29,7 +29,7 @@ from ebmx.energies import (
     plane,
     trainable,
 )
-from ebmx.training import NoNegatives, Trainer
+from ebmx.training import DataOnly, Trainer
 
 ENERGIES = {
     "gaussian": Gaussian(np.array([0.5, -1.0]), np.array([0.5, 2.0])),
@@ -49,7 +49,7 @@ TRAINED = [n for n, energy in ENERGIES.items() if any(jax.tree.leaves(trainable(
 BINARY = Bernoulli, BernoulliRBM
 TRAINER = Trainer(
     optax.adam(0.1),
-    NoNegatives(),
+    DataOnly(),
     lambda energy, x, _: (jnp.mean(jax.vmap(energy)(x)) - energy(x[0]), {}),
 )
 KEY = jax.random.key(0)

@@ -13,7 +13,7 @@ from helpers import points
 import ebmx
 from ebmx.energies import Function
 from ebmx.samplers import Langevin
-from ebmx.training import NoNegatives, Trainer, score_matching
+from ebmx.training import DataOnly, Trainer, score_matching_loss
 
 X = points(6, (2,))
 
@@ -67,7 +67,7 @@ class Quadratic:
 
 def trained(net, params):
     energy = Function(eqx.Partial(net.apply, params), (2,))
-    trainer = Trainer(optax.sgd(0.1), NoNegatives(), score_matching)
+    trainer = Trainer(optax.sgd(0.1), DataOnly(), score_matching_loss)
     state = trainer.init(energy, key=jax.random.key(0))
     state, _ = trainer.step(state, X, key=jax.random.key(1))
     after = state.energy.function.args[0]

@@ -11,7 +11,7 @@ from helpers import points
 from reference import filled
 
 import ebmx
-from ebmx.energies import MLP, ConvNet, ResNet, advance, freeze, resnet
+from ebmx.energies import MLP, BatchNormResNet, ConvNet, ResNet, advance, freeze
 
 NETWORKS = {
     "mlp": lambda **options: MLP((4, 3, 4), (16, 8), **options),
@@ -65,7 +65,8 @@ def test_batch_norm_keeps_its_statistics_in_full_precision():
     @eqx.filter_jit
     def moved(dtype):
         options = {"compute_dtype": dtype, "strides": 1, "key": jax.random.key(0)}
-        energy, state = resnet((4, 3, 4), (4,), norm="batch", **options)
+        make = eqx.nn.make_with_state(BatchNormResNet)
+        energy, state = make((4, 3, 4), (4,), **options)
         return energy, advance(energy, state, x)
 
     def value(dtype):

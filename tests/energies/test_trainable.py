@@ -29,7 +29,6 @@ from ebmx.energies import (
     SpectralNorm,
     StudentT,
     Uniform,
-    conjunction,
     constant,
     freeze,
     trainable,
@@ -42,7 +41,7 @@ CONDITIONAL = filled(conditional)
 GAUSSIAN, OTHER = Gaussian(np.zeros(2), 2.0), Gaussian(np.ones(2), np.eye(2))
 MIXTURE = GaussianMixture(np.eye(2), 0.5)
 LAYERS = {f".layers[{i}].{name}" for i in (0, 1) for name in ("weight", "bias")}
-OF_NETWORK = {f".network{layer}" for layer in LAYERS}
+OF_NETWORK = LAYERS
 OF_GAUSSIAN = {".location", ".whiten"}
 
 
@@ -74,7 +73,7 @@ TRAINED = {
     "in-a-box": (Box(MIXTURE + NETWORK, -1, 1), below(".energy.energies[1]", OF_NETWORK)),
     "fixed": (NETWORK + Fixed(NETWORK), below(".energies[0]", OF_NETWORK)),
     "condition": (CONDITIONAL.at(1), None),
-    "conjunction": (conjunction(CONDITIONAL, [0, 2]), None),
+    "conditions": (CONDITIONAL.at(0) + CONDITIONAL.at(2), None),
     "gaussian": (GAUSSIAN, OF_GAUSSIAN),
     "mixture": (MIXTURE, {".log_weights", ".means", ".scales"}),
     "rbm": (
@@ -117,7 +116,7 @@ def test_what_is_trained(name):
     if name == "condition":
         assert not tree.y
         assert paths(tree.energy) == paths(trainable(CONDITIONAL)) == all_of(CONDITIONAL)
-    if name == "conjunction":
+    if name == "conditions":
         assert [paths(e.energy) for e in tree.energies] == 2 * [all_of(CONDITIONAL)]
 
 

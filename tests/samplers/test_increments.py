@@ -22,7 +22,7 @@ ENERGY = Gaussian(jnp.zeros(2), COVARIANCE)
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def drawn(increments, key, shape):
-    return increments(key, shape, jnp.float32)
+    return increments(shape, jnp.float32, key=key)
 
 
 @each
@@ -38,8 +38,8 @@ def test_the_first_three_moments_are_those_of_the_normal(increments, getkey):
 @pytest.mark.parametrize("shape", [(), (5,), (32,), (33, 1, 3)])
 def test_shape_and_dtype(increments, shape):
     for dtype in (jnp.float32, jnp.bfloat16):
-        draw = functools.partial(increments, shape=shape, dtype=dtype)
-        x = jax.eval_shape(draw, jax.random.key(0))
+        draw = functools.partial(increments, shape, dtype)
+        x = jax.eval_shape(lambda key, draw=draw: draw(key=key), jax.random.key(0))
         assert x.shape == shape
         assert x.dtype == dtype
 
@@ -56,7 +56,7 @@ def test_the_values_are_the_documented_ones(getkey):
 @pytest.mark.parametrize("increments", [rademacher, binomial])
 def test_numbers_of_one_word_are_independent(increments, getkey):
     keys = jax.random.split(getkey(), 4_000)
-    draw = jax.jit(jax.vmap(lambda key: increments(key, (40,), jnp.float32)))
+    draw = jax.jit(jax.vmap(lambda key: increments((40,), jnp.float32, key=key)))
     correlation = np.cov(np.asarray(draw(keys)).T)
     np.testing.assert_allclose(correlation, np.eye(40), atol=5.5 / np.sqrt(4_000))
 

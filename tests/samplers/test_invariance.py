@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import assert_mean, points
 
@@ -18,22 +19,21 @@ from ebmx.samplers import (
     MALA,
     NUTS,
     AbstractSampler,
+    Annealed,
     Barker,
     BlackJAX,
     Cycle,
     Independence,
     Langevin,
-    Linear,
     Mixture,
     Moments,
-    PerChain,
     Reflected,
     ReplicaExchange,
     StepInfo,
-    annealed,
     run,
     sample,
 )
+from ebmx.samplers._run import PerChain
 
 NUM = 20_000
 VARIANCE = np.array([1.0, 0.25])
@@ -68,7 +68,7 @@ class Walk(AbstractSampler[jax.Array]):
 
 
 WIDE = Independence(Gaussian(jnp.zeros(2), 2.0))
-STEPS = Linear(0.5, 1.0, num_steps=5)
+STEPS = optax.linear_schedule(0.5, 1.0, 5)
 KERNEL = blackjax.rmh.build_kernel(), blackjax.rmh.init
 
 
@@ -86,14 +86,14 @@ RESTARTABLE = {
     "blackjax": BlackJAX(KERNEL[1], KERNEL[0], transition_generator=jump),
     "cycle": Cycle((MALA(0.5), WIDE, Walk())),
     "mixture": Mixture((MALA(0.5), WIDE, HMC(0.4, 2))),
-    "annealed": annealed(MALA(0.1), step_size=STEPS),
-    "annealed-in-a-cycle": Cycle((annealed(MALA(0.1), step_size=STEPS), WIDE)),
+    "annealed": Annealed(MALA(0.1), step_size=STEPS),
+    "annealed-in-a-cycle": Cycle((Annealed(MALA(0.1), step_size=STEPS), WIDE)),
     "reflected": Reflected(HMC(0.4, 3), bounds=(np.array([-np.inf, -9.0]), None)),
 }
 TEMPERATURES = np.array([1.0, 4.0], np.float32)
 LADDERS = {
     "exchange": ReplicaExchange(MALA(0.5), TEMPERATURES),
-    "exchange-of-annealed": ReplicaExchange(annealed(MALA(0.1), step_size=STEPS), TEMPERATURES),
+    "exchange-of-annealed": ReplicaExchange(Annealed(MALA(0.1), step_size=STEPS), TEMPERATURES),
     "exchange-of-jumps": ReplicaExchange(WIDE, TEMPERATURES),
     "exchange-of-walks": ReplicaExchange(Walk(), TEMPERATURES),
     "exchange-of-cycles": ReplicaExchange(Cycle((MALA(0.5), WIDE)), TEMPERATURES),
@@ -178,7 +178,7 @@ def test_properties_are_forwarded():
     wrappers = (
         lambda s: Cycle((s, s)),
         lambda s: Mixture((s, s)),
-        lambda s: annealed(s),
+        lambda s: Annealed(s),
         lambda s: PerChain(jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), s)),
     )
     for wrap in wrappers:
@@ -197,5 +197,5 @@ def test_properties_are_forwarded():
     assert np.isnan(both.effective_temperature)
     np.testing.assert_allclose(Cycle((boxed, boxed)).max_drift, 0.2, rtol=1e-6)
     np.testing.assert_allclose(Mixture((boxed, boxed)).max_drift, 0.1, rtol=1e-6)
-    assert not annealed(cold, temperature=STEPS).is_invariant
-    assert np.isnan(annealed(cold, temperature=STEPS).effective_temperature)
+    assert not Annealed(cold, temperature=STEPS).is_invariant
+    assert np.isnan(Annealed(cold, temperature=STEPS).effective_temperature)

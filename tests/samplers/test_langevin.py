@@ -53,7 +53,7 @@ PROBES = np.concatenate([[[NUM_STEPS, 0]], np.argwhere(np.ones((NUM_STEPS, 2)))]
 """No increment at all, then a unit increment in one step and coordinate after the other."""
 
 
-def probed(key, shape, dtype):
+def probed(shape, dtype, *, key):
     """The unit vector that the key names, or zeros."""
     return (jnp.arange(shape[0]) == jax.random.key_data(key)[0]).astype(dtype)
 

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ebmx.energies import Gaussian, GaussianMixture
@@ -12,10 +13,9 @@ from ebmx.samplers import (
     MALA,
     Independence,
     Langevin,
-    Linear,
+    Annealed,
     Moments,
     ReplicaExchange,
-    annealed,
     run,
     sample,
 )
@@ -162,7 +162,11 @@ def test_temperatures_rise(temperatures):
     [
         (Langevin(0.1, temperature=0.0), {}, "sampler=Langevin.*above 0"),
         (Langevin(0.1, noise_scale=0.3), {"scale_step": True}, "noise_scale=.*one temperature"),
-        (annealed(Langevin(0.1), temperature=Linear(2.0, 1.0, 9)), {}, "sampler=Annealed.*stay"),
+        (
+            Annealed(Langevin(0.1), temperature=optax.linear_schedule(2.0, 1.0, 9)),
+            {},
+            "sampler=Annealed.*stay",
+        ),
         (Independence(Gaussian(jnp.zeros(1))), {"scale_step": True}, "scale_step=True.*step_size"),
     ],
 )

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.samplers import HMC, AbstractSampler, PerChain, StepInfo, warmup
+from ebmx.samplers import HMC, AbstractSampler, StepInfo, warmup
+from ebmx.samplers._run import PerChain
 
 NUM_STEPS, START, TARGET = 60, 0.3, 0.7
 FIRST = np.random.default_rng(0).normal(size=(5, 2)) + np.array([3.0, -200.0])

@@ -15,11 +15,11 @@ from ebmx.samplers import (
     Barker,
     Independence,
     Langevin,
-    PerChain,
     Reflected,
     run,
     warmup,
 )
+from ebmx.samplers._run import PerChain
 from ebmx.samplers._warmup import DualAveraging
 
 VARIANCES = np.array([0.1, 0.5, 1.0, 4.0])
@@ -145,7 +145,7 @@ class Slope(AbstractEnergy):
 @pytest.mark.parametrize("per_chain", [False, True])
 @pytest.mark.parametrize(
     ("strength", "named"),
-    [(0.0, "flat or"), (3.0, "falls without end"), (np.nan, "it is 0 at.*finite")],
+    [(0.0, "flat or"), (3.0, "unbounded below"), (np.nan, "it is 0 at.*finite")],
 )
 def test_a_step_size_that_runs_away_is_told(strength, named, per_chain, getkey):
     text = "64 of 64 chains: no step size" if per_chain else "no step size"

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 import ebmx
-from ebmx.energies import MLP, Conditional, MLPNetwork, SpectralNorm, resnet
+from ebmx.energies import MLP, BatchNormResNet, Conditional, SpectralNorm
 from ebmx.samplers import MALA, Langevin
 from ebmx.training import PCD, BFloat16, GaussianNoise, Jarzynski, NoProgress, Trainer, fit, restore
 
@@ -24,7 +24,7 @@ LABELS = np.arange(40) % 3
 
 def _labelled():
     negatives = PCD(CHAINS, 2, capacity=16, reinit_prob=0.3, num_labels=3, storage=BFloat16())
-    energy = Conditional(MLPNetwork((2,), 4, (4,), key=KEY), num_labels=3, key=KEY)
+    energy = Conditional(MLP((2,), (4,), out_size=4, key=KEY), num_labels=3, key=KEY)
     return Trainer(OPTIM, negatives, data_noise=0.1), energy, None
 
 
@@ -35,7 +35,7 @@ def _weighted():
 
 
 def _batch():
-    energy, norm = resnet((4, 4, 1), (2,), norm="batch", key=KEY)
+    energy, norm = eqx.nn.make_with_state(BatchNormResNet)((4, 4, 1), (2,), key=KEY)
     return Trainer(OPTIM, PCD(CHAINS, 1, capacity=16)), energy, norm
 
 

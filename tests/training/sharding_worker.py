@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from ebmx._mesh import everywhere
-from ebmx.energies import MLP, Conditional, MLPNetwork
+from ebmx.energies import MLP, Conditional
 from ebmx.samplers import MALA, Langevin, ReplicaExchange, sample
 from ebmx.training import (
     PCD,
@@ -72,7 +72,7 @@ def labelled():
         num_shards=SHARDS,
     )
     trainer = Trainer(optax.sgd(0.01), negatives)
-    energy = Conditional(MLPNetwork((2,), 4, (4,), key=KEY), num_labels=3, key=KEY)
+    energy = Conditional(MLP((2,), (4,), out_size=4, key=KEY), num_labels=3, key=KEY)
     return trainer, trainer.init(energy, key=KEY), list(zip(X, LABELS, strict=True))
 
 
@@ -84,11 +84,15 @@ def weighted():
 
 
 def tempered():
-    """Ladders of replicas."""
+    """Ladders of replicas, with labels and positions in few bits."""
     ladder = ReplicaExchange(MALA(0.1), np.float32([1, 2, 4]))
-    negatives = TemperedPCD(ladder, 1, CAPACITY, 0.2, num_shards=SHARDS)
-    trainer = Trainer(optax.adam(0.01), negatives)
-    return trainer, trainer.init(MLP((2,), (8,), key=KEY), key=KEY), list(X)
+    negatives = TemperedPCD(
+        ladder, 1, CAPACITY, 0.2, num_labels=3, storage=BFloat16(), num_shards=SHARDS
+    )
+    trainer, _, batches = labelled()
+    trainer = dataclasses.replace(trainer, negatives=negatives)
+    energy = labelled_energy()
+    return trainer, trainer.init(energy, key=KEY), batches
 
 
 def train(case, mesh, folder=None, go_on=False, to=STEPS):

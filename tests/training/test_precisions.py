@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import pytest
 
 import ebmx.training as t
-from ebmx.energies import JEM, MLP, Conditional, MLPNetwork
+from ebmx.energies import JEM, MLP, Conditional
 from ebmx.samplers import MALA, Langevin, ReplicaExchange
+from ebmx.training._batch import as_examples
 
 KEY = jax.random.key(0)
 MODES = {
@@ -27,41 +28,41 @@ NEGATIVES = {
     "tempered": lambda: t.TemperedPCD(ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0])), 3, 8),
     "jarzynski": lambda: t.Jarzynski(MALA(0.1), 2, 8, 8, num_negatives=4, **ADAPTED),
     "jarzynski-weights": lambda: t.Jarzynski(MALA(0.1), 2, 8),
-    "recovery": lambda: t.Recovery(MALA(0.1), 0.5, 2),
-    "adaptive": lambda: t.AdaptiveSteps(t.PCD(MALA(0.1), 2, 8)),
+    "recovery": lambda: t.DiffusionRecovery(MALA(0.1), 0.5, 2),
+    "adaptive": lambda: t.NumStepsAdaptation(t.PCD(MALA(0.1), 2, 8)),
     "transport": lambda: t.TransportPairs(),
     "perturbed": lambda: t.Perturbed(0.1),
     "perturbed-levels": lambda: t.Perturbed(jnp.array([0.1, 0.2])),
     "perturbed-twice": lambda: t.PerturbedTwice(0.2, 3),
     "neighbours": lambda: t.Neighbours(jnp.array(0.2), 3),
     "noise": lambda: t.NoiseSamples(t.UniformNoise(), 2),
-    "directions": lambda: t.Directions(),
-    "grid": lambda: t.Grid(jnp.zeros(2), jnp.ones(2), 3, shifted=True),
+    "directions": lambda: t.RandomProjections(),
+    "grid": lambda: t.QuadraturePoints(jnp.zeros(2), jnp.ones(2), 3, shifted=True),
 }
 SIGMA, NOISE = {"sigma": 0.1}, {"noise": t.GaussianNoise()}
 LOSSES = {
     "contrastive": (eqx.Partial(t.contrastive_loss, alpha=jnp.array(0.1)), "cd"),
     "weighted": (t.contrastive_loss, "jarzynski-weights"),
-    "sampler": (eqx.Partial(t.sampler_divergence, step_size=0.1), "cd"),
-    "sum": (t.weighted_sum((1, t.contrastive_loss), (0.5, t.score_matching)), "cd"),
-    "denoising": (eqx.Partial(t.denoising_score_matching, **SIGMA), "perturbed"),
-    "sliced": (t.sliced_score_matching, "directions"),
-    "exact": (t.score_matching, "directions"),
+    "sampler": (eqx.Partial(t.sampler_divergence_loss, step_size=0.1), "cd"),
+    "sum": (t.WeightedSum((t.contrastive_loss, t.score_matching_loss), (1, 0.5)), "cd"),
+    "denoising": (eqx.Partial(t.denoising_score_matching_loss, **SIGMA), "perturbed"),
+    "sliced": (t.sliced_score_matching_loss, "directions"),
+    "exact": (t.score_matching_loss, "directions"),
     "noise": (eqx.Partial(t.noise_contrastive_loss, **NOISE), "noise"),
-    "discrepancy": (t.energy_discrepancy, "perturbed-twice"),
-    "flow": (t.minimum_probability_flow, "neighbours"),
-    "likelihood": (t.negative_log_likelihood, "grid"),
-    "transport": (t.transport_matching, "transport"),
+    "discrepancy": (t.energy_discrepancy_loss, "perturbed-twice"),
+    "flow": (t.minimum_probability_flow_loss, "neighbours"),
+    "likelihood": (t.negative_log_likelihood_loss, "grid"),
+    "transport": (t.transport_matching_loss, "transport"),
 }
 
 
 def update(make, energy, x):
     negatives = make()
     state = negatives.init((2,), key=KEY)
-    batch, after, info = negatives.step(energy, x, state, key=KEY)
+    batch, after, info = negatives.step(energy, as_examples(x), state, key=KEY)
     kinds = [jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in (state, after)]
     assert kinds[0] == kinds[1]
-    return (batch.x if isinstance(batch, t.Examples) else batch), batch, info
+    return batch
 
 
 def positions(num=4):
@@ -73,7 +74,7 @@ def positions(num=4):
 def test_negatives_are_of_the_precision_of_the_data(name, mode):
     with MODES[mode]():
         energy = MLP((2,), (3,), key=KEY)
-        x = eqx.filter_eval_shape(update, NEGATIVES[name], energy, positions())[0]
+        x = eqx.filter_eval_shape(update, NEGATIVES[name], energy, positions()).x
         assert x.dtype == jnp.float32
 
 
@@ -83,8 +84,8 @@ def test_losses_are_of_the_precision_of_the_data(name, mode):
     loss, source = LOSSES[name]
 
     def run(energy, x):
-        batch = update(NEGATIVES[source], energy, x)[1]
-        return eqx.filter_value_and_grad(lambda e: loss(e, x, batch), has_aux=True)(energy)
+        positives, batch = t.Examples(x), update(NEGATIVES[source], energy, x)
+        return eqx.filter_value_and_grad(lambda e: loss(e, positives, batch), has_aux=True)(energy)
 
     with MODES[mode]():
         energy = eqx.filter_eval_shape(lambda: MLP((2,), (3,), key=KEY))
@@ -99,12 +100,12 @@ def test_labels_of_any_precision(mode):
     with contextlib.ExitStack() as stack:
         for name in MODES if mode == "both" else [mode]:
             stack.enter_context(MODES[name]())
-        head = MLPNetwork((2,), 3, (4,), key=KEY)
+        head = MLP((2,), (4,), out_size=3, key=KEY)
         energy = Conditional(head, num_labels=3, key=KEY)
         negatives = t.PCD(Langevin(0.1), 2, 12, num_labels=3, num_shards=2)
         for dtype in (jnp.int32, jnp.uint8):
             batch = positions(), jnp.zeros(4, dtype)
-            found = eqx.filter_eval_shape(update, lambda: negatives, energy, batch)[0]
-            assert found.dtype == jnp.float32
-            loss = lambda x, y: t.cross_entropy(JEM(head), (x, y), None)[0]  # noqa: E731
+            found = eqx.filter_eval_shape(update, lambda: negatives, energy, batch)
+            assert found.x.dtype == jnp.float32
+            loss = lambda x, y: apply(t.cross_entropy_loss, JEM(head), (x, y), None)[0]  # noqa: E731
             jax.eval_shape(loss, *batch)

@@ -8,7 +8,7 @@ from jaxtyping import ArrayLike
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key, Scalar, X
-from .. import AbstractExactEnergy
+from .._base import AbstractExactEnergy
 from .._precision import together
 
 

@@ -211,7 +211,7 @@ class Ring(AbstractAnalyticEnergy):
 
     def _radial_moments(self) -> Sequence[jax.Array]:
         """`∫ ρⁿ exp(-(ρ - r)² / 2s²) dρ` over positive `ρ`, for `n` from 0 to 3."""
-        r, s = self.radius, jnp.abs(self.scale)
+        r, s = jnp.asarray(self.radius), jnp.abs(self.scale)
         zeroth = s * math.sqrt(math.pi / 2) * (1 + jax.scipy.special.erf(r / (s * math.sqrt(2))))
         first = r * zeroth + s**2 * jnp.exp(-0.5 * (r / s) ** 2)
         second = r * first + s**2 * zeroth

@@ -8,25 +8,45 @@ import jax
 
 from ... import _checks
 from ..._arguments import guarded
-from ..._types import Key, Scalar, X
-from .._base import AbstractEnergy
+from ..._types import Key, X
+from .._base import AbstractEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
 from ._convolution import Convolution
-from ._mlp import apply_layers, dense_layers
+from ._mlp import apply_layers, dense_layers, num_outputs
 
 Sizes = int | Sequence[int]
 
 
 @guarded
-class ConvNetwork(eqx.Module):
-    """Convolutions with an activation after each, a head, and linear outputs `(out_size,)`.
+class ConvNet(AbstractEnergy):
+    """Convolutions with an activation after each, then linear layers: an energy, or features.
 
-    Images are channels-last: `(height, width, channel)`.
+    Images are channels-last: `(height, width, channel)`. With `out_size="scalar"` there is one
+    linear output and this is an energy `E(x)`. With a number there are so many linear outputs
+    `(out_size,)`, which are the logits of a `JEM` or the features of a `Conditional`, and it is no
+    energy itself.
+
+    Args:
+        shape: the shape of one image, `(height, width, channel)`.
+        channels: the channels after each convolution.
+        out_size: `"scalar"` for an energy, or the number of features.
+        kernel_sizes: in pixels, one for all convolutions or one each.
+        strides: in pixels, one for all convolutions or one each.
+        paddings: in pixels, one for all convolutions or one each; half the kernel if not given.
+        hidden_dims: the widths of the linear layers between head and output.
+        activation: a function, or the name of one, such as `"silu"`.
+        head: `"flatten"` keeps where a feature is, `"sum"` adds each over the image.
+        compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
+            parameters if not given. The outputs keep that of the parameters.
+        key: a key for the initial weights.
+
+    Raises:
+        ValueError: if a size does not fit, so that no pixel would be left, or a name is unknown.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    out_size: int = eqx.field(static=True)
+    out_size: OutSize = eqx.field(static=True)
     convolutions: tuple[Convolution, ...]
     layers: tuple[eqx.nn.Linear, ...]
     activation: Callable = eqx.field(static=True)
@@ -36,9 +56,9 @@ class ConvNetwork(eqx.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        out_size: int,
-        widths: Sequence[int] = (32, 64, 64),
+        channels: Sequence[int] = (32, 64, 64),
         *,
+        out_size: OutSize = "scalar",
         kernel_sizes: Sizes = 3,
         strides: Sizes = 2,
         paddings: Sizes | None = None,
@@ -48,100 +68,40 @@ class ConvNetwork(eqx.Module):
         compute_dtype: str | None = None,
         key: Key,
     ):
-        """Arguments and errors as for `ConvNet`, and `out_size`, the number of outputs."""
         self.shape = image_shape(shape)
-        self.head = check_head(head)
-        _checks.at_least("out_size", out_size, 1)
         self.out_size = out_size
-        widths = _checks.dimensions("widths", widths)
-        _checks.require(bool(widths), "widths", widths, "give at least one width, or use an MLP")
-        kernels = per_layer("kernel_sizes", kernel_sizes, len(widths))
-        steps = per_layer("strides", strides, len(widths))
+        self.head = check_head(head)
+        channels = _checks.dimensions("channels", channels)
+        fix = "give the channels of at least one convolution, or use an MLP"
+        _checks.require(bool(channels), "channels", channels, fix)
+        kernels = per_layer("kernel_sizes", kernel_sizes, len(channels))
+        steps = per_layer("strides", strides, len(channels))
         pads = tuple(k // 2 for k in kernels)
         if paddings is not None:
-            pads = per_layer("paddings", paddings, len(widths), lowest=0)
+            pads = per_layer("paddings", paddings, len(channels), lowest=0)
         self.activation = resolve_activation(activation)
         self.compute_dtype = resolve_dtype(compute_dtype)
 
         conv_key, dense_key = jax.random.split(key)
-        keys = jax.random.split(conv_key, len(widths))
-        channels = (self.shape[2], *widths)
-        specs = zip(channels[:-1], widths, kernels, steps, pads, strict=True)
+        keys = jax.random.split(conv_key, len(channels))
+        before = (self.shape[2], *channels[:-1])
+        specs = zip(before, channels, kernels, steps, pads, strict=True)
         self.convolutions = tuple(
             Convolution(*spec, key=k) for spec, k in zip(specs, keys, strict=True)
         )
         features = num_features(self.convolutions, self.shape, head)
         hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
-        self.layers = dense_layers((features, *hidden_dims, out_size), key=dense_key)
+        sizes = (features, *hidden_dims, num_outputs(out_size))
+        self.layers = dense_layers(sizes, key=dense_key)
 
     def __call__(self, x: X) -> jax.Array:
         _checks.example(x, self.shape)
         x = cast_input(x, self.compute_dtype, self.layers)
         for convolution in cast_layers(self.convolutions, self.compute_dtype):
             x = self.activation(convolution(x))
-        return apply_layers(self.layers, self.activation, pool(x, self.head), self.compute_dtype)
-
-
-@guarded
-class ConvNet(AbstractEnergy):
-    """Convolutions with an activation after each, a head, and one linear output.
-
-    Images are channels-last: `(height, width, channel)`.
-
-    Args:
-        shape: the shape of one image, `(height, width, channel)`.
-        widths: the channels after each convolution.
-        kernel_sizes: in pixels, one for all convolutions or one each. The default padding is half
-            the kernel.
-        strides: in pixels, one for all convolutions or one each. The default padding is half the
-            kernel.
-        paddings: in pixels, one for all convolutions or one each. The default padding is half the
-            kernel.
-        hidden_dims: the widths of the linear layers between head and output.
-        activation: a function, or the name of one, such as `"silu"`.
-        head: `"flatten"` keeps where a feature is, `"sum"` adds each over the image.
-        compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
-            parameters if not given. The energy keeps that of the parameters.
-        key: a key for the initial weights.
-
-    Raises:
-        ValueError: if a size does not fit, so that no pixel would be left, or a name is unknown.
-    """
-
-    shape: tuple[int, ...] = eqx.field(static=True)
-    network: ConvNetwork
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        widths: Sequence[int] = (32, 64, 64),
-        *,
-        kernel_sizes: Sizes = 3,
-        strides: Sizes = 2,
-        paddings: Sizes | None = None,
-        hidden_dims: Sequence[int] = (64,),
-        activation: str | Callable = "silu",
-        head: Literal["flatten", "sum"] = "flatten",
-        compute_dtype: str | None = None,
-        key: Key,
-    ):
-        self.network = ConvNetwork(
-            shape,
-            1,
-            widths,
-            kernel_sizes=kernel_sizes,
-            strides=strides,
-            paddings=paddings,
-            hidden_dims=hidden_dims,
-            activation=activation,
-            head=head,
-            compute_dtype=compute_dtype,
-            key=key,
-        )
-        self.shape = self.network.shape
-
-    def __call__(self, x: X) -> Scalar:
-        return self.network(x)[0]
+        features = pool(x, self.head)
+        outputs = apply_layers(self.layers, self.activation, features, self.compute_dtype)
+        return outputs[0] if self.out_size == "scalar" else outputs
 
 
 def image_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -9,50 +9,19 @@ import jax
 
 from ... import _checks
 from ..._arguments import guarded
-from ..._types import Key, Scalar, X
-from .._base import AbstractEnergy
+from ..._types import Key, X
+from .._base import AbstractEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
 
 
 @guarded
-class MLPNetwork(eqx.Module):
-    """A multi-layer perceptron on the flattened example, with linear outputs `(out_size,)`."""
-
-    shape: tuple[int, ...] = eqx.field(static=True)
-    out_size: int = eqx.field(static=True)
-    layers: tuple[eqx.nn.Linear, ...]
-    activation: Callable = eqx.field(static=True)
-    compute_dtype: str | None = eqx.field(static=True)
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        out_size: int,
-        hidden_dims: Sequence[int] = (256, 128),
-        *,
-        activation: str | Callable = "silu",
-        compute_dtype: str | None = None,
-        key: Key,
-    ):
-        """Arguments and errors as for `MLP`, and `out_size`, the number of outputs."""
-        self.shape = _checks.dimensions("shape", shape)
-        _checks.at_least("out_size", out_size, 1)
-        self.out_size = out_size
-        hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
-        self.activation = resolve_activation(activation)
-        self.compute_dtype = resolve_dtype(compute_dtype)
-        self.layers = dense_layers((math.prod(self.shape), *hidden_dims, out_size), key=key)
-
-    def __call__(self, x: X) -> jax.Array:
-        _checks.example(x, self.shape)
-        x = cast_input(x.reshape(-1), self.compute_dtype, self.layers)
-        return apply_layers(self.layers, self.activation, x, self.compute_dtype)
-
-
-@guarded
 class MLP(AbstractEnergy):
-    """A multi-layer perceptron on the flattened example, with one linear output.
+    """A multi-layer perceptron on the flattened example: an energy, or features of an example.
+
+    With `out_size="scalar"` it has one linear output and is an energy `E(x)`. With a number it has
+    so many linear outputs `(out_size,)`, which are the logits of a `JEM` or the features of a
+    `Conditional`, and it is no energy itself.
 
     The density of a bare MLP need not be normalisable on an unbounded space: sample within
     bounds, or add a confining energy.
@@ -60,9 +29,10 @@ class MLP(AbstractEnergy):
     Args:
         shape: the shape of one example.
         hidden_dims: the width of each hidden layer.
+        out_size: `"scalar"` for an energy, or the number of features.
         activation: a function, or the name of one, such as `"silu"`.
         compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
-            parameters if not given. The energy keeps that of the parameters.
+            parameters if not given. The outputs keep that of the parameters.
         key: a key for the initial weights.
 
     Raises:
@@ -70,23 +40,34 @@ class MLP(AbstractEnergy):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    network: MLPNetwork
+    out_size: OutSize = eqx.field(static=True)
+    layers: tuple[eqx.nn.Linear, ...]
+    activation: Callable = eqx.field(static=True)
+    compute_dtype: str | None = eqx.field(static=True)
 
     def __init__(
         self,
         shape: Sequence[int],
         hidden_dims: Sequence[int] = (256, 128),
         *,
+        out_size: OutSize = "scalar",
         activation: str | Callable = "silu",
         compute_dtype: str | None = None,
         key: Key,
     ):
-        options = {"activation": activation, "compute_dtype": compute_dtype}
-        self.network = MLPNetwork(shape, 1, hidden_dims, **options, key=key)
-        self.shape = self.network.shape
+        self.shape = _checks.dimensions("shape", shape)
+        self.out_size = out_size
+        hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
+        self.activation = resolve_activation(activation)
+        self.compute_dtype = resolve_dtype(compute_dtype)
+        sizes = (math.prod(self.shape), *hidden_dims, num_outputs(out_size))
+        self.layers = dense_layers(sizes, key=key)
 
-    def __call__(self, x: X) -> Scalar:
-        return self.network(x)[0]
+    def __call__(self, x: X) -> jax.Array:
+        _checks.example(x, self.shape)
+        x = cast_input(x.reshape(-1), self.compute_dtype, self.layers)
+        outputs = apply_layers(self.layers, self.activation, x, self.compute_dtype)
+        return outputs[0] if self.out_size == "scalar" else outputs
 
 
 def dense_layers(sizes: Sequence[int], *, key: Key) -> tuple[eqx.nn.Linear, ...]:
@@ -106,3 +87,13 @@ def apply_layers(
     for layer in cast_layers(layers[:-1], compute_dtype):
         x = activation(layer(x))
     return layers[-1](x.astype(layers[-1].weight.dtype))
+
+
+def num_outputs(out_size: OutSize) -> int:
+    """How many numbers the last layer has: one for `"scalar"`."""
+    if out_size == "scalar":
+        return 1
+    fix = "give 'scalar' for an energy, or an integer of at least 1 for so many features"
+    is_size = isinstance(out_size, int) and not isinstance(out_size, bool) and out_size >= 1
+    _checks.require(is_size, "out_size", repr(out_size), fix)
+    return int(out_size)

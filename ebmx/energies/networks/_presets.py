@@ -26,43 +26,6 @@ def mnist(*, key: Key) -> ConvNet:
 
 
 @guarded
-def uva_mnist(*, key: Key) -> ConvNet:
-    """The energy of the UvA deep-learning tutorial 8 for 28×28×1 images.
-
-    Convolutions 16-32-64-64 with stride 2, the first 5×5 with padding 4, silu, linear 64.
-    76,993 parameters. Pixels are expected in [-1, 1].
-
-    Args:
-        key: a key for the initial weights.
-
-    Returns:
-        The energy, in nats.
-    """
-    return ConvNet(
-        (28, 28, 1),
-        (16, 32, 64, 64),
-        kernel_sizes=(5, 3, 3, 3),
-        paddings=(4, 1, 1, 1),
-        key=key,
-    )
-
-
-@guarded
-def cifar10(*, key: Key) -> ConvNet:
-    """The energy for 32×32×3 images: 3×3 convolutions 64-128-256 with stride 2, silu, linear 64.
-
-    633,089 parameters. Pixels are expected in [-1, 1].
-
-    Args:
-        key: a key for the initial weights.
-
-    Returns:
-        The energy, in nats.
-    """
-    return ConvNet((32, 32, 3), (64, 128, 256), key=key)
-
-
-@guarded
 def deep(*, key: Key) -> tuple[SpectralNorm, eqx.nn.State]:
     """A residual energy for 32×32×3 images with spectral norm, and the state of the norm.
 

@@ -11,13 +11,12 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key, Scalar, X
-from .._base import AbstractEnergy, AbstractStatefulEnergy
+from .._base import AbstractEnergy, AbstractStatefulEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
 from ._convnet import Sizes, check_head, image_shape, per_layer, pool
 from ._convolution import Convolution
-from ._mlp import apply_layers, dense_layers
-from ._spectral_norm import SpectralNorm
+from ._mlp import apply_layers, dense_layers, num_outputs
 
 NormState = eqx.nn.State | None
 Norm = Literal["none", "layer", "group", "batch"]
@@ -31,8 +30,6 @@ class ChannelNorm(eqx.Module):
     def __call__(self, x: jax.Array, state: Any) -> tuple[jax.Array, Any]:
         if self.layer is None:
             return x, state
-        if isinstance(self.layer, eqx.nn.BatchNorm) and state is None:
-            _checks.invalid("norm", "'batch'", "it has a state; make it with energies.resnet")
         # running statistics are not kept in half precision
         full = jnp.moveaxis(x, -1, 0).astype(float)
         normed, state = self.layer(full, state)
@@ -73,12 +70,10 @@ class ResidualBlock(eqx.Module):
         return (x if self.skip is None else self.skip(x)) + branch, state
 
 
-@guarded
-class ResNetwork(eqx.Module):
-    """A convolution, residual blocks, a head, and linear outputs `(out_size,)`."""
+class ResidualNetwork(eqx.Module):
+    """A convolution, residual blocks, a head and one linear layer: what both energies hold."""
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    out_size: int = eqx.field(static=True)
     stem: Convolution
     blocks: tuple[ResidualBlock, ...]
     layers: tuple[eqx.nn.Linear, ...]
@@ -89,24 +84,21 @@ class ResNetwork(eqx.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        out_size: int,
-        hidden_dims: Sequence[int] = (32, 64, 128),
+        channels: Sequence[int],
         *,
-        strides: Sizes = 2,
-        blocks_per_stage: int = 1,
-        norm: Norm = "none",
-        activation: str | Callable = "silu",
-        head: Literal["flatten", "sum"] = "sum",
-        compute_dtype: str | None = None,
+        out_size: OutSize,
+        strides: Sizes,
+        blocks_per_stage: int,
+        norm: Norm,
+        activation: str | Callable,
+        head: str,
+        compute_dtype: str | None,
         key: Key,
     ):
-        """Arguments and errors as for `ResNet`, and `out_size`, the number of outputs."""
         self.shape = image_shape(shape)
         self.head = check_head(head)
-        _checks.at_least("out_size", out_size, 1)
-        self.out_size = out_size
-        dims = _checks.dimensions("hidden_dims", hidden_dims)
-        _checks.require(bool(dims), "hidden_dims", dims, "give the channels of at least one stage")
+        dims = _checks.dimensions("channels", channels)
+        _checks.require(bool(dims), "channels", dims, "give the channels of at least one stage")
         steps = per_layer("strides", strides, len(dims))
         _checks.at_least("blocks_per_stage", blocks_per_stage, 1)
         self.activation = resolve_activation(activation)
@@ -126,9 +118,9 @@ class ResNetwork(eqx.Module):
         )
         height, width = (_out_size(size, steps) for size in self.shape[:2])
         features = dims[-1] * (height * width if head == "flatten" else 1)
-        self.layers = dense_layers((features, out_size), key=dense_key)
+        self.layers = dense_layers((features, num_outputs(out_size)), key=dense_key)
 
-    def apply(self, x: X, state: Any) -> tuple[jax.Array, Any]:
+    def __call__(self, x: X, state: NormState) -> tuple[jax.Array, NormState]:
         """The outputs for one image, and the state of the norms after it, if they have one."""
         _checks.example(x, self.shape)
         stem, blocks = cast_layers((self.stem, self.blocks), self.compute_dtype)
@@ -139,97 +131,128 @@ class ResNetwork(eqx.Module):
         x = pool(self.activation(x.astype(self.layers[-1].weight.dtype)), self.head)
         return apply_layers(self.layers, self.activation, x), state
 
-    def __call__(self, x: X) -> jax.Array:
-        """The outputs for one image; for norms without state."""
-        return self.apply(x, None)[0]
-
 
 @guarded
 class ResNet(AbstractEnergy):
-    """A convolution, residual blocks, a head, and one linear output; for images.
+    """A convolution, residual blocks and a linear layer for images: an energy, or features.
 
-    The norms are without state; see `resnet` for all. Energies see contrast with each of them.
+    With `out_size="scalar"` there is one linear output and this is an energy `E(x)`. With a number
+    there are so many linear outputs `(out_size,)`, which are the logits of a `JEM` or the features
+    of a `Conditional`, and it is no energy itself.
+
+    The norms here are without state. Those with one have energies of their own:
+    `eqx.nn.make_with_state(BatchNormResNet)(shape, key=key)` for batch norm, and
+    `eqx.nn.make_with_state(SpectralNorm)(ResNet(shape, key=key), key=key)` for spectral norm. The
+    contrast of an image reaches the energy with each of them.
 
     Args:
         shape: the shape of one image, `(height, width, channel)`.
-        hidden_dims: the channels of each stage.
+        channels: the channels of each stage.
+        out_size: `"scalar"` for an energy, or the number of features.
+        strides: of the stages, in pixels, one for all or one each.
+        blocks_per_stage: how many residual blocks, at least 1.
         norm: `"none"`, `"layer"` (over the whole image) or `"group"` (up to 8 groups of channels).
+        activation: a function, or the name of one, such as `"silu"`.
+        head: `"sum"` adds each feature over the image, `"flatten"` keeps where it is.
+        compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
+            parameters if not given. The outputs keep that of the parameters.
         key: a key for the initial weights.
-        options: of `ResNetwork`: `strides` of the stages, 2 if not given; `blocks_per_stage`, 1;
-            `activation`, `"silu"`; `head`, `"sum"` over the image or `"flatten"`; and
-            `compute_dtype` of all but the last layer, such as `"bfloat16"`.
 
     Raises:
         ValueError: if a size does not fit, or a name is unknown.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    network: ResNetwork
+    out_size: OutSize = eqx.field(static=True)
+    network: ResidualNetwork
 
     def __init__(
         self,
         shape: Sequence[int],
-        hidden_dims: Sequence[int] = (32, 64, 128),
+        channels: Sequence[int] = (32, 64, 128),
         *,
+        out_size: OutSize = "scalar",
+        strides: Sizes = 2,
+        blocks_per_stage: int = 1,
         norm: Literal["none", "layer", "group"] = "none",
+        activation: str | Callable = "silu",
+        head: Literal["flatten", "sum"] = "sum",
+        compute_dtype: str | None = None,
         key: Key,
-        **options: Any,
     ):
-        fix = "give 'none', 'layer' or 'group'; with 'batch' or 'spectral' use energies.resnet"
+        fix = "give 'none', 'layer' or 'group'; batch norm is BatchNormResNet, spectral norm "
+        fix += "eqx.nn.make_with_state(SpectralNorm)(ResNet(...), key=key)"
         _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
-        self.network = ResNetwork(shape, 1, hidden_dims, norm=norm, key=key, **options)
-        self.shape = self.network.shape
+        self.network = ResidualNetwork(
+            shape,
+            channels,
+            out_size=out_size,
+            strides=strides,
+            blocks_per_stage=blocks_per_stage,
+            norm=norm,
+            activation=activation,
+            head=head,
+            compute_dtype=compute_dtype,
+            key=key,
+        )
+        self.shape, self.out_size = self.network.shape, out_size
 
-    def __call__(self, x: X) -> Scalar:
-        return self.network(x)[0]
+    def __call__(self, x: X) -> jax.Array:
+        outputs, _ = self.network(x, None)
+        return outputs[0] if self.out_size == "scalar" else outputs
 
 
 @guarded
 class BatchNormResNet(AbstractStatefulEnergy):
-    """`ResNet` with batch norm. Its running statistics move in `advance` alone.
+    """`ResNet` with batch norm, whose running statistics move in `advance` alone.
 
-    Make it and its state with `resnet(..., norm="batch")`.
+    Make it and its state with `eqx.nn.make_with_state(BatchNormResNet)(shape, key=key)`;
+    `trainer.init(energy, state, key=key)` takes both, and `freeze(energy, state)` is the energy.
 
     Args:
-        shape: as for `ResNet`.
-        hidden_dims: as for `ResNet`.
-        options: as for `ResNet`.
+        shape: the shape of one image, `(height, width, channel)`.
+        channels: the channels of each stage.
+        strides: as for `ResNet`.
+        blocks_per_stage: as for `ResNet`.
+        activation: as for `ResNet`.
+        head: as for `ResNet`.
+        compute_dtype: as for `ResNet`.
+        key: a key for the initial weights.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    network: ResNetwork
+    network: ResidualNetwork
 
-    def __init__(self, shape: Sequence[int], hidden_dims: Sequence[int], *, key: Key, **options):
-        self.network = ResNetwork(shape, 1, hidden_dims, norm="batch", key=key, **options)
+    def __init__(
+        self,
+        shape: Sequence[int],
+        channels: Sequence[int] = (32, 64, 128),
+        *,
+        strides: Sizes = 2,
+        blocks_per_stage: int = 1,
+        activation: str | Callable = "silu",
+        head: Literal["flatten", "sum"] = "sum",
+        compute_dtype: str | None = None,
+        key: Key,
+    ):
+        self.network = ResidualNetwork(
+            shape,
+            channels,
+            out_size="scalar",
+            strides=strides,
+            blocks_per_stage=blocks_per_stage,
+            norm="batch",
+            activation=activation,
+            head=head,
+            compute_dtype=compute_dtype,
+            key=key,
+        )
         self.shape = self.network.shape
 
     def __call__(self, x: X, state: eqx.nn.State) -> tuple[Scalar, eqx.nn.State]:
-        values, state = self.network.apply(x, state)
-        return values[0], state
-
-
-@guarded
-def resnet(
-    shape: Sequence[int],
-    hidden_dims: Sequence[int] = (32, 64, 128),
-    *,
-    norm: Literal["none", "layer", "group", "batch", "spectral"] = "none",
-    key: Key,
-    **options: Any,
-) -> tuple[Any, NormState]:
-    """A residual energy with any norm, and the state of its norm.
-
-    Arguments and errors as for `ResNet`; `"batch"` and `"spectral"` have a state, for others it is
-    `None`. `trainer.init(energy, state, key=key)` takes both; evaluate `freeze(energy, state)`.
-    """
-    if norm == "batch":
-        make = eqx.nn.make_with_state(BatchNormResNet)
-        return make(shape, hidden_dims, key=key, **options)
-    if norm == "spectral":
-        energy_key, norm_key = jax.random.split(key)
-        energy = ResNet(shape, hidden_dims, key=energy_key, **options)
-        return eqx.nn.make_with_state(SpectralNorm)(energy, key=norm_key)
-    return ResNet(shape, hidden_dims, norm=norm, key=key, **options), None
+        outputs, after = self.network(x, state)
+        assert after is not None
+        return outputs[0], after
 
 
 def make_norm(norm: Norm, channels: int) -> ChannelNorm:
@@ -238,12 +261,10 @@ def make_norm(norm: Norm, channels: int) -> ChannelNorm:
         return ChannelNorm(None)
     if norm == "batch":
         return ChannelNorm(_batch_norm(channels))
-    fix = "give 'none', 'layer', 'group' or 'batch'"
-    _checks.require(norm in ("layer", "group"), "norm", repr(norm), fix)
     if norm == "layer":
         return ChannelNorm(eqx.nn.GroupNorm(1, channels))
     fix = "give at least 2 channels to normalise together: alone, a channel loses its size"
-    _checks.require(channels > 1, "hidden_dims", channels, fix)
+    _checks.require(channels > 1, "channels", channels, fix)
     groups = math.gcd(channels, 8)
     return ChannelNorm(eqx.nn.GroupNorm(min(groups, channels // 2), channels))
 

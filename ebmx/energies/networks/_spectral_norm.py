@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import Key, Scalar, X
-from .._base import AbstractEnergy, AbstractStatefulEnergy
+from .._base import AbstractEnergy, AbstractStatefulEnergy, check_scalar
 from ._convolution import Convolution
 
 _TINY = 1e-12  # a layer of zeros stays one
@@ -31,10 +31,10 @@ class SpectralNorm(AbstractStatefulEnergy):
     Args:
         energy: an energy that holds `Convolution`, `eqx.nn.Linear` or `eqx.nn.Conv` layers.
         num_iterations: how many power iterations start the estimate.
-        key: a key for where they begin.
+        key: a key for their random starts.
 
     Raises:
-        ValueError: if the energy has no such layer, or `num_iterations` is below 0.
+        ValueError: if the energy has no layer of these kinds, or `num_iterations` is below 0.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -44,6 +44,7 @@ class SpectralNorm(AbstractStatefulEnergy):
 
     def __init__(self, energy: AbstractEnergy, *, num_iterations: int = 15, key: Key):
         _checks.at_least("num_iterations", num_iterations, 0)
+        check_scalar(energy)
         layers = _layers(energy)
         fix = "it has no convolution or linear layer to normalise"
         _checks.require(bool(layers), "energy", type(energy).__name__, fix)

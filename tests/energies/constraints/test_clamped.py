@@ -47,7 +47,7 @@ def test_log_z_is_that_of_the_conditional_gaussian():
     clamped = Clamped(Gaussian(MEAN, COVARIANCE), MASK).at(VALUES)
     mean, covariance, rest = conditional_gaussian(VALUES)
     wide = 8 * np.sqrt(np.diag(covariance))
-    found = log_z_by_quadrature(clamped, mean - wide, mean + wide, num=201)
+    found = log_z_by_quadrature(clamped, mean - wide, mean + wide, num_points=201)
     exact = 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1] - rest
     assert abs(found - exact) < 2e-6
 

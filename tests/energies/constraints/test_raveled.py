@@ -72,7 +72,7 @@ def test_log_z_of_leaves_on_domains_is_exact():
     energy = Raveled(gamma_and_beta, example, {"rate": Exp(), "nested.0": Sigmoid()})
     assert energy.names == ("nested.0", "rate")  # dictionaries are sorted
     exact = gammaln(2.5) - 2.5 * np.log(1.5) + gammaln(2.5) + gammaln(1.5) - gammaln(4.0)
-    found = log_z_by_quadrature(energy, [-10.0, -14.0], [14.0, 4.0], num=301)
+    found = log_z_by_quadrature(energy, [-10.0, -14.0], [14.0, 4.0], num_points=301)
     assert abs(found - exact) < 1e-5
 
 

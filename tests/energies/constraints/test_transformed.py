@@ -70,7 +70,7 @@ def test_log_z_is_the_normaliser_in_closed_form(name):
     energy = Transformed(Function(function, shape), bijection)
     exact = function.log_z if exact is None else exact
     assert energy.shape == (len(low),)
-    found = log_z_by_quadrature(energy, low, high, num=301)
+    found = log_z_by_quadrature(energy, low, high, num_points=301)
     assert abs(found - exact) < 1e-5
 
 

@@ -18,10 +18,11 @@ from reference import (
 )
 
 import ebmx
-from ebmx.energies import MLP, ConvNet, ResNet, cifar10, deep, mnist, uva_mnist
+from ebmx.energies import MLP, ConvNet, ResNet, deep, mnist
 from ebmx.energies.networks._activations import resolve_activation
 
-FACTORIES = {"mnist": mnist, "uva_mnist": uva_mnist, "cifar10": cifar10, "deep": deep}
+KEY = jax.random.key(0)
+FACTORIES = {"mnist": mnist, "deep": deep}
 
 
 NAMES = {
@@ -49,17 +50,15 @@ def test_activations_have_the_names_of_the_field():
 def test_mlp_is_that_of_numpy(activation):
     energy = filled(lambda key: MLP((3, 2), (7, 5), activation=activation, key=key))
     x = np.asarray(points(4, (3, 2)))
-    truth = [
-        numpy_dense(energy.network.layers, ACTIVATIONS[activation], np.ravel(one))[0] for one in x
-    ]
+    truth = [numpy_dense(energy.layers, ACTIVATIONS[activation], np.ravel(one))[0] for one in x]
     np.testing.assert_allclose(ebmx.energy(energy, x), truth, rtol=1e-4, atol=1e-6)
-    assert [layer.weight.shape for layer in energy.network.layers] == [(7, 6), (5, 7), (1, 5)]
+    assert [layer.weight.shape for layer in energy.layers] == [(7, 6), (5, 7), (1, 5)]
 
 
 def test_mlp_without_hidden_layers_is_linear():
     energy = filled(lambda key: MLP((3,), (), key=key))
     slope = -ebmx.score(energy, points(4, (3,)))
-    np.testing.assert_allclose(slope, np.repeat(energy.network.layers[0].weight, 4, 0), rtol=1e-6)
+    np.testing.assert_allclose(slope, np.repeat(energy.layers[0].weight, 4, 0), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +66,12 @@ def test_mlp_without_hidden_layers_is_linear():
     [
         (lambda key: MLP((2,), (3, 0), key=key), "hidden_dims"),
         (lambda key: MLP((0,), (3,), key=key), "shape"),
-        (lambda key: ConvNet((8, 8, 1), (2, 0), key=key), "widths"),
+        (lambda key: ConvNet((8, 8, 1), (2, 0), key=key), "channels"),
         (lambda key: ConvNet((8, 8, 1), (2,), hidden_dims=(-1,), key=key), "hidden_dims"),
         (lambda key: ConvNet((8, 8, 0), (2,), key=key), "shape"),
         (lambda key: ConvNet((8, 8, 1), (2,), strides=(1, 2), key=key), "strides"),
         (lambda key: ConvNet((2, 2, 1), (2,), kernel_sizes=3, paddings=0, key=key), "shape"),
-        (lambda key: ResNet((8, 8, 1), (2, 0), key=key), "hidden_dims"),
+        (lambda key: ResNet((8, 8, 1), (2, 0), key=key), "channels"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_by_name(make, name):
@@ -98,10 +97,10 @@ def test_convnet_is_that_of_scipy(head):
     x = points(3, (9, 7, 2))
     truth = []
     for image in np.asarray(x, np.float64):
-        for convolution in energy.network.convolutions:
+        for convolution in energy.convolutions:
             image = np.tanh(numpy_convolution(convolution, image))
         features = image.reshape(-1) if head == "flatten" else image.sum((0, 1))
-        truth.append(numpy_dense(energy.network.layers, np.tanh, features)[0])
+        truth.append(numpy_dense(energy.layers, np.tanh, features)[0])
     np.testing.assert_allclose(ebmx.energy(energy, x), truth, rtol=1e-4, atol=1e-5)
 
 
@@ -110,7 +109,7 @@ def test_convnet_defaults_to_half_the_kernel_as_padding():
     options = {"kernel_sizes": 5, "strides": 2, "paddings": 2}
     explicit = filled(lambda key: ConvNet((8, 8, 1), (2,), **options, key=key))
     assert eqx.tree_equal(default, explicit)
-    assert default.network.layers[0].weight.shape == (64, 2 * 4 * 4)
+    assert default.layers[0].weight.shape == (64, 2 * 4 * 4)
 
 
 @pytest.mark.parametrize("name", FACTORIES)
@@ -121,6 +120,29 @@ def test_factories_have_as_many_parameters_as_documented(name):
     leaves = jax.tree.leaves(energy)
     truth = sum(leaf.size for leaf in leaves if isinstance(leaf, jax.ShapeDtypeStruct))
     assert int(stated.replace(",", "")) == truth
+
+
+KINDS = {
+    "mlp": lambda **options: MLP((4, 3, 2), (5,), **options),
+    "convnet": lambda **options: ConvNet((4, 3, 2), (3,), hidden_dims=(5,), **options),
+    "resnet": lambda **options: ResNet((4, 3, 2), (4,), **options),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_energy_is_the_only_feature_of_a_network_with_one(name):
+    energy = filled(lambda key: KINDS[name](key=key))
+    feature = filled(lambda key: KINDS[name](out_size=1, key=key))
+    parts = jax.tree.leaves(energy), jax.tree.leaves(feature)
+    for one, other in zip(*parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+    x = points(3, (4, 3, 2))
+    outputs = jax.jit(jax.vmap(feature))(x)
+    assert outputs.shape == (3, 1)
+    np.testing.assert_allclose(ebmx.energy(energy, x), outputs[:, 0], rtol=1e-6)
+    features = eqx.filter_eval_shape(lambda key: KINDS[name](out_size=7, key=key), KEY)
+    out = eqx.filter_eval_shape(lambda network, x: network(x), features, x[0])
+    assert out.shape == (features.out_size,) == (7,)
 
 
 def test_mnist_gives_one_energy_an_image():

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from reference import ACTIVATIONS, filled, numpy_convolution, numpy_dense
 
 import ebmx
-from ebmx.energies import ResNet, ResNetwork, advance, freeze, resnet
+from ebmx.energies import BatchNormResNet, ResNet, SpectralNorm, advance, freeze
 from ebmx.energies.networks._resnet import make_norm
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer
@@ -33,7 +33,13 @@ def make(norm, **options):
     """A small energy whose parameters, those of the norms too, are nothing special."""
 
     def built(key):
-        return resnet(SHAPE, (4,), norm=norm, key=key, **options)
+        if norm == "batch":
+            return eqx.nn.make_with_state(BatchNormResNet)(SHAPE, (4,), key=key, **options)
+        if norm == "spectral":
+            energy_key, norm_key = jax.random.split(key)
+            energy = ResNet(SHAPE, (4,), key=energy_key, **options)
+            return eqx.nn.make_with_state(SpectralNorm)(energy, key=norm_key)
+        return ResNet(SHAPE, (4,), norm=norm, key=key, **options), None
 
     if norm != "batch":
         return filled(built)
@@ -158,13 +164,15 @@ def test_the_skip_alone_makes_an_energy(norm):
 
 def shapes_of(*args, **options):
     """The network without its numbers, and the shape of what it returns."""
-    network = eqx.filter_eval_shape(ResNetwork, *args, **options, key=jax.random.key(0))
-    out = eqx.filter_eval_shape(lambda network, x: network(x), network, jnp.zeros(args[0]))
-    return network, out.shape
+    features = eqx.filter_eval_shape(ResNet, *args, **options, key=jax.random.key(0))
+    out = eqx.filter_eval_shape(lambda network, x: network(x), features, jnp.zeros(args[0]))
+    return features.network, out.shape
 
 
 def test_skips_are_projections_only_where_shapes_change():
-    network, out = shapes_of((6, 5, 2), 7, (3, 3, 4), strides=(1, 2, 1), blocks_per_stage=2)
+    network, out = shapes_of(
+        (6, 5, 2), (3, 3, 4), out_size=7, strides=(1, 2, 1), blocks_per_stage=2
+    )
     assert out == (7,)
     skips = [None if b.skip is None else b.skip.weight.shape for b in network.blocks]
     assert skips == [None, None, (1, 1, 3, 3), None, (1, 1, 3, 4), None]
@@ -176,7 +184,7 @@ def test_skips_are_projections_only_where_shapes_change():
 
 
 def test_defaults_are_those_of_the_docstring():
-    network, _ = shapes_of((32, 32, 3), 1)
+    network, _ = shapes_of((32, 32, 3), out_size=1)
     assert [b.convolutions[0].stride for b in network.blocks] == [2, 2, 2]
     assert [b.convolutions[1].bias.shape for b in network.blocks] == [(32,), (64,), (128,)]
     assert network.layers[0].weight.shape == (1, 128)
@@ -190,7 +198,7 @@ def test_defaults_are_those_of_the_docstring():
 @settings(max_examples=6)
 def test_any_strides_fit_any_image(size, strides):
     dims = (2,) * len(strides)
-    network, out = shapes_of((*size, 1), 1, dims, strides=strides, head="flatten")
+    network, out = shapes_of((*size, 1), dims, out_size=1, strides=strides, head="flatten")
     assert out == (1,)
     height, width = size
     for stride in strides:

@@ -229,7 +229,7 @@ def constant(energy):
 
 def test_a_layer_of_zeros_keeps_a_direction_for_what_it_becomes():
     energy, state = make("mlp")
-    where = lambda e: e.energy.network.layers[1].weight  # noqa: E731
+    where = lambda e: e.energy.layers[1].weight  # noqa: E731
     weight, x = where(energy), points(5, (2,))
     zero = eqx.tree_at(where, energy, jnp.zeros_like(weight))
     state = move(zero, state, x)

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ebmx.energies import Bernoulli, BernoulliRBM, Function, Gaussian, Uniform
@@ -20,11 +21,10 @@ from ebmx.samplers import (
     Cycle,
     Independence,
     Langevin,
-    Linear,
+    Annealed,
     Mixture,
     ReplicaExchange,
     UnderdampedLangevin,
-    annealed,
 )
 
 RNG = np.random.default_rng(0)
@@ -176,8 +176,8 @@ class Own(AbstractSampler):
         raise NotImplementedError
 
 
-LANGEVIN, WARM = Langevin(0.1), Linear(2.0, 1.0, 9)
-SHORTER = annealed(MALA(0.1), step_size=Linear(0.2, 0.1, 9))
+LANGEVIN, WARM = Langevin(0.1), optax.linear_schedule(2.0, 1.0, 9)
+SHORTER = Annealed(MALA(0.1), step_size=optax.linear_schedule(0.2, 0.1, 9))
 WIDE = Independence(Gaussian(jnp.zeros(2), 2.0))
 NOT_INVARIANT = {
     "langevin": LANGEVIN,
@@ -187,7 +187,7 @@ NOT_INVARIANT = {
     "cycle": Cycle((LANGEVIN,)),
     "mixture": Mixture((MALA(0.1), LANGEVIN)),
     "nested": Cycle((MALA(0.1), Mixture((LANGEVIN, HMC(0.1))))),
-    "annealed": annealed(LANGEVIN, temperature=WARM),
+    "annealed": Annealed(LANGEVIN, temperature=WARM),
     "undeclared": Own(False),
 }
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import moves
 import numpy as np
+import optax
 import pytest
 import scipy.special
 from closed_forms import STILL
@@ -15,23 +16,22 @@ from ebmx.energies import Gaussian
 from ebmx.samplers import (
     MALA,
     AbstractSampler,
+    Annealed,
     Cycle,
     Independence,
     Langevin,
-    Linear,
     ReplicaExchange,
     StepInfo,
-    annealed,
 )
 from ebmx.training import (
+    Examples,
     GaussianNoise,
     Jarzynski,
-    Populations,
     StepSizeAdaptation,
     UniformNoise,
-    WeightedChains,
     contrastive_loss,
 )
+from ebmx.training.negatives._jarzynski import Populations, WeightedChains
 
 WIDE = patched(0.5)
 NARROW = patched(1 / 1.8, 0.5)
@@ -50,7 +50,7 @@ def population(log_weights, **options):
 
 def step(energy, state, key, sampler=STILL, **options):
     negatives = Jarzynski(sampler, 1, 8, **options)
-    out, state, _ = moves.step(negatives, energy, None, state, key)
+    out, state, _ = moves.step(negatives, energy, X, state, key)
     return out, state.training
 
 
@@ -67,7 +67,7 @@ def test_an_update_adds_the_change_of_the_energy(getkey):
     log_z = 0.3 + scipy.special.logsumexp(weights) - np.log(8)
     np.testing.assert_allclose(chains.log_z, log_z, rtol=1e-5)
     share = np.exp(weights).sum() ** 2 / np.exp(2 * weights).sum() / 8
-    np.testing.assert_allclose(chains.effective_share, share, rtol=1e-5)
+    np.testing.assert_allclose(chains.effective_fraction, share, rtol=1e-5)
     assert share > 0.5
     assert int(chains.resamplings) == 2
     np.testing.assert_array_equal(out.x, X)
@@ -80,14 +80,14 @@ def test_an_update_adds_the_change_of_the_energy(getkey):
 
 def test_chains_are_drawn_anew_below_the_threshold_and_not_above(getkey):
     state, key = population([0.0, 0.0, 0.0, -9.0, -9.0, -9.0, -9.0, -9.0]), getkey()
-    share = float(state.training.effective_share)
+    share = float(state.training.effective_fraction)
     np.testing.assert_allclose(share, 3 / 8, rtol=0.01)
     _, above = step(WIDE, state, key, resample_below=share - 0.01)
     np.testing.assert_array_equal(above.positions, X)
     np.testing.assert_allclose(above.log_weights, state.training.log_weights, atol=1e-6)
     _, below = step(WIDE, state, key, resample_below=share + 0.01)
     np.testing.assert_array_equal(below.log_weights, 0)
-    np.testing.assert_allclose(below.effective_share, 1)
+    np.testing.assert_allclose(below.effective_fraction, 1)
     kept = (np.asarray(below.positions)[:, None] == np.asarray(X)[:3]).all(-1).sum(0)
     assert sorted(kept) == [2, 3, 3]
     np.testing.assert_allclose(below.last_energies, values(WIDE, below.positions), rtol=1e-6)
@@ -100,8 +100,8 @@ def test_chains_are_drawn_anew_below_the_threshold_and_not_above(getkey):
 def test_negatives_can_be_drawn_by_weight(num, getkey):
     state = population([0.0, 1.0, -9.0, -np.inf, 0.5, 0.0, -np.inf, 0.2])
     out, chains = step(WIDE, state, getkey(), num_negatives=num, resample_below=0.0)
-    assert out.shape == (num, 2)
-    found = (np.asarray(out)[:, None] == np.asarray(X)).all(-1)
+    assert out.x.shape == (num, 2)
+    found = (np.asarray(out.x)[:, None] == np.asarray(X)).all(-1)
     assert np.all(found.sum(1) == 1)
     expected = num * scipy.special.softmax(np.asarray(chains.log_weights, np.float64))
     assert np.all(np.abs(found.sum(0) - expected) < 1 + 1e-5)
@@ -127,7 +127,8 @@ def test_a_chain_that_is_not_finite_counts_for_nothing(value, getkey):
     @jax.jit
     @jax.value_and_grad
     def loss(scale):
-        return contrastive_loss(lambda x: scale * energy(x) + scale * x[1], -abs(X), out)[0]
+        positives = Examples(-abs(X))
+        return contrastive_loss(lambda x: scale * energy(x) + scale * x[1], positives, out)[0]
 
     assert np.all(np.isfinite(loss(jnp.array(1.0))))
     # where the energy is finite again, such a chain still counts for nothing
@@ -167,7 +168,7 @@ def test_all_chains_move_and_their_energies_with_them(getkey):
     held_out = weighted(LOG_WEIGHTS[::-1], x=-X)
     state = Populations(weighted(LOG_WEIGHTS), held_out, jnp.array(0.0))
     negatives = Jarzynski(affine(1.0, 0.25, edge=edge), 1, 8, 8, resample_below=0.0)
-    out, after, info = moves.step(negatives, NARROW, None, state, getkey())
+    out, after, info = moves.step(negatives, NARROW, X, state, getkey())
     for chains, start, log_weights in (
         (after.training, x, LOG_WEIGHTS),
         (after.held_out, -x, LOG_WEIGHTS[::-1]),
@@ -193,7 +194,7 @@ def test_each_population_is_drawn_by_its_own_weights(getkey):
     for first, second in ((light, np.zeros(8)), (np.zeros(8), light), (light, light[::-1])):
         state = Populations(weighted(first), weighted(second, x=-X), jnp.array(0.0))
         negatives = Jarzynski(affine(), 1, 8, 8, resample_below=0.9)
-        _, after, _ = moves.step(negatives, WIDE, None, state, getkey())
+        _, after, _ = moves.step(negatives, WIDE, X, state, getkey())
         for chains, before in ((after.training, state.training), (after.held_out, state.held_out)):
             uneven = np.any(np.isinf(before.log_weights))
             assert int(chains.resamplings) == 2 + uneven
@@ -245,7 +246,7 @@ def test_what_is_held_out_reaches_nothing_but_log_z(getkey):
     )
     state, key = init(negatives, (2,), getkey()), getkey()
     other = eqx.tree_at(lambda s: s.held_out.positions, state, 5 + state.held_out.positions)
-    one, two = (moves.step(negatives, WIDE, None, s, key)[:2] for s in (state, other))
+    one, two = (moves.step(negatives, WIDE, X, s, key)[:2] for s in (state, other))
     assert not np.isclose(one[1].log_z, two[1].log_z)
     for a, b in zip(
         jax.tree.leaves((one[0], one[1].training, one[1].log_scale)),
@@ -262,14 +263,14 @@ def test_one_step_size_is_tuned_for_all_chains(getkey):
     negatives = Jarzynski(STILL, 1, 8, adaptation=adaptation)
     state, want = population(np.zeros(8)), 0.0
     for _ in range(3):
-        _, state, info = moves.step(negatives, WIDE, None, state, getkey())
+        _, state, info = moves.step(negatives, WIDE, X, state, getkey())
         want += 0.1 * (0.5 * np.exp(want) - 0.6)
         np.testing.assert_allclose(state.log_scale, want, rtol=1e-4)
         assert float(info.at_limit) == 0
     # an acceptance that stays above the target drives it to its limit, and no further
     state = eqx.tree_at(lambda s: s.log_scale, state, jnp.array(6.9))
     for _ in range(2):
-        _, state, info = moves.step(negatives, WIDE, None, state, getkey())
+        _, state, info = moves.step(negatives, WIDE, X, state, getkey())
     np.testing.assert_allclose(state.log_scale, np.log(1000), rtol=1e-6)
     assert float(info.at_limit) == 1
 
@@ -288,7 +289,7 @@ BAD = {
         "sampler=Cycle: it does not leave the density invariant",
     ),
     "annealed": (
-        lambda: Jarzynski(annealed(Langevin(0.1), temperature=Linear(2.0, 1.0, 5))),
+        lambda: Jarzynski(Annealed(Langevin(0.1), temperature=optax.linear_schedule(2.0, 1.0, 5))),
         "sampler=Annealed: it does not leave the density invariant",
     ),
     "replica exchange": (

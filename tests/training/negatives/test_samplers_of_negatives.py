@@ -10,22 +10,13 @@ from closed_forms import call
 from moves import init, step
 
 from ebmx.energies import BernoulliRBM, Gaussian
-from ebmx.samplers import (
-    MALA,
-    BlockGibbs,
-    Cycle,
-    Langevin,
-    Linear,
-    PerChain,
-    ReplicaExchange,
-    StepInfo,
-    annealed,
-)
+from ebmx.samplers import MALA, Annealed, BlockGibbs, Cycle, Langevin, ReplicaExchange, StepInfo
+from ebmx.samplers._run import PerChain
 from ebmx.training import (
     CD,
     PCD,
+    DiffusionRecovery,
     NegativesInfo,
-    Recovery,
     ReplayBuffer,
     ShortRun,
     StepSizeAdaptation,
@@ -35,7 +26,7 @@ from ebmx.training import (
     Watchdog,
 )
 from ebmx.training._metrics import chain_metrics
-from ebmx.training.negatives._base import saturated_share
+from ebmx.training.negatives._base import saturated_fraction
 
 LADDER = ReplicaExchange(MALA(0.1), jnp.array([1.0, 4.0]))
 NO_RESTART = "its state cannot be made again from the chain's position, .* there is TemperedPCD"
@@ -50,7 +41,7 @@ BAD = {
         r"num_steps=10: .* = 0.1 cannot cross the range of the noise, 2",
     ),
     "displacement of annealed": (
-        lambda: ShortRun(annealed(CLIPPED, temperature=Linear(2.0, 1.0, 5)), 10),
+        lambda: ShortRun(Annealed(CLIPPED, temperature=optax.linear_schedule(2.0, 1.0, 5)), 10),
         "num_steps=10: .* cannot cross the range of the noise, 2",
     ),
     "no bounds": (
@@ -81,14 +72,18 @@ def test_samplers_that_do_not_fit_are_refused(name):
 
 def test_chains_that_start_far_from_the_density_may_be_of_any_sampler():
     assert ShortRun(LADDER, 2).sampler is LADDER
-    steps = annealed(CLIPPED, step_size=Linear(2.0, 1.0, 5))
+    steps = Annealed(CLIPPED, step_size=optax.linear_schedule(2.0, 1.0, 5))
     assert ShortRun(steps, 10).sampler is steps
-    assert Recovery(LADDER, 0.5).sampler is LADDER
+    assert DiffusionRecovery(LADDER, 0.5).sampler is LADDER
 
 
 def test_bounds_of_wrapped_samplers_are_enough_for_a_storage():
     bounded = Langevin(0.1, bounds=(-0.5, np.array([0.5, 1.0])))
-    for sampler in (bounded, Cycle((bounded,)), annealed(bounded, temperature=Linear(2.0, 1.0, 5))):
+    for sampler in (
+        bounded,
+        Cycle((bounded,)),
+        Annealed(bounded, temperature=optax.linear_schedule(2.0, 1.0, 5)),
+    ):
         assert PCD(sampler, storage=UInt8()).storage.high == 1
 
 
@@ -108,7 +103,7 @@ def test_saturated_are_values_at_finite_bounds(bounds, share):
     sampler = Langevin(0.1, bounds=bounds, report_acceptance=True)
     own = eqx.filter_vmap(lambda scale: eqx.tree_at(lambda s: s.step_size, sampler, scale))
     for one in (sampler, Cycle((sampler, sampler)), PerChain(own(jnp.ones(4)))):
-        assert float(saturated_share(one, jnp.asarray(X))) == share
+        assert float(saturated_fraction(one, jnp.asarray(X))) == share
 
 
 def test_saturated_chains_with_step_sizes_of_their_own_are_counted(getkey):
@@ -131,7 +126,7 @@ def test_step_sizes_on_a_flat_energy_stop_at_their_limit_and_it_is_told(getkey):
     state, key, metrics = init(negatives, (2,), getkey()), getkey(), {}
     shares = []
     for number in range(60):
-        x, state, info = step(
+        out, state, info = step(
             negatives, flat, jnp.zeros((4, 2)), state, jax.random.fold_in(key, number)
         )
         shares.append(float(info.at_limit))
@@ -139,7 +134,7 @@ def test_step_sizes_on_a_flat_energy_stop_at_their_limit_and_it_is_told(getkey):
     np.testing.assert_allclose(np.exp(state.log_scales), 1000, rtol=1e-4)
     assert shares[:6] == [0.0] * 6
     assert shares[-1] == 1
-    metrics = call(chain_metrics, x, info)
+    metrics = call(chain_metrics, out.x, info)
     assert float(metrics["step_sizes_at_limit"]) == 1
     (alarm, *_) = Watchdog().alarms({"step_sizes_at_limit": 1.0})
     assert alarm.startswith(

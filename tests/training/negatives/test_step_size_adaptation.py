@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ebmx.energies import Gaussian
-from ebmx.samplers import MALA, Independence, PerChain, StepInfo, run
-from ebmx.training import PCD, GaussianNoise, ReplayBuffer, StepSizeAdaptation
+from ebmx.samplers import MALA, Independence, StepInfo, run
+from ebmx.samplers._run import PerChain
+from ebmx.training import PCD, Examples, GaussianNoise, ReplayBuffer, StepSizeAdaptation
 from ebmx.training.negatives._base import NegativesInfo
 
 FAR = 1e3
@@ -39,7 +40,9 @@ def test_each_chain_finds_the_step_size_of_its_place(getkey):
     @jax.jit
     def update(buffer, keys):
         def step(buffer, key):
-            _, buffer, _ = negatives.step(two_scales, jnp.zeros((NUM, 5)), buffer, key=key)
+            _, buffer, _ = negatives.step(
+                two_scales, Examples(jnp.zeros((NUM, 5))), buffer, key=key
+            )
             return buffer, None
 
         return jax.lax.scan(step, buffer, keys)[0]

@@ -8,9 +8,9 @@ import pytest
 from helpers import assert_mean, points
 from moves import affine, init, step
 
-from ebmx.energies import Conditional, Gaussian, GaussianMixture, MLPNetwork
+from ebmx.energies import MLP, Conditional, Gaussian, GaussianMixture
 from ebmx.samplers import MALA, Langevin, ReplicaExchange, run_replicas
-from ebmx.training import PCD, ReplayBuffer, TemperedPCD, UniformNoise
+from ebmx.training import PCD, Examples, ReplayBuffer, TemperedPCD, UniformNoise
 
 MODES = GaussianMixture(jnp.array([[-4.0], [4.0]]), 0.5, jnp.array([0.3, 0.7]))
 LADDER = ReplicaExchange(MALA(0.25), jnp.array([1.0, 3.0, 9.0, 27.0]), scale_step=True)
@@ -21,11 +21,11 @@ def updates(negatives, num, key, start=-4.0):
     init_key, key = jax.random.split(key)
     state = negatives.init((1,), key=init_key)
     state = state.fill(jnp.full((1, *state.positions.shape[1:]), start), key=init_key)
-    batch = jnp.zeros((state.capacity, 1))
+    batch = Examples(jnp.zeros((state.capacity, 1)))
 
     def update(state, key):
-        x, state, info = negatives.step(MODES, batch, state, key=key)
-        return state, (x, info)
+        out, state, info = negatives.step(MODES, batch, state, key=key)
+        return state, (out.x, info)
 
     return jax.jit(lambda s, k: jax.lax.scan(update, s, k))(state, jax.random.split(key, num))
 
@@ -88,7 +88,7 @@ def advance(energy, prob, key, sampler=None, start=START):
     assert drawn.sum() == NUM
     np.testing.assert_array_equal(positions[~drawn], start[~drawn])
     # the negatives are the lowest rungs of what is written
-    np.testing.assert_array_equal(np.sort(out, 0), np.sort(positions[drawn, 0], 0))
+    np.testing.assert_array_equal(np.sort(out.x, 0), np.sort(positions[drawn, 0], 0))
     return positions, ages, drawn, info
 
 
@@ -229,11 +229,11 @@ SHARDS = ReplayBuffer(SMALL.positions, SMALL.ages, num_shards=2)
 
 
 def advance_small(energy, num):
-    return TemperedPCD(LADDER, 1, 4).step(energy, np.zeros((num, 1)), SMALL, key=KEY)
+    return TemperedPCD(LADDER, 1, 4).step(energy, Examples(jnp.zeros((num, 1))), SMALL, key=KEY)
 
 
 KEY = jax.random.key(0)
-LABELLED = Conditional(MLPNetwork((1,), 2, (2,), key=KEY), num_labels=2, key=KEY)
+LABELLED = Conditional(MLP((1,), (2,), out_size=2, key=KEY), num_labels=2, key=KEY)
 BAD = {
     "sampler": (lambda: TemperedPCD(MALA(0.1)), "sampler=MALA: give a ReplicaExchange"),
     "steps": (lambda: TemperedPCD(LADDER, 0), "num_steps=0: give a Python integer"),
@@ -243,7 +243,10 @@ BAD = {
         lambda: advance_small(MODES, 5),
         "capacity=4: give at least the batch size, 5",
     ),
-    "labels": (lambda: advance_small(LABELLED, 2), "energy=Conditional: ladders keep no labels"),
+    "labels": (
+        lambda: advance_small(LABELLED, 2),
+        r"num_labels=None: the energy has 2 labels: give TemperedPCD\(\.\.\., num_labels=2\)",
+    ),
     "no ladder": (
         lambda: run_replicas(MODES, MALA(0.1), jnp.zeros((2, 4, 1)), num_steps=1, key=KEY),
         "sampler=MALA: give a ReplicaExchange",
@@ -264,7 +267,7 @@ BAD = {
     ),
     "batch of shards": (
         lambda: TemperedPCD(LADDER, 1, 4, num_shards=2).step(
-            MODES, np.zeros((3, 1)), SHARDS, key=KEY
+            MODES, Examples(jnp.zeros((3, 1))), SHARDS, key=KEY
         ),
         "num_shards=2: give a number that divides the batch size, 3",
     ),
