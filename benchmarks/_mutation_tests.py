@@ -82,6 +82,7 @@ FURTHER = {
     "evaluation/samples/_out_of_distribution.py": "test_features",
     "evaluation/samples/_energy_distance.py": "test_quality test_features",
     "evaluation/samples/_two_sample.py": "test_features",
+    "evaluation/samples/_scikit_learn.py": "test_two_sample",
 }
 
 

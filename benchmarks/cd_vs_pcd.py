@@ -93,7 +93,7 @@ def main() -> None:
         print(f"{name:16s}{figures}", flush=True)
     if options.plot:
         groups = {where: np.concatenate(images) for where, images in pictures.items()}
-        figure = sample_grid(groups, columns=COLUMNS, rows=2 * len(METHODS))
+        figure = sample_grid(groups, num_columns=COLUMNS, num_rows=2 * len(METHODS))
         figure.suptitle("two rows each: " + "; ".join(METHODS))
         figure.savefig(options.plot, dpi=150)
     write(options.json, {"evaluations": options.evaluations, "table": table})

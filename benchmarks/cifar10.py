@@ -114,7 +114,7 @@ def main() -> None:
         for kind, values in row.items():
             print(f"{name:12s}{kind:14s}" + "".join(f"{v:8.3f}" for v in values))
     if options.plot is not None:
-        sample_grid({"samples": x[:64], "test images": data.test[:64]}, columns=8, rows=8).savefig(
+        sample_grid({"samples": x[:64], "test images": data.test[:64]}, num_columns=8, num_rows=8).savefig(
             options.plot
         )
     figures = {

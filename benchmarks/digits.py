@@ -34,14 +34,9 @@ def flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)
 
 
-def forest(x: np.ndarray, labels: np.ndarray) -> Any:
-    """A random forest as `two_sample_auc` takes it."""
-    model = RandomForestClassifier(300, min_samples_leaf=2, random_state=0).fit(x, labels)
-    return lambda x: model.predict_proba(x)[:, 1]
-
-
 def areas(x: np.ndarray, test: np.ndarray, judge: Judge) -> dict[str, float]:
     """How well classifiers tell samples from test images, in equal numbers."""
+    forest = RandomForestClassifier(300, min_samples_leaf=2, random_state=0)
     kinds = {
         "features, line": (judge.features, None),
         "pixels, line": (flat, None),

@@ -20,13 +20,13 @@ from _flow import Flow
 
 from ebmx.energies import Bernoulli, BernoulliRBM, Gaussian, GaussianMixture
 from ebmx.evaluation import (
-    LogZ,
     adaptive_smc,
     annealed_importance_sampling,
     fit_gaussian,
     log_z_by_quadrature,
     reverse_annealed_importance_sampling,
 )
+from ebmx.evaluation.log_z._estimate import LogZ
 
 
 def draws(energy: Any, num: int) -> jax.Array:
@@ -36,7 +36,7 @@ def draws(energy: Any, num: int) -> jax.Array:
 
 def by_quadrature(flow: Flow) -> float:
     """`log Z` of a flow on the plane, which is 0 if the flow is what it says."""
-    log_z = log_z_by_quadrature(flow, np.full(2, -25.0), np.full(2, 25.0), num=2000)
+    log_z = log_z_by_quadrature(flow, np.full(2, -25.0), np.full(2, 25.0), num_points=2000)
     if abs(log_z) > 1e-3:
         raise SystemExit(f"the flow is not normalised: log Z is {log_z}")
     return log_z

@@ -80,7 +80,7 @@ print(f"distance to test images: noise {distance(noise):.1f}, samples {distance(
 assert distance(x) < distance(noise)
 
 # %%
-figure = sample_grid({"samples": samples, "real": dataset.test[:50]}, rows=5)
+figure = sample_grid({"samples": samples, "real": dataset.test[:50]}, num_rows=5)
 figure.savefig("full_mnist.png")
 figure
 

@@ -16,7 +16,6 @@ import optax
 
 import ebmx
 from ebmx.evaluation import (
-    barrier_height,
     disconnectivity,
     energy_slice,
     hessian_eigenvalues,
@@ -44,10 +43,10 @@ print(f"{len(minima.energies)} minima, at {np.round(np.asarray(minima.x), 2).tol
 assert len(minima.energies) == 2 and np.all(np.abs(minima.energies) < 1e-4)
 straight, best = straight_path(well, left, right), minimum_energy_path(well, left, right)
 print(
-    f"barrier: straight {barrier_height(straight):.3f} (3.5), best {barrier_height(best):.3f} (3)"
+    f"barrier: straight {straight.barrier:.3f} (3.5), best {best.barrier:.3f} (3)"
 )
-assert abs(barrier_height(straight) - 3.5) < 0.01 and abs(barrier_height(best) - 3) < 0.01
-curvature = hessian_eigenvalues(well, right, k=2, key=key).largest
+assert abs(straight.barrier - 3.5) < 0.01 and abs(best.barrier - 3) < 0.01
+curvature = hessian_eigenvalues(well, right, num_eigenvalues=2, key=key).largest
 exact = np.linalg.eigvalsh(jax.hessian(well)(right))
 print("curvatures at a minimum", np.round(curvature, 3), "of", np.round(exact, 3))
 np.testing.assert_allclose(np.sort(curvature), exact, rtol=1e-3)
@@ -91,17 +90,17 @@ found = local_minima(state.ema, starts, bounds=(-1, 1))
 few = found.x[:5]
 print(f"{len(starts)} digits fall into {len(found.energies)} minima")
 tree = disconnectivity(state.ema, few, bounds=(-1, 1), num_steps=100 if SHORT else 400)
-figure = disconnectivity_graph(found.energies[:5], tree.merges, shares=found.shares[:5])
+figure = disconnectivity_graph(found.energies[:5], tree.merges, fractions=found.fractions[:5])
 figure.savefig("landscapes-tree.png")
 figure
 
 # %%
 a, b = few[0], few[1]
 paths = {
-    "straight": straight_path(state.ema, a, b, num=17),
+    "straight": straight_path(state.ema, a, b, num_points=17),
     "least energy": minimum_energy_path(state.ema, a, b, bounds=(-1, 1), num_steps=100),
 }
-assert barrier_height(paths["least energy"]) <= barrier_height(paths["straight"]) + 1e-4
+assert paths["least energy"].barrier <= paths["straight"].barrier + 1e-4
 figure = energy_profile(
     {name: (path.distances, path.energies) for name, path in paths.items()},
     title="Between the two lowest minima",

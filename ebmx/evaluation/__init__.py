@@ -1,25 +1,16 @@
 """Evaluation: how good a model and its samples are."""
 
 from ._diagnostics import ConvergenceWarning as ConvergenceWarning
-from ._diagnostics import Diagnosis as Diagnosis
 from ._diagnostics import diagnose as diagnose
 from ._diagnostics import to_arviz as to_arviz
-from ._long_chains import Drift as Drift
 from ._long_chains import drift as drift
 from ._long_chains import saturated_share as saturated_share
-from .landscape import Disconnectivity as Disconnectivity
-from .landscape import EnergyPath as EnergyPath
-from .landscape import EnergySlice as EnergySlice
-from .landscape import HessianEigenvalues as HessianEigenvalues
-from .landscape import Minima as Minima
-from .landscape import barrier_height as barrier_height
 from .landscape import disconnectivity as disconnectivity
 from .landscape import energy_slice as energy_slice
 from .landscape import hessian_eigenvalues as hessian_eigenvalues
 from .landscape import local_minima as local_minima
 from .landscape import minimum_energy_path as minimum_energy_path
 from .landscape import straight_path as straight_path
-from .log_z import LogZ as LogZ
 from .log_z import adaptive_smc as adaptive_smc
 from .log_z import annealed_importance_sampling as annealed_importance_sampling
 from .log_z import bits_per_dimension as bits_per_dimension
@@ -30,17 +21,11 @@ from .log_z import log_z_by_enumeration as log_z_by_enumeration
 from .log_z import log_z_by_quadrature as log_z_by_quadrature
 from .log_z import reverse_annealed_importance_sampling as reverse_annealed_importance_sampling
 from .samples import Classifier as Classifier
-from .samples import LogisticRegression as LogisticRegression
-from .samples import NearestNeighbours as NearestNeighbours
-from .samples import OutOfDistribution as OutOfDistribution
-from .samples import PrecisionRecall as PrecisionRecall
-from .samples import SteinDiscrepancy as SteinDiscrepancy
 from .samples import calibration_error as calibration_error
 from .samples import effective_classes as effective_classes
 from .samples import energy_distance as energy_distance
 from .samples import frechet_distance as frechet_distance
 from .samples import kernel_distance as kernel_distance
-from .samples import kernel_distance_subsets as kernel_distance_subsets
 from .samples import kernel_stein_discrepancy as kernel_stein_discrepancy
 from .samples import nearest_distances as nearest_distances
 from .samples import negative_max_probability as negative_max_probability

@@ -1,4 +1,4 @@
-"""Whether chains can be believed."""
+"""Convergence diagnostics of chains."""
 
 import dataclasses
 import math
@@ -15,34 +15,34 @@ from ._draws import Draws, draws_of
 
 
 class ConvergenceWarning(UserWarning):
-    """Chains that should not be believed yet."""
+    """Chains, or an estimate from chains, have not converged."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` finds. What was not saved is `None`."""
+    """The result of `diagnose`. Fields are `None` if the samples do not contain what they need."""
 
     ess_bulk: Any
-    """Effective sample size of the mean, over all chains: an array of the shape of one example; of
-    named variables, a dictionary of these."""
+    """Effective sample size of the mean, over all chains: an array of the shape of one example; for
+    named variables a dictionary of arrays."""
     ess_tail: Any
     """Effective sample size of the 5 % and 95 % quantiles, the smaller one; as `ess_bulk`."""
     rhat: Any
-    """Rank-normalised split R-hat: 1 if the chains agree; as `ess_bulk`."""
+    """Rank-normalised split R-hat, 1 if the chains agree; as `ess_bulk`."""
     num_chains: int
-    """How many chains there are."""
+    """Number of chains."""
     acceptance: np.ndarray | None
     """The mean acceptance of each chain, `(chains,)`."""
     num_divergent: int | None
-    """How many chains had a divergent step."""
+    """Number of chains with a divergent step."""
     num_failed: int | None
-    """How many chains have another result than `RESULTS.successful`."""
+    """Number of chains with another result than `RESULTS.successful`."""
     energy_drift: float | None
     """The change of the mean energy from the first to the last half, in standard errors; beyond ±3
-    the chains have not arrived. The errors are those of the mean over chains that have not failed;
-    for one chain, of the means of its halves, from batches of draws."""
+    the chains are not stationary. The standard error is that of the mean over chains that have not
+    failed; for one chain, that of the means of its halves, from batches of draws."""
     warnings: tuple[str, ...]
-    """What is wrong, in words."""
+    """The problems found, in words."""
 
     def __str__(self) -> str:
         """A summary of a few lines."""
@@ -68,25 +68,33 @@ class Diagnosis:
 
 @guarded
 def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
-    """Judge chains by themselves.
+    """R-hat, effective sample sizes and other convergence diagnostics of chains.
 
     Vehtari et al. (2021), "Rank-normalization, folding, and localization: an improved R-hat for
     assessing convergence of MCMC"; the estimators are BlackJAX's.
 
     Args:
-        samples: from `ebmx.sample`, with positions saved, or by
-            `save=ebmx.samplers.save_position_and_energy`; an array `(chains, draws, ...)`; a
-            dictionary of such arrays, in which `energy`, `(chains, draws)`, is the energy of each
-            draw in nats; or ArviZ's data, with a group `posterior`, and `lp` or `energy`,
-            `acceptance_rate` and `diverging` of `sample_stats` where they are there.
-        warn: whether to warn, by `ConvergenceWarning`, when R-hat is above 1.01, a chain has failed
-            or has rejected every proposal, steps diverged or the energy drifts.
+        samples: one of
+
+            - the result of `ebmx.sample`, with saved positions, or with
+              `save=ebmx.samplers.save_position_and_energy`;
+            - an array `(chains, draws, ...)`;
+            - a dictionary of arrays `(chains, draws, ...)`, in which `energy`, `(chains, draws)`,
+              is the energy of each draw in nats;
+            - ArviZ data with a group `posterior`, and optionally `lp` or `energy`,
+              `acceptance_rate` and `diverging` in `sample_stats`.
+        warn: whether to emit a `ConvergenceWarning` when R-hat is above 1.01, a chain has failed or
+            has rejected every proposal, steps have diverged or the energy drifts.
 
     Returns:
-        A `Diagnosis`; `print` it for a summary.
+        An object with `rhat`, `ess_bulk` and `ess_tail`, arrays of the shape of one example, or
+        dictionaries of arrays for named variables; `num_chains`, `num_divergent` and `num_failed`;
+        the mean `acceptance` of each chain, `(chains,)`; `energy_drift`, the change of the mean
+        energy between the halves in standard errors; and the problems found, `warnings`. What the
+        samples do not contain is `None`. `print` it for a summary.
 
     Raises:
-        ValueError: if positions were not saved, or there are fewer than four samples of a chain.
+        ValueError: if positions were not saved, or there are fewer than four draws per chain.
     """
     draws = draws_of(samples)
     name = "samples.values" if isinstance(samples, Samples) else "samples"
@@ -95,13 +103,13 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
         fix = "give at least 4 samples of at least one chain, (chains, num_samples, *shape)"
         _checks.require(array.size > 0 and array.shape[1] >= 4, place, array.shape, fix)
     flat = _flat(draws.variables)
-    # identical ranks, as where a coordinate never moved, have no variance to divide by
-    # and BlackJAX relies on promotion, which a program may have forbidden
+    # a coordinate that never moved has equal ranks, without a variance to divide by;
+    # BlackJAX relies on promotion, which a program may have forbidden
     allowed = jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard")
     with np.errstate(all="ignore"), allowed[0], allowed[1]:
         estimates = [_parts(np.asarray(value), draws) for value in _estimates(flat)]
     divergent, result = draws.divergent, draws.result
-    # what is wrong with chains that failed is said by their results
+    # the problems of failed chains are reported by their results
     good = np.full(len(flat), True) if result is None else result == RESULTS.successful
     stuck = np.all(flat == flat[:, :1], axis=(1, 2)) & good
     energy = None if draws.energy is None or not good.any() else draws.energy[good]
@@ -125,23 +133,22 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
 
 @guarded
 def to_arviz(samples: Any) -> Any:
-    """The samples as ArviZ has them, with the groups `posterior` and, if saved, `sample_stats`.
+    """The samples as ArviZ data, with the groups `posterior` and, with energies, `sample_stats`.
 
-    The latter has the energy of each draw, `energy`, and the log density but for log Z, `lp`.
-
-    Needs `pip install arviz-base`, which arviz builds on.
+    `sample_stats` has the `energy` of each draw and its log density without log Z, `lp`. Needs
+    arviz-base (`pip install arviz-base`), a part of ArviZ.
 
     Args:
-        samples: from `ebmx.sample`, with positions saved, or an array or a dictionary as for
-            `diagnose`; variables have the names of the dictionary, or else `x`. `Raveled` names the
-            leaves of a tree.
+        samples: the result of `ebmx.sample` with saved positions, or an array or a dictionary, as
+            for `diagnose`. Variables have the names of the dictionary, else the name `x`. For a
+            tree of variables see `ebmx.energies.Raveled`.
 
     Returns:
-        ArviZ's tree of data, with the dimensions `chain` and `draw`.
+        A tree of data of ArviZ, with the dimensions `chain` and `draw`.
 
     Raises:
         ValueError: if positions were not saved.
-        ImportError: with the pip line without arviz-base.
+        ImportError: with the pip line, if arviz-base is missing.
     """
     try:
         import arviz_base
@@ -156,7 +163,7 @@ def to_arviz(samples: Any) -> Any:
 
 @jax.jit
 def _estimates(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """R-hat and the effective sample sizes of bulk and tail, compiled once for a shape."""
+    """R-hat and the effective sample sizes of bulk and tail, compiled once per shape."""
     with jax.ensure_compile_time_eval():
         import blackjax  # late, as in the samplers
 
@@ -164,19 +171,19 @@ def _estimates(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def _flat(variables: dict[str, np.ndarray]) -> np.ndarray:
-    """All variables side by side, `(chains, draws, coordinates)`."""
+    """The coordinates of all variables, `(chains, draws, coordinates)`."""
     columns = []
     for array in variables.values():
         column = array.reshape(*array.shape[:2], math.prod(array.shape[2:]))
         if column.dtype.itemsize > 4:
-            # single precision keeps the order of deviations, which is all that counts
+            # all estimates depend on the order only, which single precision keeps for deviations
             column = column - np.median(column, axis=(0, 1))
         columns.append(column.astype(np.float32))
     return np.concatenate(columns, 2)
 
 
 def _parts(values: np.ndarray, draws: Draws) -> Any:
-    """The numbers of all coordinates as each variable has them."""
+    """The values of all coordinates, split into the variables."""
     parts, first = {}, 0
     values = np.ravel(values)  # BlackJAX drops an axis of one coordinate
     for name, array in draws.variables.items():
@@ -187,7 +194,7 @@ def _parts(values: np.ndarray, draws: Draws) -> Any:
 
 
 def _extreme(values: Any, choose: Callable[[np.ndarray], Any]) -> tuple[float, str]:
-    """The largest or smallest number, and of which variable it is, if these have names."""
+    """The largest or smallest number, and the name of its variable, if it has one."""
     if not isinstance(values, dict):
         return float(choose(values)), ""
     ends = {name: float(choose(value)) for name, value in values.items()}
@@ -197,9 +204,9 @@ def _extreme(values: Any, choose: Callable[[np.ndarray], Any]) -> tuple[float, s
 
 
 def _drift(energy: np.ndarray) -> float:
-    """The change of the mean from the first to the last half, in its standard errors."""
+    """The change of the mean from the first to the last half, in standard errors."""
     energy = np.asarray(energy, np.float64)
-    energy = energy - energy[:, :1]  # exactly 0 for a chain that stays
+    energy = energy - energy[:, :1]  # exactly 0 for a chain that never moves
     half = energy.shape[1] // 2
     first, last = energy[:, :half], energy[:, half:]
     change = last.mean(1) - first.mean(1)
@@ -257,5 +264,5 @@ def _words(found: Diagnosis, stuck: np.ndarray) -> list[str]:
 
 
 def _largest(values: np.ndarray) -> float:
-    """The largest number that is finite; NaN if none is."""
+    """The largest finite number, NaN without one."""
     return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan

@@ -1,4 +1,4 @@
-"""Draws of chains, from whatever holds them: samples, arrays, dictionaries, ArviZ's data."""
+"""Draws of chains from samples, arrays, dictionaries or ArviZ data."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,30 +11,30 @@ from ..samplers import Samples
 
 _SAVE = "save positions: save=save_position or save=save_position_and_energy"
 _GIVE = (
-    "give what ebmx.sample returns, an array (chains, draws, ...), a dictionary of such arrays, or "
-    "ArviZ's data"
+    "give the result of ebmx.sample, an array (chains, draws, ...), a dictionary of these arrays, "
+    "or ArviZ data"
 )
 
 
 class Draws(NamedTuple):
-    """What chains drew, and what is known of how; `None` for what is not known."""
+    """Draws and statistics of chains; statistics that are not known are `None`."""
 
     variables: dict[str, np.ndarray]
     """For each name, `(chains, draws, ...)`."""
     is_named: bool
-    """Whether the names are the user's."""
+    """Whether the variables have names given by the user."""
     energy: np.ndarray | None
-    """In nats, `(chains, draws)`."""
+    """The energy of each draw in nats, `(chains, draws)`."""
     acceptance: np.ndarray | None = None
-    """The mean of each chain, `(chains,)`."""
+    """The mean acceptance of each chain, `(chains,)`."""
     divergent: np.ndarray | None = None
     """Whether each chain had a divergent step, `(chains,)`."""
     result: np.ndarray | None = None
-    """How each chain ended, `(chains,)`: the numbers of `RESULTS`."""
+    """The result of each chain, a number of `RESULTS`, `(chains,)`."""
 
 
 def draws_of(samples: Any) -> Draws:
-    """The draws in `samples`: as many chains and draws of each variable."""
+    """The draws in `samples`, with the same numbers of chains and draws of each variable."""
     if isinstance(samples, Samples):
         draws, info = _of_values(samples.values, "samples.values", _SAVE), samples.info
         known = (np.asarray(a) for a in (info.acceptance, info.divergent, samples.result))
@@ -45,19 +45,19 @@ def draws_of(samples: Any) -> Draws:
 
 
 def _of_values(values: Any, name: str, fix: str) -> Draws:
-    """Of one array, or of a dictionary, in which `energy` may be that of each draw."""
+    """Draws from one array, or from a dictionary with an optional `energy` of each draw."""
     if not isinstance(values, Mapping):
         return _together(Draws({"x": _array(values, name, fix)}, False, None), name)
     arrays = {str(key): _array(array, f"{name}[{key!r}]", fix) for key, array in values.items()}
     is_energy = "energy" in arrays and arrays["energy"].ndim == 2
     energy = arrays.pop("energy") if is_energy else None
-    # `save_position_and_energy` knows of one array alone, which has no name
+    # `save_position_and_energy` saves one array, without a name
     saved = fix == _SAVE and energy is not None and arrays.keys() == {"x"}
     return _together(Draws(arrays, not saved, energy), name)
 
 
 def _of_arviz(data: Any) -> Draws:
-    """Of ArviZ's groups `posterior` and `sample_stats`, or of a `posterior` alone."""
+    """Draws from the ArviZ groups `posterior` and `sample_stats`, or from a posterior alone."""
     whole = hasattr(data, "posterior")
     variables = _group(data["posterior"] if whole else data)
     stats = _group(data["sample_stats"]) if whole and hasattr(data, "sample_stats") else {}
@@ -87,7 +87,7 @@ def _array(value: Any, name: str, fix: str) -> np.ndarray:
 
 
 def _together(draws: Draws, name: str) -> Draws:
-    """Check that there are variables, all of the same chains and draws, and energies of these."""
+    """Check that all variables, and the energies, have the same chains and draws."""
     _checks.require(len(draws.variables) > 0, name, "no variables", "give at least one")
     arrays = draws.variables | ({} if draws.energy is None else {"energy": draws.energy})
     shape = next(iter(arrays.values())).shape[:2]

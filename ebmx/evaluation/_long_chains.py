@@ -16,7 +16,7 @@ from .._checks import checked
 from .._threefry import fuse
 from .._types import Count, EnergyFn, Key, Keys, XBatch
 from ..energies import energy as energies_of
-from ..energies import shape_of
+from ..energies._batch import shape_of
 from ..samplers import AbstractSampler
 from .samples._frechet import fitted_distance
 from .samples._pairwise import two_sets

@@ -1,4 +1,4 @@
-"""Pictures of what changes with the steps of chains, or of a training."""
+"""Plots against the number of steps of chains or of training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,21 +19,22 @@ def chain_traces(
     traces: Mapping[str, ArrayLike],
     *,
     steps: ArrayLike | None = None,
-    title: str = "Chains as they go",
+    title: str = "Traces of chains",
 ) -> Any:
-    """How numbers of chains change with their steps: some chains, and the mean of all.
+    """Quantities of chains against the number of steps: some of the chains, and the mean of all.
 
     Args:
-        traces: for each name, `(chains, records)`: an energy, a coordinate; or `(records,)`.
-        steps: after how many steps, `(records,)`; drawn in logarithms if they grow by factors. All
-            steps, if not given.
-        title: of the figure.
+        traces: for each name an array `(chains, records)`, such as the energy or a coordinate; or
+            `(records,)`.
+        steps: the number of steps at each record, `(records,)`, on a logarithmic axis if their
+            spacing increases much; by default 0, 1, 2, ...
+        title: title of the figure.
 
     Returns:
         A matplotlib figure with a panel for each name.
 
     Raises:
-        ValueError: if the traces are not of one length, that of `steps`.
+        ValueError: if the traces and `steps` have different lengths.
     """
     arrays = {name: np.atleast_2d(np.asarray(trace, float)) for name, trace in traces.items()}
     length = next(iter(arrays.values())).shape[-1]
@@ -66,27 +67,28 @@ def training_curves(
     names: Sequence[str] | None = None,
     title: str = "Training",
 ) -> Any:
-    """How the metrics of a training went.
+    """The metrics of a training against the number of updates.
 
     Args:
-        history: for each metric, its values `(records,)`, as `ebmx.fit` returns them or as they are
-            in the `metrics.jsonl` of a run.
-        steps: after how many updates, `(records,)`; each update, if not given.
-        names: which metrics; all that are not constant, if not given.
-        title: of the figure.
+        history: for each metric its values `(records,)`, as returned by `ebmx.fit` or read from the
+            `metrics.jsonl` of a run.
+        steps: the number of updates at each record, `(records,)`; by default 1, 2, 3, ...
+        names: the metrics to plot; by default all that are not constant.
+        title: title of the figure.
 
     Returns:
         A matplotlib figure with a panel for each metric.
 
     Raises:
-        ValueError: if there is no such metric, or none that changes, or not as many steps.
+        ValueError: if a name is not a metric, all metrics are constant, or `steps` has another
+            length than the metrics.
     """
     values = {name: np.asarray(v, float) for name, v in history.items()}
     for name in names or ():
         _checks.require(name in values, "names", name, f"give some of {', '.join(values)}")
     changing = [name for name, v in values.items() if np.unique(v[np.isfinite(v)]).size > 1]
     shown = list(names) if names is not None else changing
-    fix = "no metric changes: give the names of those to draw"
+    fix = "all metrics are constant: give the names of those to plot"
     _checks.require(len(shown) > 0, "names", names, fix)
     for name in shown:
         shape = values[name].shape if steps is None else np.shape(steps)
@@ -101,7 +103,7 @@ def training_curves(
         marker = "." if len(times) < 30 else None
         axis.plot(times, values[name], color=COLOURS[0], lw=1.2, marker=marker)
         label(axis, name.replace("_", " "), "updates", "")
-        # an offset beside the axis is easily overlooked
+        # an offset beside the axis is easy to overlook
         axis.ticklabel_format(axis="y", useOffset=False)
     for axis in axes[len(shown) :]:
         axis.axis("off")
@@ -116,20 +118,20 @@ def temperature_ladder(
     round_trips: ArrayLike | None = None,
     title: str = "Replica exchange",
 ) -> Any:
-    """How often neighbours on a ladder of temperatures swap.
+    """The swap rates between neighbouring temperatures of replica exchange.
 
     Args:
-        temperatures: `(rungs,)`, rising.
-        swap_rates: of each pair of neighbours, `(rungs - 1,)`, or `(chains, rungs - 1)`, of which
-            each chain is drawn beside the mean.
-        round_trips: how many there were, to be written into the title.
-        title: of the figure.
+        temperatures: ascending temperatures `(rungs,)`.
+        swap_rates: the rate of each pair of neighbours, `(rungs - 1,)`, or `(chains, rungs - 1)`
+            for a line per chain and the mean.
+        round_trips: the number of round trips, written into the title.
+        title: title of the figure.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: if there are not as many rates as pairs, or a number is out of its range.
+        ValueError: if the number of rates differs from that of pairs, or a number is out of range.
     """
     temperatures = np.asarray(temperatures, float)
     rates = np.atleast_2d(np.asarray(swap_rates, float))
@@ -154,7 +156,7 @@ def temperature_ladder(
     axis.set_ylim(0, 1)
     if round_trips is not None:
         title = f"{title}: {int(np.sum(round_trips))} round trips"
-    label(axis, title, "temperature", "share of swaps accepted")
+    label(axis, title, "temperature", "swap acceptance rate")
     axis.legend(frameon=False)
     return figure
 

@@ -1,4 +1,4 @@
-"""Pictures of samples and of energies."""
+"""Plots of images and histograms of energies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,27 +13,29 @@ _MOST_AREAS = 4
 
 
 @guarded
-def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: int = 10) -> Any:
+def sample_grid(
+    groups: Mapping[str, np.ndarray], *, num_columns: int = 10, num_rows: int = 10
+) -> Any:
     """Grids of images side by side.
 
     Args:
-        groups: for each title, images `(num, height, width, channel)` in [-1, 1].
-        columns: of a grid; images beyond are left out.
-        rows: of a grid; images beyond are left out.
+        groups: for each title of a grid, images `(num, height, width, channel)` in [-1, 1].
+        num_columns: number of columns of each grid.
+        num_rows: largest number of rows of each grid; further images are left out.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: if these are no images, or `columns` or `rows` is below 1.
+        ValueError: if a group is not an array of images, or a number is below 1.
     """
-    _checks.at_least("columns", columns, 1)
-    _checks.at_least("rows", rows, 1)
+    _checks.at_least("num_columns", num_columns, 1)
+    _checks.at_least("num_rows", num_rows, 1)
     _checks.require(len(groups) > 0, "groups", groups, "give at least one group of images")
     figure = new_figure(figsize=(4.2 * len(groups), 4.6))
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for axis, (title, images) in zip(axes, groups.items(), strict=True):
-        _show(axis, _tile(np.atleast_1d(images)[: columns * rows], columns))
+        _show(axis, _tile(np.atleast_1d(images)[: num_columns * num_rows], num_columns))
         axis.set_title(title)
         axis.axis("off")
     return figure
@@ -41,18 +43,19 @@ def sample_grid(groups: Mapping[str, np.ndarray], *, columns: int = 10, rows: in
 
 @guarded
 def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chains") -> Any:
-    """What chains look like as they go: a chain in each row, a time in each column.
+    """Images of chains over time: a chain in each row, a number of steps in each column.
 
     Args:
         images: `(times, chains, height, width, channel)` in [-1, 1].
-        steps: after how many steps, `(times,)`.
-        title: of the figure.
+        steps: the number of steps at each time, `(times,)`.
+        title: title of the figure.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: if these are no images, or not as many times.
+        ValueError: if `images` is not an array of images, or the number of times differs from that
+            of `steps`.
     """
     images = np.asarray(images)
     fix = f"give images (times, chains, height, width, channel) at {len(steps)} times"
@@ -76,32 +79,32 @@ def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chain
 def energy_histogram(
     energies: Mapping[str, np.ndarray],
     *,
-    bins: int = 60,
+    num_bins: int = 60,
     title: str = "Energies of data, samples and noise",
     name: str = "energy E(x), nats (low: likely)",
 ) -> Any:
     """Histograms of energies, or of other scores, over one axis.
 
     Args:
-        energies: for each name, energies `(num,)`, in nats.
-        bins: how many.
-        title: of the figure.
-        name: what is counted, for the axis.
+        energies: for each name of a set, energies `(num,)`, in nats.
+        num_bins: number of bins.
+        title: title of the figure.
+        name: label of the horizontal axis.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: if there are no energies, or `bins` is below 1.
+        ValueError: if there are no energies, or `num_bins` is below 1.
     """
-    _checks.at_least("bins", bins, 1)
+    _checks.at_least("num_bins", num_bins, 1)
     _checks.require(len(energies) > 0, "energies", energies, "give at least one name")
     figure = new_figure(figsize=(6.4, 3.8))
     axis = figure.subplots()
     values = np.concatenate([np.ravel(e) for e in energies.values()])
-    edges = np.linspace(values.min(), values.max() + 1e-9, bins + 1)
+    edges = np.linspace(values.min(), values.max() + 1e-9, num_bins + 1)
     for (group, numbers), look in zip(energies.items(), looks(), strict=False):
-        # many areas on top of each other are mud
+        # more than a few filled areas on top of each other cannot be distinguished
         if len(energies) <= _MOST_AREAS:
             area = {"histtype": "stepfilled", "alpha": 0.25, "color": look["color"]}
             axis.hist(numbers, edges, density=True, **area)

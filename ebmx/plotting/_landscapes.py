@@ -1,10 +1,11 @@
-"""Pictures of energy landscapes: planes, paths, and the tree of the minima."""
+"""Plots of energy landscapes: planes, paths, and the disconnectivity graph of minima."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import ArrayLike
+from scipy.cluster import hierarchy
 
 from .. import _checks
 from .._arguments import guarded
@@ -29,23 +30,23 @@ def energy_landscape(
     """Energies on a plane, with points and arrows on it.
 
     Args:
-        a: the coordinates of columns and rows, `(columns,)` and `(rows,)`.
-        b: the coordinates of columns and rows, `(columns,)` and `(rows,)`.
-        energies: `(rows, columns)`, in nats; what is not finite is left white.
-        points: for each name, points `(num, 2)` to mark, such as data or samples; those beyond the
-            plane are not seen.
-        field: arrows at the points of the grid, `(rows, columns, 2)`, such as scores; all of one
-            length, for their directions.
-        ceiling: energies above are drawn alike, so that what is below it can be told apart; the
-            highest energy, if not given.
-        names: of the coordinates.
-        title: of the figure.
+        a: the coordinates of the columns, `(columns,)`.
+        b: the coordinates of the rows, `(rows,)`.
+        energies: `(rows, columns)`, in nats; white where they are not finite.
+        points: for each name, points `(num, 2)` to mark, such as data or samples; points outside of
+            the plane are not visible.
+        field: vectors at the points of the grid, `(rows, columns, 2)`, such as scores, plotted as
+            arrows of equal lengths.
+        ceiling: energies are clipped at this value, which gives more contrast to lower ones; by
+            default the highest energy.
+        names: labels of the two coordinates.
+        title: title of the figure.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: if a shape does not fit, or no energy is finite, or a coordinate is not.
+        ValueError: if a shape does not fit, no energy is finite, or a coordinate is not finite.
     """
     a, b, grid = np.asarray(a), np.asarray(b), np.asarray(energies, np.float64)
     for name, axis in (("a", a), ("b", b)):
@@ -65,8 +66,8 @@ def energy_landscape(
     levels = np.linspace(low, high, 31)
     filled = axis.contourf(a, b, shown, levels, cmap=MAP)
     axis.contour(a, b, shown, levels[::3], colors="white", linewidths=0.4, alpha=0.6)
-    above = "" if ceiling is None else f"; {ceiling:.4g} and above alike"
-    bar = figure.colorbar(filled, ax=axis, label=f"energy, nats{above}")
+    clipped = "" if ceiling is None else f" (clipped at {ceiling:.4g})"
+    bar = figure.colorbar(filled, ax=axis, label=f"energy, nats{clipped}")
     bar.locator = _few_round_ticks()
     bar.update_ticks()
     if field is not None:
@@ -84,18 +85,18 @@ def energy_profile(
     *,
     title: str = "Energies along paths",
 ) -> Any:
-    """Energies along paths, the top of each marked.
+    """Energies along paths, with the highest point of each marked.
 
     Args:
-        paths: for each name, distances `(num,)` and energies `(num,)`, in nats. Each path is drawn
-            from 0 to 1, since their lengths differ.
-        title: of the figure.
+        paths: for each name, distances `(points,)` and energies `(points,)` in nats. The distances
+            of each path are scaled to [0, 1].
+        title: title of the figure.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: if a path is no pair of distances and energies of one length.
+        ValueError: if a path is not a pair of distances and energies of equal lengths.
     """
     figure = new_figure(figsize=(6.4, 3.8))
     axis = figure.subplots()
@@ -107,13 +108,13 @@ def energy_profile(
         ok = ok and np.shape(path[0]) == np.shape(path[1]) and np.size(path[0]) > 0
         _checks.require(ok, f"paths[{name!r}]", type(path).__name__, fix)
         distances, energies = np.asarray(path[0], float), np.asarray(path[1], float)
-        share = distances / max(float(distances[-1]), 1e-30)
-        rise = float(energies.max() - energies[0])
-        text = f"{name}: length {distances[-1]:.3g}, rises by {rise:.3g}"
-        axis.plot(share, energies, label=text, marker=".", **look)
+        fraction = distances / max(float(distances[-1]), 1e-30)
+        barrier = float(energies.max() - energies[0])
+        text = f"{name}: length {distances[-1]:.3g}, barrier {barrier:.3g}"
+        axis.plot(fraction, energies, label=text, marker=".", **look)
         top = int(energies.argmax())
-        axis.plot(share[top], energies[top], "o", color=look["color"], fillstyle="none", ms=11)
-    label(axis, title, "share of the path", "energy, nats")
+        axis.plot(fraction[top], energies[top], "o", color=look["color"], fillstyle="none", ms=11)
+    label(axis, title, "fraction of the path length", "energy, nats")
     axis.legend(framealpha=0.9)
     return figure
 
@@ -123,26 +124,28 @@ def disconnectivity_graph(
     energies: ArrayLike,
     merges: ArrayLike,
     *,
-    shares: Sequence[float] | np.ndarray | None = None,
-    title: str = "How minima hang together",
+    fractions: Sequence[float] | np.ndarray | None = None,
+    title: str = "Disconnectivity graph",
 ) -> Any:
-    """The tree in which minima join when the energy rises.
+    """The tree in which minima merge as the energy rises.
 
-    Each branch ends at the energy of a minimum; two join at the energy of the pass between them.
+    Each branch ends at the energy of a minimum; two branches join at the energy of the lowest pass
+    between them.
 
     Args:
-        energies: of the minima, `(minima,)`, in nats.
-        merges: `(minima - 1, 3)`, as `ebmx.evaluation.disconnectivity` gives them: two groups and
-            the energy at which they join.
-        shares: of the starts that fell into each minimum, to be written below.
-        title: of the figure.
+        energies: the energies of the minima, `(minima,)`, in nats.
+        merges: `(minima - 1, 3)`, as returned by `ebmx.evaluation.disconnectivity`: two groups and
+            the energy at which they merge.
+        fractions: the fraction of the starts that ended in each minimum, `(minima,)`, written below
+            it.
+        title: title of the figure.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: if there are not as many merges or shares as the minima need, or a merge is of a
-            group that is not there.
+        ValueError: if the number of merges or fractions does not fit that of the minima, or a merge
+            is of a group that does not exist or has been merged before.
     """
     energies, merges = np.asarray(energies, float), np.asarray(merges, float)
     ok = energies.ndim == 1 and energies.size > 0
@@ -150,14 +153,15 @@ def disconnectivity_graph(
     fix = f"give ({len(energies) - 1}, 3) for {len(energies)} minima"
     _checks.require(merges.shape == (len(energies) - 1, 3), "merges.shape", merges.shape, fix)
     groups, known = merges[:, :2], np.arange(len(energies), 2 * len(energies) - 1)[:, None]
-    ok = bool(np.all((groups >= 0) & (groups < known)))
-    _checks.require(ok, "merges", merges, "give minima, or groups that are merged above")
-    fix = "give one share for each minimum"
-    shape = energies.shape if shares is None else np.shape(shares)
-    _checks.require(shape == energies.shape, "shares.shape", shape, fix)
+    ok = bool(np.all((groups >= 0) & (groups < known))) and np.unique(groups).size == groups.size
+    fix = "give minima, or groups of earlier rows, each of them once"
+    _checks.require(ok, "merges", merges, fix)
+    fix = "give one fraction for each minimum"
+    shape = energies.shape if fractions is None else np.shape(fractions)
+    _checks.require(shape == energies.shape, "fractions.shape", shape, fix)
     figure = new_figure(figsize=(max(4.5, 0.5 * len(energies) + 2), 4.2))
     axis = figure.subplots()
-    order = _leaves(len(energies), merges)
+    order = _leaves(groups)
     places = {int(leaf): float(i) for i, leaf in enumerate(order)}
     ends = {i: float(energy) for i, energy in enumerate(energies)}
     line: dict[str, Any] = {"color": COLOURS[0], "linewidth": 1.4}
@@ -169,21 +173,22 @@ def disconnectivity_graph(
         ends[number] = height
     axis.plot(np.arange(len(order)), energies[order], "o", color=COLOURS[1], ms=4)
     names = [str(leaf) for leaf in order]
-    if shares is not None:
-        names = [f"{leaf}\n{100 * shares[leaf]:.0f} %" for leaf in order]
+    if fractions is not None:
+        names = [f"{leaf}\n{100 * fractions[leaf]:.0f} %" for leaf in order]
     axis.set_xticks(np.arange(len(order)), names)
     axis.margins(x=0.5 / len(order) + 0.05)
-    what = "minimum" if shares is None else "minimum, and the share of starts that fall into it"
-    label(axis, title, what, "energy, nats")
+    text = "minimum" if fractions is None else "minimum, and fraction of starts that end in it"
+    label(axis, title, text, "energy, nats")
     return figure
 
 
-def _leaves(num: int, merges: np.ndarray) -> list[int]:
-    """The minima in an order in which no two branches cross."""
-    members = {i: [i] for i in range(num)}
-    for number, (first, second, _) in enumerate(merges, start=num):
-        members[number] = members[int(first)] + members[int(second)]
-    return members[num + len(merges) - 1]
+def _leaves(groups: np.ndarray) -> np.ndarray:
+    """The minima in an order in which no branches cross."""
+    num = len(groups)
+    if num == 0:
+        return np.zeros(1, int)
+    # the order does not depend on heights and sizes, which may be any numbers
+    return hierarchy.leaves_list(np.column_stack([groups, np.arange(num), np.ones(num)]))
 
 
 def _few_round_ticks() -> Any:
@@ -197,7 +202,7 @@ def _arrows(axis: Any, a: np.ndarray, b: np.ndarray, field: np.ndarray) -> None:
     _checks.require(field.shape == (b.size, a.size, 2), "field.shape", field.shape, fix)
     rows, columns = (slice(None, None, max(1, c.size // _ARROWS)) for c in (b, a))
     way = field[rows, columns]
-    # directions as they are seen: the sides of the plane may be of different lengths
+    # directions in the figure, since the sides of the plane may have different lengths
     way = way / np.array([np.ptp(a), np.ptp(b)])
     length = np.linalg.norm(way, axis=-1, keepdims=True)
     way = np.where(np.isfinite(length) & (length > 0), way / np.maximum(length, 1e-30), 0.0)

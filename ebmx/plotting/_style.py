@@ -1,4 +1,4 @@
-"""What pictures share."""
+"""Colours, line styles and labels of all plots."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ COLOURS = (
     "#56B4E9",
     "#000000",
 )
-"""Okabe and Ito's: colour-blind safe."""
+"""The colour-blind safe palette of Okabe and Ito."""
 
 STYLES = ("-", "--", ":", "-.")
 
 MAP = "cividis"
-"""Of energies: colour-blind safe, and even in grey."""
+"""Colour map of energies: colour-blind safe, and uniform in grey."""
 
 
 def new_figure(**options: Any) -> Any:
@@ -35,14 +35,14 @@ def new_figure(**options: Any) -> Any:
 
 
 def looks() -> Iterator[dict[str, Any]]:
-    """Colours without end, with another style of line each time they begin again."""
+    """Colours in an endless cycle, with another line style in each round."""
     for style in itertools.cycle(STYLES):
         for colour in COLOURS:
             yield {"color": colour, "linestyle": style}
 
 
 def label(axis: Any, title: str, x: str, y: str) -> None:
-    """Title and labels of an axis, and no frame where nothing is."""
+    """Set title and labels of an axis, and remove the frame on the right and at the top."""
     axis.set_title(title)
     axis.set_xlabel(x)
     axis.set_ylabel(y)

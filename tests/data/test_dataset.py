@@ -24,28 +24,28 @@ def test_scale_maps_the_range_to_minus_one_and_one():
     assert scale(np.array([0, 16])).dtype == np.float32
 
 
-@given(low=st.floats(-100, 100), width=st.floats(0.1, 100), share=st.floats(0, 1))
-def test_units_come_back(low, width, share):
-    x = np.array([[low + share * width]])
+@given(low=st.floats(-100, 100), width=st.floats(0.1, 100), fraction=st.floats(0, 1))
+def test_units_come_back(low, width, fraction):
+    x = np.array([[low + fraction * width]])
     data = Dataset("d", scale(x, low, low + width), x[:1], low=low, high=low + width)
     np.testing.assert_allclose(data.to_units(data.train), x, rtol=1e-4, atol=1e-4)
 
 
 @given(
     num=st.integers(3, 60),
-    test_share=st.sampled_from([0.2, 0.5]),
+    test_fraction=st.sampled_from([0.2, 0.5]),
     seed=st.integers(0, 99),
 )
-def test_split_is_disjoint_and_complete(num, test_share, seed):
+def test_split_is_disjoint_and_complete(num, test_fraction, seed):
     x, labels = numbered(num), np.arange(num)
     key = jax.random.key(seed)
-    train, test, train_labels, test_labels = split(x, labels, test_share=test_share, key=key)
-    assert len(test) == round(num * test_share)
+    train, test, train_labels, test_labels = split(x, labels, test_fraction=test_fraction, key=key)
+    assert len(test) == round(num * test_fraction)
     both = np.concatenate([train, test])
     np.testing.assert_array_equal(np.sort(both[:, 0]), x[:, 0])
     np.testing.assert_array_equal(train[:, 0], train_labels)
     np.testing.assert_array_equal(test[:, 0], test_labels)
-    again = split(x, test_share=test_share, key=key)
+    again = split(x, test_fraction=test_fraction, key=key)
     np.testing.assert_array_equal(again[0], train)
     assert again[2:] == (None, None)
 
@@ -117,8 +117,8 @@ BAD = {
         r"labels\.shape=\(\): give one label for each of the 3",
     ),
     "labels": (lambda: split(numbered(3), np.ones(4), key=KEY), r"labels\.shape=\(4,\).*3 exam"),
-    "all": (lambda: split(numbered(3), test_share=1.0, key=KEY), r"test_share=1\.0"),
-    "none": (lambda: split(numbered(3), test_share=0.0, key=KEY), r"test_share=0\.0"),
+    "all": (lambda: split(numbered(3), test_fraction=1.0, key=KEY), r"test_fraction=1\.0"),
+    "none": (lambda: split(numbered(3), test_fraction=0.0, key=KEY), r"test_fraction=0\.0"),
     "range": (lambda: scale(np.ones(3)), r"low=1\.0: give low < high"),
     "data labels": (
         lambda: Dataset("d", numbered(3), numbered(2), np.ones(2), None),

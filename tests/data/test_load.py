@@ -60,7 +60,7 @@ def test_the_seed_and_the_share_choose_the_split():
     one, same, other = load("digits"), load("digits", seed=0), load("digits", seed=1)
     np.testing.assert_array_equal(one.train, same.train)
     assert not np.array_equal(one.train, other.train)
-    assert len(load("digits", test_share=0.5).test) == 898
+    assert len(load("digits", test_fraction=0.5).test) == 898
 
 
 def test_mnist_5k():
@@ -99,12 +99,12 @@ def test_a_folder_with_a_test_part_is_not_split(tmp_path):
 
 GOOD = idx(IMAGES)
 BROKEN = {
-    "values": ("a-images-idx3-ubyte", GOOD[:-5], "cut off: 115 values of 120"),
-    "head": ("a-images-idx3-ubyte", GOOD[:7], "cut off"),
+    "values": ("a-images-idx3-ubyte", GOOD[:-5], "truncated: 115 values of 120"),
+    "head": ("a-images-idx3-ubyte", GOOD[:7], "truncated"),
     "empty": ("a-images-idx3-ubyte", b"", "not an IDX file"),
     "floats": ("a-images-idx3-ubyte", b"\0\0\x0d" + GOOD[3:], "not an IDX file of unsigned"),
     "text": ("a-images-idx3-ubyte", b"hello, world", "not an IDX file"),
-    "gzip": ("a-images-idx3-ubyte.gz", gzip.compress(GOOD)[:-20], "cut off"),
+    "gzip": ("a-images-idx3-ubyte.gz", gzip.compress(GOOD)[:-20], "truncated"),
     "no gzip": ("a-images-idx3-ubyte.gz", GOOD, "not a gzip file"),
 }
 
@@ -124,7 +124,7 @@ def test_folders_that_do_not_say_what_to_load(tmp_path):
         load(tmp_path)
     for name in ("a", "b"):
         write(tmp_path / f"{name}-images-idx3-ubyte", idx(IMAGES))
-    with pytest.raises(ValueError, match=r"path=.*several files of train images: name one"):
+    with pytest.raises(ValueError, match=r"path=.*several files of train images: give the path"):
         load(tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_npz_with_two_parts(names, tmp_path):
 def test_npz_with_one_part_is_split(images, labels, tmp_path):
     arrays = {images: IMAGES} | ({labels: LABELS} if labels else {})
     np.savez(tmp_path / "d.npz", **arrays)
-    data = load(str(tmp_path / "d.npz"), test_share=0.3)
+    data = load(str(tmp_path / "d.npz"), test_fraction=0.3)
     assert (len(data.train), len(data.test)) == (7, 3)
     if labels:
         np.testing.assert_array_equal(in_order(data), IMAGES)
@@ -218,7 +218,7 @@ def test_hugging_face_tables_that_are_refused(tmp_path):
     datasets = pytest.importorskip("datasets")
     parts = {"left": table(IMAGES, LABELS)}
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "splits")
-    with pytest.raises(ValueError, match=r"name=.*\['left'\], and none is called train"):
+    with pytest.raises(ValueError, match=r"name=.*\['left'\], none of which is called"):
         load(f"hf:{tmp_path / 'splits'}")
     datasets.Dataset.from_dict({"text": ["a", "b"]}).save_to_disk(tmp_path / "text")
     with pytest.raises(ValueError, match=r"columns=\['text'\]: .*image, img or x"):

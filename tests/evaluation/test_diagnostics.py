@@ -14,7 +14,7 @@ from ebmx.evaluation._diagnostics import _drift
 from ebmx.samplers import HMC, RESULTS, Moments, Samples, StepInfo, sample, save_position_and_energy
 
 RNG = np.random.default_rng(0)
-# of one shape, since each other one is compiled anew
+# of one shape, since each shape is compiled
 GOOD = RNG.normal(size=(8, 400, 2)).astype(np.float32)
 ENERGY = RNG.normal(size=(8, 400)).astype(np.float32)
 
@@ -77,7 +77,7 @@ def split_rhat(x):
     return max(plain(halves), plain(np.abs(halves - np.median(halves))))
 
 
-def test_chains_that_do_not_agree_are_told():
+def test_chains_that_do_not_agree_are_reported():
     x = GOOD.copy()
     x[::2, :, 0] += 3
     # of one mean, but of two spreads
@@ -91,7 +91,7 @@ def test_chains_that_do_not_agree_are_told():
     assert f"R-hat is {found.rhat.max():.3f}, above" in str(found)
 
 
-def test_stuck_chains_are_told():
+def test_stuck_chains_are_reported():
     x = GOOD.copy()
     x[:3] = x[:3, :1]
     x[3, :, 0] = 1.0
@@ -103,7 +103,7 @@ def test_stuck_chains_are_told():
     assert found.warnings[0].startswith("R-hat is nan")
 
 
-def test_divergent_steps_are_told():
+def test_divergent_steps_are_reported():
     divergent = np.arange(8) < 3
     with pytest.warns(ConvergenceWarning, match="3 chains had divergent steps"):
         found = diagnose(made(GOOD, divergent=divergent))
@@ -142,7 +142,7 @@ def test_the_drift_of_a_chain_that_has_arrived_is_that_of_chance():
     assert scipy.stats.kstest(drifts, scipy.stats.t(18).cdf).pvalue > 1e-3
 
 
-def test_chains_that_move_alike_have_drifted_and_chains_that_stay_have_not():
+def test_chains_that_move_equally_have_drifted_and_chains_that_stay_have_not():
     falling = np.tile(-np.arange(400.0), (8, 1))
     assert _drift(falling) == -np.inf
     assert "moved by -inf" in diagnose(made(GOOD, falling), warn=False).warnings[0]
@@ -215,7 +215,7 @@ def test_the_export_to_arviz():
         (GOOD[0, :, 0], r"samples\.values\.shape=\(400,\): give \(chains"),
     ],
 )
-def test_what_cannot_be_judged_is_told(values, match):
+def test_what_cannot_be_diagnosed_is_refused(values, match):
     samples = Samples(values, GOOD[:, -1], None, made(GOOD).info, np.zeros(8, int))
     with pytest.raises(ValueError, match=match):
         diagnose(samples)

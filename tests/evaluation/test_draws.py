@@ -51,7 +51,7 @@ def same(found, want, name=None):
         np.testing.assert_allclose(value, getattr(want, field), rtol=1e-5)
 
 
-def test_arrays_are_judged_as_samples_are():
+def test_arrays_are_diagnosed_as_samples_are():
     want = diagnose(SAVED, warn=False)
     assert want.num_divergent == 2
     for array in (X, jnp.asarray(X), X.astype(np.float64)):
@@ -100,7 +100,7 @@ def test_a_dictionary_that_was_saved_keeps_its_names():
     assert list(diagnose({"x": X, "energy": X}, warn=False).rhat) == ["x", "energy"]
 
 
-def test_the_data_of_arviz_are_judged_as_the_samples_they_are_made_of():
+def test_the_data_of_arviz_are_diagnosed_as_the_samples_they_are_made_of():
     want = diagnose(SAVED, warn=False)
     found = diagnose(to_arviz(SAVED), warn=False)
     same(found, want, "x")
@@ -129,9 +129,9 @@ def test_digits_that_single_precision_would_lose_count():
 
 
 BAD = {
-    "a list": ([[1.0] * 9], r"samples=list: give what ebmx\.sample returns, an array \(chains"),
-    "text": (np.array([["a"] * 9]), r"samples=<U1: give what"),
-    "complex": (X * 1j, r"samples=complex64: give what"),
+    "a list": ([[1.0] * 9], r"samples=list: give the result of ebmx\.sample, an array \(chains"),
+    "text": (np.array([["a"] * 9]), r"samples=<U1: give the result"),
+    "complex": (X * 1j, r"samples=complex64: give the result"),
     "one axis": (X[0, :, 0], r"samples\.shape=\(400,\): give \(chains, draws, \.\.\.\)"),
     "few": (X[:, :3], r"samples\.shape=\(8, 3, 2\): give at least 4"),
     "no coordinate": ({"a": X, "b": X[..., :0]}, r"samples\['b'\]\.shape=\(8, 400, 0\): give at"),

@@ -67,18 +67,18 @@ def test_the_weights_of_annealed_chains(way):
     assert abs(squares.mean() - 1) < 5 * np.sqrt(2 / squares.size)
 
 
-def test_islands_step_by_the_share_of_effective_particles():
+def test_islands_step_by_the_fraction_of_effective_particles():
     options = {"num_particles": 2000, "num_islands": 4, "target_ess": 0.7, "num_steps": 1}
     found = adaptive_smc(ENERGY, BASE, sampler=Exact(), key=jax.random.key(1), **options)
     at = precision(found.schedule)
     assert found.schedule[0] == 0
     assert found.schedule[-1] == 1
     assert len(found.acceptance) == len(found.schedule) - 1
-    share = (at[:-1] * (2 * at[1:] - at[:-1]) / at[1:] ** 2) ** (SIZE / 2)
-    np.testing.assert_allclose(share[:-1], 0.7, atol=0.06)
-    assert share[-1] > 0.65
+    size = (at[:-1] * (2 * at[1:] - at[:-1]) / at[1:] ** 2) ** (SIZE / 2)
+    np.testing.assert_allclose(size[:-1], 0.7, atol=0.06)
+    assert size[-1] > 0.65
     # each stage adds the relative variance of a mean of weights
-    variance = np.sum(1 / share - 1) / 2000
+    variance = np.sum(1 / size - 1) / 2000
     assert abs(found.log_z - TRUTH) < 5 * np.sqrt(variance / 4)
     assert np.all(np.abs(found.log_weights + BASE.log_z - TRUTH) < 5 * np.sqrt(variance))
     assert found.x.shape == (8000, SIZE)

@@ -47,7 +47,7 @@ def test_functions_take_single_precision_where_the_default_is_double(name):
         assert call(name) is not None
 
 
-def test_chains_are_judged_alike_in_both_precisions():
+def test_chains_are_diagnosed_equally_in_both_precisions():
     x = np.random.default_rng(0).normal(size=(8, 400, 2)).astype(np.float32)
     with jax.enable_x64():
         found = diagnose(x, warn=False)

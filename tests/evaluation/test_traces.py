@@ -47,10 +47,16 @@ CALLS = {
         energy, points(i), tolerance=v, max_step=v, merge_distance=v, bounds=(-9 * v, 9)
     ),
     "minimum_energy_path": lambda energy, i, v: minimum_energy_path(
-        energy, points(i)[0], points(i)[1], num=3, tolerance=v, bounds=(-9, 9 * v), num_steps=3
+        energy,
+        points(i)[0],
+        points(i)[1],
+        num_points=3,
+        tolerance=v,
+        bounds=(-9, 9 * v),
+        num_steps=3,
     ),
     "disconnectivity": lambda energy, i, v: disconnectivity(
-        energy, points(i)[:2], num=3, tolerance=v, bounds=(-9, 9 * v), num_steps=3
+        energy, points(i)[:2], num_points=3, tolerance=v, bounds=(-9, 9 * v), num_steps=3
     ),
     "drift": lambda energy, i, v: drift(
         energy, SAMPLER, points(i), bounds=(-v, v), num_steps=4, key=KEYS[i % 2]
@@ -58,16 +64,16 @@ CALLS = {
     "adaptive_smc": smc,
     "annealed_importance_sampling": ais,
     "energy_slice": lambda energy, i, v: energy_slice(
-        energy, points(i)[0], points(i + 9)[:2], limits=((-v, 1), (-1, v)), num=2
+        energy, points(i)[0], points(i + 9)[:2], limits=((-v, 1), (-1, v)), num_points=2
     ),
     "hessian_eigenvalues": lambda energy, i, v: hessian_eigenvalues(
-        energy, v * points(i)[0], k=1, key=KEYS[i % 2]
+        energy, v * points(i)[0], num_eigenvalues=1, key=KEYS[i % 2]
     ),
     "kernel_stein_discrepancy": lambda energy, i, v: kernel_stein_discrepancy(
         energy, points(i), bandwidth=v, exponent=-float(v) / 2, key=KEYS[i % 2]
     ),
     "log_z_by_quadrature": lambda energy, i, v: log_z_by_quadrature(
-        energy, [-v, -1], np.array([v, 1.0]), num=4
+        energy, [-v, -1], np.array([v, 1.0]), num_points=4
     ),
 }
 

@@ -20,7 +20,7 @@ def test_traces_are_some_chains_and_the_mean_of_all():
     energies, distances = RNG.normal(size=(30, 6)), np.arange(6.0)
     steps = [0, 1, 10, 100, 1000, 10000]
     figure = chain_traces({"energy, nats": energies, "distance": distances}, steps=steps)
-    assert figure.get_suptitle() == "Chains as they go"
+    assert figure.get_suptitle() == "Traces of chains"
     first, second = figure.axes
     assert [first.get_ylabel(), second.get_ylabel()] == ["energy, nats", "distance"]
     assert second.get_xlabel() == "steps"
@@ -68,7 +68,7 @@ def test_a_ladder_has_its_rates_between_its_temperatures():
     figure = temperature_ladder([1.0, 4.0, 16.0], rates, round_trips=[3, 4])
     (axis,) = figure.axes
     assert axis.get_title() == "Replica exchange: 7 round trips"
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("temperature", "share of swaps accepted")
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("temperature", "swap acceptance rate")
     np.testing.assert_allclose(axis.lines[-1].get_xydata(), [[2, 0.3], [8, 0.7]])
     assert [text.get_text() for text in axis.get_xticklabels()] == ["1", "4", "16"]
     assert axis.get_ylim() == (0, 1)
@@ -78,7 +78,7 @@ def test_a_ladder_has_its_rates_between_its_temperatures():
 BAD = {
     "steps": (lambda: chain_traces({"x": np.zeros((2, 3))}, steps=[1, 2]), r"traces\['x'\]\.shape"),
     "name": (lambda: training_curves({"loss": [1, 2]}, names=["los"]), "names=los: give some of"),
-    "constant": (lambda: training_curves({"loss": [1, 1]}), "no metric changes"),
+    "constant": (lambda: training_curves({"loss": [1, 1]}), "all metrics are constant"),
     "images": (lambda: chain_strip(np.zeros((3, 4, 5, 1)), [0, 1, 2]), r"images\.shape"),
     "times": (lambda: chain_strip(np.zeros((3, 1, 4, 5, 1)), [0]), r"at 1 times"),
     "rates": (lambda: temperature_ladder([1.0, 2.0], [0.1, 0.2]), r"swap_rates\.shape=\(1, 2\)"),

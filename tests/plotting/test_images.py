@@ -19,7 +19,7 @@ def pixels(figure, axis=0):
 
 
 def test_grids_stand_side_by_side_under_their_titles():
-    figure = sample_grid({"samples": images(4), "real data": images(6)}, columns=2)
+    figure = sample_grid({"samples": images(4), "real data": images(6)}, num_columns=2)
     assert [axis.get_title() for axis in figure.axes] == ["samples", "real data"]
     assert pixels(figure, 0).shape == (2 * 4, 2 * 3)
     assert pixels(figure, 1).shape == (3 * 4, 2 * 3)
@@ -28,7 +28,7 @@ def test_grids_stand_side_by_side_under_their_titles():
 
 def test_tiles_are_the_images_row_by_row():
     x = images(5)
-    grid = pixels(sample_grid({"x": x}, columns=3))
+    grid = pixels(sample_grid({"x": x}, num_columns=3))
     for number, image in enumerate(x):
         row, column = divmod(number, 3)
         tile = grid[4 * row : 4 * row + 3, 3 * column : 3 * column + 2]
@@ -38,7 +38,7 @@ def test_tiles_are_the_images_row_by_row():
 
 
 def test_images_beyond_the_grid_are_left_out():
-    assert pixels(sample_grid({"x": images(50)}, columns=4, rows=3)).shape == (3 * 4, 4 * 3)
+    assert pixels(sample_grid({"x": images(50)}, num_columns=4, num_rows=3)).shape == (3 * 4, 4 * 3)
 
 
 def test_grey_is_grey_and_colour_is_colour():
@@ -49,7 +49,7 @@ def test_grey_is_grey_and_colour_is_colour():
 
 
 def test_values_out_of_range_are_clipped():
-    grid = pixels(sample_grid({"x": np.array([-3.0, 3.0]).reshape(2, 1, 1, 1)}, columns=2))
+    grid = pixels(sample_grid({"x": np.array([-3.0, 3.0]).reshape(2, 1, 1, 1)}, num_columns=2))
     np.testing.assert_array_equal(grid[0, [0, 2]], [0, 1])
 
 
@@ -62,7 +62,7 @@ def test_what_is_no_batch_of_images_is_refused(shape):
 def test_histograms_have_names_labels_and_all_the_values():
     rng = np.random.default_rng(0)
     groups = {"data": rng.normal(size=300), "samples": rng.normal(1, 2, size=200)}
-    figure = energy_histogram(groups, bins=20)
+    figure = energy_histogram(groups, num_bins=20)
     (axis,) = figure.axes
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["data", "samples"]
     assert "energy" in axis.get_xlabel()

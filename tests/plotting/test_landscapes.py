@@ -51,12 +51,12 @@ def test_a_landscape_has_its_energies_points_and_arrows():
     assert saved(figure)
 
 
-def test_energies_above_the_ceiling_are_alike_and_infinite_ones_white():
+def test_energies_above_the_ceiling_are_clipped_and_infinite_ones_white():
     grid = GRID.copy()
     grid[0, 0] = np.inf
     figure = energy_landscape(A, B, grid, ceiling=2.0)
     assert figure.axes[0].collections[0].levels[-1] == 2.0
-    assert "2 and above alike" in figure.axes[1].get_ylabel()
+    assert "(clipped at 2)" in figure.axes[1].get_ylabel()
     assert saved(energy_landscape(A, B, np.zeros((5, 7))))
 
 
@@ -68,9 +68,9 @@ def test_a_profile_marks_the_top_of_each_path():
     figure = energy_profile(paths, title="Between two")
     (axis,) = figure.axes
     assert axis.get_title() == "Between two"
-    assert axis.get_xlabel() == "share of the path"
+    assert axis.get_xlabel() == "fraction of the path length"
     assert axis.get_ylabel() == "energy, nats"
-    assert texts(axis) == ["straight: length 4, rises by 4", "least: length 6, rises by 1.5"]
+    assert texts(axis) == ["straight: length 4, barrier 4", "least: length 6, barrier 1.5"]
     path, top, _, lower = (line.get_xydata() for line in axis.lines)
     np.testing.assert_allclose(path, [[0, 1], [0.25, 5], [1, 2]])
     np.testing.assert_allclose(top, [[0.25, 5]])
@@ -80,11 +80,11 @@ def test_a_profile_marks_the_top_of_each_path():
 
 def test_branches_end_at_minima_and_join_at_passes():
     energies = np.array([-2.0, -1.0, 0.5])
-    figure = disconnectivity_graph(energies, MERGES, shares=[0.5, 0.3, 0.2])
+    figure = disconnectivity_graph(energies, MERGES, fractions=[0.5, 0.3, 0.2])
     (axis,) = figure.axes
-    assert axis.get_title() == "How minima hang together"
+    assert axis.get_title() == "Disconnectivity graph"
     assert axis.get_ylabel() == "energy, nats"
-    assert "share of starts" in axis.get_xlabel()
+    assert "fraction of starts" in axis.get_xlabel()
     names = [text.get_text() for text in axis.get_xticklabels()]
     assert names == ["1\n30 %", "0\n50 %", "2\n20 %"]
     lines = [line.get_xydata().tolist() for line in axis.lines]

@@ -1,14 +1,8 @@
 """Energy landscapes: planes, paths, minima, curvature."""
 
-from ._disconnectivity import Disconnectivity as Disconnectivity
 from ._disconnectivity import disconnectivity as disconnectivity
 from ._elastic_band import minimum_energy_path as minimum_energy_path
-from ._hessian import HessianEigenvalues as HessianEigenvalues
 from ._hessian import hessian_eigenvalues as hessian_eigenvalues
-from ._minima import Minima as Minima
 from ._minima import local_minima as local_minima
-from ._slices import EnergyPath as EnergyPath
-from ._slices import EnergySlice as EnergySlice
-from ._slices import barrier_height as barrier_height
 from ._slices import energy_slice as energy_slice
 from ._slices import straight_path as straight_path

@@ -1,4 +1,4 @@
-"""The path of least energy between two examples, by a nudged elastic band."""
+"""Minimum energy paths between two examples, by a nudged elastic band."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Number, Scalar, XBatch
-from ...energies import as_scalar
+from ...energies._batch import as_scalar
 from ._slices import EnergyPath, between, example_of, path_through
 
-_LONGEST = 0.2  # step of an image, in distances of neighbours at the start
-_MEMORY = 0.995  # of the largest curvature that was met
-_SPRING = 0.1  # of that curvature
+_LONGEST = 0.2  # longest step of an image, in distances of neighbours at the start
+_MEMORY = 0.995  # decay per step of the largest curvature that was met
+_SPRING = 0.1  # spring constant, in units of that curvature
 
 Images = Float[Array, "images size"]
 
@@ -29,20 +29,21 @@ def minimum_energy_path(
     a: ArrayLike,
     b: ArrayLike,
     *,
-    num: int = 17,
+    num_points: int = 17,
     start: XBatch | None = None,
     bounds: tuple[float, float] | None = None,
     num_steps: int = 2000,
     tolerance: float = 1e-3,
 ) -> EnergyPath:
-    """The path from `a` to `b` that rises least, by a nudged elastic band with a climbing image.
+    """The minimum energy path from `a` to `b`, by a nudged elastic band with a climbing image.
 
-    Images of the chain slide down across the path, held apart by springs along it; the highest one
-    climbs along the path to the saddle. They move by the FIRE algorithm, with a time step that
-    follows the curvature. `a` and `b` stay: between minima the top of the path is a saddle.
+    The images, which are the points of the path, move down the gradient perpendicular to the path
+    and are kept apart by springs along it. The highest image moves up along the path to the saddle
+    point. They move by the FIRE algorithm, with a time step that follows the curvature. `a` and `b`
+    stay fixed: if they are minima, the highest point of the path is a saddle point.
 
-    The path found is the best of those that the first one can be bent into. A first path that no
-    force bends, such as the line between the poles of a ring, stays what it is: give a `start`.
+    The result is a local minimum among paths. A first path without a perpendicular force, such as
+    the line between the poles of a ring, does not change: give another `start`.
 
     Henkelman and Jónsson (2000), "Improved tangent estimate in the nudged elastic band method";
     Henkelman, Uberuaga and Jónsson (2000), "A climbing image nudged elastic band method"; Bitzek
@@ -50,18 +51,21 @@ def minimum_energy_path(
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
-        a: two examples.
-        b: two examples.
-        num: how many images, both ends among them.
-        start: the first path `(num, *shape)`, whose ends count instead of `a` and `b`; the straight
-            line, if not given.
-        bounds: `(low, high)` for each coordinate, for an energy that is meant for a box alone.
-        num_steps: how many steps of the band at most.
-        tolerance: it ends when the force across the path is below this share of the largest
-            gradient on the first path.
+        a: one example, the start.
+        b: one example, the end.
+        num_points: number of points, including both ends.
+        start: the first path `(num_points, *shape)`, whose ends replace `a` and `b`; by default the
+            straight line.
+        bounds: `(low, high)` of each coordinate, for an energy that is defined in a box.
+        num_steps: largest number of steps.
+        tolerance: the iteration ends when the perpendicular force is below this fraction of the
+            largest gradient on the first path.
 
     Returns:
-        An `EnergyPath`; its `residual` tells how far it has come to rest.
+        An object with the points `x` `(num_points, *shape)`, their `energies` `(num_points,)` in
+        nats, `distances` `(num_points,)` along the path from its start, `barrier`, the highest
+        energy above that of the start, and `residual`, the largest force left perpendicular to the
+        path, in nats per unit of `x`.
 
     Raises:
         ValueError: if a shape or a number does not fit.
@@ -70,8 +74,8 @@ def minimum_energy_path(
     _checks.positive("tolerance", tolerance)
     first = example_of(energy, a, "a")
     if start is None:
-        _checks.at_least("num", num, 3)
-        start = between(first, example_of(first, b, "b"), num)
+        _checks.at_least("num_points", num_points, 3)
+        start = between(first, example_of(first, b, "b"), num_points)
     start = _checks.batch(start, "start", first.shape)
     _checks.finite(start, "start")
     _checks.require(len(start) >= 3, "start.shape", start.shape, "give at least three images")
@@ -81,18 +85,18 @@ def minimum_energy_path(
 
 
 class Band(NamedTuple):
-    """Where the band stands."""
+    """The state of the iteration."""
 
     x: jax.Array
     velocity: jax.Array
-    # of the images as they are
+    # at the present images
     energies: jax.Array
     gradients: jax.Array
-    # of FIRE
+    # FIRE
     time_step: jax.Array
     mixing: jax.Array
     downhill: jax.Array
-    # of this band
+    # the band as a whole
     curvature: jax.Array
     climbing: jax.Array
     residual: jax.Array
@@ -104,10 +108,10 @@ class Band(NamedTuple):
 def relax(
     energy: EnergyFn, start: XBatch, low: Number, high: Number, num_steps: int, tolerance: Number
 ) -> tuple[XBatch, Scalar]:
-    """The relaxed path, and the largest force that is left."""
+    """The relaxed path, and the largest force left."""
     shape = start.shape[1:]
     tiny = jnp.finfo(start.dtype).tiny
-    # in the precision of the images, if the energy has another one
+    # in the precision of the images, which may differ from that of the energy
     value = lambda v: as_scalar(energy(v.reshape(shape))).astype(start.dtype)  # noqa: E731
     look = jax.vmap(jax.value_and_grad(value))
     x = start.reshape(start.shape[0], math.prod(shape))
@@ -146,19 +150,19 @@ def relax(
 
 
 def box(bounds: Sequence[float] | None) -> tuple[float, float]:
-    """Bounds as two floats, infinite if there are none."""
+    """Bounds as two floats, infinite by default."""
     low, high = (-math.inf, math.inf) if bounds is None else bounds
     _checks.require(low < high, "bounds", bounds, "give (low, high) with low < high")
     return float(low), float(high)
 
 
 def numbers(dtype: Any, *values: Number) -> list[jax.Array]:
-    """Numbers as arrays of one kind: a Python number would compile anew for each value."""
+    """Numbers as arrays of one dtype: a Python number would recompile for each value."""
     return [jnp.asarray(value, dtype) for value in values]
 
 
 def _force(band: Band, low: Number, high: Number) -> tuple[jax.Array, jax.Array]:
-    """The forces on the images between the ends, and the largest that no spring makes."""
+    """The forces on the images between the ends, and the largest one without the springs."""
     tangent, before, after = _tangents(band.x, band.energies)
     gradient = band.gradients[1:-1]
     along = jnp.sum(gradient * tangent, 1)[:, None] * tangent
@@ -168,7 +172,7 @@ def _force(band: Band, low: Number, high: Number) -> tuple[jax.Array, jax.Array]
     climbs = (top & band.climbing)[:, None]
     true = jnp.where(climbs, across + along, across)
     force = jnp.where(climbs, true, across + pull)
-    # what pushes against the bounds moves nothing
+    # no force against the bounds
     x = band.x[1:-1]
     true, force = (
         jnp.where(((x <= low) & (f < 0)) | ((x >= high) & (f > 0)), 0.0, f) for f in (true, force)
@@ -177,7 +181,7 @@ def _force(band: Band, low: Number, high: Number) -> tuple[jax.Array, jax.Array]
 
 
 def _tangents(x: Images, energies: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Of unit length, towards the higher neighbour; the ways from and to the neighbours."""
+    """Unit tangents towards the higher neighbour, and the differences to both neighbours."""
     before, after = x[1:-1] - x[:-2], x[2:] - x[1:-1]
     low, here, high = energies[:-2], energies[1:-1], energies[2:]
     rises, falls = (low < here) & (here < high), (low > here) & (here > high)
@@ -194,7 +198,7 @@ def _tangents(x: Images, energies: jax.Array) -> tuple[jax.Array, jax.Array, jax
 
 
 def _fire(band: Band, force: jax.Array, tiny: Any) -> tuple[jax.Array, ...]:
-    """Velocity, time step, mixing and how many steps went downhill; one time for all images."""
+    """Velocity, time step, mixing and number of steps downhill; one time step for all images."""
     power = jnp.sum(force * band.velocity)
     good = power > 0
     downhill = jnp.where(good, band.downhill + 1, 0)
@@ -211,7 +215,7 @@ def _fire(band: Band, force: jax.Array, tiny: Any) -> tuple[jax.Array, ...]:
 
 
 def _curvature(way: jax.Array, change: jax.Array, tiny: Any) -> jax.Array:
-    """The largest change of the gradient on a way, for each unit of it."""
+    """The largest change of the gradient per unit of length."""
     length = _norm(way)
     return jnp.max(jnp.where(length > tiny, _norm(change) / jnp.maximum(length, tiny), 0.0))
 

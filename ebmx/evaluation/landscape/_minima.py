@@ -1,4 +1,4 @@
-"""Minima of an energy, and the starts that fall into them."""
+"""Minima of an energy, and their basins of attraction."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -12,29 +12,29 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Number, X, XBatch
-from ...energies import as_scalar, shape_of
+from ...energies._batch import as_scalar, shape_of
 from ..samples._pairwise import squared_distances
 from ._elastic_band import box, numbers
 
 _HALVINGS = 30
-_CAP = 0.1  # longest step, in deviations of the starts
+_CAP = 0.1  # longest step, in root mean square distances of the starts from their mean
 
 
 @dataclasses.dataclass(frozen=True)
 class Minima:
-    """What `local_minima` finds, from the lowest minimum on."""
+    """The result of `local_minima`, in ascending order of the energies."""
 
     x: np.ndarray
-    """`(minima, *shape)`."""
+    """The minima, `(minima, *shape)`."""
     energies: np.ndarray
-    """`(minima,)`, in nats."""
-    shares: np.ndarray
-    """Of all starts, the share that fell into each, `(minima,)`."""
+    """Their energies, `(minima,)`, in nats."""
+    fractions: np.ndarray
+    """The fraction of all starts that ended in each minimum, `(minima,)`."""
     basins: np.ndarray
-    """Into which minimum each start fell, `(starts,)`; -1 if it came to no end."""
+    """The index of the minimum in which each start ended, `(starts,)`; -1 without convergence."""
     gradient_norms: np.ndarray
-    """The largest coordinate of the gradient where each start came to an end, `(starts,)`; what
-    pushes against the bounds is not counted."""
+    """The largest coordinate of the gradient at the end of each descent, `(starts,)`, without
+    components that point out of the bounds."""
 
 
 @guarded
@@ -48,33 +48,36 @@ def local_minima(
     max_step: float | None = None,
     merge_distance: float | None = None,
 ) -> Minima:
-    """Go downhill from many starts, and count the minima where they end.
+    """Descend from many starts, and merge the ends into minima.
 
-    The descent is the spectral projected gradient method: gradient steps whose length is that of
-    Barzilai and Borwein, each shortened until the energy falls enough. Basins are those of this
-    descent; the shorter `max_step`, the nearer they are to those of the gradient flow. An end may
-    be a saddle if a start lies on its ridge: see `hessian_eigenvalues`.
+    The descent is the spectral projected gradient method: gradient steps of the length of Barzilai
+    and Borwein, shortened until the energy decreases enough. The basins are those of this descent;
+    the shorter `max_step`, the closer they are to those of the gradient flow. An end may be a
+    saddle point if a start lies on its ridge: see `hessian_eigenvalues`.
 
     Birgin, Martínez and Raydan (2000), "Nonmonotone spectral projected gradient methods on convex
     sets".
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
-        starts: `(starts, *shape)`: data, samples, noise.
-        bounds: `(low, high)` for each coordinate, for an energy that is meant for a box alone.
-        num_steps: how many steps at most.
-        tolerance: a descent ends when no coordinate of the gradient is above it, in nats per unit
-            of `x`.
-        max_step: the longest step; a tenth of the root mean square distance of the starts from
-            their mean, if not given.
-        merge_distance: ends that lie nearer to each other are one minimum; a fiftieth of that
-            distance, if not given.
+        starts: `(starts, *shape)`, such as data, samples or noise.
+        bounds: `(low, high)` of each coordinate, for an energy that is defined in a box.
+        num_steps: largest number of steps.
+        tolerance: a descent has converged when no coordinate of the gradient is larger, in nats per
+            unit of `x`.
+        max_step: the longest step; by default a tenth of the root mean square distance of the
+            starts from their mean.
+        merge_distance: ends at a smaller distance are one minimum; by default a fiftieth of the
+            root mean square distance of the starts from their mean.
 
     Returns:
-        `Minima`.
+        An object with the minima `x` `(minima, *shape)`, their `energies` `(minima,)` in nats, in
+        ascending order, the `fractions` `(minima,)` of all starts that ended in each, the index
+        `basins` `(starts,)` of the minimum of each start, -1 without convergence, and
+        `gradient_norms` `(starts,)`, the largest coordinate of the gradient at each end.
 
     Raises:
-        ValueError: if `starts` or a number does not fit, or no descent came to an end.
+        ValueError: if `starts` or a number does not fit, or no descent converged.
     """
     starts = _checks.batch(starts, "starts", shape_of(energy))
     _checks.finite(starts, "starts")
@@ -91,26 +94,26 @@ def local_minima(
     norms = np.asarray(walkers.norm, np.float64)
     ended = np.flatnonzero(norms <= float(least))
     fix = (
-        f"not one of {len(starts)} descents came to an end: take more steps or a larger tolerance, "
-        "or set bounds if the energy falls without end"
+        f"none of {len(starts)} descents converged: take more steps or a larger tolerance, or "
+        "set bounds if the energy is not bounded below"
     )
     _checks.require(ended.size > 0, "num_steps", num_steps, fix)
     ends, energies = np.asarray(walkers.x)[ended], np.asarray(walkers.value)[ended]
     first, member = _merge(ends.reshape(len(ended), -1), energies, merge_distance)
     basins = np.full(len(starts), -1)
     basins[ended] = member
-    shares = np.bincount(member, minlength=len(first)) / len(starts)
-    return Minima(ends[first], energies[first], shares, basins, norms)
+    fractions = np.bincount(member, minlength=len(first)) / len(starts)
+    return Minima(ends[first], energies[first], fractions, basins, norms)
 
 
 class Walker(NamedTuple):
-    """Where a descent stands."""
+    """The state of a descent."""
 
     x: jax.Array
     value: jax.Array
     gradient: jax.Array
     length: jax.Array
-    """Of the next step, for each unit of the gradient."""
+    """The length of the next step per unit of the gradient."""
     norm: jax.Array
     count: jax.Array
     stuck: jax.Array
@@ -140,7 +143,7 @@ def _descend(
         gradient = look(x)[1]
         move, change = x - walker.x, gradient - walker.gradient
         curved = jnp.sum(move * change)
-        # where the energy is not convex, a longer step
+        # a longer step where the energy is not convex
         length = jnp.where(curved > 0, jnp.sum(move**2) / curved, 2 * walker.length)
         norm = left(x, gradient)
         return Walker(x, value, gradient, length, norm, walker.count + 1, ~found)
@@ -153,7 +156,7 @@ def _descend(
     def descend(x: X) -> Walker:
         x = jnp.clip(x, low, high)
         value, gradient = look(x)
-        length = 0.1 * max_step / jnp.maximum(_norm(gradient), tiny)
+        length = 0.1 * jnp.asarray(max_step) / jnp.maximum(_norm(gradient), tiny)
         begin = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
         walker = Walker(x, value, gradient, length, left(x, gradient), *begin)
         return jax.lax.while_loop(going, step, walker)
@@ -162,36 +165,36 @@ def _descend(
 
 
 def _shorten(energy: EnergyFn, walker: Walker, way: X) -> tuple[X, jax.Array, jax.Array]:
-    """A point on the way at which the energy is low enough, and whether there is one."""
+    """The first halving of the step at which the energy is low enough, and whether there is one."""
     slope = jnp.sum(walker.gradient * way)
-    # the last bits of the energy say nothing
+    # rounding errors of the energy
     noise = 4 * jnp.finfo(walker.value.dtype).eps * jnp.abs(walker.value)
 
-    def at(share: jax.Array) -> jax.Array:
-        return as_scalar(energy(walker.x + share * way))
+    def at(t: jax.Array) -> jax.Array:
+        return as_scalar(energy(walker.x + t * way))
 
-    def enough(share: jax.Array, value: jax.Array) -> jax.Array:
+    def enough(t: jax.Array, value: jax.Array) -> jax.Array:
         # the energy may be of higher precision than the positions
-        fall = (1e-4 * share * slope).astype(value.dtype)
-        return value <= walker.value + fall + noise
+        decrease = (1e-4 * t * slope).astype(value.dtype)
+        return value <= walker.value + decrease + noise
 
     def halve(carry: Any) -> Any:
-        share, _, count = carry
-        return share / 2, at(share / 2), count + 1
+        t, _, count = carry
+        return t / 2, at(t / 2), count + 1
 
     one = jnp.ones((), way.dtype)
     begin = one, at(one), jnp.zeros((), jnp.int32)
     going = lambda carry: ~enough(*carry[:2]) & (carry[2] < _HALVINGS)  # noqa: E731
-    share, value, _ = jax.lax.while_loop(going, halve, begin)
-    found = enough(share, value)
-    x = jnp.where(found, walker.x + share * way, walker.x)
+    t, value, _ = jax.lax.while_loop(going, halve, begin)
+    found = enough(t, value)
+    x = jnp.where(found, walker.x + t * way, walker.x)
     return x, jnp.where(found, value, walker.value), found
 
 
 def _merge(
     ends: np.ndarray, energies: np.ndarray, distance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest end of each minimum, from the lowest on, and the minimum of each end."""
+    """The lowest end of each minimum, in ascending order of energy, and the minimum of each end."""
     rows = ends.astype(np.float64)
     member, first = np.full(len(ends), -1), []
     for i in np.argsort(energies, kind="stable"):

@@ -1,4 +1,4 @@
-"""Energies on lines and planes through the space of the data."""
+"""Energies on planes and on straight lines in the space of the data."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,31 +14,32 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Vector, X, XBatch
-from ...energies import as_scalar, shape_of
 from ...energies import energy as energies_of
+from ...energies._batch import as_scalar, shape_of
 
-_BATCH = 256  # points at once, so that a fine grid of large images fits in memory
+_BATCH = 256  # points evaluated at once, so that a fine grid of large images fits in memory
 
 
 @dataclasses.dataclass(frozen=True)
 class EnergySlice:
-    """Energies on a plane, at the points `origin + a · first + b · second`."""
+    """Energies at the points `origin + a · first + b · second`: the result of `energy_slice`."""
 
     a: np.ndarray
-    """The coordinates along the first direction, `(num,)`."""
+    """The coordinates along the first direction, `(num_points,)`."""
     b: np.ndarray
-    """Those along the second one, `(num,)`."""
+    """The coordinates along the second direction, `(num_points,)`."""
     energies: np.ndarray
-    """`(num, num)`, in nats: row `i` at `b[i]`, column `j` at `a[j]`."""
+    """`(num_points, num_points)`, in nats: row `i` is at `b[i]`, column `j` at `a[j]`."""
     field: np.ndarray
-    """`(-∂E/∂a, -∂E/∂b)` there, `(num, num, 2)`: the score, as far as it lies in the plane."""
+    """`(-∂E/∂a, -∂E/∂b)`, `(num_points, num_points, 2)`: the components of the score in the
+    plane."""
     origin: np.ndarray
-    """`(*shape)`."""
+    """The origin, `(*shape)`."""
     directions: np.ndarray
-    """`(2, *shape)`."""
+    """The two directions, `(2, *shape)`."""
 
     def coordinates(self, x: ArrayLike) -> np.ndarray:
-        """`(a, b)` of the points of the plane that lie nearest to examples, `(num, 2)`."""
+        """The coordinates `(a, b)` of the projections of examples onto the plane, `(num, 2)`."""
         rows = (np.asarray(x, np.float64) - self.origin).reshape(-1, self.origin.size)
         plane = self.directions.reshape(2, -1)
         return np.linalg.lstsq(plane.T, rows.T, rcond=None)[0].T
@@ -51,14 +52,14 @@ def energy_slice(
     directions: Sequence[ArrayLike],
     *,
     limits: Sequence[Sequence[float]] = ((-1.0, 1.0), (-1.0, 1.0)),
-    num: int = 41,
+    num_points: int = 41,
 ) -> EnergySlice:
-    """The energies on a grid in a plane through the space of the data.
+    """The energies on a grid in a plane of the space of the data.
 
-    For the plane through three examples take one as the origin, and the ways to the other two as
-    directions.
+    For the plane through three examples take one of them as the origin, and the differences of the
+    other two from it as directions.
 
-    Li et al. (2018), "Visualizing the loss landscape of neural nets", for planes in high dimension.
+    Li et al. (2018), "Visualizing the loss landscape of neural nets".
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
@@ -66,14 +67,18 @@ def energy_slice(
         directions: two arrays of its shape that are not parallel; their lengths are the units of
             the coordinates.
         limits: the first and the last coordinate along each direction.
-        num: how many points along each.
+        num_points: number of grid points along each direction.
 
     Returns:
-        An `EnergySlice`.
+        An object with the coordinates `a` and `b` of the grid, `(num_points,)`; `energies`
+        `(num_points, num_points)`, in nats, row `i` at `b[i]` and column `j` at `a[j]`; `field`
+        `(num_points, num_points, 2)`, the score in these coordinates; `origin` `(*shape)`,
+        `directions` `(2, *shape)`; and a method `coordinates(x)`, the coordinates `(num, 2)` of
+        the projections of examples.
 
     Raises:
-        ValueError: if a shape does not fit, the directions are parallel, or limits are not in
-            order.
+        ValueError: if a shape does not fit, the directions are parallel, or the limits are not
+            ascending.
     """
     start = example_of(energy, origin, "origin")
     fix = "give two arrays of the shape of `origin`"
@@ -86,85 +91,80 @@ def energy_slice(
     _checks.require(ok, "directions", singular, fix)
     ok = np.shape(limits) == (2, 2) and all(low < high for low, high in limits)
     _checks.require(ok, "limits", limits, "give ((low, high), (low, high)) with low < high")
-    _checks.at_least("num", num, 2)
-    a, b = (np.linspace(low, high, num) for low, high in limits)
+    _checks.at_least("num_points", num_points, 2)
+    a, b = (np.linspace(low, high, num_points) for low, high in limits)
     points = np.stack(np.meshgrid(a, b), -1).reshape(-1, 2)
     energies, gradients = _plane(energy, start, first, second, jnp.asarray(points, start.dtype))
-    grid, field = np.asarray(energies).reshape(num, num), -np.asarray(gradients)
-    return EnergySlice(a, b, grid, field.reshape(num, num, 2), np.asarray(start), plane)
+    grid = np.asarray(energies).reshape(num_points, num_points)
+    field = -np.asarray(gradients).reshape(num_points, num_points, 2)
+    return EnergySlice(a, b, grid, field, np.asarray(start), plane)
 
 
 @dataclasses.dataclass(frozen=True)
 class EnergyPath:
-    """Energies along a path."""
+    """Energies along a path: the result of `straight_path` and `minimum_energy_path`."""
 
     x: jax.Array
-    """The points, `(num, *shape)`."""
+    """The points, `(num_points, *shape)`."""
     energies: np.ndarray
-    """`(num,)`, in nats."""
+    """The energies at the points, `(num_points,)`, in nats."""
     distances: np.ndarray
-    """How long the path is up to each point, `(num,)`, in units of `x`, from 0."""
+    """The length of the path up to each point, `(num_points,)`, in units of `x`."""
     residual: float
-    """The largest force that is left across the path, in nats per unit of `x`: zero for a path of
-    least energy, NaN for one that was not relaxed."""
+    """The largest force perpendicular to the path, in nats per unit of `x`: zero for a minimum
+    energy path, NaN for a straight one."""
+
+    @property
+    def barrier(self) -> float:
+        """The highest energy on the path above that of its start, in nats, at least 0."""
+        return float(np.max(self.energies) - self.energies[0])
 
     def __str__(self) -> str:
-        """The barrier in one line."""
-        there, back = barrier_height(self), float(self.energies.max() - self.energies[-1])
-        return f"a barrier of {there:.4g} nats there, of {back:.4g} back"
+        """The barriers of both directions in one line."""
+        back = float(self.energies.max() - self.energies[-1])
+        return f"barrier: {self.barrier:.4g} nats forwards, {back:.4g} backwards"
 
 
 @guarded
-def straight_path(energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num: int = 33) -> EnergyPath:
+def straight_path(
+    energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num_points: int = 33
+) -> EnergyPath:
     """The energies along the straight line from `a` to `b`.
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
-        a: two examples.
-        b: two examples.
-        num: how many points, both ends among them.
+        a: one example, the start.
+        b: one example, the end.
+        num_points: number of points, including both ends.
 
     Returns:
-        An `EnergyPath`.
+        An object with the points `x` `(num_points, *shape)`, their `energies` `(num_points,)` in
+        nats, `distances` `(num_points,)` along the path from its start, and `barrier`, the highest
+        energy above that of the start.
 
     Raises:
         ValueError: if a shape does not fit.
     """
-    _checks.at_least("num", num, 3)
+    _checks.at_least("num_points", num_points, 3)
     first = example_of(energy, a, "a")
-    return path_through(energy, between(first, example_of(first, b, "b"), num))
-
-
-@guarded
-def barrier_height(path: EnergyPath) -> float:
-    """How far the energy rises on a path above its start, in nats; 0 if it only falls.
-
-    On a path of least energy this is the least rise on any way from its start to its end.
-
-    Args:
-        path: from `straight_path` or `minimum_energy_path`.
-
-    Returns:
-        A height in nats, at least 0.
-    """
-    return float(np.max(path.energies) - path.energies[0])
+    return path_through(energy, between(first, example_of(first, b, "b"), num_points))
 
 
 def path_through(energy: EnergyFn, x: XBatch, residual: float = float("nan")) -> EnergyPath:
-    """The `EnergyPath` of these points."""
+    """The path through these points, with their energies."""
     steps = np.diff(np.asarray(x, np.float64).reshape(x.shape[0], -1), axis=0)
     distances = np.concatenate([[0.0], np.cumsum(np.linalg.norm(steps, axis=1))])
     return EnergyPath(x, np.asarray(energies_of(energy, x), np.float64), distances, residual)
 
 
-def between(a: X, b: X, num: int) -> XBatch:
+def between(a: X, b: X, num_points: int) -> XBatch:
     """Points at equal distances from `a` to `b`."""
-    share = jnp.linspace(0.0, 1.0, num, dtype=a.dtype).reshape(num, *(1,) * a.ndim)
-    return (1 - share) * a[None] + share * b[None]
+    t = jnp.linspace(0.0, 1.0, num_points, dtype=a.dtype).reshape(num_points, *(1,) * a.ndim)
+    return (1 - t) * a[None] + t * b[None]
 
 
 def example_of(like: Any, x: ArrayLike, name: str) -> X:
-    """One floating-point example of the shape of an energy, if that is known, or of another one."""
+    """One floating-point example of the shape of an energy or of another example, if it has one."""
     x = jnp.asarray(x)
     shape = shape_of(like)
     if not jnp.issubdtype(x.dtype, jnp.floating) or shape not in (None, x.shape):

@@ -1,4 +1,4 @@
-"""Annealed importance sampling: log Z by a walk from a density that is known."""
+"""Log Z by annealed importance sampling from an exact density, and its reverse."""
 
 from typing import Any
 
@@ -31,35 +31,37 @@ def annealed_importance_sampling(
     num_steps: int = 1,
     key: Key,
 ) -> LogZ:
-    """Estimate `log Z` by chains that walk from `base` to `energy`.
+    """Estimate `log Z` by chains that are annealed from `base` to `energy`.
 
-    `Z` is estimated without bias, so `log Z` from below: more by chance than that, much too high,
-    is improbable. `reverse_annealed_importance_sampling` bounds it from above.
+    The estimate of `Z` is unbiased, so that of `log Z` is a lower bound in expectation, and much
+    higher values are improbable. `reverse_annealed_importance_sampling` bounds it from above.
 
-    A pilot run with chains of its own finds step sizes for each temperature, and the temperatures
-    if no `schedule` is given. The path is the geometric one, `E_β = (1 - β) E₀ + β E₁`; for a
-    `BernoulliRBM` that from a machine without weights, and its chains are of block Gibbs steps.
+    A pilot run with other chains finds the step size of each temperature, and the temperatures if
+    no `schedule` is given. The path is the geometric one, `E_β = (1 - β) E₀ + β E₁`; for a
+    `BernoulliRBM` it begins at an RBM without weights, and the chains take block Gibbs steps.
 
     Neal (2001), "Annealed importance sampling"; Salakhutdinov and Murray (2008), "On the
     quantitative analysis of deep belief networks".
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
-        base: an energy with known `log_z` and exact samples that is likely wherever `energy` is:
-            `Gaussian`, `fit_gaussian(x)`, `Uniform`; for a `BernoulliRBM`, `Bernoulli` or
-            `fit_bernoulli(x)`.
-        num_chains: how many chains.
-        num_temperatures: how many transitions from `base` to `energy`.
-        schedule: `β` of each of them, rising from 0 to 1, instead of their number.
-        sampler: one that leaves the density invariant, such as `MALA`, `HMC` or a `Cycle` of these;
-            if it has a `step_size` and reports an acceptance, that is where the search for one
-            starts, and `HMC` without masses gets them as well. HMC of 5 leapfrog steps, if not
-            given.
-        num_steps: how many steps of it at each temperature.
+        base: an energy with exact `log_z` and exact samples that has a high density wherever
+            `energy` has: `Gaussian`, `fit_gaussian(x)`, `Uniform`; for a `BernoulliRBM`,
+            `Bernoulli` or `fit_bernoulli(x)`.
+        num_chains: number of chains.
+        num_temperatures: number of transitions from `base` to `energy`.
+        schedule: the inverse temperatures `β`, ascending from 0 to 1; replaces `num_temperatures`.
+        sampler: a sampler that leaves the density invariant, such as `MALA`, `HMC` or a `Cycle` of
+            these. If it has a `step_size` and reports an acceptance, its step size is adapted, and
+            so are the masses of an `HMC` without masses. By default HMC with 5 leapfrog steps.
+        num_steps: number of steps of the sampler at each temperature.
         key: a key.
 
     Returns:
-        A `LogZ`.
+        An object with `log_z` and its `standard_error` in nats, the `effective_sample_size` of the
+        weights, `log_weights` `(chains,)`, the final positions `x` `(chains, *shape)`, and of each
+        temperature the mean `acceptance` and the inverse temperature, `schedule`. `print` it for
+        a line.
 
     Raises:
         ValueError: if a number, the schedule or the shape of the base does not fit, or the sampler
@@ -67,8 +69,8 @@ def annealed_importance_sampling(
             temperature (`Langevin`, `ReplicaExchange`).
 
     Warns:
-        ConvergenceWarning: if few of the chains have all the weight, or chains end where `base` has
-            no density.
+        ConvergenceWarning: if a few chains have all the weight, or chains end where `base` has no
+            density.
     """
     path, sampler, betas = _check(energy, base, sampler, schedule, num_temperatures, num_steps)
     _checks.at_least("num_chains", num_chains, 2)
@@ -93,21 +95,28 @@ def reverse_annealed_importance_sampling(
     num_steps: int = 1,
     key: Key,
 ) -> LogZ:
-    """Estimate `log Z` by chains that walk from samples of `energy` back to `base`.
+    """Estimate `log Z` by chains that are annealed from samples of `energy` to `base`.
 
-    `1/Z` is estimated without bias if the samples are exact, so `log Z` from above; as far as they
-    are not, the bound is one for chains of that length.
+    If the samples are exact, the estimate of `1/Z` is unbiased and that of `log Z` an upper bound
+    in expectation. With samples of finite chains the bound holds as far as they have converged.
 
     Burda, Grosse and Salakhutdinov (2015), "Accurate and conservative estimates of MRF
     log-likelihood using reverse annealing"; Grosse, Ghahramani and Adams (2015), "Sandwiching the
     marginal likelihood using bidirectional Monte Carlo".
 
     Args:
-        x: exact samples of `energy`, or those of a long run, `(chains, *shape)`. - others: as for
-            `annealed_importance_sampling`.
+        energy: as for `annealed_importance_sampling`.
+        base: as for `annealed_importance_sampling`.
+        x: exact samples of `energy`, or those of a long run, `(chains, *shape)`.
+        num_temperatures: as for `annealed_importance_sampling`.
+        schedule: as for `annealed_importance_sampling`.
+        sampler: as for `annealed_importance_sampling`.
+        num_steps: as for `annealed_importance_sampling`.
+        key: a key.
 
     Returns:
-        A `LogZ` whose weights estimate `Z₀/Z`; its positions are those at the base.
+        An object as that of `annealed_importance_sampling`; its weights estimate `Z₀/Z`, and its
+        positions are those at the base.
 
     Raises:
         ValueError: as for `annealed_importance_sampling`.
@@ -144,7 +153,7 @@ def _check(
     betas = np.asarray(schedule, np.float64)
     rising = betas.ndim == 1 and betas.size > 1 and bool(np.all(np.diff(betas) > 0))
     ok = rising and betas[0] == 0 and betas[-1] == 1
-    _checks.require(ok, "schedule", schedule, "give inverse temperatures that rise from 0 to 1")
+    _checks.require(ok, "schedule", schedule, "give ascending inverse temperatures from 0 to 1")
     return path, sampler_for(path, sampler), betas
 
 
@@ -187,7 +196,7 @@ def _backward(
     num_steps: int,
     key: Key,
 ) -> tuple[XBatch, jax.Array, jax.Array]:
-    """As `_forward`, step by step the other way round."""
+    """The steps of `_forward` in reverse order."""
     enter_key, leave_key, key = jax.random.split(key, 3)
     num_chains = x.shape[0]
     enter_keys, leave_keys = (jax.random.split(k, num_chains) for k in (enter_key, leave_key))

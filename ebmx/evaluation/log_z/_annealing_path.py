@@ -1,4 +1,4 @@
-"""Paths of densities from one that is known to the one that is asked for."""
+"""Paths of densities from an exact one to that of an energy."""
 
 import abc
 from typing import Any
@@ -9,23 +9,24 @@ import jax.numpy as jnp
 
 from ... import _checks
 from ..._types import EnergyFn, Key, Scalar, X
-from ...energies import AbstractEnergy, AbstractExactEnergy, BernoulliRBM, Function, as_scalar
+from ...energies import AbstractEnergy, AbstractExactEnergy, BernoulliRBM, Function
+from ...energies._batch import as_scalar
 from ...energies.exact._bernoulli import Bernoulli
 from ...samplers import HMC, AbstractSampler, BlockGibbs
 from ...samplers._base import check_invariant
 
 
 class AbstractPath(eqx.Module):
-    """Energies `E_β` for `0 ≤ β ≤ 1`, of which the first is known exactly."""
+    """Energies `E_β` for `0 ≤ β ≤ 1`, with exact `log Z` and samples of `E_0`."""
 
     @property
     @abc.abstractmethod
     def log_z(self) -> Scalar:
-        """That of `E_0`, in nats."""
+        """`log Z` of `E_0`, in nats."""
 
     @abc.abstractmethod
     def sample(self, *, key: Key) -> X:
-        """An exact position for `E_0`."""
+        """An exact sample of the positions of `E_0`."""
 
     @abc.abstractmethod
     def at(self, beta: jax.Array) -> AbstractEnergy:
@@ -33,11 +34,11 @@ class AbstractPath(eqx.Module):
 
     @abc.abstractmethod
     def statistics(self, x: X) -> Any:
-        """What `log_ratio` needs to know of a position."""
+        """The statistics of a position that `log_ratio` needs."""
 
     @abc.abstractmethod
     def log_ratio(self, statistics: Any, before: jax.Array, after: jax.Array) -> Scalar:
-        """`E_before(x) - E_after(x)`: by how much the log density rises."""
+        """`E_before(x) - E_after(x)`, the increment of the log density."""
 
     @abc.abstractmethod
     def enter(self, x: X, *, key: Key) -> X:
@@ -49,7 +50,7 @@ class AbstractPath(eqx.Module):
 
 
 class Tempered(AbstractEnergy):
-    """`(1 - β) E₀(x) + β E₁(x)`; at `β = 1` the first one does not count, even if infinite."""
+    """`(1 - β) E₀(x) + β E₁(x)`; at `β = 1` without the first term, even if it is infinite."""
 
     shape: tuple[int, ...] = eqx.field(static=True)
     base: AbstractExactEnergy
@@ -70,7 +71,7 @@ class GeometricPath(AbstractPath):
 
     @property
     def log_z(self) -> Scalar:
-        """That of the base."""
+        """`log Z` of the base."""
         return self.base.log_z
 
     def sample(self, *, key: Key) -> X:
@@ -86,7 +87,7 @@ class GeometricPath(AbstractPath):
         return self.base(x) - as_scalar(self.energy(x))
 
     def log_ratio(self, statistics: Scalar, before: jax.Array, after: jax.Array) -> Scalar:
-        """In proportion to the step."""
+        """Proportional to the step."""
         return jnp.where(after == before, 0.0, (after - before) * statistics)
 
     def enter(self, x: X, *, key: Key) -> X:
@@ -101,10 +102,10 @@ class GeometricPath(AbstractPath):
 
 
 class RBMPath(AbstractPath):
-    """Machines from one without weights to the one asked for: a block Gibbs step is exact in each.
+    """RBMs from one without weights to that of the energy, each with exact block Gibbs steps.
 
-    The position is the side with fewer units and the energy sums out the other one, which makes
-    for weights of lower variance than the other way round.
+    The position is the layer with fewer units and the energy marginalises the other one, which
+    gives weights of lower variance than the reverse.
 
     Salakhutdinov and Murray (2008), "On the quantitative analysis of deep belief networks".
     """
@@ -114,7 +115,7 @@ class RBMPath(AbstractPath):
 
     @property
     def log_z(self) -> Scalar:
-        """That of the base, and of hidden units which are one or zero alike."""
+        """`log Z` of the base and of uniform hidden units."""
         return self.base.log_z + self.energy.hidden_bias.size * jnp.log(2.0)
 
     def sample(self, *, key: Key) -> X:
@@ -125,31 +126,31 @@ class RBMPath(AbstractPath):
         return jax.random.bernoulli(key, 0.5, (num,)).astype(dtype)
 
     def at(self, beta: jax.Array) -> BernoulliRBM:
-        """The machine at `β`, with the side that is the position as the visible one."""
+        """The RBM at `β`, with the layer of the positions as the visible one."""
         weight, own, other = self._machine(beta)
         return BernoulliRBM(weight, own, other)
 
     def statistics(self, x: X) -> tuple[jax.Array, Scalar, Scalar]:
-        """What the weights say to the other side, and the biases of this side at the ends."""
+        """The input of the other layer, and the bias terms of this layer at both ends."""
         weight, own, _ = self._machine(jnp.ones(()))
         return x @ weight, x @ self._machine(jnp.zeros(()))[1], x @ own
 
     def log_ratio(self, statistics: Any, before: jax.Array, after: jax.Array) -> Scalar:
-        """Unit by unit of the other side, which rounds less than whole energies."""
+        """Unit by unit of the other layer, with smaller rounding errors than whole energies."""
         field, first, last = statistics
         inputs = [self._machine(beta)[2] + beta * field for beta in (before, after)]
         units = jax.nn.softplus(inputs[1]) - jax.nn.softplus(inputs[0])
         return jnp.sum(units) + (after - before) * (last - first)
 
     def enter(self, x: X, *, key: Key) -> X:
-        """Draw the hidden units, if they are the position."""
+        """Sample the hidden units, if they are the position."""
         if not self._over_hidden:
             return x
         logits = self.energy.hidden_bias + x @ self.energy.weight
         return jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(x.dtype)
 
     def leave(self, x: X, *, key: Key) -> X:
-        """Draw the visible units, if the hidden ones are the position."""
+        """Sample the visible units, if the hidden ones are the position."""
         if not self._over_hidden:
             return x
         logits = self.energy.visible_bias + self.energy.weight @ x
@@ -160,7 +161,7 @@ class RBMPath(AbstractPath):
         return self.energy.weight.shape[1] <= self.energy.weight.shape[0]
 
     def _machine(self, beta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Weights, biases of the side that is the position, biases of the other side."""
+        """Weights, biases of the layer of the positions, biases of the other layer."""
         weight, hidden = beta * self.energy.weight, beta * self.energy.hidden_bias
         visible = (1 - beta) * self.base.logits + beta * self.energy.visible_bias
         return (weight.T, hidden, visible) if self._over_hidden else (weight, visible, hidden)
@@ -172,7 +173,7 @@ def path_of(energy: EnergyFn, base: AbstractExactEnergy) -> AbstractPath:
     ok = isinstance(base, AbstractExactEnergy)
     _checks.require(ok, "base", type(base).__name__, fix)
     shape = getattr(energy, "shape", base.shape)
-    fix = f"the energy takes examples of shape {shape}: give a base of that shape"
+    fix = f"the energy takes examples of shape {shape}: give a base of the same shape"
     _checks.require(base.shape == shape, "base.shape", base.shape, fix)
     if isinstance(energy, BernoulliRBM):
         fix = "the units of a BernoulliRBM are zeros and ones: give Bernoulli or fit_bernoulli(x)"
@@ -185,7 +186,7 @@ def path_of(energy: EnergyFn, base: AbstractExactEnergy) -> AbstractPath:
 
 
 def sampler_for(path: AbstractPath, sampler: AbstractSampler | None) -> AbstractSampler:
-    """The given sampler, or the one that suits the path."""
+    """The given sampler, or the default one of the path."""
     if sampler is not None:
         check_invariant(sampler)
         return sampler

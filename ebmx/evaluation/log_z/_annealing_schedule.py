@@ -1,4 +1,4 @@
-"""A first walk along a path, which finds temperatures and step sizes for the walks that count."""
+"""A pilot run along a path, which finds the temperatures and step sizes of the estimate."""
 
 import dataclasses
 from typing import Any
@@ -15,49 +15,49 @@ from ._annealing_path import AbstractPath
 
 _NUM_CHAINS = 32
 _SEARCH = 40  # steps at the base to find a first step size
-_STEEPNESS = 3  # how dense the pilot's temperatures are near the base
-_UNIFORM = 0.1  # the share of temperatures that goes where the pilot's are
-_FORGET = 0.1  # of the variances, at each of the pilot's temperatures
-_FARTHEST = 80.0  # logarithm of a step size, either way: single precision holds it
+_STEEPNESS = 3  # exponent of the pilot's temperatures: the higher, the denser near the base
+_UNIFORM = 0.1  # fraction of the temperatures that is distributed like those of the pilot
+_FORGET = 0.1  # weight of the new variances, at each of the pilot's temperatures
+_FARTHEST = 80.0  # largest absolute logarithm of a step size, within single precision
 
 
 class Tuning(eqx.Module):
-    """What adapts along a path."""
+    """The parameters of the sampler that adapt along a path."""
 
     log_step: jax.Array
     variance: jax.Array | None
-    """Of the flattened coordinates, `(d,)`; `None` if there are no masses to adapt."""
+    """The variances of the flattened coordinates, `(d,)`; `None` without adapted masses."""
 
 
 class Plan(eqx.Module):
-    """Where on the path to stop, and how to move there."""
+    """The temperatures of a path, and the parameters of the sampler at each."""
 
     betas: jax.Array
-    """`(temperatures + 1,)`, from 0 to 1."""
+    """The inverse temperatures `(temperatures + 1,)`, from 0 to 1."""
     rows: jax.Array
-    """Which of the pilot's temperatures is the nearest, `(temperatures + 1,)`."""
+    """The index of the nearest temperature of the pilot, `(temperatures + 1,)`."""
     tunings: Tuning
-    """For each of the pilot's temperatures."""
+    """The parameters at each temperature of the pilot."""
 
     def tuning(self, row: jax.Array) -> Tuning:
-        """The one of a row."""
+        """The parameters at one temperature of the pilot."""
         return jax.tree.map(lambda leaf: leaf[row], self.tunings)
 
 
 def first_tuning(sampler: Any, x: XBatch) -> Tuning:
-    """The step size of the sampler, and the variances over the positions at the base."""
+    """The step size of the sampler, and the variances of the positions at the base."""
     log_step = jnp.log(jnp.asarray(_step_size(sampler, 1.0), x.dtype))
     adapts = isinstance(sampler, HMC | NUTS) and sampler.inverse_mass_matrix is None
     return Tuning(log_step, _variances(x) if adapts else None)
 
 
 def tuned(sampler: Any, tuning: Tuning) -> AbstractSampler:
-    """The sampler with what has been found; as it is, if there is no step size to tune."""
+    """The sampler with adapted parameters; unchanged, if it has no step size to tune."""
     if _step_size(sampler, None) is None:
         return sampler
     found: dict[str, Any] = {"step_size": jnp.exp(tuning.log_step)}
     if isinstance(sampler, HMC) and tuning.variance is not None:
-        # a trajectory of half a period, to the other side, is accepted best of all and mixes least
+        # a trajectory of half a period has the highest acceptance and the slowest mixing
         longest = 0.5 * jnp.pi / sampler.num_integration_steps
         found["step_size"] = jnp.minimum(found["step_size"], longest)
     if tuning.variance is not None:
@@ -73,11 +73,11 @@ def retune(
     gain: Any,
     memory: Any,
 ) -> Tuning:
-    """A longer step where more than the target is accepted; variances that follow the chains'."""
+    """A longer step if the acceptance is above its target, and the variances of the chains."""
     target = 0.7 if isinstance(sampler, HMC | NUTS) else 0.574
     error = jnp.where(jnp.isfinite(acceptance), acceptance, 0.0) - target
     log_step = jnp.log(_step_size(tuned(sampler, tuning), 1.0)) + gain * error
-    # where every step is accepted, or none is, it would go on for ever
+    # otherwise unbounded where all steps are accepted, or all are rejected
     log_step = jnp.clip(log_step, -_FARTHEST, _FARTHEST).astype(tuning.log_step.dtype)
     if tuning.variance is None:
         return Tuning(log_step, None)
@@ -85,7 +85,7 @@ def retune(
 
 
 def _step_size(sampler: Any, otherwise: Any) -> Any:
-    """The step size, of a sampler whose acceptance says whether it should be another."""
+    """The step size of a sampler that reports an acceptance; else the given value."""
     names = [field.name for field in dataclasses.fields(sampler)]
     tunes = "step_size" in names and sampler.reports_acceptance
     return sampler.step_size if tunes else otherwise
@@ -106,10 +106,10 @@ def plan(
     *,
     key: Key,
 ) -> Plan:
-    """Temperatures at equal distances, step sizes with the best acceptance, and masses.
+    """Temperatures at equal distances, step sizes with the target acceptance, and masses.
 
-    The distance is the standard deviation of the increments of the log weights, that between two
-    densities in the Fisher metric; equal distances make for the lowest variance.
+    The distance is the standard deviation of the increments of the log weights, which is that of
+    two densities in the Fisher metric; equal distances give the lowest variance.
 
     Gelman and Meng (1998), "Simulating normalizing constants: from importance sampling to bridge
     sampling to path sampling".
@@ -121,9 +121,9 @@ def plan(
     inputs = jnp.asarray(tried, dtype), _NUM_CHAINS, num_steps, key
     tunings, lengths = _walk(path, sampler, *inputs)
     if betas is None:
-        share = np.cumsum(np.concatenate([[0.0], np.asarray(lengths, np.float64)]))
-        share = share / share[-1] if share[-1] > 0 else index
-        way = (1 - _UNIFORM) * share + _UNIFORM * index
+        distance = np.cumsum(np.concatenate([[0.0], np.asarray(lengths, np.float64)]))
+        distance = distance / distance[-1] if distance[-1] > 0 else index
+        way = (1 - _UNIFORM) * distance + _UNIFORM * index
         at = np.interp(np.linspace(0, 1, num_temperatures + 1), way, index)
         betas = np.interp(at, index, tried)
     rows = np.rint(num * betas ** (1 / _STEEPNESS)).astype(np.int32)
@@ -140,7 +140,7 @@ def _walk(
     num_steps: int,
     key: Key,
 ) -> tuple[Tuning, jax.Array]:
-    """The tunings at all temperatures, `(temperatures + 1, ...)`, and the distances between."""
+    """The parameters at all temperatures, `(temperatures + 1, ...)`, and the distances between."""
     start_key, key = jax.random.split(key)
     x = starts(path, num_chains, start_key)
 
@@ -163,17 +163,17 @@ def _walk(
 
 
 def precision(x: Any) -> jnp.dtype:
-    """That of `β` and of weights for positions such as these: theirs, single at least."""
+    """The dtype of `β` and of weights: that of the positions, at least single precision."""
     return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
 def starts(path: AbstractPath, num: int, key: Key) -> XBatch:
-    """Exact positions for the base."""
+    """Exact samples of the positions at the base."""
     return jax.vmap(lambda key: path.sample(key=key))(jax.random.split(key, num))
 
 
 def rises(path: AbstractPath, x: XBatch, before: jax.Array, after: jax.Array) -> jax.Array:
-    """The increments of the log weights, `(chains,)`; minus infinity where there is no density."""
+    """The increments of the log weights, `(chains,)`; minus infinity where the density is zero."""
     rise = jax.vmap(lambda x: path.log_ratio(path.statistics(x), before, after))(x)
     return jnp.where(jnp.isnan(rise), -jnp.inf, rise)
 
@@ -192,6 +192,6 @@ def move(
 
 
 def spread(rise: jax.Array) -> jax.Array:
-    """The standard deviation of the increments that are finite."""
+    """The standard deviation of the finite increments."""
     finite = jnp.isfinite(rise)
     return jnp.nan_to_num(jnp.std(jnp.where(finite, rise, 0.0), where=finite))

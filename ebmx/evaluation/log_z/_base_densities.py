@@ -1,4 +1,4 @@
-"""Densities that are known exactly, to begin annealing from."""
+"""Exact densities fitted to examples, as the start of annealing."""
 
 import numpy as np
 from jaxtyping import ArrayLike
@@ -12,16 +12,16 @@ from ..samples._covariance import ledoit_wolf
 
 @guarded
 def fit_bernoulli(x: ArrayLike) -> Bernoulli:
-    """The independent zeros and ones whose means are those of examples, one more of each counted.
+    """Independent bits with the means of examples, after adding one 0 and one 1 to each bit.
 
     Args:
         x: examples `(num, *shape)` in [0, 1].
 
     Returns:
-        A base for bits, with exact `log Z`.
+        A base of bits, with exact `log Z` and exact samples.
 
     Raises:
-        ValueError: if a number is outside of [0, 1] or there is no example.
+        ValueError: if a number is outside [0, 1] or there is no example.
     """
     x = np.asarray(x, np.float64)
     _checks.require(x.ndim > 1 and len(x) > 0, "x.shape", x.shape, "give (num, *shape)")
@@ -33,23 +33,22 @@ def fit_bernoulli(x: ArrayLike) -> Bernoulli:
 
 @guarded
 def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
-    """The Gaussian with the mean of examples, and their covariance shrunk towards a sphere.
+    """The Gaussian with the mean and the shrunk covariance of examples.
 
-    `Σ = (1 - s) S + s tr(S) / d · I`, which is positive definite with fewer examples than
-    coordinates too. `s` is that of Ledoit and Wolf (2004), "A well-conditioned estimator for
-    large-dimensional covariance matrices", if not given; 1 for two examples, whose deviations from
-    the mean do not show how much they vary.
+    `Σ = (1 - s) S + s tr(S) / d · I`, which is positive definite also with fewer examples than
+    coordinates. By default `s` is that of Ledoit and Wolf (2004), "A well-conditioned estimator for
+    large-dimensional covariance matrices", and 1 for two examples, for which it is not defined.
 
     Args:
         x: examples `(num, *shape)`, at least two.
         shrinkage: `s`, in [0, 1].
 
     Returns:
-        A `Gaussian` with exact `log Z`.
+        A `Gaussian`, with exact `log Z` and exact samples.
 
     Raises:
-        ValueError: if there are fewer than two examples, they are not finite or all the same, or
-            the covariance is singular for this `shrinkage`.
+        ValueError: if there are fewer than two examples, they are not finite or all equal, or the
+            covariance is singular for this `shrinkage`.
     """
     x = np.asarray(x, np.float64)
     fix = "give at least two examples, (num, *shape)"
@@ -62,7 +61,7 @@ def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
     _checks.require(scale > 0, "x", "constant", "give examples that differ")
     if shrinkage is None:
         shrinkage = ledoit_wolf(centred, sample, scale)
-        # none is estimated from deviations that differ in their signs alone, or for a sphere
+        # the estimate is 0 for two examples, and for a multiple of the identity, where any will do
         shrinkage = 1.0 if shrinkage < 1e-9 else shrinkage
     _checks.probability("shrinkage", shrinkage)
     covariance = (1 - shrinkage) * sample + shrinkage * scale * np.eye(len(sample))

@@ -1,4 +1,4 @@
-"""What an estimate of log Z says, and what follows from log Z."""
+"""The result of an estimate of log Z, and the likelihoods that follow from it."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from ..._types import EnergyFn, Number, Scalar, Vector, XBatch
 from ...energies import energy as energies_of
 from .._diagnostics import ConvergenceWarning
 
-_FEW = 5.0  # effective chains; below, the standard error is not to be trusted
+_FEW = 5.0  # effective sample size below which the standard error is unreliable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,17 +22,17 @@ class LogZ:
     """An estimate of `log Z`."""
 
     log_z: float
-    """In nats."""
+    """The estimate, in nats."""
     standard_error: float
-    """Of `log_z` in nats, by the delta method over `log_weights`."""
+    """The standard error of `log_z` in nats, by the delta method over `log_weights`."""
     effective_sample_size: float
-    """Of the weights, `(Σ w)² / Σ w²`, at most their number."""
+    """The effective sample size of the weights, `(Σ w)² / Σ w²`, at most their number."""
     log_weights: np.ndarray
     """`(chains,)` or `(islands,)`: the logarithms of independent estimates of `Z/Z₀`; of `Z₀/Z`
-    if the chains went back to the base."""
+    for reverse annealing."""
     x: jax.Array
-    """Where the chains ended, `(chains, *shape)`. Chains that went to the energy are samples of it
-    as far as they count with their weights; those of islands, without."""
+    """The final positions, `(chains, *shape)`. With the weights they are samples of the energy;
+    those of `adaptive_smc` are so without weights."""
     acceptance: np.ndarray
     """The mean acceptance at each temperature, `(temperatures,)`, from the base on."""
     schedule: np.ndarray
@@ -46,7 +46,7 @@ class LogZ:
 def estimate(
     base: Scalar, log_weights: Any, x: jax.Array, acceptance: Any, schedule: Any, *, sign: int
 ) -> LogZ:
-    """From weights that estimate `Z/Z₀`, for `sign` 1, or its inverse, for -1."""
+    """From weights that estimate `Z/Z₀` (`sign` 1) or its inverse (`sign` -1)."""
     log = np.asarray(log_weights, np.float64)
     top = log.max()
     weights = np.exp(log - top) if np.isfinite(top) else np.zeros_like(log)
@@ -65,13 +65,13 @@ def estimate(
 
 
 def warn_of_weights(found: LogZ, covered: bool) -> None:
-    """Warn of an estimate that should not be believed."""
+    """Warn of an unreliable estimate."""
     size, num = found.effective_sample_size, len(found.log_weights)
     if size < min(_FEW, num / 2):
         text = (
             f"{size:.1f} of {num} chains have all the weight, so that log Z and its standard error "
-            "are not to be believed: take more temperatures or more steps at each, or a base that "
-            "is closer, such as fit_gaussian(x)."
+            "are unreliable: take more temperatures, more steps at each, or a base that is closer "
+            "to the energy, such as fit_gaussian(x)."
         )
         _warnings.warn(text, ConvergenceWarning)
     _warn_of_base(covered)
@@ -80,25 +80,25 @@ def warn_of_weights(found: LogZ, covered: bool) -> None:
 def _warn_of_base(covered: bool) -> None:
     if not covered:
         text = (
-            "chains ended where the base has no density, so that log Z is that of a part only: "
-            "give a base that covers the support, such as a wider box or a Gaussian."
+            "chains ended where the base has no density, so that log Z is that of a part of the "
+            "support: give a base that covers the support, such as a wider box or a Gaussian."
         )
         _warnings.warn(text, ConvergenceWarning)
 
 
 def warn_of_islands(found: LogZ, arrived: np.ndarray, covered: bool) -> None:
-    """Warn of islands that stopped on their way, do not agree, or have left the base."""
+    """Warn of islands that stopped early, disagree, or left the support of the base."""
     size, num = found.effective_sample_size, len(arrived)
     if not arrived.all():
         text = (
-            f"{int(np.sum(~arrived))} of {num} islands stopped before β = 1, so that log Z is that "
-            "of an energy on the way: raise max_temperatures, or lower target_ess."
+            f"{int(np.sum(~arrived))} of {num} islands stopped before β = 1, so that log Z is not "
+            "that of the energy: raise max_temperatures, or lower target_ess."
         )
         _warnings.warn(text, ConvergenceWarning)
     elif size < num / 2:
         text = (
-            f"the islands disagree, as if there were {size:.1f} of {num}: take more particles, or "
-            "more steps at each temperature."
+            f"the islands disagree: their effective number is {size:.1f} of {num}. Take more "
+            "particles, or more steps at each temperature."
         )
         _warnings.warn(text, ConvergenceWarning)
     _warn_of_base(covered)
@@ -111,8 +111,8 @@ def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
     Args:
         energy: an energy, or any callable from one example to a scalar.
         x: examples, `(batch, *shape)`.
-        log_z: a number, in nats, such as `LogZ.log_z`. A lower bound of it makes for an upper bound
-            of the likelihood.
+        log_z: a number in nats, such as the `log_z` of an estimate. A lower bound of `log Z` gives
+            an upper bound of the likelihood.
 
     Returns:
         `(batch,)`, in nats.
@@ -120,7 +120,7 @@ def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
     Raises:
         ValueError: if `x` does not fit the energy or `log_z` is not one finite number.
     """
-    fix = "give one finite number in nats, such as LogZ.log_z"
+    fix = "give one finite number in nats, such as the log_z of an estimate"
     ok = jnp.shape(log_z) == () and bool(np.isfinite(np.asarray(log_z)))
     _checks.require(ok, "log_z", log_z, fix)
     values = energies_of(energy, x)
@@ -129,12 +129,12 @@ def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
 
 @guarded
 def bits_per_dimension(energy: EnergyFn, x: XBatch, log_z: Number, *, bin_width: float) -> Vector:
-    """The negative log likelihood of discrete data in bits for each number of an example.
+    """The negative log likelihood of discrete data, in bits per number of an example.
 
-    A level of discrete data is a bin of the continuous ones: its probability is about the density
-    times the volume of the bin, `bin_width^d`. If uniform noise of that width has been added to `x`
-    the mean is an upper bound of that of the discrete data (Theis, van den Oord and Bethge, 2016,
-    "A note on the evaluation of generative models").
+    A level of discrete data is a bin of the continuous ones, with a probability of about the
+    density times the volume of the bin, `bin_width^d`. If uniform noise of that width has been
+    added to `x`, the mean is an upper bound of that of the discrete data (Theis, van den Oord and
+    Bethge, 2016, "A note on the evaluation of generative models").
 
     Args:
         energy: as for `log_likelihood`.

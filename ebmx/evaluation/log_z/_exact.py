@@ -1,4 +1,4 @@
-"""Log Z without chance: by quadrature on the line and the plane, by enumeration of bits."""
+"""Deterministic log Z: quadrature in one and two dimensions, enumeration of bits."""
 
 import itertools
 import math
@@ -8,12 +8,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
+from scipy.special import logsumexp
 
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn
 from ...energies import energy as energies_of
-from ...energies import shape_of
+from ...energies._batch import shape_of
 
 _CHUNK = 2**14
 _MOST_BITS = 26
@@ -21,23 +22,23 @@ _MOST_BITS = 26
 
 @guarded
 def log_z_by_quadrature(
-    energy: EnergyFn, low: ArrayLike, high: ArrayLike, *, num: int = 1001
+    energy: EnergyFn, low: ArrayLike, high: ArrayLike, *, num_points: int = 1001
 ) -> float:
     """`log ∫ exp(-E(x)) dx` over an interval or a rectangle, by the midpoint rule.
 
-    For a smooth density that vanishes at the edges the error falls faster than any power of `num`;
-    for others it falls as `1 / num²`, and as `1 / num` where the density jumps inside. What lies
-    outside is not counted.
+    For `n = num_points` the error decreases faster than any power of `n` if the density is smooth
+    and vanishes at the edges, as `1 / n²` for other smooth densities, and as `1 / n` if the density
+    has jumps inside. The region outside is not counted.
 
     Args:
         energy: an energy of examples `(1,)` or `(2,)`.
-        low: the corners, `(1,)` or `(2,)`.
-        high: the corners, `(1,)` or `(2,)`.
-        num: how many points along each side; twenty for each length on which the density changes
+        low: the lower corner, `(1,)` or `(2,)`.
+        high: the upper corner, `(1,)` or `(2,)`.
+        num_points: number of points along each side; twenty per length on which the density changes
             are plenty.
 
     Returns:
-        `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
+        `log Z`, in nats. Energies have the precision of the energy, sums are in float64.
 
     Raises:
         ValueError: if the corners or the energy have other shapes, or `low < high` does not hold.
@@ -48,37 +49,37 @@ def log_z_by_quadrature(
     _checks.require(high.shape == low.shape, "high.shape", high.shape, f"give {low.shape}")
     _checks.positive("high - low", high - low, "give low < high for each coordinate")
     shape = shape_of(energy)
-    fix = f"the corners are of shape {low.shape}: so is what they bound"
+    fix = f"the corners have shape {low.shape}: give an energy of examples of that shape"
     _checks.require(shape in (None, low.shape), "energy.shape", shape, fix)
-    _checks.at_least("num", num, 2)
-    width = (high - low) / num
+    _checks.at_least("num_points", num_points, 2)
+    width = (high - low) / num_points
 
     def points(index: np.ndarray) -> np.ndarray:
-        cells = np.stack(np.unravel_index(index, (num,) * low.size), -1)
+        cells = np.stack(np.unravel_index(index, (num_points,) * low.size), -1)
         return low + (cells + 0.5) * width
 
-    return _log_sum(energy, points, num**low.size) + float(np.sum(np.log(width)))
+    return _log_sum(energy, points, num_points**low.size) + float(np.sum(np.log(width)))
 
 
 @guarded
 def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float:
     """`log Σ_x exp(-E(x))` over all `x` of zeros and ones.
 
-    `BernoulliRBM.log_z` is faster, since it sums out one side.
+    `BernoulliRBM.log_z` is faster, since it marginalises one layer in closed form.
 
     Args:
         energy: an energy of examples of zeros and ones, of any shape.
-        num_bits: how many there are, if the energy does not say its shape.
+        num_bits: number of bits, if the energy has no `shape`.
 
     Returns:
-        `log Z`, in nats. Energies are in the precision of the energy, sums in float64.
+        `log Z`, in nats. Energies have the precision of the energy, sums are in float64.
 
     Raises:
         ValueError: if the number of bits is unknown or above 26.
     """
     shape = shape_of(energy)
     if shape is None and num_bits is None:
-        fix = "the energy does not say its shape: give the number of bits"
+        fix = "the energy has no shape: give the number of bits"
         _checks.invalid("num_bits", num_bits, fix)
     shape = (num_bits or 0,) if shape is None else shape
     size = math.prod(shape)
@@ -95,7 +96,7 @@ def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float
 
 
 def _log_sum(energy: EnergyFn, points: Any, count: int) -> float:
-    """`log Σ exp(-E)` over points that are made, and forgotten, in chunks."""
+    """`log Σ exp(-E)` over points that are generated in chunks."""
     parts = []
     for index in _chunks(count):
         # a whole chunk each time, so that the energy is compiled once
@@ -103,17 +104,12 @@ def _log_sum(energy: EnergyFn, points: Any, count: int) -> float:
         x = jnp.asarray(points(whole), float)
         log = -np.asarray(energies_of(energy, x), np.float64)
         log = log[: len(index)]
-        fix = "it is NaN at a point that counts: give corners between which it is known"
+        fix = "it is NaN at a point of the grid: give corners between which it is defined"
         _checks.require(not np.isnan(log).any(), "energy(x)", "NaN", fix)
-        parts.append(_log_sum_exp(log))
-    return _log_sum_exp(np.array(parts))
+        parts.append(logsumexp(log))
+    return float(logsumexp(parts))
 
 
 def _chunks(count: int) -> Iterator[np.ndarray]:
     edges = [*range(0, count, _CHUNK), count]
     return (np.arange(a, b) for a, b in itertools.pairwise(edges))
-
-
-def _log_sum_exp(log: np.ndarray) -> float:
-    top = log.max()
-    return float(top + np.log(np.sum(np.exp(log - top)))) if np.isfinite(top) else float(top)

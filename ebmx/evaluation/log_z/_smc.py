@@ -1,4 +1,4 @@
-"""Sequential Monte Carlo: log Z by particles that are tempered, resampled and moved."""
+"""Log Z by sequential Monte Carlo: particles are tempered, resampled and moved."""
 
 import math
 from typing import Any
@@ -20,8 +20,8 @@ from ._estimate import LogZ, estimate, warn_of_islands
 
 _SEARCH = 30  # steps at the base to find a first step size
 _BISECTIONS = 14
-_GAIN = 1.0
-_MEMORY = 0.5
+_GAIN = 1.0  # of the step size, per temperature
+_MEMORY = 0.5  # weight of the old variances, per temperature
 
 
 @guarded
@@ -37,13 +37,13 @@ def adaptive_smc(
     num_steps: int = 5,
     key: Key,
 ) -> LogZ:
-    """Estimate `log Z` by islands of particles that go from `base` to `energy`.
+    """Estimate `log Z` by independent populations of particles, islands, from `base` to `energy`.
 
-    Each island lowers its temperature until the weights of its particles have an effective sample
-    size of `target_ess`, resamples them, and moves them; step size and masses follow the particles.
-    Resampling carries particles to where the density is, as single chains cannot. Islands owe
-    nothing to each other, which gives the standard error. What adapts to the particles makes for a
-    bias of `Z` that falls as one over their number.
+    Each island lowers its temperature until the effective sample size of its particles is
+    `target_ess`, resamples them, and moves them; step size and masses adapt to the particles.
+    Resampling moves particles to the modes of higher density, which single chains do not reach. The
+    standard error is that of the mean over islands. Adaptation makes the estimate of `Z` biased, by
+    a term that decreases as one over the number of particles.
 
     Del Moral, Doucet and Jasra (2006), "Sequential Monte Carlo samplers"; Jasra et al. (2011),
     "Inference for Lévy-driven stochastic volatility models via adaptive sequential Monte Carlo".
@@ -52,26 +52,27 @@ def adaptive_smc(
     Args:
         energy: as for `annealed_importance_sampling`.
         base: as for `annealed_importance_sampling`.
+        num_particles: number of particles in each island.
+        num_islands: number of islands, at least 2.
+        target_ess: the effective sample size after a change of the temperature, as a fraction of
+            the particles, in (0, 1); closer to 1 for more temperatures.
+        max_temperatures: number of temperatures after which an island stops.
         sampler: as for `annealed_importance_sampling`.
-        num_particles: of each island.
-        num_islands: how many, at least 2.
-        target_ess: a share of the particles, in (0, 1): near 1 for many temperatures.
-        max_temperatures: where an island gives up.
-        num_steps: how many steps of the sampler at each temperature.
+        num_steps: number of steps of the sampler at each temperature.
         key: a key.
 
     Returns:
-        A `LogZ` with the `log_weights` of the islands, their particles `(islands * particles,
-        *shape)`, which count alike within an island, and the acceptances and the schedule of the
-        first one.
+        An object as that of `annealed_importance_sampling`, with the `log_weights` `(islands,)`,
+        the particles `x` `(islands * particles, *shape)`, equally weighted within an island, and
+        the `acceptance` and the `schedule` of the first island.
 
     Raises:
         ValueError: if a number or the shape of the base does not fit, or the sampler does not leave
             the density invariant.
 
     Warns:
-        ConvergenceWarning: if islands did not arrive within `max_temperatures` or disagree, or
-            particles end where `base` has no density.
+        ConvergenceWarning: if islands did not reach `energy` within `max_temperatures` or disagree,
+            or particles end where `base` has no density.
     """
     path = path_of(energy, base)
     moves = sampler_for(path, sampler)
@@ -80,7 +81,7 @@ def adaptive_smc(
     _checks.at_least("max_temperatures", max_temperatures, 1)
     _checks.at_least("num_steps", num_steps, 1)
     ok = 0 < target_ess < 1
-    _checks.require(ok, "target_ess", target_ess, "give a share in (0, 1), such as 0.8")
+    _checks.require(ok, "target_ess", target_ess, "give a fraction in (0, 1), such as 0.8")
     sizes, target = (num_particles, num_islands), jnp.asarray(target_ess, float)
     ends, x = _islands(path, moves, *sizes, target, max_temperatures, num_steps, key)
     count = int(ends.count[0])
@@ -93,13 +94,13 @@ def adaptive_smc(
 
 
 class Island(eqx.Module):
-    """Where an island stands."""
+    """The state of an island."""
 
     x: jax.Array
     beta: jax.Array
     log_weight: jax.Array
     tuning: Tuning
-    # the record
+    # history
     count: jax.Array
     betas: jax.Array
     acceptance: jax.Array
@@ -131,7 +132,7 @@ def _islands(
         going = lambda island: (island.beta < 1) & (island.count < max_temperatures)  # noqa: E731
         return jax.lax.while_loop(going, step, begin)
 
-    # one after the other: each has particles enough to fill the machine
+    # one after the other: the particles of one island occupy the device
     ends = jax.lax.map(island, jax.random.split(key, num_islands))
     x = ends.x.reshape(-1, *ends.x.shape[2:])
     keys = jax.random.split(leave_key, x.shape[0])
@@ -158,7 +159,7 @@ def _search(
 def _temper(
     path: AbstractPath, sampler: Any, island: Island, target: Any, num_steps: int, key: Key
 ) -> Island:
-    """One temperature: weigh, resample, move."""
+    """One temperature: weight, resample, move."""
     choose_key, walk_key = jax.random.split(key)
     statistics = jax.vmap(path.statistics)(island.x)
 
@@ -171,7 +172,7 @@ def _temper(
     with jax.ensure_compile_time_eval():
         from blackjax.smc import resampling  # late, as in the samplers
 
-    with jax.numpy_dtype_promotion("standard"):  # it draws numbers of the default precision
+    with jax.numpy_dtype_promotion("standard"):  # its random numbers have the default precision
         index = resampling.systematic(choose_key, jax.nn.softmax(log), num)
     log_weight = island.log_weight + jax.nn.logsumexp(log) - math.log(num)
     moves = tuned(sampler, island.tuning)
@@ -183,21 +184,23 @@ def _temper(
 
 
 def _next(rise: Any, beta: jax.Array, target: Any) -> jax.Array:
-    """The largest `β` at which the weights have that share of effective samples, by bisection."""
+    """The largest `β` at which the relative effective sample size is the target, by bisection."""
+    # BlackJAX's `ess_solver` bisects the step itself, not its logarithm, and takes log weights to
+    # be proportional to the step, which they are not on the path of an RBM
 
-    def share(beta):
+    def relative_size(beta):
         weights = jax.nn.softmax(rise(beta))
         size = 1 / (jnp.sum(weights**2) * weights.size)
         return jnp.where(jnp.isfinite(size), size, 0.0)
 
     def halve(_, ends):
         low, high = ends
-        # in the logarithm of the step, which may be of any size near the base
+        # in the logarithm of the step, which may have any order of magnitude near the base
         middle = beta + jnp.exp(0.5 * (jnp.log(low - beta) + jnp.log(high - beta)))
-        enough = share(middle) >= target
+        enough = relative_size(middle) >= target
         return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
 
     one, target = jnp.ones_like(beta), jnp.asarray(target, beta.dtype)
     least = jnp.maximum(jnp.nextafter(beta, one), beta + 1e-9)
     low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (least, one))
-    return jnp.where(share(one) >= target, one, low)
+    return jnp.where(relative_size(one) >= target, one, low)

@@ -8,16 +8,10 @@ from ._energy_distance import energy_distance as energy_distance
 from ._energy_distance import sliced_wasserstein as sliced_wasserstein
 from ._frechet import frechet_distance as frechet_distance
 from ._kernel_distance import kernel_distance as kernel_distance
-from ._kernel_distance import kernel_distance_subsets as kernel_distance_subsets
-from ._out_of_distribution import OutOfDistribution as OutOfDistribution
 from ._out_of_distribution import negative_max_probability as negative_max_probability
 from ._out_of_distribution import out_of_distribution as out_of_distribution
 from ._out_of_distribution import score_norm as score_norm
-from ._precision_recall import PrecisionRecall as PrecisionRecall
 from ._precision_recall import nearest_distances as nearest_distances
 from ._precision_recall import precision_recall as precision_recall
-from ._stein import SteinDiscrepancy as SteinDiscrepancy
 from ._stein import kernel_stein_discrepancy as kernel_stein_discrepancy
-from ._two_sample import LogisticRegression as LogisticRegression
-from ._two_sample import NearestNeighbours as NearestNeighbours
 from ._two_sample import two_sample_auc as two_sample_auc

@@ -1,4 +1,4 @@
-"""How well a classifier's probabilities say how often it is right."""
+"""The calibration of class probabilities."""
 
 import numpy as np
 from jaxtyping import ArrayLike
@@ -9,24 +9,24 @@ from ..._arguments import guarded
 
 @guarded
 def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, num_bins: int = 15) -> float:
-    """The expected calibration error: `Σ_b share_b · |accuracy_b − confidence_b|`.
+    """The expected calibration error: `Σ_b fraction_b · |accuracy_b − confidence_b|`.
 
-    The confidence is the largest probability; bins of it are of equal width. The error is 0 if
-    predictions of confidence `c` are right in a share `c` of the cases.
+    The confidence is the largest probability, in bins `b` of equal width. The error is 0 if a
+    fraction `c` of the predictions of confidence `c` is correct.
 
     Guo et al. (2017), "On calibration of modern neural networks".
 
     Args:
         probabilities: `(num, classes)`, in [0, 1], each row with the sum 1.
         labels: `(num,)`, integers from 0.
-        num_bins: of the confidence, at least 1.
+        num_bins: number of bins of the confidence, at least 1.
 
     Returns:
         A number in [0, 1].
 
     Raises:
-        ValueError: if the probabilities are none, or the labels are of another number or out of
-            range.
+        ValueError: if the rows are not probabilities, or the number of labels differs or a label is
+            out of range.
     """
     probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
     fix = "give at least one row of class probabilities"
@@ -35,7 +35,7 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, num_bins: 
     sums = probabilities.sum(1)
     fix = "give numbers in [0, 1], with the sum 1 in each row: softmax of the logits"
     ok = bool(np.all(probabilities >= 0) and np.allclose(sums, 1, atol=1e-3))
-    _checks.require(ok, "probabilities", "no distribution", fix)
+    _checks.require(ok, "probabilities", "not a distribution", fix)
     shape = (len(probabilities),)
     fix = f"give {shape}, a label for each row of probabilities"
     _checks.require(labels.shape == shape, "labels.shape", labels.shape, fix)
@@ -45,6 +45,6 @@ def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, num_bins: 
     _checks.at_least("num_bins", num_bins, 1)
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     place = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
-    # a share times a difference of means is a difference of sums over the number of all
+    # a fraction times a difference of means is a difference of sums over the number of rows
     gaps = np.bincount(place, right, num_bins) - np.bincount(place, confidence, num_bins)
     return float(np.abs(gaps).sum() / len(labels))

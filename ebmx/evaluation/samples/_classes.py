@@ -1,6 +1,7 @@
-"""How many classes samples cover."""
+"""The effective number of classes in a set of samples."""
 
 import numpy as np
+import scipy.special
 from jaxtyping import ArrayLike
 
 from ... import _checks
@@ -9,19 +10,20 @@ from ..._arguments import guarded
 
 @guarded
 def effective_classes(classes: ArrayLike) -> float:
-    """How many classes there are in effect, `exp(H)` with the entropy of their shares.
+    """The effective number of classes, `exp(H)` with the entropy `H` of their frequencies.
 
-    It is the number of classes if all are as frequent, and 1 if there is only one.
+    It is the number of classes if all are equally frequent, and 1 if there is only one.
 
     Args:
-        classes: labels `(num,)`, whole numbers from 0; or the probabilities of a classifier `(num,
-            classes)`, which are averaged.
+        classes: labels `(num,)`, integers from 0; or the probabilities of a classifier `(num,
+            classes)`, which are averaged over examples.
 
     Returns:
         A number from 1 to the number of classes.
 
     Raises:
-        ValueError: if there is no example, or labels or probabilities are not such.
+        ValueError: if there is no example, a label is not an integer from 0, or a row of
+            probabilities does not sum to 1.
     """
     values = np.asarray(classes)
     fix = "give labels (num,) or probabilities (num, classes)"
@@ -29,11 +31,10 @@ def effective_classes(classes: ArrayLike) -> float:
     if values.ndim == 1:
         ok = np.issubdtype(values.dtype, np.integer) and bool(np.all(values >= 0))
         _checks.require(ok, "classes", values[:8], "give labels as whole numbers from 0")
-        shares = np.bincount(values) / len(values)
+        frequencies = np.bincount(values) / len(values)
     else:
         sums = values.sum(1)
         ok = bool(np.all(values >= 0) and np.all(np.abs(sums - 1) < 1e-3))
         _checks.require(ok, "classes", sums[:8], "give probabilities that sum to 1 in each row")
-        shares = values.mean(0, dtype=np.float64)
-    shares = shares[shares > 0] / shares.sum()
-    return float(np.exp(-np.sum(shares * np.log(shares))))
+        frequencies = values.mean(0, dtype=np.float64)
+    return float(np.exp(scipy.special.entr(frequencies / frequencies.sum()).sum()))

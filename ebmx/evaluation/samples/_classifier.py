@@ -1,4 +1,4 @@
-"""A small image classifier, whose features judge samples."""
+"""A small image classifier, whose features are used to compare samples with data."""
 
 from collections.abc import Sequence
 
@@ -20,12 +20,12 @@ class Classifier(eqx.Module):
 
     Args:
         shape: the shape of one image, `(height, width, channel)`.
-        num_classes: how many classes.
-        num_features: how many features the last hidden layer has.
+        num_classes: number of classes.
+        num_features: number of features of the last hidden layer.
         key: a key for the initial weights.
 
     Raises:
-        ValueError: if the shape is not that of an image, or a number is below 1.
+        ValueError: if the shape is not that of an image, or a count is below 1.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -71,16 +71,16 @@ def train_classifier(
 
     Args:
         x: images `(num, height, width, channel)`.
-        labels: whole numbers `(num,)`, from 0.
-        num_steps: how many updates.
-        batch_size: how many images in each.
+        labels: integers `(num,)`, from 0.
+        num_steps: number of updates.
+        batch_size: number of images in each.
         key: a key.
 
     Returns:
         The trained classifier.
 
     Raises:
-        ValueError: if images and labels differ in number, or one of them is not such.
+        ValueError: if images and labels differ in number, or have other shapes or types.
     """
     x, labels = np.asarray(_checks.batch(x, "x")), np.asarray(labels)
     _checks.require(x.ndim == 4, "x.shape", x.shape, "give (num, height, width, channel)")
@@ -95,7 +95,7 @@ def train_classifier(
     classifier = Classifier(x.shape[1:], int(np.max(labels)) + 1, key=init_key)
     optim = optax.adamw(optax.cosine_decay_schedule(2e-3, num_steps), weight_decay=1e-2)
     order = jax.random.randint(order_key, (num_steps, batch_size), 0, len(x))
-    # optax mixes kinds of numbers, which a program may have forbidden
+    # optax mixes dtypes, which a program may have forbidden
     with jax.numpy_dtype_promotion("standard"):
         return _train(classifier, optim, jnp.asarray(x), jnp.asarray(labels), order)
 

@@ -1,6 +1,8 @@
-"""How far two sets of examples lie apart."""
+"""The Fréchet distance of two sets of features."""
 
 import numpy as np
+import scipy.linalg
+from jaxtyping import ArrayLike
 
 from ... import _warnings
 from ..._arguments import guarded
@@ -9,19 +11,18 @@ from ._pairwise import two_sets
 
 
 @guarded
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+def frechet_distance(samples: ArrayLike, data: ArrayLike) -> float:
     """The squared Fréchet distance of Gaussians fitted to two sets of features.
 
-    `|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)`, in squared units of the features.
+    `|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)`, in squared units of the features. It depends on the
+    numbers of rows, so compare sets of equal sizes only, with many more rows than features.
 
     Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local Nash
     equilibrium".
 
     Args:
-        a: features `(num, features)`, at least two rows each. Distances of sets of different sizes
-            are not comparable, those of fewer rows than features say little.
-        b: features `(num, features)`, at least two rows each. Distances of sets of different sizes
-            are not comparable, those of fewer rows than features say little.
+        samples: features `(num, features)`, at least two rows.
+        data: features `(num, features)`, at least two rows.
 
     Returns:
         The squared distance, in squared units of the features.
@@ -30,29 +31,30 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         ValueError: if the numbers of features differ, rows are missing or values are not finite.
 
     Warns:
-        UserWarning: if a set has no more rows than features, so that its covariance is singular; it
-            is then shrunk towards a sphere, as by `fit_gaussian`.
+        UserWarning: if a set does not have more rows than features, so that its covariance is
+            singular. The covariance is then shrunk towards a multiple of the identity, as by
+            `fit_gaussian`.
     """
-    a, b = two_sets(a, b)
-    for name, features in (("a", a), ("b", b)):
+    samples, data = two_sets(samples, data)
+    for name, features in (("samples", samples), ("data", data)):
         num, size = features.shape
         if num <= size:
             text = (
                 f"{name} has {num} rows of {size} features, so that its covariance is singular and "
-                f"was shrunk towards a sphere: give more than {size} rows, or use kernel_distance, "
-                "which needs no covariance."
+                f"was shrunk towards a multiple of the identity: give more than {size} rows, or "
+                "use kernel_distance, which needs no covariance."
             )
             _warnings.warn(text, UserWarning)
-    return fitted_distance(a, b)
+    return fitted_distance(samples, data)
 
 
 def fitted_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The distance of features that are known to fit, without a warning."""
+    """The squared Fréchet distance of checked features, without a warning."""
     cov_a, cov_b = _covariance(a), _covariance(b)
-    root_a = _root(cov_a)
-    cross = np.trace(_root(root_a @ cov_b @ root_a))
+    # eigenvalues of a product of covariances are real and not negative, but for rounding
+    roots = np.sqrt(np.maximum(scipy.linalg.eigvals(cov_a @ cov_b).real, 0))
     mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
-    return float(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+    return float(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum())
 
 
 def _covariance(x: np.ndarray) -> np.ndarray:
@@ -65,9 +67,3 @@ def _covariance(x: np.ndarray) -> np.ndarray:
     sample = centred.T @ centred / num
     shrinkage = ledoit_wolf(centred, sample, np.trace(sample) / size)
     return (1 - shrinkage) * covariance + shrinkage * scale * np.eye(size)
-
-
-def _root(matrix: np.ndarray) -> np.ndarray:
-    """The square root of a symmetric positive semi-definite matrix."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -1,4 +1,4 @@
-"""How well a score tells examples of the data from others."""
+"""Out-of-distribution detection: scores, and how well they separate two sets."""
 
 import dataclasses
 
@@ -13,23 +13,25 @@ from ..._arguments import guarded
 from ..._types import EnergyFn, Vector, XBatch
 from ...energies import JEM
 from ...energies import score as scores_of
+from ._scikit_learn import scikit_learn
 
 
 @dataclasses.dataclass(frozen=True)
 class OutOfDistribution:
-    """What `out_of_distribution` finds."""
+    """The result of `out_of_distribution`."""
 
     auroc: float
     """The probability that an example from outside has the higher score; ties count half."""
     aupr_out: float
-    """The area under precision and recall, as average precision, of finding those from outside."""
+    """The average precision of detecting examples from outside by high scores."""
     aupr_in: float
-    """That of finding those from inside, by low scores."""
+    """The average precision of detecting examples from inside by low scores."""
     fpr95: float
-    """The share of those from outside that pass if the threshold lets 95 % of those inside pass."""
+    """The fraction of the examples from outside that are accepted at the threshold that accepts
+    95 % of the examples from inside."""
 
     def __str__(self) -> str:
-        """The figures in one line."""
+        """The numbers in one line."""
         return (
             f"AUROC {self.auroc:.4f}, AUPR {self.aupr_out:.4f} out and {self.aupr_in:.4f} in, "
             f"FPR@95 {self.fpr95:.4f}"
@@ -38,35 +40,40 @@ class OutOfDistribution:
 
 @guarded
 def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDistribution:
-    """Judge a score that should be low inside the distribution and high outside.
+    """How well a score separates examples inside and outside of the distribution.
 
-    Exact, with ties. `ebmx.energy` is such a score, and so are `score_norm` and
-    `negative_max_probability`.
+    Scores should be low inside and high outside, as `ebmx.energy`, `score_norm` and
+    `negative_max_probability` are. Needs scikit-learn.
 
     Hendrycks and Gimpel (2017), "A baseline for detecting misclassified and out-of-distribution
     examples in neural networks"; Liu et al. (2020), "Energy-based out-of-distribution detection".
 
     Args:
-        scores_in: of examples from the distribution, `(num_in,)`.
-        scores_out: of others, `(num_out,)`. Scores may be infinite.
+        scores_in: scores of examples from the distribution, `(num_in,)`. Scores may be infinite.
+        scores_out: scores of other examples, `(num_out,)`.
 
     Returns:
-        An `OutOfDistribution`.
+        An object with the numbers `auroc`, `aupr_out`, `aupr_in` and `fpr95`, each in [0, 1]; ties
+        are exact. `print` it for a line.
 
     Raises:
-        ValueError: if a set is empty, no vector or has NaNs, or all scores are the same.
+        ValueError: if a set is empty, is not a vector or has NaNs, or if all scores are equal.
+        ImportError: with the pip line, if scikit-learn is missing.
     """
-    a, b = _scores(scores_in, "scores_in"), _scores(scores_out, "scores_out")
-    fix = "all scores are the same, so that they tell nothing: look at the model"
-    _checks.require(np.unique(np.concatenate([a, b])).size > 1, "scores", a[0], fix)
-    ordered = np.sort(a)
-    # the least threshold at or below which there are 95 % of those inside
-    threshold = ordered[int(np.ceil(0.95 * len(a) - 1e-9)) - 1]
+    inside, outside = _scores(scores_in, "scores_in"), _scores(scores_out, "scores_out")
+    # ranks, since scikit-learn refuses infinite scores
+    values, ranks = np.unique(np.concatenate([inside, outside]), return_inverse=True)
+    fix = "all scores are equal and contain no information: look at the model"
+    _checks.require(values.size > 1, "scores", values[0], fix)
+    is_outside = np.repeat([0, 1], [len(inside), len(outside)])
+    # the smallest threshold at or below which 95 % of the scores inside are
+    threshold = np.quantile(inside, 0.95, method="inverted_cdf")
+    metrics = scikit_learn("metrics")
     return OutOfDistribution(
-        auroc=auroc(a, b),
-        aupr_out=_average_precision(b, a),
-        aupr_in=_average_precision(-a, -b),
-        fpr95=float(np.mean(b <= threshold)),
+        auroc=float(metrics.roc_auc_score(is_outside, ranks)),
+        aupr_out=float(metrics.average_precision_score(is_outside, ranks)),
+        aupr_in=float(metrics.average_precision_score(1 - is_outside, -ranks)),
+        fpr95=float(np.mean(outside <= threshold)),
     )
 
 
@@ -89,17 +96,17 @@ def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
 
 @guarded
 def negative_max_probability(energy: JEM, x: XBatch) -> Vector:
-    """The negative probability of the likeliest class, `-max p(y | x)`, `(batch,)`.
+    """The negative probability of the most probable class, `-max p(y | x)`, `(batch,)`.
 
     Args:
         energy: a `JEM` energy.
         x: a batch `(batch, *shape)`.
 
     Returns:
-        Scores `(batch,)`, in [-1, 0): higher for what is not of the data.
+        Scores `(batch,)`, in [-1, 0): higher for examples unlike the data.
 
     Raises:
-        ValueError: if the energy is no `JEM`, or `x` does not fit it.
+        ValueError: if the energy is not a `JEM`, or `x` does not fit it.
     """
     fix = "give a JEM, which has classes"
     _checks.require(isinstance(energy, JEM), "energy", type(energy).__name__, fix)
@@ -111,28 +118,11 @@ def _negative_max(energy: JEM, x: XBatch) -> Vector:
     return -jax.vmap(lambda x: jnp.max(jax.nn.softmax(energy.logits(x))))(x)
 
 
-def auroc(low: np.ndarray, high: np.ndarray) -> float:
-    """`P(low < high) + ½ P(low = high)`, by counting pairs of two vectors."""
-    ordered = np.sort(low)
-    below = np.searchsorted(ordered, high, "left").astype(np.float64)
-    upto = np.searchsorted(ordered, high, "right")
-    return float(np.mean(below + upto) / (2 * len(low)))
-
-
-def _average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
-    """`Σ (Rₙ - Rₙ₋₁) Pₙ` over thresholds that fall."""
-    values = np.unique(np.concatenate([positive, negative]))[::-1]
-    true = len(positive) - np.searchsorted(np.sort(positive), values, "left")
-    false = len(negative) - np.searchsorted(np.sort(negative), values, "left")
-    recall = np.concatenate([[0.0], true / len(positive)])
-    return float(np.sum(np.diff(recall) * true / (true + false)))
-
-
 def _scores(scores: ArrayLike, name: str) -> np.ndarray:
     values = np.asarray(scores, np.float64)
     fix = "give a score for each example, (num,), of at least one"
     _checks.require(values.ndim == 1 and values.size > 0, f"{name}.shape", values.shape, fix)
     nans = int(np.isnan(values).sum())
-    fix = "mend the model, or leave these examples out"
+    fix = "fix the model, or leave these examples out"
     _checks.require(nans == 0, name, f"{nans} NaNs of {values.size}", fix)
     return values

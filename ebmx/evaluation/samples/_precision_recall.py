@@ -1,4 +1,4 @@
-"""Precision and recall of samples, and what lies nearest to them."""
+"""Precision and recall of samples, and distances to the nearest neighbour."""
 
 from typing import NamedTuple
 
@@ -8,78 +8,86 @@ from jaxtyping import ArrayLike
 from ... import _checks
 from ..._arguments import guarded
 from ._pairwise import blocks, squared_distances, two_sets
+from ._scikit_learn import scikit_learn
 
 
 class PrecisionRecall(NamedTuple):
-    """What `precision_recall` finds."""
+    """The result of `precision_recall`."""
 
     precision: float
-    """The share of the generated examples that lie on the manifold of the real ones: quality."""
+    """The fraction of the samples that lie on the manifold of the data: quality."""
     recall: float
-    """The share of the real examples that lie on the manifold of the generated ones: coverage."""
+    """The fraction of the data that lie on the manifold of the samples: coverage."""
 
 
 @guarded
-def precision_recall(real: ArrayLike, fake: ArrayLike, *, k: int = 3) -> PrecisionRecall:
-    """The shares of each set that lie on the manifold of the other one.
+def precision_recall(
+    samples: ArrayLike, data: ArrayLike, *, num_neighbours: int = 3
+) -> PrecisionRecall:
+    """The fraction of each set that lies on the manifold of the other one.
 
-    The manifold of a set is the union of balls around its examples that reach to the `k`-th nearest
-    other one of the set.
+    The manifold of a set is the union of balls around its rows. The radius of a ball is the
+    distance to the nearest neighbour number `num_neighbours` within the set. Needs scikit-learn.
 
     Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing generative
-    models". Both grow with the number of examples: compare sets of equal sizes.
+    models". Both numbers grow with the number of rows: compare sets of equal sizes.
 
     Args:
-        real: features `(num, features)`, more than `k` rows each.
-        fake: features `(num, features)`, more than `k` rows each.
-        k: which neighbour a ball reaches to.
+        samples: features `(num, features)`, more than `num_neighbours` rows.
+        data: features `(num, features)`, more than `num_neighbours` rows.
+        num_neighbours: which neighbour defines the radius of a ball.
 
     Returns:
-        Both shares, in [0, 1].
+        A named tuple `(precision, recall)` of two fractions in [0, 1]: `precision` of the samples
+        lie on the manifold of the data, `recall` of the data on that of the samples.
 
     Raises:
         ValueError: if the numbers of features differ, rows are missing or values are not finite.
+        ImportError: with the pip line, if scikit-learn is missing.
     """
-    _checks.at_least("k", k, 1)
-    real, fake = two_sets(real, fake, k + 1, ("real", "fake"))
-    return PrecisionRecall(_covered(fake, real, k), _covered(real, fake, k))
+    _checks.at_least("num_neighbours", num_neighbours, 1)
+    samples, data = two_sets(samples, data, num_neighbours + 1)
+    precision, recall = (
+        _covered(x, other, num_neighbours) for x, other in ((samples, data), (data, samples))
+    )
+    return PrecisionRecall(precision, recall)
 
 
 @guarded
-def nearest_distances(a: ArrayLike, b: ArrayLike) -> np.ndarray:
-    """The distance of each row of `a` to the nearest row of `b`, `(len(a),)`.
+def nearest_distances(samples: ArrayLike, data: ArrayLike) -> np.ndarray:
+    """The distance of each sample to the nearest row of the data, `(num_samples,)`.
 
-    Generated examples that repeat those of training are much nearer to them than unseen real ones.
+    Samples that copy training examples are much closer to them than held-out data are. Needs
+    scikit-learn.
 
     Args:
-        a: features `(num, features)`, at least one row each.
-        b: features `(num, features)`, at least one row each.
+        samples: features `(num_samples, features)`, at least one row.
+        data: features `(num, features)`, at least one row.
 
     Returns:
-        Distances `(len(a),)`, in units of the features.
+        Distances `(num_samples,)`, in units of the features.
 
     Raises:
         ValueError: if the numbers of features differ, rows are missing or values are not finite.
+        ImportError: with the pip line, if scikit-learn is missing.
     """
-    a, b = two_sets(a, b, 1)
-    return np.sqrt(kth_squared(a, b, 1))
+    samples, data = two_sets(samples, data, 1)
+    return np.sqrt(_squared_to_neighbour(samples, data, 1))
 
 
-def kth_squared(a: np.ndarray, b: np.ndarray, k: int) -> np.ndarray:
-    """The squared distance of each row of `a` to the `k`-th nearest row of `b`."""
-    # copies: a column alone would keep its whole block in memory
-    parts = [
-        np.partition(squared_distances(a[i], b), k - 1, axis=1)[:, k - 1].copy()
-        for i in blocks(len(a), len(b))
-    ]
-    return np.concatenate(parts)
+def _squared_to_neighbour(a: np.ndarray, b: np.ndarray, number: int) -> np.ndarray:
+    """The squared distance of each row of `a` to its nearest neighbour of this number in `b`."""
+    neighbours = scikit_learn("neighbors").NearestNeighbors(n_neighbors=number).fit(b)
+    nearest = neighbours.kneighbors(a, return_distance=False)[:, number - 1]
+    # the distances of scikit-learn are not exactly 0 between equal rows
+    return np.sum((a - b[nearest]) ** 2, 1)
 
 
-def _covered(a: np.ndarray, b: np.ndarray, k: int) -> float:
-    """The share of `a` in the balls of `b`."""
-    # each row is the nearest to itself
-    radii = kth_squared(b, b, k + 1)
+def _covered(a: np.ndarray, b: np.ndarray, num_neighbours: int) -> float:
+    """The fraction of `a` in the balls of `b`."""
+    # the first neighbour of a row is the row itself
+    squared_radii = _squared_to_neighbour(b, b, num_neighbours + 1)
     inside = [
-        np.any(squared_distances(a[i], b) <= radii[None], axis=1) for i in blocks(len(a), len(b))
+        np.any(squared_distances(a[i], b) <= squared_radii, axis=1) for i in blocks(len(a), len(b))
     ]
     return float(np.mean(np.concatenate(inside)))

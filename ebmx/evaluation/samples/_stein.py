@@ -1,4 +1,4 @@
-"""The kernel Stein discrepancy: how far samples lie from an energy, without its log Z."""
+"""The kernel Stein discrepancy of samples from an energy, without its log Z."""
 
 from typing import NamedTuple
 
@@ -9,19 +9,19 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Key, XBatch
 from ...energies import score as scores_of
-from ...energies import shape_of
+from ...energies._batch import shape_of
 from ._pairwise import blocks, median_squared_distance, squared_distances
 
 
 class SteinDiscrepancy(NamedTuple):
-    """What `kernel_stein_discrepancy` finds. All are squared discrepancies."""
+    """The result of `kernel_stein_discrepancy`. Both statistics are squared discrepancies."""
 
     u_statistic: float
-    """Without bias: about zero, and maybe negative, for samples of the energy."""
+    """Unbiased: about zero, and possibly negative, for samples of the energy."""
     v_statistic: float
-    """Never negative; its root is the discrepancy of the points as they are."""
+    """Never negative; its square root is the discrepancy of the empirical distribution."""
     p_value: float
-    """How often chance alone would make the U-statistic as large for independent samples."""
+    """Probability of a U-statistic at least as large for independent samples of the energy."""
 
 
 @guarded
@@ -34,26 +34,28 @@ def kernel_stein_discrepancy(
     num_bootstrap: int = 1000,
     key: Key,
 ) -> SteinDiscrepancy:
-    """How far samples lie from the density of an energy, by its score alone.
+    """The squared discrepancy of samples from the density of an energy, from its score alone.
 
-    With the inverse multiquadric kernel `k(x, y) = (c² + |x - y|²)^β`, for which the discrepancy
-    goes to zero only where the samples go to the density.
+    The kernel is the inverse multiquadric, `k(x, y) = (c² + |x - y|²)^β`, for which the
+    discrepancy tends to zero only if the samples converge to the density.
 
     Gorham and Mackey (2017), "Measuring sample quality with kernels"; Liu, Lee and Jordan (2016),
     "A kernelized Stein discrepancy for goodness-of-fit tests", for the bootstrap.
 
-    It does not see the weights of modes that lie far apart, since the score does not know them.
+    It is blind to the weights of modes that lie far apart, since the score does not depend on them.
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
         x: samples `(num, *shape)`, at least two; the time grows as `num²`, memory as `num`.
-        bandwidth: `c`, in units of `x`; the median distance of two samples, if not given.
+        bandwidth: `c`, in units of `x`; by default the median distance of two samples.
         exponent: `β`, in (-1, 0).
-        num_bootstrap: from how many resamplings the p-value is taken, each of `num` float64.
-        key: a key for these.
+        num_bootstrap: number of resamplings for the p-value; each takes `num` float64 of memory.
+        key: a key for the resamplings.
 
     Returns:
-        A `SteinDiscrepancy`.
+        A named tuple `(u_statistic, v_statistic, p_value)`: the unbiased estimate of the squared
+        discrepancy, the biased one that is never negative, and the p-value of the hypothesis that
+        the samples are independent samples of the energy.
 
     Raises:
         ValueError: if `x` or a number does not fit, or a score is not finite.
@@ -68,10 +70,10 @@ def kernel_stein_discrepancy(
     _checks.finite(score, "score(x)")
     if bandwidth is None:
         bandwidth = float(np.sqrt(median_squared_distance(flat)))
-        fix = "half of the samples are the same: give a bandwidth"
+        fix = "half of the samples are equal: give a bandwidth"
         _checks.require(bandwidth > 0, "bandwidth", bandwidth, fix)
     _checks.positive("bandwidth", bandwidth)
-    # a JAX array of float32 would take the kernel to its precision
+    # a JAX array of float32 would lower the precision of the kernel
     square, exponent, num = float(bandwidth) ** 2, float(exponent), len(x)
     weights = _weights(num, num_bootstrap, key)
     total, chance = _upper_sums(flat, score, square, exponent, weights)
@@ -85,7 +87,7 @@ def kernel_stein_discrepancy(
 def _upper_sums(
     x: np.ndarray, score: np.ndarray, square: float, exponent: float, weights: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """`Σ h(xᵢ, xⱼ)` over pairs `i < j`, plain and with `wᵢ wⱼ` for each row of weights."""
+    """`Σ h(xᵢ, xⱼ)` over pairs `i < j`, unweighted and with `wᵢ wⱼ` for each row of weights."""
     total, weighted = 0.0, np.zeros(len(weights))
     for i in blocks(len(x), len(x)):
         # the kernel is symmetric: columns from the first of these rows on

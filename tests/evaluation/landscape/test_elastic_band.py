@@ -8,7 +8,7 @@ import scipy.ndimage
 from helpers import muller_brown
 
 from ebmx.energies import DoubleWell, Gaussian, GaussianMixture
-from ebmx.evaluation import barrier_height, energy_slice, minimum_energy_path, straight_path
+from ebmx.evaluation import energy_slice, minimum_energy_path, straight_path
 from ebmx.evaluation.landscape import _elastic_band as elastic_band
 
 TINY = jnp.finfo(jnp.float32).tiny
@@ -183,7 +183,7 @@ def flood(energy, a, b, reach=4.0, num=801):
     """The lowest level at which two points are connected on a grid, by bisection."""
     axis = np.linspace(-reach, reach, num)
     grid = energy_slice(
-        energy, np.zeros(2), np.eye(2), limits=((-reach, reach), (-reach, reach)), num=num
+        energy, np.zeros(2), np.eye(2), limits=((-reach, reach), (-reach, reach)), num_points=num
     )
     cells = [tuple(np.abs(axis - c).argmin() for c in (p[1], p[0])) for p in (a, b)]
     low, high = max(grid.energies[cell] for cell in cells), grid.energies.max()
@@ -198,13 +198,13 @@ def flood(energy, a, b, reach=4.0, num=801):
 def test_a_bent_band_goes_round_the_hill_of_a_double_well():
     energy, ends = DoubleWell((2,), 2.0), np.float32([[-1.0, -1.0], [1.0, 1.0]])
     over = straight_path(energy, *ends)
-    assert barrier_height(over) == pytest.approx(4, abs=1e-5)
-    share = np.linspace(0, 1, 17)[:, None]
-    start = (1 - share) * ends[:1] + share * ends[1:]
-    start = start + 0.2 * np.sin(np.pi * share) * np.array([[1.0, -1.0]])
+    assert over.barrier == pytest.approx(4, abs=1e-5)
+    t = np.linspace(0, 1, 17)[:, None]
+    start = (1 - t) * ends[:1] + t * ends[1:]
+    start = start + 0.2 * np.sin(np.pi * t) * np.array([[1.0, -1.0]])
     path = minimum_energy_path(energy, *ends, start=np.float32(start))
     # it goes through two saddles, with the well at (1, -1) between them
-    assert barrier_height(path) == pytest.approx(2, abs=2e-3)
+    assert path.barrier == pytest.approx(2, abs=2e-3)
     np.testing.assert_array_equal(path.x[0], ends[0])
     np.testing.assert_array_equal(path.x[-1], ends[1])
 
@@ -212,11 +212,11 @@ def test_a_bent_band_goes_round_the_hill_of_a_double_well():
 def test_a_path_stays_within_bounds():
     # without bounds it would slide upwards for ever
     slope = lambda x: 3 * (x[0] ** 2 - 1) ** 2 - x[1]  # noqa: E731
-    share = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
-    start = np.concatenate([2 * share - 1, 1 - 0.8 * np.sin(np.pi * share)], 1)
+    t = np.linspace(0, 1, 9, dtype=np.float32)[:, None]
+    start = np.concatenate([2 * t - 1, 1 - 0.8 * np.sin(np.pi * t)], 1)
     path = minimum_energy_path(slope, start[0], start[-1], start=start, bounds=(-1.0, 1.0))
     np.testing.assert_allclose(np.asarray(path.x)[:, 1], 1, atol=1e-6)
-    assert barrier_height(path) == pytest.approx(3, abs=1e-3)
+    assert path.barrier == pytest.approx(3, abs=1e-3)
     assert path.residual < 0.05
 
 
@@ -224,7 +224,7 @@ def test_the_pass_of_a_mixture_is_that_of_a_flooded_grid():
     wells = np.float32([[-2.0, 0.0], [1.5, -1.0]])
     path = minimum_energy_path(MIXTURE, *wells)
     assert path.energies.max() == pytest.approx(flood(MIXTURE, *wells), abs=2e-3)
-    assert barrier_height(straight_path(MIXTURE, *wells)) > barrier_height(path)
+    assert straight_path(MIXTURE, *wells).barrier > path.barrier
     assert path.residual < 1e-2
 
 
@@ -234,12 +234,12 @@ def test_a_surface_from_the_literature():
     top = int(path.energies.argmax())
     assert path.energies[top] == pytest.approx(-40.664844, abs=2e-3)
     np.testing.assert_allclose(np.asarray(path.x)[top], [-0.822002, 0.624313], atol=2e-3)
-    assert barrier_height(path) == pytest.approx(146.699517 - 40.664844, abs=3e-3)
+    assert path.barrier == pytest.approx(146.699517 - 40.664844, abs=3e-3)
 
 
 G2, O2 = Gaussian(jnp.zeros(2)), np.zeros(2, np.float32)
 BAD = {
-    "few": (lambda: minimum_energy_path(G2, O2, O2 + 1, num=2), "num=2"),
+    "few": (lambda: minimum_energy_path(G2, O2, O2 + 1, num_points=2), "num_points=2"),
     "start": (lambda: minimum_energy_path(G2, O2, O2, start=jnp.zeros((5, 3))), r"start\.shape"),
     "bounds": (lambda: minimum_energy_path(G2, O2, O2, bounds=(1.0, 0.0)), "bounds=.*low < high"),
     "short": (

@@ -29,7 +29,7 @@ def test_the_hessian_of_a_gaussian_is_its_precision():
     exact = np.linalg.eigvalsh(np.linalg.inv(matrix))
     energy = Gaussian(np.zeros((5, 10)), matrix)
     x = np.random.default_rng(1).normal(size=(5, 10)).astype(np.float32)
-    found = hessian_eigenvalues(energy, x, k=4, key=KEY)
+    found = hessian_eigenvalues(energy, x, num_eigenvalues=4, key=KEY)
     np.testing.assert_allclose(found.smallest, exact[:4], rtol=1e-3)
     np.testing.assert_allclose(found.largest, exact[-4:], rtol=1e-5)
     for values, vectors in (
@@ -54,13 +54,13 @@ def saddle(x):
 
 def test_a_few_products_find_both_ends_of_a_wide_spectrum():
     x = np.ones(500, np.float32)
-    found = hessian_eigenvalues(saddle, x, k=2, num_steps=40, key=KEY)
+    found = hessian_eigenvalues(saddle, x, num_eigenvalues=2, num_steps=40, key=KEY)
     np.testing.assert_allclose(found.smallest, VALUES[:2], atol=1e-4)
     np.testing.assert_allclose(found.largest, VALUES[-2:], rtol=1e-5)
     assert found.errors.max() < 1e-2
     np.testing.assert_allclose(np.abs(found.smallest_vectors[0]), np.eye(500)[0], atol=1e-3)
     np.testing.assert_allclose(np.abs(found.largest_vectors[1]), np.eye(500)[-1], atol=1e-3)
-    early = hessian_eigenvalues(saddle, x, k=2, num_steps=6, key=KEY)
+    early = hessian_eigenvalues(saddle, x, num_eigenvalues=2, num_steps=6, key=KEY)
     got = np.concatenate([early.smallest, early.largest])
     # the errors say how far a vector is from one of the Hessian, the smallest value first
     vectors = np.concatenate([early.smallest_vectors, early.largest_vectors])
@@ -80,7 +80,7 @@ def test_the_number_of_products_is_eight_for_each_value_and_sixty(monkeypatch):
 
     monkeypatch.setattr(_hessian, "_lanczos", lanczos)
     for size, k in ((500, 2), (500, 5), (50, 3), (76, 2), (75, 2)):
-        found = hessian_eigenvalues(saddle, np.ones(size, np.float32), k=k, key=KEY)
+        found = hessian_eigenvalues(saddle, np.ones(size, np.float32), num_eigenvalues=k, key=KEY)
         assert found.smallest.tolist() == list(range(k))
         assert found.largest[-1] == met[-1] - 1
     assert met == [76, 100, 50, 76, 75]
@@ -89,7 +89,9 @@ def test_the_number_of_products_is_eight_for_each_value_and_sixty(monkeypatch):
 def test_the_start_is_that_of_the_key():
     x = np.ones(500, np.float32)
     first, second, other = (
-        hessian_eigenvalues(saddle, x, k=2, num_steps=6, key=jax.random.key(seed)).errors
+        hessian_eigenvalues(
+            saddle, x, num_eigenvalues=2, num_steps=6, key=jax.random.key(seed)
+        ).errors
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, second)
@@ -98,13 +100,17 @@ def test_the_start_is_that_of_the_key():
 
 def test_equal_eigenvalues_are_found_when_the_space_is_used_up():
     for values in ([2.0] * 6, [1.0, 1.0, 3.0, 3.0, 3.0, 8.0]):
-        found = hessian_eigenvalues(curved(values), np.ones(6, np.float32), k=6, key=KEY)
+        found = hessian_eigenvalues(
+            curved(values), np.ones(6, np.float32), num_eigenvalues=6, key=KEY
+        )
         np.testing.assert_allclose(found.smallest, values, rtol=1e-5)
         np.testing.assert_array_equal(found.smallest, found.largest)
         gram = found.largest_vectors @ found.largest_vectors.T
         np.testing.assert_allclose(gram, np.eye(6), atol=1e-5)
         assert found.errors.max() < 1e-4
-    flat = hessian_eigenvalues(lambda x: jnp.sum(x), np.ones(3, np.float32), k=3, key=KEY)
+    flat = hessian_eigenvalues(
+        lambda x: jnp.sum(x), np.ones(3, np.float32), num_eigenvalues=3, key=KEY
+    )
     np.testing.assert_array_equal(flat.smallest, 0)
     gram = flat.largest_vectors @ flat.largest_vectors.T
     np.testing.assert_allclose(gram, np.eye(3), atol=1e-5)
@@ -115,7 +121,7 @@ WELL = DoubleWell((2,), 3.0)
 
 @pytest.mark.parametrize(("x", "value"), [(0.0, -4.0), (1.0, 8.0)])
 def test_saddles_and_minima_of_a_double_well(x, value):
-    found = hessian_eigenvalues(WELL, np.float32([x, 1.0]), k=1, key=KEY)
+    found = hessian_eigenvalues(WELL, np.float32([x, 1.0]), num_eigenvalues=1, key=KEY)
     assert found.smallest[0] == pytest.approx(3 * value, rel=1e-5)
     assert found.largest[0] == pytest.approx(24, rel=1e-5)
 
@@ -126,7 +132,7 @@ def test_a_network_agrees_with_its_dense_hessian():
     energy = lambda x: second @ jnp.tanh(first @ x)  # noqa: E731
     x = rng.normal(size=7).astype(np.float32)
     exact = np.linalg.eigvalsh(np.asarray(jax.jit(jax.hessian(energy))(x), np.float64))
-    found = hessian_eigenvalues(energy, x, k=2, key=KEY)
+    found = hessian_eigenvalues(energy, x, num_eigenvalues=2, key=KEY)
     np.testing.assert_allclose(found.smallest, exact[:2], atol=2e-5)
     np.testing.assert_allclose(found.largest, exact[-2:], atol=2e-5)
 
@@ -134,14 +140,17 @@ def test_a_network_agrees_with_its_dense_hessian():
 G2 = Gaussian(jnp.zeros(2))
 BAD = {
     "shape": (lambda: hessian_eigenvalues(G2, jnp.zeros(3), key=KEY), r"x=float32\[3\]"),
-    "many": (lambda: hessian_eigenvalues(G2, jnp.zeros(2), k=3, key=KEY), "k=3: there are 2"),
+    "many": (
+        lambda: hessian_eigenvalues(G2, jnp.zeros(2), num_eigenvalues=3, key=KEY),
+        "num_eigenvalues=3: there are 2",
+    ),
     "few": (
-        lambda: hessian_eigenvalues(G2, jnp.zeros(2), k=2, num_steps=1, key=KEY),
+        lambda: hessian_eigenvalues(G2, jnp.zeros(2), num_eigenvalues=2, num_steps=1, key=KEY),
         "num_steps=1",
     ),
     "infinite": (
         lambda: hessian_eigenvalues(
-            lambda x: jnp.sum(jnp.sqrt(x)) ** 2 / 0.0, jnp.zeros(2), k=1, key=KEY
+            lambda x: jnp.sum(jnp.sqrt(x)) ** 2 / 0.0, jnp.zeros(2), num_eigenvalues=1, key=KEY
         ),
         "hessian=2 non-finite",
     ),

@@ -22,8 +22,8 @@ def test_a_double_well_has_a_well_in_each_quadrant():
     np.testing.assert_allclose(found.energies, 0, atol=1e-5)
     # the coordinates owe nothing to each other: a basin is a quadrant
     np.testing.assert_array_equal(np.sign(found.x[found.basins]), np.sign(starts))
-    assert found.shares.sum() == 1
-    np.testing.assert_allclose(found.shares, np.bincount(found.basins) / 400)
+    assert found.fractions.sum() == 1
+    np.testing.assert_allclose(found.fractions, np.bincount(found.basins) / 400)
     assert found.gradient_norms.max() <= 1e-3
 
 
@@ -42,7 +42,7 @@ def test_a_valley_of_fifty_dimensions_has_one_end():
     mean = rng.normal(size=50)
     starts = rng.normal(size=(6, 50)).astype(np.float32)
     found = local_minima(Gaussian(mean, covariance), starts, tolerance=1e-3)
-    assert found.shares.tolist() == [1.0]
+    assert found.fractions.tolist() == [1.0]
     np.testing.assert_allclose(found.x[0], mean, atol=1e-2)
 
 
@@ -51,7 +51,7 @@ def test_bounds_stop_an_energy_that_falls_without_end():
     slope = jnp.array([[1.0, -1.0], [2.0, 3.0]])
     found = local_minima(lambda x: jnp.sum(slope * x), starts, bounds=(-1.0, 1.0))
     np.testing.assert_array_equal(found.x, [[[-1, 1], [-1, -1]]])
-    with pytest.raises(ValueError, match=r"not one of 5 descents came to an end: .*set bounds"):
+    with pytest.raises(ValueError, match=r"none of 5 descents converged: .*set bounds"):
         local_minima(lambda x: jnp.sum(slope * x), starts, num_steps=50)
 
 
@@ -61,7 +61,7 @@ def test_a_start_that_came_to_no_end_is_in_no_basin():
         lambda x: jnp.where(x[0] < -2, x[0], x[0] ** 2), starts, num_steps=30, merge_distance=0.1
     )
     assert found.basins.tolist() == [0, -1]
-    assert found.shares.tolist() == [0.5]
+    assert found.fractions.tolist() == [0.5]
     assert found.gradient_norms[1] > 0.5
 
 
@@ -89,10 +89,10 @@ def descent(x, low, high, num_steps, tolerance, max_step):
     while left(x, gradient) > tolerance and count < num_steps:
         way = np.clip(x - length * gradient, low, high) - x
         way = way * min(1, max_step / max(np.linalg.norm(way), 1e-30))
-        share = 1.0
-        while bend(x + share * way) > value + 1e-4 * share * (gradient @ way) + 5e-7 * abs(value):
-            share, halvings = share / 2, halvings + 1
-        move, before = share * way, gradient
+        t = 1.0
+        while bend(x + t * way) > value + 1e-4 * t * (gradient @ way) + 5e-7 * abs(value):
+            t, halvings = t / 2, halvings + 1
+        move, before = t * way, gradient
         x = x + move
         value, gradient = look(x)
         curved = move @ (gradient - before)
@@ -178,7 +178,7 @@ def test_ends_become_minima_from_the_lowest_on(monkeypatch):
     np.testing.assert_allclose(found.x[:, 0], [0.98, 1.04, 5.04])
     np.testing.assert_allclose(found.energies, [1.0, 1.1, 2.9])
     assert found.basins.tolist() == [2, 0, 2, -1, 0, 1]
-    np.testing.assert_allclose(found.shares, [2 / 6, 1 / 6, 2 / 6])
+    np.testing.assert_allclose(found.fractions, [2 / 6, 1 / 6, 2 / 6])
     np.testing.assert_allclose(found.gradient_norms, [0.1, 0.1, 0, 0.2, 0, 0])
     assert (met["box"], met["steps"], met["tolerance"]) == ((-np.inf, np.inf), 7, 0.15)
     # steps are a tenth of the deviation of the starts, minima a fiftieth of it apart

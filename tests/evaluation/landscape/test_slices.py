@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.evaluation import barrier_height, energy_slice, straight_path
+from ebmx.evaluation import energy_slice, straight_path
 
 
 def test_a_plane_through_a_gaussian():
@@ -13,7 +13,7 @@ def test_a_plane_through_a_gaussian():
     origin, first, second = rng.normal(size=(3, 2, 3, 1)).astype(np.float32)
     found = energy_slice(
         Gaussian(jnp.ones((2, 3, 1)), 0.5), origin, (first, second),
-        limits=((-2.0, 1.0), (0.0, 3.0)), num=5,
+        limits=((-2.0, 1.0), (0.0, 3.0)), num_points=5,
     )  # fmt: skip
     np.testing.assert_allclose(found.a, [-2, -1.25, -0.5, 0.25, 1])
     np.testing.assert_allclose(found.b, [0, 0.75, 1.5, 2.25, 3])
@@ -33,7 +33,7 @@ def test_coordinates_are_those_of_the_nearest_point_of_the_plane():
     rng = np.random.default_rng(1)
     origin, first, second, other = rng.normal(size=(4, 6))
     found = energy_slice(Gaussian(jnp.zeros(6)), *map(np.float32, (origin,)),
-                         np.float32([first, second]), num=2)  # fmt: skip
+                         np.float32([first, second]), num_points=2)  # fmt: skip
     wanted = np.array([[0.0, 0.0], [1.0, 0.0], [0.3, -2.0]])
     x = origin + wanted @ np.stack([first, second])
     np.testing.assert_allclose(found.coordinates(x), wanted, atol=1e-6)
@@ -45,30 +45,33 @@ def test_coordinates_are_those_of_the_nearest_point_of_the_plane():
 def test_a_path_has_the_length_of_its_way_and_two_barriers():
     ends = np.zeros((2, 2, 1), np.float32), np.float32([[[3.0], [4.0]]] * 2)
     rising = lambda x: jnp.sum(x[:, 0])  # noqa: E731
-    up, down = straight_path(rising, *ends, num=6), straight_path(rising, *ends[::-1], num=6)
-    share = np.linspace(0, 1, 6)
-    np.testing.assert_allclose(np.asarray(up.x), share[:, None, None, None] * ends[1], rtol=1e-5)
-    np.testing.assert_allclose(up.distances, np.sqrt(50) * share, rtol=1e-6)
-    np.testing.assert_allclose(up.energies, 6 * share, rtol=1e-5, atol=1e-6)
-    assert barrier_height(up) == pytest.approx(6)
-    assert str(up) == "a barrier of 6 nats there, of 0 back"
-    assert barrier_height(down) == 0
-    assert str(down) == "a barrier of 0 nats there, of 6 back"
+    up, down = (
+        straight_path(rising, *ends, num_points=6),
+        straight_path(rising, *ends[::-1], num_points=6),
+    )
+    t = np.linspace(0, 1, 6)
+    np.testing.assert_allclose(np.asarray(up.x), t[:, None, None, None] * ends[1], rtol=1e-5)
+    np.testing.assert_allclose(up.distances, np.sqrt(50) * t, rtol=1e-6)
+    np.testing.assert_allclose(up.energies, 6 * t, rtol=1e-5, atol=1e-6)
+    assert up.barrier == pytest.approx(6)
+    assert str(up) == "barrier: 6 nats forwards, 0 backwards"
+    assert down.barrier == 0
+    assert str(down) == "barrier: 0 nats forwards, 6 backwards"
 
 
 def test_a_straight_path_over_a_double_well():
-    path = straight_path(DoubleWell((1,), 3.0), jnp.array([-1.0]), jnp.array([1.0]), num=5)
+    path = straight_path(DoubleWell((1,), 3.0), jnp.array([-1.0]), jnp.array([1.0]), num_points=5)
     np.testing.assert_allclose(path.energies, 3 * (np.linspace(-1, 1, 5) ** 2 - 1) ** 2, atol=1e-6)
     np.testing.assert_allclose(path.distances, [0, 0.5, 1, 1.5, 2], atol=1e-6)
-    assert barrier_height(path) == pytest.approx(3, abs=1e-6)
+    assert path.barrier == pytest.approx(3, abs=1e-6)
     assert np.isnan(path.residual)
-    assert "a barrier of 3 nats there, of 3 back" in str(path)
+    assert "barrier: 3 nats forwards, 3 backwards" in str(path)
 
 
 def test_a_grid_of_many_points_is_that_of_its_parts():
     options = {"limits": ((-1.0, 1.0), (0.0, 2.0))}
     well = DoubleWell((2,), 3.0)
-    fine, coarse = (energy_slice(well, O2, I2, num=num, **options) for num in (21, 11))
+    fine, coarse = (energy_slice(well, O2, I2, num_points=num, **options) for num in (21, 11))
     assert fine.energies.size > 256 > coarse.energies.size
     np.testing.assert_allclose(fine.energies[::2, ::2], coarse.energies, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(fine.field[::2, ::2], coarse.field, rtol=1e-4, atol=1e-5)
@@ -83,13 +86,13 @@ BAD = {
     "one": (lambda: energy_slice(G2, O2, I2[:1]), r"len\(directions\)=1"),
     "parallel": (lambda: energy_slice(G2, O2, (I2[0], 2 * I2[0])), "directions=.*parallel"),
     "limits": (lambda: energy_slice(G2, O2, I2, limits=((1, 0), (0, 1))), "limits=.*low < high"),
-    "num": (lambda: energy_slice(G2, O2, I2, num=1), "num=1"),
+    "num": (lambda: energy_slice(G2, O2, I2, num_points=1), "num_points=1"),
     "ends": (lambda: straight_path(G2, O2, jnp.zeros(3)), r"b=float32\[3\]"),
     "bad shape": (lambda: energy_slice(G2, O2, I2, limits=((0, 1),)), "limits=.*low < high"),
     "integers": (lambda: straight_path(G2, O2, np.zeros(2, int)), r"b=int\d\d\[2\]: .*floating"),
     "other": (lambda: straight_path(lambda x: x[0], O2, jnp.zeros(3)), r"b=float32\[3\]"),
     "way": (lambda: energy_slice(lambda x: x[0], O2, jnp.eye(3)[:2]), r"directions=float32\[3\]"),
-    "short": (lambda: straight_path(G2, O2, O2 + 1, num=2), "num=2"),
+    "short": (lambda: straight_path(G2, O2, O2 + 1, num_points=2), "num_points=2"),
     "zero": (lambda: energy_slice(G2, O2, (I2[0], 0 * I2[0])), "directions=.*parallel"),
     "nan": (lambda: straight_path(G2, O2, O2 * jnp.nan), "b=2 non-finite"),
 }

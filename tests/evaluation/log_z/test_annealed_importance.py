@@ -219,11 +219,11 @@ BAD_SCHEDULES = [[0.0], [0.0, 0.5], [0.1, 1.0], [0.0, 0.5, 0.5, 1.0], [0.0, 2.0,
 
 @pytest.mark.parametrize("schedule", BAD_SCHEDULES)
 def test_schedules_rise_from_zero_to_one(schedule, calls):
-    with pytest.raises(ValueError, match=r"schedule=.*rise from 0 to 1"):
+    with pytest.raises(ValueError, match=r"schedule=.*ascending .*from 0 to 1"):
         call(False, schedule=schedule)
 
 
-def test_chains_that_end_outside_of_the_base_are_told(calls):
+def test_chains_that_end_outside_of_the_base_are_reported(calls):
     class Half(type(BASE)):
         def __call__(self, x):
             return jnp.where(x[0] < 5, BASE(x), jnp.inf)

@@ -68,7 +68,7 @@ def test_a_tuned_sampler_takes_what_was_found():
 
 
 class Slices(AbstractSampler):
-    """Its step size is the width of a first slice, which no acceptance can judge."""
+    """Its step size is the width of a first slice, which does not depend on an acceptance."""
 
     step_size: float = 0.4
     reports_acceptance: bool = False
@@ -96,7 +96,7 @@ def test_a_step_size_stays_a_positive_number_whatever_is_accepted(acceptance):
     sampler = tuned(sampler, found)
     assert abs(float(found.log_step)) == 80
     assert 0 < float(sampler.step_size) < np.inf
-    # and comes back at the next step that is judged otherwise
+    # and comes back at the next step with another acceptance
     found = retune(found, sampler, jnp.asarray(X), jnp.float32(1 - acceptance), 9.0, 0.9)
     assert abs(float(found.log_step)) < 78
 
@@ -314,7 +314,7 @@ def gaussian():
 
 def test_the_plan_between_gaussians_is_the_best_one(gaussian):
     precision = 1 + 99 * np.asarray(gaussian.betas, np.float64)
-    # temperatures in equal shares of the logarithm of the precision, but for a tenth of them
+    # temperatures at equal distances of the logarithm of the precision, but for a tenth of them
     way = 0.9 * np.log(precision) / np.log(100) + 0.1 * np.cbrt(gaussian.betas)
     np.testing.assert_allclose(way, np.linspace(0, 1, 101), atol=0.04)
     # masses are the variances, which lag by ten of the pilot's temperatures at most

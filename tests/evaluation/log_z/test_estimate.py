@@ -65,7 +65,7 @@ def words(call, *arguments):
 
 
 @pytest.mark.parametrize(("count", "num", "few"), [(5, 20, 0), (4, 20, 1), (3, 6, 0), (2, 6, 1)])
-def test_few_chains_with_all_the_weight_are_told(count, num, few):
+def test_few_chains_with_all_the_weight_are_reported(count, num, few):
     found = words(warn_of_weights, equal(count, num), True)
     assert len(found) == few
     assert all(f"{count}.0 of {num} chains have all the weight" in text for text in found)
@@ -75,10 +75,12 @@ def test_few_chains_with_all_the_weight_are_told(count, num, few):
 
 
 @pytest.mark.parametrize(("count", "num", "few"), [(2, 4, 0), (1, 4, 1), (3, 6, 0), (2, 5, 1)])
-def test_islands_that_disagree_or_stop_are_told(count, num, few):
+def test_islands_that_disagree_or_stop_are_reported(count, num, few):
     found = words(warn_of_islands, equal(count, num), np.ones(num, bool), True)
     assert len(found) == few
-    assert all(f"islands disagree, as if there were {count}.0 of {num}" in text for text in found)
+    assert all(
+        f"islands disagree: their effective number is {count}.0 of {num}" in text for text in found
+    )
     found, last = words(warn_of_islands, equal(count, num), np.arange(num) > 0, False)
     assert f"1 of {num} islands stopped before β = 1" in found
     assert "where the base has no density" in last

@@ -22,7 +22,7 @@ from ebmx.evaluation.log_z import _base_densities, _exact
 )
 def test_quadrature_of_what_is_known(energy):
     low, high = np.full(energy.shape, -9.0), np.full(energy.shape, 9.0)
-    found = log_z_by_quadrature(energy, low, high, num=400)
+    found = log_z_by_quadrature(energy, low, high, num_points=400)
     assert found == pytest.approx(float(energy.log_z), abs=2e-6)
 
 
@@ -32,7 +32,8 @@ def test_quadrature_of_a_plain_function_and_its_order():
 
     want = np.log((1 - np.exp(-3)) / 3 * (np.exp(2) - 1) / 2)
     errors = [
-        abs(log_z_by_quadrature(energy, [0.0, 0.0], [1.0, 1.0], num=num) - want) for num in (10, 40)
+        abs(log_z_by_quadrature(energy, [0.0, 0.0], [1.0, 1.0], num_points=num) - want)
+        for num in (10, 40)
     ]
     assert errors[0] / errors[1] == pytest.approx(16, rel=0.05)
 
@@ -54,7 +55,7 @@ def test_sums_without_a_density_and_without_a_chunk_to_fill():
     assert log_z_by_enumeration(lambda x: jnp.inf + 0 * x[0], 3) == -np.inf
     assert log_z_by_enumeration(lambda x: 0 * x[0] - jnp.inf, 2) == np.inf
     box = Uniform(np.zeros(1), np.ones(1))
-    assert log_z_by_quadrature(box, [-1.0], [3.0], num=8) == pytest.approx(0.0, abs=1e-6)
+    assert log_z_by_quadrature(box, [-1.0], [3.0], num_points=8) == pytest.approx(0.0, abs=1e-6)
     # one that is large, and the last of more than a chunk
     last = lambda x: jnp.where(jnp.all(x == 1), -1000.0, 0.0)  # noqa: E731
     assert log_z_by_enumeration(last, 15) == pytest.approx(1000.0)
@@ -68,7 +69,7 @@ def test_chunks_are_all_points_once(monkeypatch):
     for num in (3, 5, 12, 15):
         x = -2 + 5 * (np.arange(num) + 0.5) / num
         want = np.log(np.sum(np.exp(-((x - 1) ** 2) / 0.6)) * 5 / num)
-        found = log_z_by_quadrature(energy, [-2.0], [3.0], num=num)
+        found = log_z_by_quadrature(energy, [-2.0], [3.0], num_points=num)
         assert found == pytest.approx(want, abs=1e-5)
 
 

@@ -42,7 +42,7 @@ class Line(AbstractPath):
         return x.at[1].set(jax.random.uniform(key))
 
 
-def share(weights):
+def relative_size(weights):
     return weights.sum() ** 2 / np.sum(weights**2) / len(weights)
 
 
@@ -57,17 +57,17 @@ def island(x, beta, count=2, size=6):
 
 @pytest.mark.parametrize("scale", [30.0, 3.0, 1e4])
 @pytest.mark.parametrize("target", [0.5, 0.9])
-def test_the_next_temperature_has_the_share_of_effective_particles(scale, target):
+def test_the_next_temperature_has_the_fraction_of_effective_particles(scale, target):
     energies = np.float32(scale) * np.random.default_rng(0).normal(size=200).astype(np.float32)
     rise = lambda beta: (beta - 0.125) * energies  # noqa: E731
     beta = float(_smc._next(rise, jnp.float32(0.125), target))
-    at_the_end = share(np.exp(0.875 * (energies - energies.max())))
+    at_the_end = relative_size(np.exp(0.875 * (energies - energies.max())))
     if at_the_end >= target:
         assert beta == 1
         return
     assert 0.125 < beta < 1
     log = (beta - 0.125) * np.float64(energies)
-    found = share(np.exp(log - log.max()))
+    found = relative_size(np.exp(log - log.max()))
     assert target <= found + 1e-5
     assert found < target + 0.03
 
@@ -111,7 +111,7 @@ def test_one_temperature_weighs_resamples_and_moves(spied):
     beta = float(found.beta)
     log = (beta - 0.25) * np.float64(x[:, 0])
     assert 0.25 < beta < 1
-    assert share(np.exp(log)) == pytest.approx(0.8, abs=0.03)
+    assert relative_size(np.exp(log)) == pytest.approx(0.8, abs=0.03)
     # resampled by the weights, with a key of its own
     assert spied["num"] == NUM
     np.testing.assert_allclose(spied["weights"], np.exp(log) / np.exp(log).sum(), rtol=1e-4)

@@ -1,4 +1,4 @@
-"""The classifier whose features judge samples."""
+"""The classifier whose features are compared."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ def test_learns_digits(getkey):
     classifier = train_classifier(
         digits.train, digits.train_labels, num_steps=250, batch_size=32, key=getkey()
     )
-    judge = jax.jit(jax.vmap(lambda x: (classifier(x), classifier.features(x))))
-    logits, features = judge(digits.test)
+    apply = jax.jit(jax.vmap(lambda x: (classifier(x), classifier.features(x))))
+    logits, features = apply(digits.test)
     assert logits.shape == (len(digits.test), 10)
     accuracy = np.mean(np.argmax(logits, axis=1) == digits.test_labels)
     assert accuracy > 0.9

@@ -9,7 +9,6 @@ import pytest
 import scipy.spatial.distance
 
 from ebmx.evaluation import (
-    NearestNeighbours,
     calibration_error,
     effective_classes,
     energy_distance,
@@ -32,7 +31,7 @@ KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 # multiples of 1/8, which single precision holds exactly
 A, B = (np.round(8 * RNG.normal(size=(num, 3))) / 8 for num in (20, 15))
-SHARES = np.full((8, 4), 0.25)
+FREQUENCIES = np.full((8, 4), 0.25)
 
 FUNCTIONS = {
     "energy_distance": lambda f: energy_distance(f(A), f(B)),
@@ -44,8 +43,8 @@ FUNCTIONS = {
     "two_sample_auc": lambda f: two_sample_auc(f(A), f(B), key=KEY),
     "fit_gaussian": lambda f: np.asarray(fit_gaussian(f(A)).covariance),
     "fit_bernoulli": lambda f: np.asarray(fit_bernoulli(f((A > 0).astype(float))).mean),
-    "calibration_error": lambda f: calibration_error(f(SHARES), np.arange(8) % 4),
-    "effective_classes": lambda f: effective_classes(f(SHARES)),
+    "calibration_error": lambda f: calibration_error(f(FREQUENCIES), np.arange(8) % 4),
+    "effective_classes": lambda f: effective_classes(f(FREQUENCIES)),
     "saturated_share": lambda f: saturated_share(f(A)),
     "out_of_distribution": lambda f: tuple(
         vars(out_of_distribution(f(A[:, 0]), f(B[:, 0]))).values()
@@ -66,10 +65,10 @@ def test_sets_are_rows_of_as_many_features():
     np.testing.assert_array_equal(a, [[1, 2], [3, 4]])
     np.testing.assert_array_equal(b, np.ones((3, 2)))
     for one, other, match in (
-        (A[:1], B, r"a\.shape=\(1, 3\): .*num ≥ 2"),
-        (A, B[:1], r"b\.shape=\(1, 3\): .*num ≥ 2"),
-        (A[:, :0], B, r"a\.shape=\(20, 0\)"),
-        (A, B[:, :2], r"b\.shape=\(15, 2\): give 3 features, as `a` has"),
+        (A[:1], B, r"samples\.shape=\(1, 3\): .*num ≥ 2"),
+        (A, B[:1], r"data\.shape=\(1, 3\): .*num ≥ 2"),
+        (A[:, :0], B, r"samples\.shape=\(20, 0\)"),
+        (A, B[:, :2], r"data\.shape=\(15, 2\): give 3 features, as `samples` has"),
     ):
         with pytest.raises(ValueError, match=match):
             features.two_sets(one, other)
@@ -139,7 +138,6 @@ PAIRWISE = {
     "kernel_stein_discrepancy": lambda x: kernel_stein_discrepancy(lambda x: x @ x, x, **HUNDRED),
     "local_minima": lambda x: local_minima(lambda x: x @ x, x),
     "nearest_distances": lambda x: nearest_distances(x, 2 * x),
-    "NearestNeighbours": lambda x: NearestNeighbours(5)(x, x[:, 0])(x),
     "precision_recall": lambda x: precision_recall(x, 2 * x),
     "sliced_wasserstein": lambda x: sliced_wasserstein(x, 2 * x, key=KEY, num_projections=3000),
 }

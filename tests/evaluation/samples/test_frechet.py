@@ -52,16 +52,16 @@ def shrunk(x):
     return sklearn.covariance.ledoit_wolf(x)[0] * len(x) / (len(x) - 1)
 
 
-def test_fewer_rows_than_features_are_told_and_shrunk():
+def test_fewer_rows_than_features_are_reported_and_shrunk():
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(5, 8)), rng.normal(size=(40, 8))
-    with pytest.warns(UserWarning, match=r"^a has 5 rows of 8 features.*more than 8 rows"):
+    with pytest.warns(UserWarning, match=r"^samples has 5 rows of 8 features.*more than 8 rows"):
         found = frechet_distance(a, b)
     cov_a, cov_b = shrunk(a), np.cov(b, rowvar=False)
     cross = np.trace(scipy.linalg.sqrtm(cov_a @ cov_b).real)
     mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
     assert found == pytest.approx(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * cross, rel=1e-8)
-    with pytest.warns(UserWarning, match=r"^b has 8 rows of 8 features"):
+    with pytest.warns(UserWarning, match=r"^data has 8 rows of 8 features"):
         assert frechet_distance(b, b[:8]) > 0
 
 
@@ -72,7 +72,7 @@ def test_one_row_more_than_features_is_enough():
     assert frechet_distance(b, a) == pytest.approx(by_sqrtm(a, b), rel=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore:. has 5 rows:UserWarning")
+@pytest.mark.filterwarnings("ignore:.* has 5 rows:UserWarning")
 def test_a_few_rows_are_at_distance_zero_of_themselves_and_never_complex():
     a = np.random.default_rng(5).normal(size=(5, 30))
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-6)
@@ -89,10 +89,10 @@ def test_one_feature():
 
 GOOD = np.random.default_rng(4).normal(size=(4, 3))
 BAD = {
-    "one row": (GOOD[:1], GOOD, r"a\.shape=\(1, 3\): give \(num, features\)"),
-    "vector": (GOOD, GOOD[0], r"b\.shape=\(3,\): give \(num, features\)"),
-    "features": (GOOD, GOOD[:, :2], r"b\.shape=\(4, 2\): give 3 features"),
-    "nan": (GOOD, np.where(GOOD > 0, np.nan, GOOD), r"b=.*non-finite.*: remove"),
+    "one row": (GOOD[:1], GOOD, r"samples\.shape=\(1, 3\): give \(num, features\)"),
+    "vector": (GOOD, GOOD[0], r"data\.shape=\(3,\): give \(num, features\)"),
+    "features": (GOOD, GOOD[:, :2], r"data\.shape=\(4, 2\): give 3 features"),
+    "nan": (GOOD, np.where(GOOD > 0, np.nan, GOOD), r"data=.*non-finite.*: remove"),
 }
 
 

@@ -105,13 +105,13 @@ BAD = {
     "empty": ([], [1.0], r"scores_in\.shape=\(0,\): give a score for each"),
     "one class": ([1.0], [], r"scores_out\.shape=\(0,\)"),
     "table": ([1.0], [[1.0]], r"scores_out\.shape=\(1, 1\)"),
-    "nan": ([1.0, np.nan], [1.0], r"scores_in=1 NaNs of 2: mend"),
-    "constant": ([1.0, 1.0], [1.0], r"scores=1\.0: all scores are the same"),
+    "nan": ([1.0, np.nan], [1.0], r"scores_in=1 NaNs of 2: fix"),
+    "constant": ([1.0, 1.0], [1.0], r"scores=1\.0: all scores are equal"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_scores_that_cannot_be_judged_are_refused(name):
+def test_scores_that_do_not_fit_are_refused(name):
     inside, outside, match = BAD[name]
     with pytest.raises(ValueError, match=match):
         out_of_distribution(inside, outside)

@@ -14,7 +14,6 @@ import sklearn.neighbors
 from ebmx.evaluation import (
     energy_distance,
     kernel_distance,
-    kernel_distance_subsets,
     nearest_distances,
     precision_recall,
     sliced_wasserstein,
@@ -48,12 +47,12 @@ def test_kernel_distance_is_unbiased():
 
 
 def test_kernel_distance_of_subsets():
-    values = kernel_distance_subsets(A, B, num_subsets=300, subset_size=15, key=KEY)
+    values = kernel_distance(A, B, num_subsets=300, subset_size=15, key=KEY)
     assert values.shape == (300,)
     # the mean over subsets is that over all, since neither has a bias
     assert abs(values.mean() - kernel_distance(A, B)) < 4 * values.std() / np.sqrt(300)
     a, b = A.tolist(), B.tolist()
-    whole = kernel_distance_subsets(a, b, num_subsets=2, subset_size=100, key=KEY)
+    whole = kernel_distance(a, b, num_subsets=2, subset_size=100, key=KEY)
     np.testing.assert_allclose(whole, kernel_distance(A, B), rtol=1e-9)
 
 
@@ -105,18 +104,18 @@ def test_precision_and_recall_by_scikit_learn():
         return np.mean((scipy.spatial.distance.cdist(a, b) <= radii[None]).any(1))
 
     for k in (1, 3):
-        found = precision_recall(A, B, k=k)
-        assert found.precision == pytest.approx(covered(B, A, k))
-        assert found.recall == pytest.approx(covered(A, B, k))
-        assert tuple(precision_recall(B, A, k=k)) == (found.recall, found.precision)
+        found = precision_recall(A, B, num_neighbours=k)
+        assert found.precision == pytest.approx(covered(A, B, k))
+        assert found.recall == pytest.approx(covered(B, A, k))
+        assert tuple(precision_recall(B, A, num_neighbours=k)) == (found.recall, found.precision)
 
 
 def test_precision_and_recall_at_their_ends():
     assert precision_recall(A, A) == (1.0, 1.0)
     assert precision_recall(A, A + 100) == (0.0, 0.0)
-    # one mode of two: all that is generated is good, half of what is real is missing
+    # one mode of two: all samples are good, half of the data is missing
     two = np.concatenate([A, A + 100])
-    found = precision_recall(two, A[::-1])
+    found = precision_recall(A[::-1], two)
     assert found.precision == 1.0
     assert found.recall == 0.5
 
@@ -135,7 +134,7 @@ def test_wasserstein_distances_of_sets_of_different_sizes_are_those_of_repeated_
         assert sliced_wasserstein(a, b, order=order, key=KEY) == pytest.approx(want, rel=1e-9)
 
 
-def test_rows_are_counted_exactly_where_shares_of_them_are_rounded():
+def test_rows_are_counted_exactly_where_fractions_of_them_are_rounded():
     # 1 / 49 · 49 is less than one in double precision
     rng = np.random.default_rng(7)
     a, b = rng.normal(size=(49, 1)), rng.normal(size=(10, 1))
@@ -154,7 +153,7 @@ def test_directions_are_those_of_the_key():
 def test_subsets_are_those_of_the_key():
     options = {"num_subsets": 2, "subset_size": 5}
     first, second, other = (
-        kernel_distance_subsets(A, B, key=jax.random.key(seed), **options) for seed in (1, 1, 2)
+        kernel_distance(A, B, key=jax.random.key(seed), **options) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, second)
     assert len({*first, *other}) == 4
@@ -167,20 +166,25 @@ def test_kernel_distance_of_other_degrees(degree):
     within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in parts[:2]]
     want = sum(within) - 2 * parts[2].mean()
     assert kernel_distance(A, B, degree=degree) == pytest.approx(want, rel=1e-10)
-    whole = kernel_distance_subsets(A, B, num_subsets=1, degree=degree, key=KEY)
+    whole = kernel_distance(A, B, num_subsets=1, degree=degree, key=KEY)
     assert whole[0] == pytest.approx(want, rel=1e-9)
 
 
 BAD = {
-    "features": (lambda: energy_distance(A, B[:, :2]), r"b\.shape=\(30, 2\): give 3 features"),
+    "features": (lambda: energy_distance(A, B[:, :2]), r"data\.shape=\(30, 2\): give 3 features"),
+    "subset": (lambda: kernel_distance(A, B, subset_size=1), "subset_size=1: .*at least 2"),
     "subsets": (
-        lambda: kernel_distance_subsets(A, B[:, :2], key=KEY),
-        r"b\.shape=\(30, 2\): give 3 features",
+        lambda: kernel_distance(A, B, num_subsets=0, key=KEY),
+        "num_subsets=0: .*at least 1",
     ),
-    "images": (lambda: kernel_distance(A[:, :, None], B), r"a\.shape=\(40, 3, 1\): .*flatten"),
-    "nan": (lambda: precision_recall(A, np.full((9, 3), np.nan)), "fake=27 non-finite"),
-    "one row": (lambda: kernel_distance(A[:1], B), r"a\.shape=\(1, 3\): .*num ≥ 2"),
-    "neighbours": (lambda: precision_recall(A[:3], B), r"real\.shape=\(3, 3\): .*num ≥ 4"),
+    "key": (lambda: kernel_distance(A, B, num_subsets=2), "key=None: give a key, which chooses"),
+    "images": (
+        lambda: kernel_distance(A[:, :, None], B),
+        r"samples\.shape=\(40, 3, 1\): .*flatten",
+    ),
+    "nan": (lambda: precision_recall(A, np.full((9, 3), np.nan)), "data=27 non-finite"),
+    "one row": (lambda: kernel_distance(A[:1], B), r"samples\.shape=\(1, 3\): .*num ≥ 2"),
+    "neighbours": (lambda: precision_recall(A[:3], B), r"samples\.shape=\(3, 3\): .*num ≥ 4"),
     "order": (lambda: sliced_wasserstein(A, B, order=0.5, key=KEY), r"order=0\.5: .*at least 1"),
     "degree": (lambda: kernel_distance(A, B, degree=0), "degree=0"),
 }

@@ -140,7 +140,7 @@ def test_p_values_are_uniform_for_samples_of_the_energy():
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0.5, 1.0), (0.0, 1.4), (0.0, 0.7)])
-def test_samples_of_another_density_are_told(shift, scale):
+def test_samples_of_another_density_are_rejected(shift, scale):
     x = shift + scale * np.random.default_rng(3).normal(size=(300, 2))
     found = kernel_stein_discrepancy(NORMAL, x.astype(np.float32), key=KEY)
     assert found.p_value < 0.01
@@ -166,7 +166,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_samples_that_cannot_be_judged_are_refused(name):
+def test_samples_that_do_not_fit_are_refused(name):
     options, match = BAD[name]
     with pytest.raises(ValueError, match=match):
         kernel_stein_discrepancy(**{"energy": ENERGY, "x": X, "key": KEY} | options)
