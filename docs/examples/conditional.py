@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 import ebmx
-from ebmx.energies import Conditional, ConvNetwork
+from ebmx.energies import Conditional, ConvNet
 from ebmx.plotting import sample_grid
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer, contrastive_loss
@@ -37,7 +37,7 @@ right = np.mean(judged(digits.test) == digits.test_labels)
 print(f"the judge is right about {right:.0%} of the test images")
 
 # %%
-network = ConvNetwork(digits.shape, 64, widths=(32, 64), key=key)
+network = ConvNet(digits.shape, channels=(32, 64), out_size=64, key=key)
 model = Conditional(network, num_labels=10, key=key)
 chains = Langevin(step_size=2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
 trainer = Trainer(

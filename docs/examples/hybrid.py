@@ -15,23 +15,23 @@ import numpy as np
 import optax
 
 import ebmx
-from ebmx.energies import JEM, ConvNetwork
+from ebmx.energies import JEM, ConvNet
 from ebmx.evaluation import energy_distance, out_of_distribution
 from ebmx.plotting import energy_histogram, sample_grid
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Trainer, contrastive_loss, cross_entropy, weighted_sum
+from ebmx.training import PCD, Trainer, WeightedSum, contrastive_loss, cross_entropy_loss
 
 SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")
-model = JEM(ConvNetwork(digits.shape, 10, widths=(32, 64), key=key))
+model = JEM(ConvNet(digits.shape, channels=(32, 64), out_size=10, key=key))
 chains = Langevin(step_size=2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
 generative = eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))
 optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(2e-3, b1=0.0))
 trainer = Trainer(
     optim,
     PCD(chains, num_steps=20, capacity=2048, reinit_prob=0.05),
-    weighted_sum((1.0, generative), (1.0, cross_entropy)),
+    WeightedSum((generative, cross_entropy_loss), (1.0, 1.0)),
     ema_decay=0.95,
     data_noise=0.03,
 )
@@ -54,7 +54,7 @@ def distance(x):
 
 
 noise = jax.random.uniform(key, (512, *digits.shape), minval=-1, maxval=1)
-samples, _ = state.negatives_state.draw(512, key=key)
+samples = state.negatives_state.draw(512, key=key).x
 print(f"distance to test images: noise {distance(noise):.2f}, samples {distance(samples):.2f}")
 assert distance(samples) < 0.25 * distance(noise)
 

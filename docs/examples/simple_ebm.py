@@ -186,7 +186,7 @@ except ValueError as error:
 # %%
 from ebmx.training import CD, PCD, Trainer, contrastive_loss
 
-cd_model = ebmx.energies.ConvNet(digits.shape, widths=(32, 64), key=key)
+cd_model = ebmx.energies.ConvNet(digits.shape, channels=(32, 64), key=key)
 chains = Langevin(step_size=2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
 loss = eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))  # alpha keeps energies near 0
 optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(2e-3, b1=0.0))
@@ -309,7 +309,7 @@ from ebmx.plotting import (
     training_curves,
 )
 
-persistent, _ = buffer.draw(100, key=key)
+persistent = buffer.draw(100, key=key).x
 figure = sample_grid(
     {"from noise": after[:100], "persistent chains": persistent, "real": digits.test[:100]}
 )

@@ -1,4 +1,4 @@
-"""Where long chains go, and how many of the modes are there."""
+"""Where long chains go, and how many numbers are at a bound."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from jaxtyping import ArrayLike
 from .. import _checks, _warnings
 from .._arguments import guarded
 from .._checks import checked
-from .._threefry import fuse
-from .._types import Count, EnergyFn, Key, Keys, XBatch
+from .._types import Count, EnergyFn, Key, Keys, X, XBatch
 from ..energies import energy as energies_of
 from ..energies._batch import shape_of
 from ..samplers import AbstractSampler
+from ..samplers._run import advance_chain, check_energy, over_chains
 from .samples._frechet import fitted_distance
 from .samples._pairwise import two_sets
 
@@ -27,22 +27,22 @@ class Drift:
     """What `drift` records."""
 
     steps: np.ndarray
-    """After how many steps, `(records,)`, from 0."""
+    """The numbers of steps after which the chains are recorded, `(records,)`, from 0."""
     energies: np.ndarray
-    """Of each chain then, `(records, chains)`, in nats."""
+    """The energies of the chains, `(records, chains)`, in nats."""
     distances: np.ndarray
-    """The Fréchet distance of the features then from those at the start, `(records,)`."""
+    """The Fréchet distances of the features from those at the start, `(records,)`."""
     saturation: np.ndarray
-    """The share of numbers at a bound, `(records,)`; NaN without bounds."""
+    """The fractions of numbers at a bound, `(records,)`; NaN without bounds."""
     x: jax.Array
-    """Where the chains ended, `(chains, *shape)`."""
+    """The last positions, `(chains, *shape)`."""
 
 
 @guarded
 def drift(
     energy: EnergyFn,
     sampler: AbstractSampler,
-    x: XBatch,
+    x: ArrayLike,
     *,
     num_steps: int = 10_000,
     num_records: int = 20,
@@ -50,10 +50,10 @@ def drift(
     bounds: tuple[float, float] | None = None,
     key: Key,
 ) -> Drift:
-    """Walk from data for long, and see whether the chains stay where the data are.
+    """Run long chains from data, and record whether they stay where the data are.
 
-    The chains of a good model leave energies and features as they were; those of a model that was
-    trained with short chains wander off to saturated images. Memory is constant.
+    Under a good model the distributions of energies and features do not change; under a model that
+    was trained with short chains, chains move to saturated images. Memory is constant.
 
     Nijkamp et al. (2020), "On the anatomy of MCMC-based maximum likelihood learning of energy-based
     models".
@@ -61,12 +61,12 @@ def drift(
     Args:
         energy: an energy, or any callable from one example to a scalar.
         sampler: a sampler of one chain.
-        x: where the chains start, `(chains, *shape)`: data, at least two.
+        x: the data from which the chains start, `(chains, *shape)`, at least two.
         num_steps: how many steps.
-        num_records: how often to look, at steps that grow by equal factors from 1 on.
+        num_records: how many records, after steps that grow by equal factors from 1 on.
         features: a function from `(chains, *shape)` to `(chains, features)`; the numbers
             themselves, if not given. Distances are rough with fewer chains than features.
-        bounds: the ends of the data's range, of which the share that is there is recorded.
+        bounds: `(low, high)` of the data; the fraction of numbers there is recorded.
         key: a key.
 
     Returns:
@@ -77,7 +77,7 @@ def drift(
         FloatingPointError: if a chain is not finite.
 
     Warns:
-        UserWarning: if there are no more chains than features.
+        UserWarning: if there are not more chains than features.
     """
     x = _checks.batch(x, "x", shape_of(energy))
     _checks.finite(x, "x")
@@ -89,34 +89,34 @@ def drift(
     view = features if features is not None else lambda x: x.reshape(x.shape[0], -1)
     (first, _), rows = two_sets(view(x), view(x), 2, ("features", "features")), []
     _warn_of_few(*first.shape)
-    key = fuse(key)
-    state = _begin(energy, sampler, x, jax.random.fold_in(key, num_steps))
+    init_key, steps_key = jax.random.split(key)
+    state = _start(energy, sampler, x, init_key)
     for before, after in zip([0, *steps[:-1]], steps, strict=True):
-        ends = jnp.asarray(before, jnp.int32), jnp.asarray(after, jnp.int32)
-        x, state = _walk(energy, sampler, x, state, *ends, key)
+        first_step, num = jnp.asarray(before, jnp.int32), jnp.asarray(after - before, jnp.int32)
+        x, state = _advance(energy, sampler, x, state, first_step, num, steps_key)
         if not bool(jnp.all(jnp.isfinite(x))):
-            text = f"a chain left the finite numbers between steps {before} and {after}: "
+            text = f"a chain became non-finite between steps {before} and {after}: "
             raise FloatingPointError(text + "take a smaller step_size, or set bounds")
-        share = np.nan if bounds is None else saturated_share(x, bounds)
+        fraction = np.nan if bounds is None else saturated_fraction(x, bounds)
         distance = fitted_distance(*two_sets(first, view(x), 2, ("features", "features")))
-        rows.append((np.asarray(energies_of(energy, x)), distance, share))
-    energies, distances, shares = (np.array(column) for column in zip(*rows, strict=True))
-    return Drift(steps, energies, distances, shares, x)
+        rows.append((np.asarray(energies_of(energy, x)), distance, fraction))
+    energies, distances, fractions = (np.array(column) for column in zip(*rows, strict=True))
+    return Drift(steps, energies, distances, fractions, x)
 
 
 @guarded
-def saturated_share(
+def saturated_fraction(
     x: ArrayLike, bounds: Sequence[float] = (-1.0, 1.0), *, tolerance: float = 0.0
 ) -> float:
-    """The share of numbers at a bound or beyond it.
+    """The fraction of numbers at a bound or beyond it.
 
     Args:
         x: an array.
-        bounds: the lower and the upper one.
-        tolerance: how near counts as at a bound, in units of `x`.
+        bounds: `(low, high)`.
+        tolerance: the distance from a bound that still counts as at it, in units of `x`.
 
     Returns:
-        A share in [0, 1].
+        A fraction in [0, 1].
 
     Raises:
         ValueError: if the bounds are not in order or the tolerance is negative.
@@ -140,28 +140,29 @@ def _warn_of_few(num: int, size: int) -> None:
 
 
 @eqx.filter_jit
-def _begin(energy: EnergyFn, sampler: AbstractSampler, x: XBatch, key: Key) -> Any:
-    keys = jax.random.split(key, x.shape[0])
-    return jax.vmap(lambda x, key: sampler.init(energy, x, key=key))(x, keys)
+@checked
+def _start(energy: EnergyFn, sampler: AbstractSampler, x: XBatch, key: Keys) -> Any:
+    def chain(energy: Any, sampler: Any, x: X, key: Key) -> Any:
+        return sampler.init(energy, x, key=key)
+
+    check_energy(energy, x)
+    return over_chains(chain, energy, sampler, x, key=key)
 
 
 @eqx.filter_jit
 @checked
-def _walk(
+def _advance(
     energy: EnergyFn,
     sampler: AbstractSampler,
     x: XBatch,
     state: Any,
-    before: Count,
-    after: Count,
+    first: Count,
+    num_steps: Count,
     key: Keys,
 ) -> tuple[XBatch, Any]:
-    """Steps from `before` to `after`, which are traced: one program for all of them."""
+    """The chains after the next steps. All numbers are traced: one program for all records."""
 
-    def step(i, carry):
-        x, state = carry
-        keys = jax.random.split(jax.random.fold_in(key, i), x.shape[0])
-        one = lambda x, state, key: sampler.step(energy, x, state, key=key)[:2]  # noqa: E731
-        return jax.vmap(one)(x, state, keys)
+    def chain(energy: Any, sampler: Any, x: X, state: Any, key: Key) -> tuple[X, Any]:
+        return advance_chain(energy, sampler, x, state, num_steps, first=first, key=key)[:2]
 
-    return jax.lax.fori_loop(before, after, step, (x, state))
+    return over_chains(chain, energy, sampler, x, state, key=key)

@@ -55,8 +55,8 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
     `temperatures[i]`.
 
     A call of `run` or `sample` begins with all replicas at `x`, which is a burn-in and not
-    invariant. To continue exactly, hand the state on: `sample(..., samples.x, state=samples.state)`;
-    `run_replicas` starts from given replicas, and `TemperedPCD` trains with them.
+    invariant. To continue exactly, give `sample` the state of earlier samples; `run_replicas`
+    starts from given replicas, and `TemperedPCD` trains with them.
 
     Swendsen and Wang (1986), "Replica Monte Carlo simulation of spin glasses"; Okabe et al. (2001)
     and Syed et al. (2022), "Non-reversible parallel tempering", for the two parities in turn.

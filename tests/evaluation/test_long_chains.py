@@ -1,14 +1,16 @@
 """Where long chains go, and the figures of classes and bounds."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import ebmx
-from ebmx.energies import Gaussian
-from ebmx.evaluation import drift, effective_classes, frechet_distance, saturated_share
-from ebmx.samplers import MALA, AbstractSampler, Langevin, StepInfo
+from ebmx.energies import AbstractConditionalEnergy, Gaussian
+from ebmx.evaluation import drift, effective_classes, frechet_distance, saturated_fraction
+from ebmx.samplers import MALA, AbstractSampler, Langevin, StepInfo, UnderdampedLangevin
+from ebmx.samplers._run import PerChain
 
 ENERGY = Gaussian(jnp.zeros(2))
 
@@ -27,6 +29,17 @@ class Climber(AbstractSampler):
         x = x.at[place].set(jax.random.uniform(key))
         zero = jnp.zeros(())
         return x, (mark, place + 1), StepInfo(zero, zero, zero, jnp.zeros((), bool))
+
+
+class Level(AbstractConditionalEnergy):
+    """The height of a point above the level of its condition."""
+
+    shape: tuple[int, ...] = eqx.field(static=True, default=(11,))
+    condition_shape: tuple[int, ...] = eqx.field(static=True, default=())
+    num_labels: int | None = eqx.field(static=True, default=None)
+
+    def __call__(self, x, y):
+        return x[0] + y
 
 
 STEPS, KEY = 9, jax.random.key(0)
@@ -69,6 +82,26 @@ def test_each_step_of_each_chain_has_a_key_of_its_own_whatever_is_recorded():
     assert len(np.unique(marks[0])) == marks[0].size
     assert not np.isin(climb(key=jax.random.key(1)).x[:, 1:], marks[0]).any()
     assert np.isnan(climb().saturation).all()
+
+
+def test_each_chain_has_its_own_condition_and_sampler():
+    sampler = PerChain(Climber(jnp.array([1.0, 1.0, 2.0, 0.0])))
+    levels = np.array([0.0, 1.0, 2.0, 3.0], np.float32)
+    options = {"num_steps": 2, "num_records": 2, "features": first, "key": KEY}
+    found = drift(Level().at_each(jnp.asarray(levels)), sampler, jnp.asarray(START), **options)
+    heights = np.array([[0.5, -1.0, 0.0, 2.0], [1.5, 0.0, 1.0, 1.0], [2.5, 1.0, 3.0, 1.0]])
+    np.testing.assert_allclose(found.energies, heights + levels)
+    np.testing.assert_allclose(found.x[:, 0], heights[-1])
+
+
+def test_what_a_sampler_remembers_is_carried_from_record_to_record():
+    # without noise and with little friction a particle swings, which its velocity alone tells
+    sampler = UnderdampedLangevin(0.3, friction=1e-3, noise_scale=0.0)
+    x = jnp.array([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]])
+    options = {"num_steps": 12, "features": first, "key": KEY}
+    ends = [drift(ENERGY, sampler, x, num_records=num, **options).x for num in (1, 12)]
+    np.testing.assert_allclose(*ends, rtol=1e-5, atol=1e-5)
+    assert np.abs(ends[0] - x).max() > 1.0
 
 
 def test_fewer_chains_than_features_are_told():
@@ -124,12 +157,12 @@ def test_effective_classes():
     assert effective_classes(p * 1.0005) == pytest.approx(want)
 
 
-def test_saturated_share():
+def test_saturated_fraction():
     x = np.array([-1.0, -0.95, 0.0, 0.5, 1.0, 1.2])
-    assert saturated_share(x) == pytest.approx(3 / 6)
-    assert saturated_share(x, tolerance=0.1) == pytest.approx(4 / 6)
-    assert saturated_share(x, (0.0, 0.5)) == pytest.approx(1.0)
-    assert saturated_share(x, (-0.96, 1.1), tolerance=0.0) == pytest.approx(2 / 6)
+    assert saturated_fraction(x) == pytest.approx(3 / 6)
+    assert saturated_fraction(x, tolerance=0.1) == pytest.approx(4 / 6)
+    assert saturated_fraction(x, (0.0, 0.5)) == pytest.approx(1.0)
+    assert saturated_fraction(x, (-0.96, 1.1), tolerance=0.0) == pytest.approx(2 / 6)
 
 
 X = jnp.ones((2, 2))
@@ -140,9 +173,9 @@ BAD = {
     "sums": (lambda: effective_classes(np.ones((2, 2))), "classes=.*sum to 1"),
     "empty": (lambda: effective_classes(np.zeros(0, int)), r"classes\.shape=\(0,\)"),
     "records": (lambda: drift(ENERGY, MALA(1.0), X, num_records=0, key=KEY), "num_records=0"),
-    "three": (lambda: saturated_share(np.ones(2), (0.0, 1.0, 2.0)), "bounds="),
+    "three": (lambda: saturated_fraction(np.ones(2), (0.0, 1.0, 2.0)), "bounds="),
     "negative": (lambda: effective_classes(np.array([-1, 1])), "classes=.*whole numbers"),
-    "bounds": (lambda: saturated_share(np.ones(2), (1.0, -1.0)), "bounds=.*low < high"),
+    "bounds": (lambda: saturated_fraction(np.ones(2), (1.0, -1.0)), "bounds=.*low < high"),
 }  # fmt: skip
 
 

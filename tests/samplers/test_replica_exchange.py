@@ -6,14 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import assert_mean
 
 from ebmx.energies import Gaussian, GaussianMixture
 from ebmx.samplers import (
     HMC,
     MALA,
+    Annealed,
     Independence,
     Langevin,
-    Annealed,
     Moments,
     ReplicaExchange,
     run,
@@ -41,6 +42,38 @@ def test_the_weights_of_two_modes_are_right(getkey):
     assert int(got.state.round_trips.min()) >= 1
     alone, _ = run(MODES, MALA(0.25), x, num_steps=300, key=getkey())
     assert float(alone.max()) < 0
+
+
+def test_replicas_go_on_from_their_state(getkey):
+    options = {"throw": False, "num_samples": 1}
+    first = sample(MODES, SAMPLER, jnp.full((3, 1), -4.0), num_warmup=9, key=getkey(), **options)
+    second = sample(MODES, SAMPLER, first.x, state=first.state, key=getkey(), **options)
+    np.testing.assert_array_equal(first.state.step, [10] * 3)
+    np.testing.assert_array_equal(second.state.step, [11] * 3)
+    assert np.all(second.state.attempted.sum(1) > first.state.attempted.sum(1))
+    again = sample(MODES, SAMPLER, first.x, key=getkey(), **options)
+    np.testing.assert_array_equal(again.state.step, [1] * 3)
+
+
+def test_single_steps_from_a_state_leave_the_density_invariant(getkey):
+    # each call is one step, and all replicas at one place would be a burn-in in each of them
+    target = Gaussian(jnp.zeros(1), 1.0)
+    sampler = ReplicaExchange(MALA(0.5), jnp.array([1.0, 4.0, 16.0]), scale_step=True)
+    start = sample(
+        target, sampler, jnp.zeros((4_000, 1)), num_samples=1, num_warmup=300, key=getkey()
+    )
+
+    def one(carry, key):
+        x, state = carry
+        drawn = sample(target, sampler, x, state=state, num_samples=1, throw=False, key=key)
+        return (drawn.x, drawn.state), None
+
+    keys = jax.random.split(getkey(), 40)
+    (x, state), _ = eqx.filter_jit(jax.lax.scan)(one, (start.x, start.state), keys)
+    np.testing.assert_array_equal(state.step, np.full(4_000, 341))
+    assert_mean(x, [0.0])
+    assert_mean(x**2, [1.0])
+    assert_mean(state.upper**2, [[4.0], [16.0]])
 
 
 SWAPS = jax.jit(_swap_acceptance)
@@ -155,6 +188,9 @@ def test_hot_replicas_take_longer_steps(getkey):
 def test_temperatures_rise(temperatures):
     with pytest.raises(ValueError, match="temperatures"):
         ReplicaExchange(MALA(0.1), jnp.array(temperatures))
+
+
+COOLING = optax.linear_schedule(2.0, 1.0, 9)
 
 
 @pytest.mark.parametrize(

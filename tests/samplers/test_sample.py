@@ -15,10 +15,12 @@ from ebmx.samplers import (
     Cycle,
     Langevin,
     StepInfo,
+    UnderdampedLangevin,
     run,
     sample,
     warmup,
 )
+from ebmx.samplers._run import PerChain
 from ebmx.samplers._sample import _throw
 
 
@@ -111,6 +113,48 @@ def test_sampling_can_go_on_where_it_ended(getkey):
     half = sample(square, descent(), X, num_samples=3, key=getkey())
     rest = sample(square, descent(), half.x, num_samples=3, key=getkey())
     np.testing.assert_allclose(rest.x, 0.75**6 * X, rtol=1e-6)
+
+
+def test_a_state_is_handed_on(getkey):
+    # without noise and with little friction a particle swings, which its velocity alone tells
+    sampler = UnderdampedLangevin(0.3, friction=1e-3, noise_scale=0.0)
+    whole = sample(square, sampler, X, num_samples=12, key=getkey())
+    half = sample(square, sampler, X, num_samples=6, key=getkey())
+    options = {"num_samples": 2, "num_warmup": 2, "thin": 2, "key": getkey()}
+    rest = sample(square, sampler, half.x, state=half.state, **options)
+    np.testing.assert_allclose(rest.x, whole.x, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(rest.values[:, 0], whole.values[:, 9], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(rest.state.velocity, whole.state.velocity, rtol=1e-4, atol=1e-4)
+    mesh = jax.make_mesh((1,), ("data",))
+    other = sample(square, sampler, half.x, state=half.state, mesh=mesh, **options)
+    np.testing.assert_allclose(other.x, rest.x, rtol=1e-5)
+    stateless = sample(square, descent(), half.x, state=None, num_samples=1, key=getkey())
+    assert stateless.state is None
+
+
+STEPS = np.array([0.1, 0.4], np.float32)
+
+
+def test_a_state_of_each_chain_goes_on_with_its_own_sampler(getkey):
+    sampler = PerChain(eqx.filter_vmap(lambda h: UnderdampedLangevin(h, noise_scale=0.0))(STEPS))
+    whole = sample(square, sampler, X / 9, num_samples=4, throw=False, key=getkey())
+    half = sample(square, sampler, X / 9, num_samples=2, throw=False, key=getkey())
+    options = {"state": half.state, "num_samples": 2, "throw": False, "key": getkey()}
+    rest = sample(square, sampler, half.x, **options)
+    np.testing.assert_allclose(rest.x, whole.x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("sampler", [Langevin(0.1), MALA(0.1), UnderdampedLangevin(0.1)])
+def test_a_state_of_something_else_is_told(sampler, getkey):
+    good = sample(square, UnderdampedLangevin(0.1), X, num_samples=1, key=getkey()).state
+    wrong = [jax.tree.map(lambda leaf: leaf[:1], good), 3.0]
+    if not isinstance(sampler, UnderdampedLangevin):
+        wrong.append(good)
+    else:
+        wrong.append(jax.tree.map(lambda leaf: leaf[..., None], good))
+    for state in wrong:
+        with pytest.raises(ValueError, match=r"^state=.*: give the state of earlier samples"):
+            sample(square, sampler, X, state=state, num_samples=1, key=getkey())
 
 
 def test_sample_works_under_jit(getkey):

@@ -1,7 +1,6 @@
 """Hyper-parameters that follow schedules."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
