@@ -103,7 +103,7 @@ def draw(
 ) -> np.ndarray:
     """Persistent chains that have gone on for some steps, and for some more without noise."""
     draw_key, run_key, quiet_key = jax.random.split(jax.random.key(seed), 3)
-    x, _ = trained.state.negatives_state.draw(num, key=draw_key)
+    x = trained.state.negatives_state.draw(num, key=draw_key).x
     sampler = build_sampler(config.sampler)
     if steps > 0:
         x, _ = ebmx.run(trained.energy, sampler, x, num_steps=steps, key=run_key)

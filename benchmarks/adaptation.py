@@ -14,7 +14,7 @@ import numpy as np
 from _common import arguments, write
 
 from ebmx.samplers import MALA, AbstractSampler, run, warmup
-from ebmx.training import PCD, ReplayBuffer, StepSizeAdaptation
+from ebmx.training import PCD, Examples, ReplayBuffer, StepSizeAdaptation
 
 CHAINS, DIM = 256, 4
 NEAR, TARGET = 0.05, 0.9
@@ -48,7 +48,7 @@ def by_persistent_chains() -> tuple[AbstractSampler, jax.Array, Callable]:
     def update(buffer, keys):
         def step(buffer, inputs):
             factor, key = inputs
-            batch = jnp.zeros((CHAINS, DIM + 1))
+            batch = Examples(jnp.zeros((CHAINS, DIM + 1)))
             _, buffer, _ = negatives.step(lambda x: energy(x, factor), batch, buffer, key=key)
             return buffer, None
 

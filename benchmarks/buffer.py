@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from _common import arguments, medians, write
 
-from ebmx.training import ReplayBuffer
+from ebmx.training import Chains, ReplayBuffer
 
 NUM, CAPACITY, SIZE, INNER = 128, 10_000, 784, 20
 
@@ -16,13 +16,15 @@ NUM, CAPACITY, SIZE, INNER = 128, 10_000, 784, 20
 def main() -> None:
     options = arguments(__doc__).parse_args()
 
+    def moved(buffer, chains):
+        return buffer.write(Chains(chains.x + 1, chains.index, chains.ages + 1))
+
     def exchange(buffer, key):
-        x, index = buffer.draw(NUM, key=key)
-        return buffer.write(index, x + 1)
+        return moved(buffer, buffer.draw(NUM, key=key))
 
     def by_permutation(buffer, key):
         index = jax.random.choice(key, CAPACITY, (NUM,), replace=False)
-        return buffer.write(index, buffer.positions[index] + 1)
+        return moved(buffer, Chains(buffer.positions[index], index, buffer.ages[index]))
 
     steps = {
         "draw + write, donated": jax.jit(exchange, donate_argnums=0),

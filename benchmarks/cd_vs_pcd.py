@@ -23,7 +23,16 @@ from ebmx.energies import ConvNet, freeze
 from ebmx.plotting import sample_grid
 from ebmx.runs import frechet_judge
 from ebmx.samplers import Langevin
-from ebmx.training import CD, PCD, NoProgress, ShortRun, Trainer, UniformNoise, contrastive_loss
+from ebmx.training import (
+    CD,
+    PCD,
+    Examples,
+    NoProgress,
+    ShortRun,
+    Trainer,
+    UniformNoise,
+    contrastive_loss,
+)
 
 CHAINS = Langevin(2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
 METHODS: dict[str, Any] = {
@@ -57,8 +66,8 @@ def train(negatives: Any, digits: Any, evaluations: int, seed: int) -> tuple[Any
 def own_negatives(negatives: Any, state: Any, data: jax.Array, key: jax.Array) -> jax.Array:
     """What the loss sees after the training: from the buffer, from noise, or near the data."""
     energy = freeze(state.energy, state.norm_state)
-    x, _, _ = negatives.step(energy, data[:NUM], state.negatives_state, key=key)
-    return x
+    out, _, _ = negatives.step(energy, Examples(data[:NUM]), state.negatives_state, key=key)
+    return out.x
 
 
 def main() -> None:

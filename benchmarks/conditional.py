@@ -19,7 +19,7 @@ import optax
 from _common import arguments, write
 
 import ebmx
-from ebmx.energies import JEM, Conditional, ConvNetwork, Marginal, freeze
+from ebmx.energies import JEM, Conditional, ConvNet, Marginal, freeze
 from ebmx.evaluation import calibration_error, train_classifier
 from ebmx.runs import frechet_judge
 from ebmx.samplers import Langevin
@@ -28,9 +28,9 @@ from ebmx.training import (
     NoProgress,
     Trainer,
     UniformNoise,
+    WeightedSum,
     contrastive_loss,
-    cross_entropy,
-    weighted_sum,
+    cross_entropy_loss,
 )
 
 LABELS = 10
@@ -78,13 +78,13 @@ def conditional_digits(digits, classify, judge, num_steps, seed):
 
     def model(key):
         network_key, head_key = jax.random.split(key)
-        network = ConvNetwork(digits.shape, 64, (64, 64), hidden_dims=(64,), key=network_key)
+        network = ConvNet(digits.shape, (64, 64), out_size=64, key=network_key)
         return Conditional(network, num_labels=LABELS, key=head_key)
 
     state = train(model, CONTRASTIVE, LABELS, digits, num_steps, seed)
     buffer, key = state.negatives_state, jax.random.key(seed)
-    x, index = buffer.draw(buffer.capacity, key=key)
-    asked = np.asarray(buffer.labels[index])
+    chains = buffer.draw(buffer.capacity, key=key)
+    x, asked = chains.x, np.asarray(chains.labels)
     own = {
         "classifier_agrees": float((np.asarray(classify(x)).argmax(1) == asked).mean()),
         "frechet_ratio": judge(np.asarray(x)),
@@ -96,15 +96,15 @@ def hybrid(data, widths, judge, num_steps, seed):
     """The figures of a classifier trained as an energy."""
 
     def model(key):
-        return JEM(ConvNetwork(data.shape, LABELS, widths, hidden_dims=(64,), key=key))
+        return JEM(ConvNet(data.shape, widths, out_size=LABELS, key=key))
 
-    loss = weighted_sum((1.0, CONTRASTIVE), (1.0, cross_entropy))
+    loss = WeightedSum((CONTRASTIVE, cross_entropy_loss), (1.0, 1.0))
     begin = time.perf_counter()
     state = train(model, loss, None, data, num_steps, seed)
     seconds = time.perf_counter() - begin
     logits = jax.jit(jax.vmap(state.ema.logits))(data.test)
     probabilities = np.asarray(jax.nn.softmax(logits))
-    x, _ = state.negatives_state.draw(4096, key=jax.random.key(seed))
+    x = state.negatives_state.draw(4096, key=jax.random.key(seed)).x
     return {
         "accuracy": float((probabilities.argmax(1) == data.test_labels).mean()),
         "calibration_error": calibration_error(probabilities, data.test_labels),

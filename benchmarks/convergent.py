@@ -32,7 +32,7 @@ from ebmx.training import (
     Perturbed,
     Trainer,
     contrastive_loss,
-    denoising_score_matching,
+    denoising_score_matching_loss,
 )
 
 STEPS = (0, 100, 1_000, 3_000, 10_000)
@@ -46,7 +46,7 @@ def optimiser(learning_rate: float, updates: int, b1: float) -> optax.GradientTr
 def learn_the_score(energy: Any, images: np.ndarray, sigma: float, updates: int, key: Any) -> Any:
     """The energy after denoising score matching."""
     state_key, data_key, fit_key = jax.random.split(key, 3)
-    loss = eqx.Partial(denoising_score_matching, sigma=jnp.asarray(sigma))
+    loss = eqx.Partial(denoising_score_matching_loss, sigma=jnp.asarray(sigma))
     trainer = Trainer(optimiser(2e-3, updates, 0.9), Perturbed(sigma), loss, ema_decay=0.995)
     state, _ = ebmx.fit(
         trainer, trainer.init(energy, key=state_key),

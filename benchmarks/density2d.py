@@ -22,10 +22,10 @@ from _common import arguments, write
 
 import ebmx
 from ebmx.energies import (
+    MLP,
     AbstractEnergy,
     Box,
     GaussianMixture,
-    MLPNetwork,
     Uniform,
     exact_samples,
     plane,
@@ -34,25 +34,24 @@ from ebmx.samplers import MALA, Cycle, Independence, Langevin, ReplicaExchange
 from ebmx.training import (
     PCD,
     AbstractNegatives,
-    Directions,
-    Grid,
     Jarzynski,
     Neighbours,
     NoiseSamples,
     NoProgress,
     Perturbed,
     PerturbedTwice,
-    Populations,
+    QuadraturePoints,
+    RandomProjections,
     TemperedPCD,
     Trainer,
     UniformNoise,
     contrastive_loss,
-    denoising_score_matching,
-    energy_discrepancy,
-    minimum_probability_flow,
-    negative_log_likelihood,
+    denoising_score_matching_loss,
+    energy_discrepancy_loss,
+    minimum_probability_flow_loss,
+    negative_log_likelihood_loss,
     noise_contrastive_loss,
-    sliced_score_matching,
+    sliced_score_matching_loss,
 )
 
 LIMIT, POINTS, CHUNK = 4.6, 400, 65_536
@@ -68,14 +67,14 @@ class FourierEnergy(AbstractEnergy):
 
     shape: tuple[int, ...] = eqx.field(static=True)
     frequencies: jax.Array
-    network: MLPNetwork
+    network: MLP
 
     def __init__(self, *, key: jax.Array):
         wave_key, network_key = jax.random.split(key)
         self.shape = (2,)
         scales = jnp.geomspace(0.4, 8.0, 64)
         self.frequencies = scales[None] * jax.random.normal(wave_key, (2, 64))
-        network = MLPNetwork((130,), 1, (128, 128, 128), key=network_key)
+        network = MLP((130,), (128, 128, 128), key=network_key)
         # nearly flat at first, so that chains which start uniform have nearly equal weights
         last = lambda n: n.layers[-1].weight  # noqa: E731
         self.network = eqx.tree_at(last, network, 0.1 * last(network))
@@ -83,7 +82,7 @@ class FourierEnergy(AbstractEnergy):
     def __call__(self, x: jax.Array) -> jax.Array:
         phase = x @ jax.lax.stop_gradient(self.frequencies)
         wall = 10 * jnp.sum(jax.nn.relu(jnp.abs(x) - 4) ** 2)
-        return wall + self.network(jnp.concatenate([x / 2, jnp.sin(phase), jnp.cos(phase)]))[0]
+        return wall + self.network(jnp.concatenate([x / 2, jnp.sin(phase), jnp.cos(phase)]))
 
 
 MODES = "modes 1:…:8"
@@ -115,9 +114,9 @@ def objectives() -> dict[str, Objective]:
     mixing = Cycle((MALA(0.02), Independence(Uniform(*CORNERS))))
     ladder = ReplicaExchange(MALA(0.02), 4.0 ** jnp.arange(4), scale_step=True)
     langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
-    grid = Grid(*CORNERS, 40, shifted=True)
+    grid = QuadraturePoints(*CORNERS, 40, shifted=True)
     nce = eqx.Partial(noise_contrastive_loss, noise=noise)
-    dsm = eqx.Partial(denoising_score_matching, sigma=jnp.asarray(0.05))
+    dsm = eqx.Partial(denoising_score_matching_loss, sigma=jnp.asarray(0.05))
 
     def chains(
         negatives: AbstractNegatives,
@@ -129,7 +128,7 @@ def objectives() -> dict[str, Objective]:
         return Objective(negatives, contrastive_loss, updates, batch, boxed, learning_rate)
 
     return {
-        "likelihood by quadrature": Objective(grid, negative_log_likelihood, 2500, 4096),
+        "likelihood by quadrature": Objective(grid, negative_log_likelihood_loss, 2500, 4096),
         "Jarzynski, MALA": chains(Jarzynski(MALA(0.02), 4, 1024, 4096, noise), 1000, 2048),
         "Jarzynski, MALA and jumps": chains(Jarzynski(mixing, 2, 1024, 4096, noise), 1500, 2048),
         "PCD, MALA and jumps": chains(PCD(mixing, 6, 4096, 0.0, noise), 3000, learning_rate=2e-3),
@@ -140,13 +139,15 @@ def objectives() -> dict[str, Objective]:
             PCD(langevin, 20, 4096, 0.05, noise), 1500, boxed=False, learning_rate=2e-3
         ),
         "noise-contrastive": Objective(NoiseSamples(noise, 4), nce, 3000, 1024),
-        "energy discrepancy": Objective(PerturbedTwice(0.25, 16), energy_discrepancy, 4000, 256),
+        "energy discrepancy": Objective(
+            PerturbedTwice(0.25, 16), energy_discrepancy_loss, 4000, 256
+        ),
         "denoising": Objective(Perturbed(0.05), dsm, 8000, 512, learning_rate=2e-3),
         "sliced score matching": Objective(
-            Directions(), sliced_score_matching, 4000, 512, learning_rate=2e-3
+            RandomProjections(), sliced_score_matching_loss, 4000, 512, learning_rate=2e-3
         ),
         "probability flow": Objective(
-            Neighbours(0.3, 4), minimum_probability_flow, 4000, 1024, learning_rate=2e-3
+            Neighbours(0.3, 4), minimum_probability_flow_loss, 4000, 1024, learning_rate=2e-3
         ),
     }
 
@@ -211,7 +212,7 @@ def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -
     row: dict[str, Any] = {
         "kl": divergence(truth_on_the_plane(truth), model_density), "seconds": seconds,
     }  # fmt: skip
-    if isinstance(state.negatives_state, Populations):
+    if isinstance(trainer.negatives, Jarzynski):
         # the chains were last weighed under the energy before the last update
         row["log_z_error"] = abs(
             float(state.negatives_state.log_z) - log_densities(state.energy)[1]

@@ -104,7 +104,7 @@ def main() -> None:
     state, seconds = trained(digits, base, options)
     energy = freeze(state.ema)
     up_key, back_key, draw_key, run_key = jax.random.split(jax.random.key(options.seed + 1), 4)
-    x, _ = state.negatives_state.draw(options.chains, key=draw_key)
+    x = state.negatives_state.draw(options.chains, key=draw_key).x
     x, info = ebmx.run(
         energy, HMC(0.1 * options.noise / 0.15, 5), x, num_steps=options.more_steps, key=run_key
     )

@@ -35,7 +35,7 @@ class Silent:
 
 @functools.cache
 def network():
-    return e.MLPNetwork((2,), 2, (2,), key=KEY)
+    return e.MLP((2,), (2,), out_size=2, key=KEY)
 
 
 @functools.cache
@@ -60,8 +60,8 @@ def conv(*args, **options):
     return e.ConvNet(*args, **options, key=KEY)
 
 
-def net(shape=IMAGE, hidden_dims=(2,), **options):
-    return e.ResNet(shape, hidden_dims, key=KEY, **options)
+def net(shape=IMAGE, channels=(2,), **options):
+    return e.ResNet(shape, channels, key=KEY, **options)
 
 
 def given(network, **options):
@@ -120,20 +120,30 @@ NETWORKS = [
     (lambda: conv(IMAGE, kernel_sizes=3, paddings=0), r"shape=\(4, 4, 1\)", "drop a layer"),
     (lambda: conv((6, 6, 1), (2, 2), strides=4, paddings=0), r"shape=\(6, 6, 1\)", "too small"),
     (lambda: net((4, 4)), r"shape=\(4, 4\)", "height, width, channel"),
-    (lambda: net(hidden_dims=()), r"hidden_dims=\(\)", "at least one stage"),
-    (lambda: net(hidden_dims=(-2,)), r"hidden_dims=\(-2,\)", "positive integers"),
+    (lambda: net(channels=()), r"channels=\(\)", "at least one stage"),
+    (lambda: net(channels=(-2,)), r"channels=\(-2,\)", "positive integers"),
     (lambda: net(strides=(1, 2)), r"strides=\(1, 2\)", "one integer, or 1 of them"),
     (lambda: net(blocks_per_stage=0), "blocks_per_stage=0", "at least 1"),
     (lambda: net(norm="instance"), "norm='instance'", "'none', 'layer' or 'group'"),
-    (lambda: net(norm="batch"), "norm='batch'", r"energies\.resnet"),
-    (lambda: net(norm="spectral"), "norm='spectral'", r"energies\.resnet"),
-    (lambda: e.resnet(IMAGE, norm="weight", key=KEY), "norm='weight'", "'layer'"),
-    (lambda: e.ResNetwork(IMAGE, 2, (2,), norm="spectral", key=KEY), "norm=", "'group' or 'batch'"),
+    (lambda: net(norm="batch"), "norm='batch'", "BatchNormResNet"),
+    (lambda: net(norm="spectral"), "norm='spectral'", r"make_with_state\(SpectralNorm\)"),
+    (lambda: mlp((2,), out_size=0), "out_size=0", "'scalar' for an energy, or an integer"),
+    (lambda: conv(IMAGE, out_size=True), "out_size=True", "'scalar' for an energy"),
+    (lambda: net(out_size="vector"), "out_size='vector'", "'scalar' for an energy"),
+    (lambda: ebmx.energy(network(), X), "out_size=2", "no energy: leave out_size out"),
+    (lambda: ebmx.score(conv(IMAGE, (2,), out_size=3), np.zeros((1, *IMAGE))), "out_size=3", "JEM"),
+    (lambda: go(network()), "out_size=2", "no energy"),
+    (lambda: go(lambda x: network()(x)), r"energy\(x\)=float32\[2\]", "leave out_size out"),
+    (lambda: GAUSSIAN + network(), "out_size=2", "no energy"),
+    (lambda: e.Box(network(), 0, 1), "out_size=2", "no energy"),
+    (lambda: e.freeze(network()), "out_size=2", "no energy"),
     (
-        lambda: e.ResNetwork(IMAGE, 2, (2,), norm="batch", key=KEY)(jnp.zeros(IMAGE)),
-        *("norm='batch'", r"energies\.resnet"),
+        lambda: eqx.nn.make_with_state(e.SpectralNorm)(network(), key=KEY),
+        *("out_size=2", "no energy"),
     ),
-    (lambda: net(hidden_dims=(1,), norm="group"), "hidden_dims=1", "at least 2 channels"),
+    (lambda: e.JEM(mlp((2,))), "out_size='scalar'", r"MLP\(shape, out_size=10\)"),
+    (lambda: given(net(), num_labels=2), "out_size='scalar'", "features are needed"),
+    (lambda: net(channels=(1,), norm="group"), "channels=1", "at least 2 channels"),
     (lambda: net(activation="sine"), "activation='sine'", "a function or one of"),
     (lambda: net()(jnp.zeros((4, 5, 1))), r"x='?float32\[4, 5, 1\]", r"shape \(4, 4, 1\)"),
     (lambda: ebmx.energy(net(), jnp.zeros((2, 5, 4, 1))), r"x\.shape=", r"\(batch, 4, 4, 1\)"),
@@ -179,9 +189,7 @@ COMPOSED = [
     (lambda: e.Box(GAUSSIAN, 0.0, np.ones((2, 2))), r"high\.shape=\(2, 2\)", "a number or"),
     (lambda: e.Box(GAUSSIAN, 0.0, TURNED), r"high=\[1\.0, 0\.0\]", "low < high"),
     (lambda: e.Box(GAUSSIAN, 0.0, np.nan), "high=nan", "low < high"),
-    (lambda: e.conjunction(labelled(), []), r"conditions=\[\]", "at least one"),
-    (lambda: e.conjunction(labelled(), [0, 3]), "y=3", "labels are 0 to 2"),
-    (lambda: e.conjunction(labelled(), [0], OTHER), r"shapes=\[\(2,\), \(3,\)\]", "one shape"),
+    (lambda: labelled().at(0) - OTHER, r"shapes=\[\(2,\), \(3,\)\]", "one shape"),
 ]
 CONDITIONAL = [
     (lambda: labelled().at(3), "y=3", "labels are 0 to 2"),
@@ -203,7 +211,7 @@ CONDITIONAL = [
     (lambda: given(network(), num_labels=0), "num_labels=0", "at least 1"),
     (lambda: given(network(), condition_dim=0), "condition_dim=0", "at least 1"),
     (lambda: given(network(), num_labels=2, head="sum"), "head='sum'", "'projection' or 'embed"),
-    (lambda: given(jnp.sin, num_labels=2), "network=.*", "such as an MLPNetwork"),
+    (lambda: given(jnp.sin, num_labels=2), "network=.*", r"such as MLP\(shape, out_size=64\)"),
 ]
 TRAINING = [
     (lambda: train((X, LABELS[:2])), r"batches\[0\]\[1\]\.shape", "each of the 3"),
@@ -212,10 +220,23 @@ TRAINING = [
     (lambda: train((X, np.ones(3))), r"y\.dtype=float", "whole numbers"),
     (lambda: train(X), "batch=x", r"train on batches \(x, y\)"),
     (lambda: train((X, LABELS), negatives=t.PCD(PLAIN)), "num_labels=None", "3 labels"),
-    (lambda: train((X, LABELS), loss=t.cross_entropy), "energy=", r"such as .*JEM"),
-    (lambda: train(X, GAUSSIAN, loss=t.negative_log_likelihood), "negatives=CD", "Grid"),
+    (lambda: train((X, LABELS), loss=t.cross_entropy_loss), "energy=", r"such as .*JEM"),
+    (
+        lambda: train(X, GAUSSIAN, loss=t.negative_log_likelihood_loss),
+        "negatives=CD",
+        "QuadraturePoints",
+    ),
     (lambda: t.Perturbed(np.array([0.1, -0.1])), r"sigma=\[0\.1", "above 0"),
-    (lambda: t.noise_contrastive_loss(GAUSSIAN, X, X, noise=Silent()), "noise=Silent", "density"),
+    (
+        lambda: t.noise_contrastive_loss(GAUSSIAN, t.Examples(X), t.Examples(X), noise=Silent()),
+        "noise=Silent",
+        "density",
+    ),
+    (
+        lambda: t.contrastive_loss(GAUSSIAN, X, t.Examples(X)),
+        "positives=",
+        "give an Examples",
+    ),
     (lambda: t.Jarzynski(MALA(0.1), noise=Silent()), "noise=Silent", "a noise with a log_density"),
     (lambda: t.PCD(PLAIN, storage=t.UInt8()), "storage=UInt8", "sampler with `bounds`"),
     (lambda: t.PCD(BOUNDED, storage=t.UInt8(-0.5, 0.5)), r"bounds=\(-1\.0, 1\.0\)", "inside it"),

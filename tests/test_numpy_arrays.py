@@ -21,7 +21,7 @@ from test_signatures import numbers
 import ebmx
 from ebmx.energies import AbstractConditionalEnergy, Function, Gaussian, freeze
 from ebmx.evaluation import ConvergenceWarning
-from ebmx.training import NoNegatives, Trainer, score_matching
+from ebmx.training import DataOnly, Trainer, score_matching_loss
 
 HOLDERS = {"data.Dataset", "data.split", "training.Examples", "training.ReplayBuffer"}
 """What holds arrays as they were given."""
@@ -112,7 +112,7 @@ def test_parameters_of_numpy_are_trained_in_the_precision_of_jax(dtype):
 
     params = {"precision": np.full((), 2.0, dtype), "mean": np.zeros(2, dtype)}
     energy = Function(eqx.Partial(quadratic, params), (2,)) + Gaussian(np.zeros(2))
-    trainer = Trainer(optax.sgd(0.1), NoNegatives(), score_matching)
+    trainer = Trainer(optax.sgd(0.1), DataOnly(), score_matching_loss)
     state = trainer.init(energy, key=jax.random.key(0))
     after, _ = trainer.step(state, np.asarray(points(6, (2,)), dtype), key=jax.random.key(1))
     before = jax.tree.map(jnp.result_type, eqx.filter(state, eqx.is_array))

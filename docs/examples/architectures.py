@@ -68,7 +68,7 @@ for name, (energy, norm_state) in energies.items():
     begin = time.monotonic()
     state, history = ebmx.fit(trainer, state, batches, num_steps=num_steps, key=key)
     milliseconds = 1000 * (time.monotonic() - begin) / num_steps
-    samples, _ = state.negatives_state.draw(512, key=key)
+    samples = state.negatives_state.draw(512, key=key).x
     grids[name] = samples[:100]
     size = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(energy, eqx.is_inexact_array)))
     found = distance(samples)

@@ -21,7 +21,7 @@ from ebmx.energies import MLP, Gaussian, GaussianMixture, Uniform
 from ebmx.evaluation import energy_slice, log_z_by_quadrature
 from ebmx.plotting import energy_landscape
 from ebmx.samplers import MALA, Cycle, Independence
-from ebmx.training import PCD, Perturbed, Trainer, UniformNoise, denoising_score_matching
+from ebmx.training import PCD, Perturbed, Trainer, UniformNoise, denoising_score_matching_loss
 
 SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
@@ -40,7 +40,7 @@ methods = {
     "denoising": Trainer(
         optax.adam(2e-3),
         Perturbed(sigma),
-        eqx.Partial(denoising_score_matching, sigma=jnp.asarray(sigma)),
+        eqx.Partial(denoising_score_matching_loss, sigma=jnp.asarray(sigma)),
         ema_decay=0.99,
     ),
     "persistent CD": Trainer(

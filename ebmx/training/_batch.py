@@ -1,5 +1,6 @@
-"""Batches as the losses see them: examples, with conditions and weights where there are any."""
+"""Batches: what users give, and the `Examples` that negatives and losses see."""
 
+import itertools
 from typing import Any
 
 import equinox as eqx
@@ -7,33 +8,47 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _checks
+from .. import _checks, _mesh
 from .._arguments import guarded
 from .._types import EnergyFn, Scalar, Vector, XBatch
-from ..energies import AbstractConditionalEnergy, for_each
+from ..energies import AbstractConditionalEnergy
+from ..energies._batch import for_each
 
 
 @guarded
 class Examples(eqx.Module):
-    """A batch of examples."""
+    """A batch of examples, with conditions and weights if there are any."""
 
     x: XBatch
     y: jax.Array | None = None
     """The label or condition of each, `(batch, ...)`, for a conditional or hybrid energy."""
     log_weights: Vector | None = None
-    """How much each counts in a mean, as a logarithm; equally if there are none."""
+    """The log weight of each in a mean; all weights are equal if not given."""
     box: tuple[jax.Array, jax.Array] | None = None
-    """The corners of the box that the points of a `Grid` cover."""
+    """The corners of the box that `QuadraturePoints` cover."""
+
+    def with_x(self, x: XBatch) -> "Examples":
+        """New positions with the same conditions and weights.
+
+        Args:
+            x: the positions, `(num · batch, *shape)`; those of example `i` are `i, i + batch, …`.
+        """
+        num = len(x) // len(self.x)
+        if num == 1:
+            return Examples(x, self.y, self.log_weights)
+        parts = self.y, self.log_weights
+        return Examples(x, *jax.tree.map(lambda a: jnp.concatenate([a] * num), parts))
 
 
 Batch = XBatch | tuple[XBatch, jax.Array] | Examples
+"""What users give as a batch: examples alone, pairs with labels or conditions, or `Examples`."""
 
 
 def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None = None) -> Examples:
     """`x`, `(x, y)` or `Examples` as `Examples`, checked.
 
     Raises:
-        ValueError: if `x` is no floating-point batch of this shape, or `y` or the weights are of
+        ValueError: if `x` is not a floating-point batch of this shape, or `y` or the weights are of
             another length.
     """
     if isinstance(batch, Examples):
@@ -49,28 +64,9 @@ def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None =
         _checks.require(ok, f"{name}[1].shape", getattr(y, "shape", type(y).__name__), fix)
         y = jnp.asarray(y)
     if log_weights is not None:
-        fix = f"give one for each of the {x.shape[0]} examples"
-        _checks.require(
-            jnp.shape(log_weights) == x.shape[:1],
-            f"{name}.log_weights.shape",
-            jnp.shape(log_weights),
-            fix,
-        )
+        found, fix = jnp.shape(log_weights), f"give one for each of the {x.shape[0]} examples"
+        _checks.require(found == x.shape[:1], f"{name}.log_weights.shape", found, fix)
     return Examples(x, y, log_weights, box)
-
-
-def like(examples: Examples, x: XBatch) -> Any:
-    """New positions with the same conditions and weights; an array alone if there are none.
-
-    If there are several positions for each example, those of example `i` are `i, i + batch, …`.
-    """
-    if examples.y is None and examples.log_weights is None:
-        return x
-    num = len(x) // len(examples.x)
-    y, log_weights = jax.tree.map(
-        lambda a: jnp.concatenate([a] * num), (examples.y, examples.log_weights)
-    )
-    return Examples(x, y, log_weights)
 
 
 def condition(energy: EnergyFn, y: jax.Array | None) -> EnergyFn:
@@ -83,8 +79,26 @@ def condition(energy: EnergyFn, y: jax.Array | None) -> EnergyFn:
     return energy.at_each(y)
 
 
-def energies(energy: EnergyFn, examples: Examples) -> Vector:
-    """The energy of each example, `(batch,)`."""
+def energies(energy: EnergyFn, *batches: Examples) -> tuple[Vector, ...]:
+    """The energy of each example of each batch, `(batch,)`.
+
+    Batches without conditions go through the energy in one call, which is faster than several.
+    """
+    if len(batches) == 1 or any(batch.y is not None for batch in batches):
+        return tuple(_energies(energy, batch) for batch in batches)
+    if not _mesh.is_shared():
+        values = _energies(energy, Examples(jnp.concatenate([batch.x for batch in batches])))
+        ends = np.cumsum([0, *(len(batch.x) for batch in batches)]).tolist()
+        return tuple(values[low:high] for low, high in itertools.pairwise(ends))
+    if len({len(batch.x) for batch in batches}) > 1:
+        return tuple(_energies(energy, batch) for batch in batches)
+    # interleaved, so that each row stays on its device and gradients are summed over devices once
+    x = jnp.stack([batch.x for batch in batches], 1)
+    values = _energies(energy, Examples(x.reshape(-1, *x.shape[2:]))).reshape(-1, len(batches))
+    return tuple(values[:, number] for number in range(len(batches)))
+
+
+def _energies(energy: EnergyFn, examples: Examples) -> Vector:
     conditioned = condition(energy, examples.y)
     return for_each(lambda energy, x: energy(x), conditioned, examples.x)
 
@@ -99,3 +113,17 @@ def mean(values: Vector, examples: Examples) -> Scalar:
 def where_chain(condition: jax.Array, x: XBatch, y: XBatch) -> XBatch:
     """`x` for the examples where the condition holds, `y` for the others."""
     return jnp.where(condition.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
+
+
+def same_shape(positives: Examples, negatives: Examples, fix: str) -> None:
+    """Check that there is one negative of the same shape for each positive."""
+    ok = negatives.x.shape == positives.x.shape
+    _checks.require(ok, "negatives.shape", negatives.x.shape, fix)
+
+
+def ratio_of(positives: Examples, negatives: Examples, source: str) -> int:
+    """How many negatives there are for each positive, a whole number."""
+    num, num_negatives = len(positives.x), len(negatives.x)
+    fix = f"give a multiple of the {num} positives: use {source}"
+    _checks.require(num_negatives % num == 0, "negatives.shape", (num_negatives,), fix)
+    return num_negatives // num

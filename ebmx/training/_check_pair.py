@@ -1,4 +1,4 @@
-"""Which losses go with which negatives, and whether both are set alike."""
+"""Which losses go with which negatives, and whether their settings agree."""
 
 import functools
 from collections.abc import Callable
@@ -12,60 +12,60 @@ from .. import _checks
 from ..samplers import AbstractLangevin
 from .losses._combine import WeightedSum
 from .losses._contrastive import contrastive_loss
-from .losses._energy_matching import transport_matching
-from .losses._improved_cd import sampler_divergence
+from .losses._energy_matching import transport_matching_loss
+from .losses._improved_cd import sampler_divergence_loss
 from .losses._noise_contrastive import (
-    energy_discrepancy,
-    minimum_probability_flow,
-    negative_log_likelihood,
+    energy_discrepancy_loss,
+    minimum_probability_flow_loss,
+    negative_log_likelihood_loss,
     noise_contrastive_loss,
 )
-from .losses._score_matching import denoising_score_matching, sliced_score_matching
+from .losses._score_matching import denoising_score_matching_loss, sliced_score_matching_loss
 from .negatives._base import AbstractNegatives
 from .negatives._chain_free import (
-    Directions,
-    Grid,
+    DataOnly,
     Neighbours,
     NoiseSamples,
-    NoNegatives,
     Perturbed,
     PerturbedTwice,
+    QuadraturePoints,
+    RandomProjections,
 )
 from .negatives._jarzynski import Jarzynski
-from .negatives._num_steps_adaptation import AdaptiveSteps
+from .negatives._num_steps_adaptation import NumStepsAdaptation
 from .negatives._persistent import PCD
-from .negatives._recovery import Recovery
+from .negatives._recovery import DiffusionRecovery
 from .negatives._restarted import CD, ShortRun
 from .negatives._tempered import TemperedPCD
 from .negatives._transport import TransportPairs
 
-_CHAINS = (CD, ShortRun, PCD, TemperedPCD, Jarzynski, Recovery, AdaptiveSteps)
+_CHAINS = (CD, ShortRun, PCD, TemperedPCD, Jarzynski, DiffusionRecovery, NumStepsAdaptation)
 _NOISY = (NoiseSamples, Perturbed, PerturbedTwice, Neighbours)
-_OTHERS = (*_NOISY, NoNegatives, Directions, Grid, TransportPairs)
+_OTHERS = (*_NOISY, DataOnly, RandomProjections, QuadraturePoints, TransportPairs)
 _MADE_FOR: dict[Callable, tuple[type, ...]] = {
-    # noise may stand for samples of a model, a grid or directions cannot
+    # noise may replace samples of a model, quadrature points or directions cannot
     contrastive_loss: (*_CHAINS, *_NOISY),
-    sampler_divergence: (*_CHAINS, *_NOISY),
-    denoising_score_matching: (Perturbed,),
-    sliced_score_matching: (Directions,),
+    sampler_divergence_loss: (*_CHAINS, *_NOISY),
+    denoising_score_matching_loss: (Perturbed,),
+    sliced_score_matching_loss: (RandomProjections,),
     noise_contrastive_loss: (NoiseSamples,),
-    energy_discrepancy: (PerturbedTwice,),
-    minimum_probability_flow: (Neighbours,),
-    negative_log_likelihood: (Grid,),
-    transport_matching: (TransportPairs,),
+    energy_discrepancy_loss: (PerturbedTwice,),
+    minimum_probability_flow_loss: (Neighbours,),
+    negative_log_likelihood_loss: (QuadraturePoints,),
+    transport_matching_loss: (TransportPairs,),
 }
-"""The negatives of this library that a loss is for; with a loss that is not here, any are right."""
+"""The negatives of this library that a loss is for; other losses take any."""
 
 
 def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
-    """Check that a loss is for these negatives, and that what both are told is the same.
+    """Check that a loss is for these negatives, and that their common settings agree.
 
     Args:
         negatives: the source of the second batch; one of another library passes.
         loss: a loss, with or without arguments by `Partial`, or a weighted sum of losses.
 
     Raises:
-        ValueError: if it is another kind of negatives, or a number or a distribution differs.
+        ValueError: if it is for other negatives, or a number or a distribution differs.
     """
     if isinstance(loss, WeightedSum):
         for part in loss.losses:
@@ -74,7 +74,7 @@ def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
     settings: dict[str, Any] = {}
     while isinstance(loss, functools.partial | eqx.Partial):
         settings, loss = {**loss.keywords, **settings}, loss.func
-    # not by its hash: a loss of the user's may hold arrays
+    # by identity, since a loss of the user may hold arrays, which have no hash
     wanted = next((kinds for one, kinds in _MADE_FOR.items() if one is loss), None)
     if wanted is None:
         return
@@ -97,7 +97,7 @@ def _require_same(name: str, value: Any, other: Any, owner: str) -> None:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether two trees of numbers are equal to six digits, as far as the numbers are known."""
+    """Whether two trees of numbers agree to six digits; traced numbers are not compared."""
     if jax.tree.structure(one) != jax.tree.structure(other):
         return False
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from .. import _checks, _mesh
 from .._arguments import guarded
 from .._types import Key
-from ..energies import shape_of
+from ..energies._batch import shape_of
 from ..energies._trainable import parameters_of
 from ._batch import as_examples
 from ._check_binary import check_binary

@@ -1,10 +1,8 @@
-"""What a training step reports beside its loss."""
+"""The metrics of a training step besides its loss."""
 
 import jax
 import jax.numpy as jnp
 
-from .. import _checks
-from .._arguments import guarded
 from .._types import Scalar, Vector, XBatch
 from .negatives._base import NegativesInfo
 
@@ -12,10 +10,10 @@ Metrics = dict[str, Scalar]
 
 
 def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
-    """How the chains of the negatives `x` fared.
+    """The metrics of chains that ended at `x`.
 
-    What was not measured is left out. Chains that became non-finite are counted in `dead_chains`;
-    they are no part of the mean gradient, and their acceptance is 0.
+    Metrics that were not measured are left out. Chains that became non-finite are counted in
+    `dead_chains`; the mean gradient norm leaves them out, and their acceptance is 0.
     """
     grad_norm, acceptance = info.chains.grad_norm, info.chains.acceptance
     sometimes = {
@@ -28,7 +26,7 @@ def chain_metrics(x: XBatch, info: NegativesInfo) -> Metrics:
         "acceptance": jnp.mean(jnp.where(jnp.isfinite(acceptance), acceptance, 0)),
         "restarts": jnp.sum(info.restarted, dtype=jnp.int32),
         "dead_chains": jnp.sum(info.dead, dtype=jnp.int32),
-        "distinct": distinct_share(x),
+        "distinct": distinct_fraction(x),
         "saturated": info.saturated,
     } | {name: value for name, value in sometimes.items() if value is not None}
 
@@ -41,20 +39,8 @@ def _mean_of_finite(values: Vector) -> Scalar:
     return jnp.where(count > 0, mean, jnp.inf)
 
 
-@guarded
-def distinct_share(x: XBatch) -> Scalar:
-    """The share of different examples in a batch; 1 if no two are the same, bit for bit.
-
-    Args:
-        x: a batch `(batch, *shape)`.
-
-    Returns:
-        A share in (0, 1].
-
-    Raises:
-        ValueError: if the batch is empty or not of floating-point numbers.
-    """
-    x = _checks.batch(x, "x")
+def distinct_fraction(x: XBatch) -> Scalar:
+    """The fraction of different examples in a batch; 1 if no two are equal, bit for bit."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
     place = _mix(jnp.arange(bits.shape[1], dtype=jnp.uint32))
     ordered = jnp.sort(jnp.sum(_mix(bits ^ place[None]), axis=1, dtype=jnp.uint32))

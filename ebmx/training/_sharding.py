@@ -1,4 +1,4 @@
-"""Trainings on a mesh of devices: chains and data in parts, all else on each."""
+"""Training on a mesh of devices: chains and data in parts, all other arrays on each device."""
 
 import dataclasses
 from typing import Any
@@ -15,32 +15,33 @@ from .negatives._buffer import ReplayBuffer
 from .negatives._jarzynski import WeightedChains
 
 _WHOLE = {"storage", "log_z_before", "resamplings"}
-"""What chains have in common."""
+"""Fields that are not of single chains."""
 
 
 @guarded
 def shard(state: Any, mesh: Mesh) -> Any:
-    """A copy of a state on a mesh: persistent chains in equal parts, all else on each device.
+    """A copy of a state on a mesh: chains in equal parts, all other arrays on each device.
 
-    `fit(..., mesh=mesh)` does it by itself. For a buffer that fills the first device, drop the
-    state that `Trainer.init` has made once this one is there.
+    `fit(..., mesh=mesh)` calls it. If the buffer fills the first device, delete the state of
+    `Trainer.init` afterwards.
 
     Args:
-        state: from `Trainer.init`, or any tree with a `ReplayBuffer` or `WeightedChains` in it.
+        state: from `Trainer.init`, or any tree that holds persistent chains.
         mesh: of devices, such as `jax.make_mesh((4,), ("data",))`.
 
     Returns:
         The state, with each array on the devices of the mesh.
 
     Raises:
-        ValueError: if the devices do not divide the shards of the chains, or chains with weights.
+        ValueError: if the number of devices does not divide that of the shards, or of the chains of
+            `Jarzynski`.
     """
     arrays, rest = eqx.partition(state, eqx.is_array)
     return eqx.combine(jax.tree.map(_mesh.put, arrays, shardings(arrays, mesh)), rest)
 
 
 def shardings(state: Any, mesh: Mesh) -> Any:
-    """Where each array of a state belongs; errors as of `shard`."""
+    """The sharding of each array of a state; errors as of `shard`."""
     parts, whole = _mesh.spread(mesh), _mesh.everywhere(mesh)
 
     def place(node: Any) -> Any:
@@ -63,7 +64,7 @@ def shardings(state: Any, mesh: Mesh) -> Any:
 
 
 def shapes(like: Any, mesh: Mesh) -> Any:
-    """A state of shapes and of where each array belongs, to read one from disk."""
+    """A state of shapes and shardings, to read one from disk."""
 
     def shape(leaf: Any, sharding: Any) -> Any:
         if not isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct) or leaf.size == 0:
@@ -74,7 +75,7 @@ def shapes(like: Any, mesh: Mesh) -> Any:
 
 
 def stay(state: Any, mesh: Mesh | None) -> Any:
-    """The state within a compiled function, kept where `shard` has put it."""
+    """The state in a compiled function, with the shardings of `shard`."""
     if mesh is None:
         return state
     arrays, rest = eqx.partition(state, eqx.is_array)
@@ -83,7 +84,7 @@ def stay(state: Any, mesh: Mesh | None) -> Any:
 
 
 def put_batch(batch: Any, mesh: Mesh | None) -> Any:
-    """A batch on the devices; of several processes each gives its own rows, in their order."""
+    """A batch on the devices; each of several processes gives its own rows, in order."""
     if mesh is None:
         return jax.device_put(batch)
     sharding, here = _mesh.spread(mesh), len(mesh.local_devices)

@@ -11,10 +11,11 @@ import optax
 from .. import _checks
 from .._arguments import guarded
 from .._types import Count, Key, Number, Scalar
-from ..energies import advance, freeze, shape_of
+from ..energies import advance, freeze
+from ..energies._batch import shape_of
 from ..energies._constants import as_number
 from ..energies._trainable import parameters_of
-from ._batch import Batch, as_examples, like
+from ._batch import Batch, Examples, as_examples
 from ._check_binary import check_binary
 from ._check_pair import check_pair
 from ._metrics import Metrics, chain_metrics
@@ -24,7 +25,7 @@ from .negatives._base import AbstractNegatives
 
 
 class TrainState(eqx.Module):
-    """All that a training step changes."""
+    """The state of a training: all that a step changes."""
 
     # Updated by the optimiser.
     energy: Any
@@ -49,18 +50,19 @@ class Trainer(eqx.Module):
             as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, get it, on the same batch and
             negatives.
         negatives: where the second batch comes from, such as `PCD(...)`.
-        loss: a function of `(energy, positives, negatives)` that returns a loss and metrics. To set
-            its weights, `eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))`.
-        ema_decay: the exponential moving average of the parameters keeps this share of itself in an
-            update; less in the first ones, `(1 + step) / (10 + step)`. In [0, 1].
+        loss: a function of `(energy, positives, negatives)`, the batches as `Examples`, that
+            returns a loss and metrics. To set its weights, `eqx.Partial(contrastive_loss,
+            alpha=jnp.asarray(0.05))`.
+        ema_decay: the decay of the exponential moving average of the parameters, in [0, 1]; at most
+            `(1 + step) / (10 + step)` in the first updates.
         data_noise: the standard deviation of Gaussian noise on the data, in units of the data.
         trainable: which parameters are trained, a filter tree of the energy as Equinox takes it, or
-            a prefix of one; `ebmx.energies.trainable(energy)` if not given, which is what to start
-            from. `True` trains all parameters. What is marked as constant is no parameter.
+            a prefix of one; `ebmx.energies.trainable(energy)` if not given. `True` trains all
+            parameters. Arrays that are marked as constant are not parameters.
 
     Raises:
         ValueError: if a number is out of its range, if the loss is made for other negatives, or if
-            the two are told different things, such as another `sigma`.
+            a setting of the two differs, such as `sigma`.
     """
 
     optim: Optimiser = eqx.field(static=True, converter=as_transformation)
@@ -89,8 +91,8 @@ class Trainer(eqx.Module):
         """The state before the first step.
 
         Args:
-            energy: the energy to train, a pytree; its floating-point arrays are the parameters, but
-                for those that are constants.
+            energy: the energy to train, a pytree; its floating-point arrays are the parameters,
+                except those that are marked as constant.
             norm_state: the state of a stateful energy.
             shape: the shape of one example, for an energy that does not say.
             key: a key, for the chains.
@@ -104,12 +106,12 @@ class Trainer(eqx.Module):
             _checks.invalid(
                 "shape", None, "give the shape of one example, such as shape=(28, 28, 1)"
             )
-        # an array of NumPy would be of another type, or precision, after the first step
+        # after a step they are JAX's, of its precision
         arrays, rest = eqx.partition(energy, eqx.is_array)
         energy = eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)
         parameters, _ = self._split(energy)
         fix = "an energy to train is an equinox module that holds floating-point arrays, of which "
-        fix += "at least one is no constant and is selected by `trainable`"
+        fix += "at least one is not constant and is selected by `trainable`"
         _checks.require(bool(jax.tree.leaves(parameters)), "energy", type(energy).__name__, fix)
         freeze(energy, norm_state)
         return TrainState(
@@ -125,8 +127,8 @@ class Trainer(eqx.Module):
     def step(self, state: TrainState, batch: Batch, *, key: Key) -> tuple[TrainState, Metrics]:
         """One update.
 
-        A loss, a gradient or new parameters that are not finite change neither parameters nor
-        averages, and are counted.
+        If the loss, the gradient or the new parameters are not finite, parameters and averages stay
+        as they are, and the update is counted as skipped.
 
         Args:
             state: the state before it.
@@ -135,9 +137,9 @@ class Trainer(eqx.Module):
 
         Returns:
             The state after it, and scalars: `loss` and what the loss reports, `grad_norm` of the
-            parameters, `chain_grad_norm` of the chains, `acceptance`, `restarts`, `dead_chains`,
-            `skipped` (so far), and the shares of `distinct` negatives and of `saturated` values;
-            those of chains only if there are chains.
+            parameters, `skipped` (so far); and if there are chains, their `chain_grad_norm`,
+            `acceptance`, `restarts`, `dead_chains`, and the fractions of `distinct` negatives and
+            of `saturated` values.
         """
         positives = as_examples(batch, "batch", shape_of(state.energy))
         check_binary(state.energy, positives.x, "batch")
@@ -145,23 +147,26 @@ class Trainer(eqx.Module):
         data_key, negatives_key = jax.random.split(jax.random.fold_in(key, state.step))
         scale = jnp.asarray(self.data_noise, x.dtype)
         x = x + scale * jax.random.normal(data_key, x.shape, x.dtype)
-        batch = like(positives, x)
+        positives = positives.with_x(x)
 
         norm_state = advance(state.energy, state.norm_state, x)
         negatives, negatives_state, info = self.negatives.step(
-            freeze(state.energy, norm_state), batch, state.negatives_state, key=negatives_key
+            freeze(state.energy, norm_state), positives, state.negatives_state, key=negatives_key
         )
+        fix = "a step of negatives returns Examples(x), or positives.with_x(x)"
+        ok = isinstance(negatives, Examples)
+        _checks.require(ok, "negatives", type(negatives).__name__, fix)
         parameters, rest = self._split(state.energy)
 
         def loss_of(parameters):
             energy = freeze(eqx.combine(parameters, rest), norm_state)
-            return self.loss(energy, batch, negatives)
+            return self.loss(energy, positives, negatives)
 
         (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(parameters)
         with promoting():
             grad_norm = optax.tree.norm(gradient)
         new = self._update(state, gradient, norm_state, loss, lambda p: loss_of(p)[0])
-        # constants and what an optimiser keeps may be infinite
+        # constants and the state of an optimiser may be infinite
         changed = self._split(new[0])[0], new[2]
         ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & _all_finite(changed)
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)
@@ -172,7 +177,7 @@ class Trainer(eqx.Module):
             energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped
         )
         if info is not None:
-            metrics = metrics | chain_metrics(as_examples(negatives).x, info)
+            metrics = metrics | chain_metrics(negatives.x, info)
         return new_state, metrics
 
     def _split(self, energy: Any) -> tuple[Any, Any]:

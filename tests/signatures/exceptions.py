@@ -9,10 +9,10 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import ebmx.config as c
 import ebmx.energies as e
-import ebmx.evaluation as v
 import ebmx.runs as r
 import ebmx.samplers as s
 import ebmx.training as t
@@ -20,15 +20,13 @@ import ebmx.training as t
 from .values import IMAGE, KEY, LABELS, Later, X, shared
 
 LEFT_OUT = {
-    "made by the library alone": """Conditioned ForEach ClassEnergy StepInfo Samples Ladder PerChain
-        RunningMoments NegativesInfo Populations WeightedChains TrainState Diagnosis Drift LogZ
-        OutOfDistribution PrecisionRecall Minima RESULTS SteinDiscrepancy EnergyPath EnergySlice
-        HessianEigenvalues Disconnectivity Evaluation Recipe Report""",
-    "takes nothing, or nothing but a key": """BlockGibbs Last Moments Directions NoNegatives
-        FullPrecision BFloat16 NoProgress TqdmProgress cifar10 constant deep mnist uva_mnist Exp
+    "made by the library alone": """StepInfo Samples
+        NegativesInfo Chains TrainState
+        RESULTS Evaluation Recipe Report""",
+    "takes nothing, or nothing but a key": """BlockGibbs Last Moments RandomProjections DataOnly
+        FullPrecision BFloat16 NoProgress TqdmProgress constant deep mnist Exp
         Identity Softplus StickBreaking""",
-    "called inside compiled functions, where nothing is checked": """shape_of as_scalar for_each
-        value_and_gradient save_position save_position_and_energy""",
+    "called inside compiled functions, where nothing is checked": "save_position_and_energy",
     "of a config that is spoiled field by field": "RunConfig to_dict show_config forget_unread",
     "works on a folder for minutes; its command is spoiled": """train resume evaluate
         frechet_judge check""",
@@ -37,15 +35,11 @@ LEFT_OUT = {
 
 
 def _annealed(sampler: s.AbstractSampler, temperature: Callable) -> Any:
-    return s.annealed(sampler, temperature=temperature)
+    return s.Annealed(sampler, temperature=temperature)
 
 
 def _blackjax(init: Callable, kernel: Callable, step_size: float) -> Any:
     return s.BlackJAX(init, kernel, step_size=step_size)
-
-
-def _weighted_sum(term: tuple[Any, Callable]) -> Any:
-    return t.weighted_sum(term)
 
 
 @functools.wraps(e.SpectralNorm)
@@ -79,13 +73,13 @@ def _part(field, kind):
 _PARTS = [item for item in vars(c.RunConfig()).items() if dataclasses.is_dataclass(item[1])]
 STAND_INS = {
     **{f"config.{type(part).__name__}": _part(name, type(part)) for name, part in _PARTS},
-    **{"samplers.annealed": _annealed, "samplers.BlackJAX": _blackjax},
-    **{"training.weighted_sum": _weighted_sum, "runs.sample": _sample_run},
+    **{"samplers.Annealed": _annealed, "samplers.BlackJAX": _blackjax},
+    "runs.sample": _sample_run,
     "energies.SpectralNorm": _spectral_norm,
 }
 """Functions with a full signature, where a public one takes `*args`, or checks later."""
 
-OPTIONS = {"ResNet": e.ResNetwork, "resnet": e.ResNetwork}
+OPTIONS = {}
 """Where the `**options` of a function are described."""
 
 
@@ -96,11 +90,11 @@ def _file(name, content):
 
 
 def _step(negatives):
-    return negatives.step(None, X, None, key=KEY)[0]
+    return negatives.step(None, t.Examples(X), None, key=KEY)[0]
 
 
 def _grid():
-    return t.Grid(np.zeros(2), np.ones(2), 3)
+    return t.QuadraturePoints(np.zeros(2), np.ones(2), 3)
 
 
 def _kernel():
@@ -112,15 +106,15 @@ _MLP, _STARTED, _JEM, _CONDITIONAL = (
     Later(shared, name) for name in ("mlp", "started", "jem", "conditional")
 )
 NEEDS = [
-    ("shape", IMAGE, "ResNet ResNetwork resnet BatchNormResNet ConvNet ConvNetwork Classifier"),
+    ("shape", IMAGE, "ResNet BatchNormResNet ConvNet Classifier"),
     ("shape", IMAGE, "build_energy"),
     ("shape", (2,), "JEM"),
-    ("kernel_sizes", 3, "ConvNet ConvNetwork"),
-    ("paddings", 1, "ConvNet ConvNetwork"),
+    ("kernel_sizes", 3, "ConvNet"),
+    ("paddings", 1, "ConvNet"),
     ("num_labels", 3, "Conditional"),
     ("energy", _MLP, "SpectralNorm"),
-    ("energy", _CONDITIONAL, "conjunction Marginal"),
-    ("energy", _JEM, "cross_entropy negative_max_probability"),
+    ("energy", _CONDITIONAL, "Marginal"),
+    ("energy", _JEM, "cross_entropy_loss negative_max_probability"),
     ("energy", Later(lambda: shared("spectral")[0]), "advance freeze"),
     ("state", Later(lambda: shared("spectral")[1]), "advance freeze"),
     ("mask", np.array([True, False]), "Clamped"),
@@ -129,8 +123,8 @@ NEEDS = [
     ("function", Later(lambda: lambda tree: jnp.sum(tree["x"])), "Raveled"),
     ("energy", Later(e.BernoulliRBM, np.ones((3, 2)), _LINE, X[0]), "log_z_by_enumeration"),
     ("num_bits", 3, "log_z_by_enumeration"),
-    ("schedules", Later(lambda: {"temperature": s.Linear(2.0, 1.0, 5)}), "Annealed"),
-    ("temperature", Later(s.Linear, 2.0, 1.0, 5), "annealed"),
+    ("temperature", Later(optax.linear_schedule, 2.0, 1.0, 5), "Annealed"),
+    ("state", None, "samplers.sample"),
     ("init", Later(lambda: _kernel().init_fn), "BlackJAX"),
     ("kernel", Later(lambda: _kernel().kernel), "BlackJAX"),
     ("sampler", Later(s.Langevin, 0.1, grad_clip=1.0), "displacement_budget"),
@@ -146,30 +140,30 @@ NEEDS = [
     ("folder", Later(lambda: shared("trained") / "saved"), "restore_energy"),
     ("step", 1, "checkpoint_config restore restore_energy"),
     ("like", _STARTED, "restore"),
-    ("like", _MLP, "restore_energy load"),
-    ("path", Later(lambda: shared("trained") / "energy"), "training.load"),
-    ("positives", (X, LABELS), "cross_entropy"),
-    ("positives", np.full((6, 2), 0.5, np.float32), "negative_log_likelihood"),
-    ("negatives", np.repeat(X, 2, 0), "energy_discrepancy"),
-    ("negatives", np.ones_like(X), "sliced_score_matching"),
-    ("negatives", Later(lambda: _step(_grid())), "negative_log_likelihood"),
-    ("negatives", Later(lambda: _step(t.TransportPairs())), "transport_matching"),
+    ("like", _MLP, "restore_energy load_energy"),
+    ("path", Later(lambda: shared("trained") / "energy"), "training.load_energy"),
+    ("positives", t.Examples(X, LABELS), "cross_entropy_loss"),
+    ("positives", t.Examples(np.full((6, 2), 0.5, np.float32)), "negative_log_likelihood_loss"),
+    ("negatives", t.Examples(np.repeat(X, 2, 0)), "energy_discrepancy_loss"),
+    ("negatives", t.Examples(np.ones_like(X)), "sliced_score_matching_loss"),
+    ("negatives", Later(lambda: _step(_grid())), "negative_log_likelihood_loss"),
+    ("negatives", Later(lambda: _step(t.TransportPairs())), "transport_matching_loss"),
     ("noise", Later(t.GaussianNoise), "noise_contrastive_loss"),
-    ("term", (1.0, t.contrastive_loss), "weighted_sum"),
+    ("losses", (t.contrastive_loss,), "WeightedSum"),
+    ("weights", (1.0,), "WeightedSum"),
     ("x", np.zeros((6, *IMAGE), np.float32), "train_classifier"),
     ("labels", LABELS % 2, "train_classifier"),
     ("num_particles", 8, "adaptive_smc"),
     ("x", np.eye(4, dtype=np.float32), "fit_bernoulli"),
     ("num_steps", 4, "drift"),
     ("num_steps", 200, "local_minima"),
-    ("path", Later(lambda: v.straight_path(jnp.sum, X[0], X[1], num=5)), "barrier_height"),
     ("x", X[0], "hessian_eigenvalues"),
     ("a", X[0], "straight_path minimum_energy_path"),
     ("b", X[1], "straight_path minimum_energy_path"),
     ("name", "digits", "data.load recipe"),
     ("name", "rings", "plane"),
     ("data", "digits", "default_config"),
-    ("path", Later(lambda: shared("folder") / "written"), "training.save write_config"),
+    ("path", Later(lambda: shared("folder") / "written"), "training.save_energy write_config"),
     ("path", Later(_file, "images.idx", _IDX), "read_idx"),
     ("path", Later(_file, "config.toml", b"steps = 1\n"), "read_config"),
     ("values", Later(lambda: c.to_dict(c.RunConfig())), "from_dict"),
@@ -188,17 +182,24 @@ NEEDS = [
     ("energies", np.ones((2, 3)), "energy_landscape"),
     ("paths", {"one": (_LINE, _LINE)}, "energy_profile"),
     ("groups", {"one": np.zeros((3, *IMAGE))}, "sample_grid"),
+    ("sets", {"one": np.zeros((3, 2))}, "pairwise_marginals"),
     ("swap_rates", np.full((1, 1), 0.5), "temperature_ladder"),
 ]
 """Arguments of which the convention does not hold, and where."""
 
 ANYTHING = {
-    **{"data.Dataset": "name reading", "config.DataConfig": "name test_share layout"},
-    "training.save": "state",
+    **{"data.Dataset": "name reading", "config.DataConfig": "name test_fraction layout"},
+    "training.save_energy": "energy",
     **{"config.default_config": "data", "runs.sample": "label denoise seed"},
-    **{"training.Examples": "x y log_weights", "training.cross_entropy": "negatives"},
-    **{"training.score_matching": "negatives", "training.sampler_divergence": "positives"},
-    **{"training.distinct_share": "x", "training.shard": "state", "samplers.BlackJAX": "step_size"},
+    **{"training.Examples": "x y log_weights", "training.cross_entropy_loss": "negatives"},
+    **{
+        "training.score_matching_loss": "negatives",
+        "training.sampler_divergence_loss": "positives",
+    },
+    **{
+        "training.shard": "state",
+        "samplers.BlackJAX": "step_size",
+    },
     **{"evaluation.drift": "bounds", "plotting.energy_histogram": "name"},
 }
 """Arguments that may be anything at all, or that are not looked at."""

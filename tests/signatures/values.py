@@ -32,9 +32,9 @@ NUMBERS = {"step_size": 0.1, "noise_scale": 0.1, "grad_clip": 1.0, "decoherence_
 NUMBERS |= {"sigma": 0.3, "weight": 2.0, "log_z": 1.0, "bin_width": 0.1, "low": -1.0, "high": 1.0}
 NUMBERS |= {"start": 2.0, "end": 1.0, "bandwidth": 1.0, "shrinkage": 0.1}
 INTEGERS = {"size": 3, "dim": 3, "stride": 1, "padding": 1, "in_channels": 1, "out_channels": 2}
-INTEGERS |= {"out_size": 2, "k": 1, "batch_size": 2, "subset_size": 3, "columns": 2, "rows": 2}
-INTEGERS |= {"num": 5, "capacity": 8, "thin": 2, "num_warmup": 1, "bins": 5}
-ARRAYS = {"x": X, "a": X, "b": X + 1, "real": X, "fake": X + 1, "labels": LABELS, "y": LABELS}
+INTEGERS |= {"out_size": 2, "k": 1, "batch_size": 2, "subset_size": 3}
+INTEGERS |= {"num": 5, "capacity": 8, "thin": 2, "num_warmup": 1, "num_points": 5}
+ARRAYS = {"x": X, "a": X, "b": X + 1, "samples": X, "data": X + 1, "labels": LABELS, "y": LABELS}
 ARRAYS |= {"train": X, "test": X, "train_labels": LABELS, "test_labels": LABELS}
 ARRAYS |= {"classes": LABELS, "probabilities": np.full((6, 3), 1 / 3), "logits": np.zeros(3)}
 ARRAYS |= {"mean": np.zeros(2), "covariance": np.eye(2), "means": np.zeros((2, 2))}
@@ -43,8 +43,14 @@ ARRAYS |= {"low": np.array([-1.0, -1.0]), "high": np.ones(2), "temperatures": np
 ARRAYS |= {"weight": np.ones((3, 2)), "visible_bias": np.zeros(3), "hidden_bias": np.zeros(2)}
 ARRAYS |= {"inverse_mass_matrix": np.ones(2), "label_shares": np.ones(2), "origin": np.zeros(2)}
 ARRAYS |= {"scores_in": np.arange(4.0), "scores_out": np.arange(5.0)}
-SEQUENCES = {"shape": SHAPE, "hidden_dims": (4,), "widths": (3, 4), "bounds": (-1.0, 1.0)}
-SEQUENCES |= {"directions": np.eye(2), "steps": (0, 1), "batches": [X], "conditions": [0, 1]}
+SEQUENCES = {
+    "shape": SHAPE,
+    "hidden_dims": (4,),
+    "widths": (3, 4),
+    "channels": (3, 4),
+    "bounds": (-1.0, 1.0),
+}
+SEQUENCES |= {"directions": np.eye(2), "steps": (0, 1), "batches": [X]}
 TABLES = {"number": NUMBERS, "integer": INTEGERS, "array": ARRAYS}
 TABLES |= dict.fromkeys(("integers", "numbers", "sequence"), SEQUENCES)
 
@@ -77,7 +83,7 @@ def _spectral():
 def _trained():
     """A folder with a saved energy, and the state of a training that is saved there as well."""
     folder = shared("folder")
-    t.save(folder / "energy", shared("mlp"))
+    t.save_energy(folder / "energy", shared("mlp"))
     saved = t.Checkpoints(folder / "saved")
     options = {"num_steps": 1, "key": KEY, "progress": t.NoProgress(), "checkpoints": saved}
     t.fit(shared("trainer"), shared("started"), [X], **options)
@@ -88,7 +94,7 @@ _SHARED = {
     "folder": lambda: Path(tempfile.mkdtemp(prefix="signatures-")),
     "mlp": lambda: e.MLP(SHAPE, (3,), key=KEY),
     "gaussian": lambda: e.Gaussian(np.zeros(2), 1.0),
-    "network": lambda: e.MLPNetwork(SHAPE, 3, (4,), key=KEY),
+    "network": lambda: e.MLP(SHAPE, (4,), out_size=3, key=KEY),
     "conditional": lambda: e.Conditional(shared("network"), num_labels=3, key=KEY),
     "jem": lambda: e.JEM(shared("network")),
     "two energies": lambda: (shared("gaussian"), shared("mlp")),
@@ -101,7 +107,7 @@ _SHARED = {
 }
 
 BY_NAME = {
-    **{"energy": "gaussian", "model": "gaussian", "network": "network", "samples": "samples"},
+    **{"energy": "gaussian", "network": "network", "samples": "samples"},
     **{"trainer": "trainer", "state": "started", "energies": "two energies"},
 }
 """Parameters whose value is shared, whatever their annotation."""
@@ -169,11 +175,17 @@ def _array_of(kind):
 
 
 KIN = {
-    **{"energy": "energies|shapes?|state|x|positives|base|replicas", "model": "energy|x|shape"},
-    **{"base": "energies|shapes", "conditions": "y", "x": "labels|shape|chains?"},
+    **{"energy": "energies|shapes?|state|x|positives|base|replicas"},
+    **{"x": "labels|shape|chains?"},
     **{"train": "train_labels", "test": "test_labels", "positives": "x|shape"},
     **{"negatives": "x|shape", "low": "high", "high": "low", "lowest": "highest", "a": "b"},
-    **{"b": "a", "real": "fake", "fake": "real", "path": "No such file", "folder": "checkpoint"},
+    **{
+        "b": "a",
+        "samples": "data",
+        "data": "samples",
+        "path": "No such file",
+        "folder": "checkpoint",
+    },
     **{"step": "checkpoint", "like": "path|state|structure", "mean": "covariance"},
     **{"weight": "visible_bias|hidden_bias", "means": "scales|weights", "name": "path|recipe"},
     **{"energies": "shapes|weights|merges", "samplers": "weights", "num_labels": "label_shares"},

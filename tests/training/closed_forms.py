@@ -8,6 +8,7 @@ import scipy.special
 
 from ebmx.energies import AbstractConditionalEnergy, AbstractEnergy
 from ebmx.samplers import AbstractSampler, StepInfo
+from ebmx.training._batch import as_examples
 
 
 class Precise(AbstractEnergy):
@@ -86,6 +87,17 @@ def quantiles(num):
 def products(*axes):
     """All combinations of numbers on these axes, one array `(combinations,)` for each."""
     return [a.reshape(-1) for a in np.meshgrid(*axes, indexing="ij")]
+
+
+def apply(loss, energy, positives, negatives, **options):
+    """A loss of batches as users give them."""
+    batches = (None if batch is None else as_examples(batch) for batch in (positives, negatives))
+    return loss(energy, *batches, **options)
+
+
+def call_loss(loss, *args, **options):
+    """As `apply`, compiled as a whole."""
+    return call(apply, loss, *args, **options)
 
 
 @eqx.filter_jit

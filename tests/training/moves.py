@@ -7,6 +7,7 @@ import numpy as np
 
 from ebmx.samplers import AbstractSampler, StepInfo
 from ebmx.training import ReplayBuffer
+from ebmx.training._batch import as_examples
 
 
 class Affine(AbstractSampler[None]):
@@ -65,7 +66,7 @@ def values(energy, x):
 
 @eqx.filter_jit
 def step(negatives, energy, x, state, key):
-    return negatives.step(energy, x, state, key=key)
+    return negatives.step(energy, as_examples(x), state, key=key)
 
 
 @eqx.filter_jit

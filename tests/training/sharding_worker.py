@@ -58,6 +58,11 @@ def plain():
     return trainer, trainer.init(MLP((2,), (8,), key=KEY), key=KEY), list(X)
 
 
+def conditional():
+    """A perceptron of three labels."""
+    return Conditional(MLP((2,), (4,), out_size=4, key=KEY), num_labels=3, key=KEY)
+
+
 def labelled():
     """All that a buffer can hold: labels, step sizes, positions in few bits."""
     negatives = PCD(
@@ -72,8 +77,7 @@ def labelled():
         num_shards=SHARDS,
     )
     trainer = Trainer(optax.sgd(0.01), negatives)
-    energy = Conditional(MLP((2,), (4,), out_size=4, key=KEY), num_labels=3, key=KEY)
-    return trainer, trainer.init(energy, key=KEY), list(zip(X, LABELS, strict=True))
+    return trainer, trainer.init(conditional(), key=KEY), list(zip(X, LABELS, strict=True))
 
 
 def weighted():
@@ -89,10 +93,8 @@ def tempered():
     negatives = TemperedPCD(
         ladder, 1, CAPACITY, 0.2, num_labels=3, storage=BFloat16(), num_shards=SHARDS
     )
-    trainer, _, batches = labelled()
-    trainer = dataclasses.replace(trainer, negatives=negatives)
-    energy = labelled_energy()
-    return trainer, trainer.init(energy, key=KEY), batches
+    trainer = Trainer(optax.sgd(0.01), negatives)
+    return trainer, trainer.init(conditional(), key=KEY), list(zip(X, LABELS, strict=True))
 
 
 def train(case, mesh, folder=None, go_on=False, to=STEPS):

@@ -10,8 +10,8 @@ from helpers import points
 
 from ebmx.energies import JEM, Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import CD, Examples, NoNegatives, Trainer, score_matching
-from ebmx.training._batch import as_examples, condition, energies, like, mean
+from ebmx.training import CD, DataOnly, Examples, Trainer, score_matching_loss
+from ebmx.training._batch import as_examples, condition, energies, mean
 
 X = points(4, (2,))
 Y = jnp.array([2, 0, 1, 0])
@@ -53,16 +53,16 @@ def test_what_is_no_batch_is_refused(name):
 
 
 def test_new_positions_keep_conditions_and_weights_in_order():
-    assert like(Examples(X), 2 * X).shape == (4, 2)
+    assert Examples(X).with_x(2 * X).y is None
     weights = jnp.arange(4.0)
     for num in (1, 3):
         moved = jnp.concatenate([X + i for i in range(num)])
-        got = like(Examples(X, Y, weights), moved)
+        got = Examples(X, Y, weights).with_x(moved)
         np.testing.assert_array_equal(got.x, moved)
         np.testing.assert_array_equal(got.y, np.tile(Y, num))
         np.testing.assert_array_equal(got.log_weights, np.tile(weights, num))
     conditions = points(4, (1,))
-    assert like(Examples(X, conditions), jnp.concatenate([X, X])).y.shape == (8, 1)
+    assert Examples(X, conditions).with_x(jnp.concatenate([X, X])).y.shape == (8, 1)
 
 
 def test_means_are_by_weight():
@@ -79,7 +79,7 @@ def test_each_example_has_the_energy_of_its_own_condition():
         0.5 * energy.precisions[y] * np.sum((np.asarray(x) - np.asarray(energy.modes)[y]) ** 2)
         for x, y in zip(X, np.asarray(Y), strict=True)
     ]
-    np.testing.assert_allclose(energies(energy, Examples(X, Y)), want, rtol=1e-5)
+    np.testing.assert_allclose(energies(energy, Examples(X, Y))[0], want, rtol=1e-5)
     with pytest.raises(ValueError, match=r"^batch=x: Wells needs labels .* batches \(x, y\)"):
         energies(energy, Examples(X))
     with pytest.raises(ValueError, match=r"^y\.dtype=float32: give labels as whole numbers"):
@@ -91,13 +91,13 @@ def test_each_example_has_the_energy_of_its_own_condition():
 @pytest.mark.parametrize("energy", [Gaussian(jnp.ones(2)), lambda x: jnp.sum(x)])
 def test_other_energies_do_not_care_for_labels(energy):
     assert condition(energy, Y) is energy
-    want = energies(energy, Examples(X))
-    np.testing.assert_array_equal(energies(energy, Examples(X, Y)), want)
+    (want,) = energies(energy, Examples(X))
+    np.testing.assert_array_equal(energies(energy, Examples(X, Y))[0], want)
 
 
 def test_a_hybrid_energy_is_its_marginal_whatever_the_labels():
     energy = JEM(lambda x: jnp.stack([x[0], x[1], x[0] - x[1]]), (2,))
-    got = energies(energy, Examples(X, Y))
+    (got,) = energies(energy, Examples(X, Y))
     logits = np.stack([X[:, 0], X[:, 1], X[:, 0] - X[:, 1]])
     np.testing.assert_allclose(got, -np.log(np.exp(logits).sum(0)), rtol=1e-5)
 
@@ -106,7 +106,7 @@ def test_weights_of_the_data_reach_the_loss(getkey):
     # a datum of twice the weight is the same as one that is there twice
     weighted = Examples(X, None, jnp.log(jnp.array([2.0, 1.0, 1.0, 1.0])))
     repeated = jnp.concatenate([X[:1], X])
-    trainer = Trainer(optax.sgd(0.1), NoNegatives(), score_matching)
+    trainer = Trainer(optax.sgd(0.1), DataOnly(), score_matching_loss)
     state = trainer.init(Gaussian(jnp.zeros(2), 0.5), key=getkey())
     step, key = eqx.filter_jit(trainer.step), getkey()
     one, two = (step(state, batch, key=key)[0].energy for batch in (weighted, repeated))

@@ -15,7 +15,7 @@ from ebmx.samplers import MALA, Langevin
 from ebmx.training._check_pair import _CHAINS, _MADE_FOR, _OTHERS, check_pair
 
 NOISE, OTHER = t.GaussianNoise(0.0, 2.0), t.GaussianNoise(0.0, 1.0)
-GRID = t.Grid(jnp.zeros(1), jnp.ones(1))
+GRID = t.QuadraturePoints(jnp.zeros(1), jnp.ones(1))
 SHORT = t.CD(Langevin(0.1))
 
 
@@ -39,7 +39,7 @@ class Scaled(eqx.Module):
 
 
 def dsm(sigma):
-    return eqx.Partial(t.denoising_score_matching, sigma=sigma)
+    return eqx.Partial(t.denoising_score_matching_loss, sigma=sigma)
 
 
 def nce(noise):
@@ -47,14 +47,14 @@ def nce(noise):
 
 
 def improved(step_size):
-    divergence = eqx.Partial(t.sampler_divergence, step_size=step_size)
-    return t.weighted_sum((1.0, t.contrastive_loss), (1.0, divergence))
+    divergence = eqx.Partial(t.sampler_divergence_loss, step_size=step_size)
+    return t.WeightedSum((t.contrastive_loss, divergence), (1.0, 1.0))
 
 
 GOOD = [
-    (t.NoNegatives(), t.score_matching),
-    (t.NoNegatives(), Scaled(jnp.ones(2))),
-    (Own(), t.negative_log_likelihood),
+    (t.DataOnly(), t.score_matching_loss),
+    (t.DataOnly(), Scaled(jnp.ones(2))),
+    (Own(), t.negative_log_likelihood_loss),
     (SHORT, improved(0.1)),
     (SHORT, improved(jnp.float32(0.1))),
     (t.CD(MALA(0.3)), improved(0.1)),
@@ -62,12 +62,12 @@ GOOD = [
     (t.NoiseSamples(NOISE), eqx.Partial(t.contrastive_loss, alpha=0.1)),
     (t.Perturbed(0.1), dsm(jnp.asarray(0.1))),
     (t.Perturbed(0.1), functools.partial(dsm(5.0), sigma=0.1)),
-    (t.Perturbed(jnp.array([0.1, 0.2])), t.denoising_score_matching),
-    (t.Directions(), t.sliced_score_matching),
-    (t.PerturbedTwice(), t.energy_discrepancy),
-    (t.Neighbours(), t.minimum_probability_flow),
-    (GRID, t.negative_log_likelihood),
-    (t.TransportPairs(), t.transport_matching),
+    (t.Perturbed(jnp.array([0.1, 0.2])), t.denoising_score_matching_loss),
+    (t.RandomProjections(), t.sliced_score_matching_loss),
+    (t.PerturbedTwice(), t.energy_discrepancy_loss),
+    (t.Neighbours(), t.minimum_probability_flow_loss),
+    (GRID, t.negative_log_likelihood_loss),
+    (t.TransportPairs(), t.transport_matching_loss),
 ]
 BAD = {
     "sigma": (t.Perturbed(0.1), dsm(5.0), r"loss\.sigma=5\.0: Perturbed has sigma=0\.1"),
@@ -76,22 +76,26 @@ BAD = {
     "kind of noise": (t.NoiseSamples(NOISE), nce(t.UniformNoise()), r"loss\.noise=Uniform"),
     "step size": (SHORT, improved(0.2), r"loss\.step_size=0\.2: Langevin has step_size=0\.1"),
     "adaptive": (
-        t.AdaptiveSteps(SHORT),
+        t.NumStepsAdaptation(SHORT),
         improved(0.2),
         r"loss\.step_size=0\.2: Langevin has step_size=0\.1",
     ),
-    "no negatives": (t.NoNegatives(), t.contrastive_loss, "negatives=NoNegatives: contrastive_"),
+    "no negatives": (t.DataOnly(), t.contrastive_loss, "negatives=DataOnly: contrastive_"),
     "with alpha": (
-        t.NoNegatives(),
+        t.DataOnly(),
         eqx.Partial(t.contrastive_loss, alpha=0.1),
-        "negatives=NoNegatives: contrastive_loss is for CD, ShortRun, PCD",
+        "negatives=DataOnly: contrastive_loss is for CD, ShortRun, PCD",
     ),
-    "in a sum": (GRID, improved(0.1), "negatives=Grid: contrastive_loss is for CD"),
-    "directions": (SHORT, t.sliced_score_matching, "negatives=CD: .* is for Directions"),
+    "in a sum": (GRID, improved(0.1), "negatives=QuadraturePoints: contrastive_loss is for CD"),
+    "directions": (
+        SHORT,
+        t.sliced_score_matching_loss,
+        "negatives=CD: .* is for RandomProjections",
+    ),
     "likelihood": (
         t.Jarzynski(MALA(0.1)),
-        t.negative_log_likelihood,
-        "negatives=Jarzynski: negative_log_likelihood is for Grid",
+        t.negative_log_likelihood_loss,
+        "negatives=Jarzynski: negative_log_likelihood_loss is for QuadraturePoints",
     ),
 }
 
@@ -122,4 +126,4 @@ def test_all_losses_and_negatives_of_the_library_are_known():
     functions = [one for one in vars(t).values() if inspect.isfunction(one)]
     losses = [one for one in functions if {*words} <= {*inspect.signature(one).parameters}]
     # these two look at the data alone
-    assert {*losses} - {t.score_matching, t.cross_entropy} == {*_MADE_FOR}
+    assert {*losses} - {t.score_matching_loss, t.cross_entropy_loss} == {*_MADE_FOR}

@@ -20,7 +20,7 @@ from ebmx.energies import (
     constant,
     trainable,
 )
-from ebmx.training import NoNegatives, NoProgress, Trainer, fit
+from ebmx.training import DataOnly, Examples, NoProgress, Trainer, fit
 
 KEY, X = jax.random.key(0), points(8, (2,))
 # weight decay moves a number whose gradient is zero
@@ -39,11 +39,11 @@ class Waves(AbstractEnergy):
 
 
 def mean_energy(energy, positives, negatives):
-    return jnp.mean(jax.vmap(energy)(positives)), {}
+    return jnp.mean(jax.vmap(energy)(positives.x)), {}
 
 
 def trainer(**options):
-    return Trainer(ADAMW, NoNegatives(), mean_energy, ema_decay=0.9, **options)
+    return Trainer(ADAMW, DataOnly(), mean_energy, ema_decay=0.9, **options)
 
 
 WAVES = Waves((2,), jnp.ones(3), points(3, (2,)))
@@ -77,7 +77,9 @@ def test_constants_are_unseen_by_optimiser_weight_decay_average_and_gradient_nor
     start = trainer().init(EVERYTHING, key=KEY)
     assert arrays(start.opt_state[0].mu).keys() == arrays(parameters).keys()
     _, metrics = step(trainer(), start, X, KEY)
-    slopes = eqx.filter_jit(eqx.filter_grad(mean_energy, has_aux=True))(EVERYTHING, X, None)[0]
+    slopes = eqx.filter_jit(eqx.filter_grad(mean_energy, has_aux=True))(
+        EVERYTHING, Examples(X), None
+    )[0]
     assert float(jnp.max(jnp.abs(slopes.energy.energy.energies[1].means))) > 0.01
     norm = optax.tree.norm(eqx.filter(slopes, trainable(EVERYTHING)))
     np.testing.assert_allclose(metrics["grad_norm"], norm, rtol=1e-5)

@@ -5,16 +5,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from closed_forms import apply
 from helpers import points
 
 from ebmx.energies import Gaussian
 from ebmx.training import (
+    Examples,
     TransportPairs,
-    nearest_neighbour_entropy,
-    sampler_divergence,
-    score_matching,
+    sampler_divergence_loss,
+    score_matching_loss,
 )
 from ebmx.training._distances import nearest_squared_distances, squared_distances
+from ebmx.training.losses._improved_cd import nearest_neighbour_entropy
 
 NUM, DIM = 48, 300
 X = points(NUM, (DIM,))
@@ -37,11 +39,11 @@ def largest(function, *arguments):
 
 def divergence(mean, x):
     energy = eqx.tree_at(lambda e: e.mean, ENERGY, mean)
-    return sampler_divergence(energy, x, x, step_size=0.1)[0]
+    return apply(sampler_divergence_loss, energy, x, x, step_size=0.1)[0]
 
 
 def transport(x, key):
-    return TransportPairs().step(None, x, None, key=key)[0].x
+    return TransportPairs().step(None, Examples(x), None, key=key)[0].x
 
 
 KEY = jax.random.key(0)
@@ -58,7 +60,7 @@ def test_no_array_is_larger_than_pairs_and_batch_together(name):
 
 
 def stiff(scale, x):
-    return score_matching(lambda x: scale * jnp.sum(x**4) + x[0] * x[1], x, None)[0]
+    return apply(score_matching_loss, lambda x: scale * jnp.sum(x**4) + x[0] * x[1], x, None)[0]
 
 
 def test_exact_score_matching_holds_no_hessians():

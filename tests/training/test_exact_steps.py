@@ -12,7 +12,6 @@ from steps import all_finite, same, step, trained
 from ebmx.energies import AbstractStatefulEnergy
 from ebmx.samplers import Langevin
 from ebmx.training import CD, AbstractNegatives, Examples, Trainer
-from ebmx.training._batch import as_examples
 
 KEY, BATCH = jax.random.key(1), np.asarray(points(8, (2,)))
 
@@ -43,17 +42,15 @@ class Recorder(AbstractNegatives):
     def init(self, shape, *, key):
         return jnp.zeros(shape)
 
-    def step(self, energy, x, state, *, key):
-        given = as_examples(x)
-        draw = jax.random.normal(key, given.x.shape)
-        return x, (given, jax.vmap(energy)(given.x), draw), None
+    def step(self, energy, positives, state, *, key):
+        draw = jax.random.normal(key, positives.x.shape)
+        return positives, (positives, jax.vmap(energy)(positives.x), draw), None
 
 
 def recording_loss(energy, positives, negatives):
     """The mean energy of the positives; the metrics are all that it is given."""
-    real, fake = as_examples(positives), as_examples(negatives)
-    values = jax.vmap(energy)(real.x)
-    return jnp.mean(values), {"real": real, "fake": fake, "energies": values}
+    values = jax.vmap(energy)(positives.x)
+    return jnp.mean(values), {"real": positives, "fake": negatives, "energies": values}
 
 
 class Bowl(eqx.Module):

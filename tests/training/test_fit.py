@@ -118,9 +118,7 @@ def test_two_parts_are_one(getkey):
     for name, column in history.items():
         np.testing.assert_array_equal(column, np.concatenate([first[name], second[name]]))
     other, _ = fit(TRAINER, state, batches, num_steps=10, key=getkey())
-    assert not np.array_equal(
-        other.energy.network.layers[0].weight, whole.energy.network.layers[0].weight
-    )
+    assert not np.array_equal(other.energy.layers[0].weight, whole.energy.layers[0].weight)
 
 
 def test_fit_takes_the_steps_of_the_trainer(getkey):

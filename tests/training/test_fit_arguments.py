@@ -52,10 +52,10 @@ def test_labels_that_do_not_fit_are_refused(energy, labels, message, getkey):
 
 @pytest.mark.parametrize("part", ["energy", "ema"])
 def test_parameters_that_are_not_finite_are_refused(part, getkey):
-    where = lambda s: getattr(s, part).network.layers[0].weight  # noqa: E731
+    where = lambda s: getattr(s, part).layers[0].weight  # noqa: E731
     state = start(getkey)
     state = eqx.tree_at(where, state, where(state).at[0, 0].set(jnp.nan))
-    name = rf"state\.{part}\.network\.layers\[0\]\.weight"
+    name = rf"state\.{part}\.layers\[0\]\.weight"
     with pytest.raises(ValueError, match=f"{name}=not finite"):
         fit(TRAINER, state, [np.zeros((8, 2), np.float32)], num_steps=1, key=getkey())
 

@@ -18,13 +18,14 @@ from ebmx.samplers import MALA, Langevin
 from ebmx.training import (
     CD,
     PCD,
+    Examples,
     Jarzynski,
     ReplayBuffer,
     Trainer,
+    WeightedSum,
     contrastive_loss,
-    cross_entropy,
+    cross_entropy_loss,
     fit,
-    weighted_sum,
 )
 
 MODES = jnp.array([[8.0, 0.0], [-8.0, 1.0], [0.0, 9.0], [3.0, -9.0]])
@@ -46,7 +47,7 @@ def walk(key, reinit_prob):
 
     def update(buffer, key):
         labels = jax.random.randint(key, (NUM,), 0, 4)
-        batch = jnp.zeros((NUM, 2)), labels
+        batch = Examples(jnp.zeros((NUM, 2)), labels)
         out, buffer, info = negatives.step(WELLS, batch, buffer, key=key)
         return buffer, (out, info.restarted, labels)
 
@@ -100,7 +101,8 @@ def test_a_rare_label_has_a_slot_if_there_is_one_for_it(getkey):
 @eqx.filter_jit
 def move(negatives, energy, batch, key):
     init_key, step_key = jax.random.split(key)
-    return negatives.step(energy, batch, negatives.init((1,), key=init_key), key=step_key)
+    state = negatives.init((1,), key=init_key)
+    return negatives.step(energy, Examples(*batch), state, key=step_key)
 
 
 @pytest.mark.slow
@@ -133,7 +135,7 @@ class Logits(eqx.Module):
 def test_a_hybrid_learns_to_classify_and_to_sample(getkey):
     y = np.arange(96) % 3
     x = np.float32(np.array([[1.5, 0], [-1, 1], [0, -1.5]])[y] + 0.5 * points(96, (2,)))
-    loss = weighted_sum((1.0, contrastive_loss), (1.0, cross_entropy))
+    loss = WeightedSum((contrastive_loss, cross_entropy_loss), (1.0, 1.0))
     trainer = Trainer(optax.adam(0.05), PCD(Langevin(0.1), 5, 128, 0.0), loss)
     state = trainer.init(JEM(Logits(0.1 * points(3, (2,), seed=1)), (2,)), key=getkey())
     stream = ((x, y) for _ in range(120))

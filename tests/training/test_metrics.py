@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import Langevin, StepInfo
-from ebmx.training import CD, NegativesInfo, Trainer, distinct_share
-from ebmx.training._metrics import _mix, chain_metrics
+from ebmx.training import CD, NegativesInfo, Trainer
+from ebmx.training._metrics import _mix, chain_metrics, distinct_fraction
 
 
 @given(
@@ -19,9 +19,9 @@ from ebmx.training._metrics import _mix, chain_metrics
     shape=st.sampled_from([(2,), (3, 2, 1)]),
     seed=st.integers(0, 2**31 - 1),
 )
-def test_distinct_share_counts_the_groups_of_equal_examples(groups, shape, seed):
+def test_the_distinct_fraction_counts_the_groups_of_equal_examples(groups, shape, seed):
     pool = np.random.default_rng(seed).normal(size=(8, *shape)).astype(np.float32)
-    share = call(distinct_share, pool[groups])
+    share = call(distinct_fraction, pool[groups])
     np.testing.assert_allclose(share, len(set(groups)) / 8, rtol=1e-6)
 
 
@@ -36,15 +36,15 @@ def test_distinct_share_counts_the_groups_of_equal_examples(groups, shape, seed)
         ([[-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]], 4),  # corners of the box
     ],
 )
-def test_distinct_share_of(x, distinct):
-    np.testing.assert_allclose(call(distinct_share, np.float32(x)), distinct / len(x), rtol=1e-6)
+def test_the_distinct_fraction_of(x, distinct):
+    np.testing.assert_allclose(call(distinct_fraction, np.float32(x)), distinct / len(x), rtol=1e-6)
 
 
 def test_a_large_batch_of_images_has_no_collisions():
     # images at the bounds, all of whose values are -1 or 1: few bits differ
     x = np.random.default_rng(0).choice(np.float32([-1, 1]), (512, 8, 8, 1))
     assert len(np.unique(x.reshape(512, -1), axis=0)) == 512
-    assert float(call(distinct_share, x)) == 1.0
+    assert float(call(distinct_fraction, x)) == 1.0
 
 
 def test_bits_are_mixed_as_by_murmurhash3():

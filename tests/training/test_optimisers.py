@@ -11,7 +11,7 @@ from steps import same, step, trained
 
 from ebmx.energies import AbstractEnergy
 from ebmx.samplers import Langevin
-from ebmx.training import CD, NoNegatives, Trainer
+from ebmx.training import CD, DataOnly, Trainer
 
 KEY, X = jax.random.key(0), points(8, (2,))
 CURVATURE, CENTRE = np.array([1.0, 0.05, 0.3], np.float32), np.array([2.0, -1.0, 0.5], np.float32)
@@ -34,7 +34,7 @@ def quadratic(numbers):
 
 def loss(energy, positives, negatives):
     """A quadratic, and zero times the data, which is not finite where these are not."""
-    return quadratic(energy.numbers) + 0.0 * jnp.sum(positives), {}
+    return quadratic(energy.numbers) + 0.0 * jnp.sum(positives.x), {}
 
 
 def plain(rate):
@@ -97,7 +97,7 @@ def test_an_optimiser_makes_the_updates_that_it_makes_alone(name):
         traces.append(arguments)
         return loss(*arguments)
 
-    trainer = Trainer(optim, NoNegatives(), traced_loss)
+    trainer = Trainer(optim, DataOnly(), traced_loss)
     state = trainer.init(Points((2,), jnp.asarray(START)), key=KEY)
     scales, values, num_traces = [], [], []
     for numbers, opt_state in by_hand(optim, ASKS.get(name, ()), 12):
@@ -138,7 +138,7 @@ def test_the_loss_at_other_parameters_is_that_of_the_same_batch_and_negatives():
 
 @pytest.mark.parametrize("name", ["plateau", "several-steps", "lbfgs"])
 def test_an_update_that_is_not_finite_is_skipped(name):
-    trainer = Trainer(OPTIMISERS[name](), NoNegatives(), loss)
+    trainer = Trainer(OPTIMISERS[name](), DataOnly(), loss)
     state = trainer.init(Points((2,), jnp.asarray(START)), key=KEY)
     state, _ = step(trainer, state, X, KEY)
     after, metrics = step(trainer, state, X.at[0, 0].set(jnp.nan), KEY)
@@ -149,7 +149,7 @@ def test_an_update_that_is_not_finite_is_skipped(name):
 @pytest.mark.parametrize("name", ["adam", "plateau", "several-steps"])
 def test_optimisers_work_where_implicit_promotion_is_forbidden(name):
     with jax.numpy_dtype_promotion("strict"):
-        trainer = Trainer(OPTIMISERS[name](), NoNegatives(), loss)
+        trainer = Trainer(OPTIMISERS[name](), DataOnly(), loss)
         state = trainer.init(Points((2,), jnp.asarray(START)), key=KEY)
         after, _ = eqx.filter_eval_shape(trainer.step, state, X, key=KEY)
     kinds = [[a.dtype for a in jax.tree.leaves(s) if hasattr(a, "dtype")] for s in (state, after)]
@@ -158,4 +158,4 @@ def test_optimisers_work_where_implicit_promotion_is_forbidden(name):
 
 def test_what_is_no_optimiser_is_refused():
     with pytest.raises(ValueError, match=r"optim=adam: give an optimiser of optax"):
-        Trainer("adam", NoNegatives(), loss)
+        Trainer("adam", DataOnly(), loss)

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
+from closed_forms import apply
 
 import ebmx.training as t
 from ebmx.energies import JEM, MLP, Conditional
@@ -59,7 +60,7 @@ LOSSES = {
 def update(make, energy, x):
     negatives = make()
     state = negatives.init((2,), key=KEY)
-    batch, after, info = negatives.step(energy, as_examples(x), state, key=KEY)
+    batch, after, _ = negatives.step(energy, as_examples(x), state, key=KEY)
     kinds = [jax.tree.map(lambda a: (a.shape, a.dtype), tree) for tree in (state, after)]
     assert kinds[0] == kinds[1]
     return batch

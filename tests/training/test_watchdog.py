@@ -119,7 +119,7 @@ def test_a_training_that_runs_away_is_stopped(getkey):
             progress=NoProgress(),
             key=jax.random.key(0),
         )
-    assert jnp.all(jnp.isfinite(state.energy.network.layers[0].weight))
+    assert jnp.all(jnp.isfinite(state.energy.layers[0].weight))
 
 
 def test_limits_are_checked():

@@ -8,7 +8,8 @@ import jax
 
 from ..._interrupt import Interrupt
 from .._watchdog import DivergedError
-from ._writer import Checkpoints, SaveError, Writer
+from ._manifest import SaveError
+from ._writer import Checkpoints, Writer
 
 
 class NotSaving:
@@ -39,7 +40,7 @@ class Saving:
         return self._interrupt.asked
 
     def after_interval(self, step: int, state: Any) -> None:
-        """Save if it is time to, or end the training as Ctrl-C would."""
+        """Save if it is due; after Ctrl-C, end the training."""
         if self.interrupted:
             raise KeyboardInterrupt(f"interrupted after {step} updates, which are saved")
         self._writer.save_if_due(step, state)
@@ -54,11 +55,11 @@ class Saving:
             raise
 
     def rescue(self, state: Any, error: BaseException) -> None:
-        """Save what there is, unless it is what went wrong."""
-        # of several processes, the others may go on, and would be waited for
+        """Save the state after an error, unless the state is the reason."""
+        # several processes save together, and the others may go on
         alone = jax.process_count() == 1
         unwanted = not alone or isinstance(error, DivergedError | SaveError)
-        # an error within an update leaves a state that was donated and is gone
+        # an error in an update leaves a state whose arrays were donated
         gone = any(leaf.is_deleted() for leaf in jax.tree.leaves(state) if hasattr(leaf, "devices"))
         if not unwanted and not gone:
             self.finish(state)
@@ -66,7 +67,7 @@ class Saving:
 
 @contextlib.contextmanager
 def saving(checkpoints: Checkpoints | None, state: Any) -> Iterator[Saving | NotSaving]:
-    """What saves during a training that goes on from this state."""
+    """A context that saves during a training from this state."""
     if checkpoints is None:
         yield NotSaving()
         return

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself: its structure, the sums of its files, the config."""
+"""The manifest of a checkpoint: structure, checksums of the files, config."""
 
 import json
 import zlib
@@ -16,27 +16,32 @@ Config = dict[str, Any] | str | None
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is not there or cannot be used; the message says what to do."""
+    """A checkpoint that is missing, cannot be used, or could not be written."""
+
+    state: Any = None
+    """After `fit`, the state that could not be written."""
+
+
+class SaveError(CheckpointError, OSError):
+    """A checkpoint that could not be written."""
 
 
 class DamagedCheckpointError(CheckpointError):
-    """A checkpoint that is not what was written."""
-
-
-class OtherConfigError(CheckpointError):
-    """A checkpoint of a state with another structure, or of another config."""
+    """A checkpoint that was changed since it was written."""
 
 
 def arrays_of(tree: Any) -> dict[str, Any]:
     """The arrays of a tree by their paths, such as `energy.network.layers.0.weight`.
 
     Raises:
-        ValueError: if one of them is a random key: a key belongs to the caller.
+        ValueError: if one of them is a random key, which belongs to the caller.
     """
     arrays = {path: leaf for path, leaf in _leaves(tree) if _is_array(leaf) and leaf.size > 0}
     for path, leaf in arrays.items():
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            raise ValueError(f"{path}={leaf.dtype}: keep keys out of a state, and give them anew")
+            raise ValueError(
+                f"{path}={leaf.dtype}: keep keys out of a state, and pass them as arguments"
+            )
     return arrays
 
 
@@ -47,7 +52,7 @@ def with_arrays(tree: Any, arrays: dict[str, Any]) -> Any:
 
 
 def write_manifest(folder: Path, structure: dict[str, Any], config: Config) -> None:
-    """Write into a folder what is in it, so that any later change is seen."""
+    """Write a manifest into a folder, so that any later change of its files is detected."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in _CHANGING]
     manifest = {
         "format": _FORMAT,
@@ -60,10 +65,10 @@ def write_manifest(folder: Path, structure: dict[str, Any], config: Config) -> N
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What was written into a folder.
+    """The manifest of a folder.
 
     Raises:
-        DamagedCheckpointError: if the manifest is not what was written.
+        DamagedCheckpointError: if the manifest was changed, or cannot be read.
     """
     try:
         manifest = json.loads((folder / _NAME).read_text(encoding="utf-8"))
@@ -87,25 +92,25 @@ def check_files(manifest: dict[str, Any], folder: Path) -> None:
 
 
 def check_config(manifest: dict[str, Any], config: Config, where: str) -> None:
-    """Raise an `OtherConfigError` that names the first settings that differ."""
+    """Raise a `CheckpointError` that names the first settings that differ."""
     if config is None or manifest["config"] == config:
         return
     differing = _differences(manifest["config"], config)
-    raise OtherConfigError(f"{where}: of another config: {differing}")
+    raise CheckpointError(f"{where}: of another config: {differing}")
 
 
 def check_structure(manifest: dict[str, Any], like: Any, where: str, prefix: str = "") -> None:
-    """Raise an `OtherConfigError` that names the first arrays that differ."""
+    """Raise a `CheckpointError` that names the first arrays that differ."""
     saved = {p: s for p, s in manifest["structure"].items() if p.startswith(prefix)}
     wanted = {prefix + path: spec for path, spec in structure_of(like).items()}
     if saved != wanted:
         differing = _differences(saved, wanted)
         fix = "give the config it was saved with"
-        raise OtherConfigError(f"{where}: of a state with another structure: {differing}; {fix}")
+        raise CheckpointError(f"{where}: of a state with another structure: {differing}; {fix}")
 
 
 def structure_of(tree: Any) -> dict[str, Any]:
-    """For each path the dtype and shape of an array, or the plain value that is there."""
+    """For each path, the dtype and shape of the array, or the Python value."""
     specs = {}
     for path, leaf in _leaves(tree):
         if _is_array(leaf):

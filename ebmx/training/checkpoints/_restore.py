@@ -29,20 +29,18 @@ def restore(
     Args:
         folder: that of the `Checkpoints`.
         like: a state of the same structure, from `trainer.init`; or one of shapes alone, from
-            `eqx.filter_eval_shape`. Arrays go to the devices where its own are.
+            `eqx.filter_eval_shape`. Arrays go to the devices of its own arrays.
         step: which; the last one if not given.
         fallback: go back to the last good step if that one is damaged.
         config: compared with the config of the checkpoint, if given.
-        mesh: where to, as in `fit`, whatever the number of devices was that it was saved from; each
-            device reads its own part.
+        mesh: the devices to read to, as in `fit`, of any number; each device reads its own part.
 
     Returns:
         The state, of the structure of `like`.
 
     Raises:
-        DamagedCheckpointError: if it is not what was written.
-        OtherConfigError: if structure or config are others.
-        CheckpointError: if there is none. All are `ValueError`s.
+        DamagedCheckpointError: if it was changed since it was written.
+        CheckpointError: if there is none, or if structure or config differ.
     """
     like = like if mesh is None else shapes(like, mesh)
     return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
@@ -61,10 +59,10 @@ def restore_energy(
     """Read the energy alone, to sample from it; the buffer and the optimiser are not read.
 
     Args:
-        like: an energy of the same structure, and its state if it has one.
-        norm_state: an energy of the same structure, and its state if it has one.
-        average: the moving average of the parameters, or else the parameters.
         folder: as for `restore`.
+        like: an energy of the same structure.
+        norm_state: the state of an energy that has one.
+        average: whether to read the moving average of the parameters.
         step: as for `restore`.
         fallback: as for `restore`.
 

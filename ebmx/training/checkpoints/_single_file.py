@@ -1,6 +1,6 @@
-"""One file of arrays, to hand on: a trained energy, say, for a reader without orbax-checkpoint.
+"""A trained energy as one file, without orbax-checkpoint.
 
-A training keeps its own states with `Checkpoints`.
+The states of a training are saved by `Checkpoints`.
 """
 
 import os
@@ -14,47 +14,47 @@ from ..._arguments import guarded
 
 
 @guarded
-def save(path: str | Path, state: Any) -> None:
-    """Write the arrays of a tree to one file: all of it, or nothing.
+def save_energy(path: str | Path, energy: Any) -> None:
+    """Write the arrays of an energy to one file, complete or absent.
 
-    For an energy to hand on; for the states of a training, give `fit` its `Checkpoints`.
+    For the states of a training, give `fit` its `Checkpoints`.
 
     Args:
-        path: the file; an older one of that name is replaced once the new one is complete.
-        state: any pytree, such as `state.ema`.
+        path: the file; an older one is replaced once the new one is complete.
+        energy: an energy, such as `state.ema`, or any other pytree.
 
     Raises:
-        ValueError: if the folder is not there.
+        ValueError: if the folder does not exist.
     """
     path = Path(path)
     _checks.require(path.parent.is_dir(), "path", str(path), "give a file in a folder")
     partial = path.with_name(path.name + ".partial")
-    eqx.tree_serialise_leaves(partial, state)
+    eqx.tree_serialise_leaves(partial, energy)
     os.replace(partial, path)
 
 
 @guarded
-def load(path: str | Path, like: Any) -> Any:
-    """Read what `save` has written.
+def load_energy(path: str | Path, like: Any) -> Any:
+    """Read a file of `save_energy`.
 
     Args:
         path: the file.
-        like: a state of the same structure, such as `trainer.init(energy, key=key)` makes.
+        like: an energy of the same structure.
 
     Returns:
-        A state with the arrays of the file.
+        An energy with the arrays of the file.
 
     Raises:
-        ValueError: if the file is damaged, or of a state with another structure.
+        ValueError: if the file is damaged, or of an energy with another structure.
     """
     try:
         with open(path, "rb") as file:
-            state = eqx.tree_deserialise_leaves(file, like)
+            energy = eqx.tree_deserialise_leaves(file, like)
             if file.read(1):
-                raise ValueError("more arrays in the file than in the state")
-            return state
+                raise ValueError("more arrays in the file than in the energy")
+            return energy
     except FileNotFoundError:
         raise
     except Exception as error:
         fix = "it is damaged, or of another config: give the config it was saved with"
-        raise ValueError(f"path={path}: not a checkpoint of this state; {fix}") from error
+        raise ValueError(f"path={path}: not a file of this energy; {fix}") from error

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: written beside it, whole or not at all, and read back exactly."""
+"""Writing of checkpoints during a training, each complete or absent."""
 
 import contextlib
 import dataclasses
@@ -19,6 +19,7 @@ from ._manifest import (
     CheckpointError,
     Config,
     DamagedCheckpointError,
+    SaveError,
     arrays_of,
     structure_of,
     write_manifest,
@@ -26,12 +27,6 @@ from ._manifest import (
 from ._orbax import check, check_readable, handler, orbax, plain, read_state, steps_in
 
 _LEFTOVER = re.compile(r"\d+\.(deleted|orbax-checkpoint-tmp).*")
-
-
-class SaveError(OSError):
-    """A checkpoint that could not be written. After `fit`, `state` is what was not written."""
-
-    state: Any = None
 
 
 class SaveWarning(UserWarning):
@@ -48,15 +43,15 @@ class Checkpoints:
     config. One training at a time may write into `folder`.
 
     Args:
-        folder: where to; made if it is not there.
+        folder: the folder of all steps; created if it does not exist.
         every: how many updates there are between two saves, rounded up to log intervals.
         keep: how many of the last steps are kept, at least 1.
         asynchronous: write in a thread while the training goes on.
-        config: what a later reader needs to build the state anew, TOML text or a dictionary of
-            TOML's types; it is compared when a training goes on.
+        config: from which the state can be built again, TOML text or a dictionary of TOML's types;
+            it is compared when a training goes on.
 
     Raises:
-        ValueError: if the folder is an address, a number is below 1, or the config is not of such
+        ValueError: if the folder is an address, a number is below 1, or the config is not of these
             types.
     """
 
@@ -124,7 +119,7 @@ class Writer:
         """Save now, unless the step is there. A thread writes on after the return.
 
         Raises:
-            SaveError: if it was not possible; that the one before was not is a `SaveWarning`.
+            SaveError: if it was not possible; a failure of the save before is a `SaveWarning`.
         """
         step = int(state.step)
         with _warning():
@@ -186,7 +181,7 @@ class Writer:
             raise SaveError(message) from error
 
     def _clean(self) -> None:
-        """Remove what a killed process, or a full disk, left unfinished."""
+        """Remove unfinished folders, which a killed process or a full disk leaves."""
         if jax.process_index() > 0:
             return
         for path in self._folder.iterdir():
@@ -194,7 +189,7 @@ class Writer:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _refuse(self, state: Any) -> None:
-        """Refuse a folder that is another training's; set damaged later steps aside."""
+        """Refuse the folder of another training; rename damaged later steps."""
         earlier = [step for step in steps_in(self._folder) if step <= self._last]
         if earlier:
             with contextlib.suppress(DamagedCheckpointError):

@@ -4,24 +4,40 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
 from ...energies._constants import as_number
-from .._batch import Batch
+from .._batch import Examples
 from ._contrastive import Loss
 
 
+@guarded
 class WeightedSum(eqx.Module):
-    """A loss that is a weighted sum of losses; see `weighted_sum`."""
+    """The loss `Σ wᵢ lossᵢ`, with the metrics of all, and `loss_0`, `loss_1`, … for the parts.
 
-    losses: tuple[Loss, ...]
-    weights: tuple[jax.Array, ...]
+    Args:
+        losses: functions of `(energy, positives, negatives)`, at least one.
+        weights: a finite number for each loss. They may be traced, and other weights do not compile
+            again.
+
+    Raises:
+        ValueError: if there is no loss, or not one number for each.
+    """
+
+    losses: tuple[Loss, ...] = eqx.field(converter=tuple)
+    weights: tuple[Number, ...] = eqx.field(converter=lambda weights: _numbers(weights))
+
+    def __check_init__(self):
+        fix = "give at least one function of (energy, positives, negatives)"
+        ok = len(self.losses) > 0 and all(map(callable, self.losses))
+        _checks.require(ok, "losses", self.losses, fix)
+        fix = f"give a number for each of the {len(self.losses)} losses"
+        _checks.require(len(self.weights) == len(self.losses), "weights", self.weights, fix)
 
     def __call__(
-        self, energy: EnergyFn, positives: Batch, negatives: Batch
+        self, energy: EnergyFn, positives: Examples, negatives: Examples
     ) -> tuple[Scalar, dict[str, Scalar]]:
         total: Any = 0.0
         metrics: dict[str, Scalar] = {}
@@ -32,31 +48,7 @@ class WeightedSum(eqx.Module):
         return total, metrics
 
 
-@guarded
-def weighted_sum(*terms: tuple[Number, Loss]) -> WeightedSum:
-    """The loss `Σ wᵢ lossᵢ`, with the metrics of all, and `loss_0`, `loss_1`, … for the parts.
-
-    Args:
-        terms: pairs `(weight, loss)`, at least one; the weights are finite numbers. They may be
-            traced, and another weight does not compile again.
-
-    Returns:
-        A loss, in the units of its parts.
-
-    Raises:
-        ValueError: if there is no term, or a term is no such pair.
-    """
-    _checks.require(len(terms) > 0, "terms", terms, "give at least one pair (weight, loss)")
-    for term in terms:
-        ok = isinstance(term, tuple | list) and len(term) == 2
-        ok = ok and _is_finite_number(term[0]) and callable(term[1])
-        _checks.require(ok, "term", term, "give pairs (weight, loss) of a number and a function")
-    weights = tuple(as_number(weight) for weight, _ in terms)
-    return WeightedSum(tuple(loss for _, loss in terms), weights)
-
-
-def _is_finite_number(weight: Any) -> bool:
-    kinds = int | float | np.number | np.ndarray | jax.Array
-    if not isinstance(weight, kinds) or np.shape(weight) != ():
-        return False
-    return not _checks.is_concrete(weight) or bool(np.isfinite(np.asarray(weight, float)))
+def _numbers(weights: tuple[Number, ...]) -> tuple[jax.Array, ...]:
+    for weight in weights:
+        _checks.finite_value("weights", weight)
+    return tuple(map(as_number, weights))

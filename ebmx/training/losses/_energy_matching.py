@@ -6,19 +6,19 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Scalar
-from ...energies import for_each
-from .._batch import Batch, as_examples
+from ...energies._batch import for_each
+from .._batch import Examples
 
 
 @guarded
-def transport_matching(
-    energy: EnergyFn, positives: Batch, negatives: Batch
+def transport_matching_loss(
+    energy: EnergyFn, positives: Examples, negatives: Examples
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean |∇E(xₜ) + x − z|²` at `xₜ = (1 − t) z + t x`: the energy's slope is the transport.
 
-    The warm-up of energy matching: it needs no chain. Steps `x ← x − (ε/2) ∇E(x)` then carry noise
-    to the data. Use with `TransportPairs(noise)`; add a contrastive loss after the warm-up,
-    for a density near the data.
+    The warm-up of energy matching, without chains. Steps `x ← x − (ε/2) ∇E(x)` then carry noise to
+    the data. Use with `TransportPairs(noise)`; add a contrastive loss after the warm-up, for a
+    density near the data.
 
     Balcerak et al. (2025), "Energy matching: unifying flow matching and energy-based models for
     generative modeling".
@@ -32,15 +32,14 @@ def transport_matching(
         The loss, in squared units of `x`, and no metrics.
 
     Raises:
-        ValueError: if the negatives carry no times, or their number is another one.
+        ValueError: if the negatives have no times, or are not of the shape of the data.
     """
-    x, pairs = as_examples(positives, "positives").x, as_examples(negatives, "negatives")
     fix = "give pairs with times: use TransportPairs(noise)"
-    if pairs.y is None or pairs.x.shape != x.shape:
-        _checks.invalid("negatives.shape", pairs.x.shape, fix)
+    if negatives.y is None or negatives.x.shape != positives.x.shape:
+        _checks.invalid("negatives.shape", negatives.x.shape, fix)
 
     def one(energy: EnergyFn, x: jax.Array, z: jax.Array, time: Scalar) -> Scalar:
         slope = jax.grad(energy)((1 - time) * z + time * x)
         return jnp.sum((slope + x - z) ** 2)
 
-    return jnp.mean(for_each(one, energy, x, pairs.x, pairs.y)), {}
+    return jnp.mean(for_each(one, energy, positives.x, negatives.x, negatives.y)), {}

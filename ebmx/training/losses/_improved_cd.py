@@ -1,4 +1,4 @@
-"""Summands that improve contrastive divergence."""
+"""The term of improved contrastive divergence."""
 
 import jax
 import jax.numpy as jnp
@@ -6,26 +6,26 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
-from ...energies import for_each
-from .._batch import Batch, as_examples, condition
+from ...energies._batch import for_each
+from .._batch import Examples, condition, energies
 from .._distances import nearest_squared_distances
 
 
 @guarded
-def sampler_divergence(
+def sampler_divergence_loss(
     energy: EnergyFn,
-    positives: Batch,
-    negatives: Batch,
+    positives: Examples,
+    negatives: Examples,
     *,
     step_size: Number,
     entropy_weight: Number = 0.3,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """The term that contrastive divergence leaves out: how sampling depends on the parameters.
 
-    One more Langevin drift `x' = x⁻ − (ε/2) ∇E(x⁻)`, through which the gradient flows, is judged by
-    the energy as it stands, and by the entropy of the batch: `mean Ē(x') − w · entropy(x')`, where
-    `Ē` passes no gradient to its parameters. The entropy is that of nearest neighbours, up to a
-    constant. Add it to the contrastive loss by `weighted_sum`.
+    The loss is `mean Ē(x') − w · entropy(x')` after one more Langevin drift `x' = x⁻ − (ε/2)
+    ∇E(x⁻)`, through which the gradient flows; `Ē` is the energy with fixed parameters. The entropy
+    of the batch is the estimate by nearest neighbours, up to a constant. Add this loss to the
+    contrastive one by `WeightedSum`.
 
     Du et al. (2021), "Improved contrastive divergence training of energy-based models". The
     noise of the step is left out: it does not depend on the parameters.
@@ -46,34 +46,21 @@ def sampler_divergence(
     del positives
     _checks.positive("step_size", step_size)
     _checks.non_negative("entropy_weight", entropy_weight)
-    batch = as_examples(negatives, "negatives")
-    _checks.require(len(batch.x) > 1, "negatives.shape", batch.x.shape, "give at least two")
-    fixed = jax.lax.stop_gradient
-    frozen = _without_gradient(energy)
-    drift = for_each(lambda e, x: jax.grad(e)(x), condition(energy, batch.y), fixed(batch.x))
-    moved = fixed(batch.x) - 0.5 * step_size * drift
-    judged = for_each(lambda e, x: e(x), condition(frozen, batch.y), moved)
+    x = jax.lax.stop_gradient(negatives.x)
+    _checks.require(len(x) > 1, "negatives.shape", x.shape, "give at least two")
+    drift = for_each(lambda e, x: jax.grad(e)(x), condition(energy, negatives.y), x)
+    moved = x - 0.5 * step_size * drift
+    (values,) = energies(_without_gradient(energy), Examples(moved, negatives.y))
     entropy = nearest_neighbour_entropy(moved)
-    return jnp.mean(judged) - entropy_weight * entropy, {"entropy": entropy}
+    return jnp.mean(values) - entropy_weight * entropy, {"entropy": entropy}
 
 
-@guarded
 def nearest_neighbour_entropy(x: jax.Array) -> Scalar:
     """`mean log minⱼ |xᵢ − xⱼ|`: the entropy of a batch over its dimension, up to a constant.
 
     Kozachenko and Leonenko (1987), "Sample estimate of the entropy of a random vector".
 
-    Args:
-        x: a batch `(batch, *shape)`, at least two examples.
-
-    Returns:
-        The entropy over the dimension, in nats, up to a constant.
-
-    Raises:
-        ValueError: if there are fewer than two examples.
     """
-    x = _checks.batch(x, "x")
-    _checks.require(len(x) > 1, "x.shape", x.shape, "give at least two examples")
     flat = x.reshape(len(x), -1)
     return 0.5 * jnp.mean(jnp.log(nearest_squared_distances(flat) + 1e-12))
 

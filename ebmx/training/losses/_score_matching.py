@@ -8,40 +8,41 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
-from ...energies import for_each
-from .._batch import Batch, as_examples, condition, mean
+from ...energies._batch import for_each
+from .._batch import Examples, condition, mean, same_shape
 
 _BLOCK = 32
-"""How many Hessian products of a datum are made at once."""
+"""How many Hessian products of an example are computed at once."""
 
 
 @guarded
-def score_matching(
-    energy: EnergyFn, positives: Batch, negatives: Batch | None
+def score_matching_loss(
+    energy: EnergyFn, positives: Examples, negatives: Examples | None
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """`mean (½ |∇E(x)|² − tr ∇²E(x))`: exact score matching, at `d` Hessian products a datum.
+    """`mean (½ |∇E(x)|² − tr ∇²E(x))`: exact score matching, at `d` Hessian products an
+    example.
 
-    Least when the scores are those of the data. Use with `NoNegatives()`.
+    Least when the scores are those of the data. Use with `DataOnly()`.
 
     Hyvärinen (2005), "Estimation of non-normalized statistical models by score matching".
 
     Args:
         energy: a fixed energy.
         positives: data `(batch, *shape)`.
-        negatives: not looked at: use `NoNegatives`.
+        negatives: not used.
 
     Returns:
         The loss, in squared nats per squared unit of `x`, and no metrics.
     """
     del negatives
-    batch = as_examples(positives, "positives")
 
     def one(energy: EnergyFn, x: jax.Array) -> Scalar:
         gradient = jax.grad(energy)
         curvature = _trace(lambda v: jax.jvp(gradient, (x,), (v,))[1], x)
         return 0.5 * jnp.sum(gradient(x) ** 2) - curvature
 
-    return mean(for_each(one, condition(energy, batch.y), batch.x), batch), {}
+    conditioned = condition(energy, positives.y)
+    return mean(for_each(one, conditioned, positives.x), positives), {}
 
 
 def _trace(product: Callable[[jax.Array], jax.Array], x: jax.Array) -> Scalar:
@@ -54,17 +55,18 @@ def _trace(product: Callable[[jax.Array], jax.Array], x: jax.Array) -> Scalar:
     every = jnp.arange(x.size)
     if x.size <= _BLOCK:
         return jnp.sum(jax.vmap(entry)(every))
-    # a few at a time, and made again for the gradient: memory of blocks, not of a Hessian
+    # in blocks that are computed again for the gradient, so that memory is not that of a Hessian
     return jnp.sum(jax.lax.map(jax.checkpoint(entry), every, batch_size=_BLOCK))
 
 
 @guarded
-def sliced_score_matching(
-    energy: EnergyFn, positives: Batch, negatives: Batch
+def sliced_score_matching_loss(
+    energy: EnergyFn, positives: Examples, negatives: Examples
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """`mean (½ |∇E(x)|² − vᵀ ∇²E(x) v)`: score matching along one random direction a datum.
+    """`mean (½ |∇E(x)|² − vᵀ ∇²E(x) v)`: score matching along one random direction an
+    example.
 
-    Use with `Directions()`. This is the form with reduced variance.
+    Use with `RandomProjections()`. This is the form with reduced variance.
 
     Song et al. (2019), "Sliced score matching: a scalable approach to density and score
     estimation".
@@ -72,29 +74,32 @@ def sliced_score_matching(
     Args:
         energy: a fixed energy.
         positives: data `(batch, *shape)`.
-        negatives: one direction for each datum, of the shape of the data.
+        negatives: one direction for each example, of the shape of the data.
 
     Returns:
         The loss, in squared nats per squared unit of `x`, and no metrics.
 
     Raises:
-        ValueError: if there is not one direction for each datum.
+        ValueError: if there is not one direction for each example.
     """
-    batch, directions = as_examples(positives, "positives"), as_examples(negatives, "negatives").x
-    fix = "give one direction for each datum: use Directions()"
-    ok = directions.shape == batch.x.shape
-    _checks.require(ok, "negatives.shape", directions.shape, fix)
+    fix = "give one direction for each example: use RandomProjections()"
+    same_shape(positives, negatives, fix)
 
     def one(energy: EnergyFn, x: jax.Array, v: jax.Array) -> Scalar:
         gradient, product = jax.jvp(jax.grad(energy), (x,), (v,))
         return 0.5 * jnp.sum(gradient**2) - jnp.sum(v * product)
 
-    return mean(for_each(one, condition(energy, batch.y), batch.x, directions), batch), {}
+    conditioned = condition(energy, positives.y)
+    return mean(for_each(one, conditioned, positives.x, negatives.x), positives), {}
 
 
 @guarded
-def denoising_score_matching(
-    energy: EnergyFn, positives: Batch, negatives: Batch, *, sigma: Number | None = None
+def denoising_score_matching_loss(
+    energy: EnergyFn,
+    positives: Examples,
+    negatives: Examples,
+    *,
+    sigma: Number | None = None,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean ½ |σ ∇E(x̃) − (x̃ − x)/σ|²` over pairs of data `x` and perturbed data `x̃`.
 
@@ -108,7 +113,7 @@ def denoising_score_matching(
         energy: a fixed energy.
         positives: data `(batch, *shape)`.
         negatives: those of `Perturbed`, of the shape of the data.
-        sigma: `σ`, where there is one level; with more, the negatives say it.
+        sigma: `σ`, if there is one level; several are conditions of the negatives.
 
     Returns:
         The loss, without a unit, and no metrics.
@@ -116,16 +121,14 @@ def denoising_score_matching(
     Raises:
         ValueError: if the levels are neither given nor in the negatives, or shapes differ.
     """
-    real = as_examples(positives, "positives")
-    x = real.x
-    noisy = as_examples(negatives, "negatives")
-    fix = "give one perturbed example for each datum: use Perturbed(sigma)"
-    _checks.require(noisy.x.shape == x.shape, "negatives.shape", noisy.x.shape, fix)
+    x, log_scales = positives.x, negatives.y
+    fix = "give one perturbed example for each example: use Perturbed(sigma)"
+    same_shape(positives, negatives, fix)
     if sigma is None:
         fix = "give sigma, or negatives of several levels"
-        if noisy.y is None or noisy.y.shape != (len(x), 1):
+        if log_scales is None or log_scales.shape != (len(x), 1):
             _checks.invalid("sigma", None, fix)
-        scales = jnp.exp(noisy.y[:, 0])
+        scales = jnp.exp(log_scales[:, 0])
     else:
         _checks.positive("sigma", sigma)
         scales = jnp.full(len(x), sigma, x.dtype)
@@ -134,4 +137,5 @@ def denoising_score_matching(
         residual = scale * jax.grad(energy)(noisy) - (noisy - x) / scale
         return 0.5 * jnp.sum(residual**2)
 
-    return mean(for_each(one, condition(energy, noisy.y), x, noisy.x, scales), real), {}
+    conditioned = condition(energy, negatives.y)
+    return mean(for_each(one, conditioned, x, negatives.x, scales), positives), {}

@@ -1,24 +1,23 @@
-"""Negatives: where the second batch of a training step comes from."""
+"""Sources of negatives: where the second batch of a training step comes from."""
 
 from ._base import AbstractNegatives as AbstractNegatives
 from ._base import NegativesInfo as NegativesInfo
+from ._buffer import Chains as Chains
 from ._buffer import ReplayBuffer as ReplayBuffer
-from ._chain_free import Directions as Directions
-from ._chain_free import Grid as Grid
+from ._chain_free import DataOnly as DataOnly
 from ._chain_free import Neighbours as Neighbours
 from ._chain_free import NoiseSamples as NoiseSamples
-from ._chain_free import NoNegatives as NoNegatives
 from ._chain_free import Perturbed as Perturbed
 from ._chain_free import PerturbedTwice as PerturbedTwice
+from ._chain_free import QuadraturePoints as QuadraturePoints
+from ._chain_free import RandomProjections as RandomProjections
 from ._jarzynski import Jarzynski as Jarzynski
-from ._jarzynski import Populations as Populations
-from ._jarzynski import WeightedChains as WeightedChains
 from ._noise import AbstractNoise as AbstractNoise
 from ._noise import GaussianNoise as GaussianNoise
 from ._noise import UniformNoise as UniformNoise
-from ._num_steps_adaptation import AdaptiveSteps as AdaptiveSteps
+from ._num_steps_adaptation import NumStepsAdaptation as NumStepsAdaptation
 from ._persistent import PCD as PCD
-from ._recovery import Recovery as Recovery
+from ._recovery import DiffusionRecovery as DiffusionRecovery
 from ._restarted import CD as CD
 from ._restarted import ShortRun as ShortRun
 from ._step_size_adaptation import StepSizeAdaptation as StepSizeAdaptation

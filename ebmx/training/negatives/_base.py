@@ -1,4 +1,4 @@
-"""What negatives are: where the second batch of a training step comes from."""
+"""Sources of negatives, and how their chains are moved."""
 
 import abc
 from typing import Generic, TypeVar
@@ -10,9 +10,9 @@ from jaxtyping import Array, Bool
 
 from ... import _checks
 from ..._types import Count, EnergyFn, Key, Number, Scalar, XBatch
-from ...samplers import AbstractSampler, PerChain, StepInfo, displacement_budget, run
-from .._batch import Batch, where_chain
-from ._buffer import ReplayBuffer
+from ...samplers import AbstractSampler, StepInfo, displacement_budget, run
+from ...samplers._run import PerChain
+from .._batch import Examples, where_chain
 from ._noise import AbstractNoise
 
 State = TypeVar("State")
@@ -28,13 +28,13 @@ class NegativesInfo(eqx.Module):
     dead: Bool[Array, "batch"]
     """Which chains became non-finite, in position, energy or gradient, and were replaced."""
     saturated: Scalar
-    """The share of values at finite bounds of the sampler; 0 if it has none."""
+    """The fraction of values at finite bounds of the sampler; 0 if it has none."""
     swap_rate: Scalar | None = None
     """The mean acceptance of swaps between temperatures, if chains have several."""
     num_steps: Count | None = None
-    """How many steps the chains took, if that changes."""
+    """How many steps the chains took, if the number is adapted."""
     at_limit: Scalar | None = None
-    """The share of chains whose step size stands at a limit of its adaptation, if it is adapted."""
+    """The fraction of chains whose step size is at a limit of its adaptation, if it is adapted."""
 
 
 class AbstractNegatives(eqx.Module, Generic[State]):
@@ -46,16 +46,16 @@ class AbstractNegatives(eqx.Module, Generic[State]):
 
     @abc.abstractmethod
     def step(
-        self, energy: EnergyFn, x: Batch, state: State, *, key: Key
-    ) -> tuple[Batch, State, NegativesInfo | None]:
-        """Negatives for the positives `x`, with no gradient through them.
+        self, energy: EnergyFn, positives: Examples, state: State, *, key: Key
+    ) -> tuple[Examples, State, NegativesInfo | None]:
+        """Negatives for the positives, with no gradient through them.
 
         The information is `None` if no chain was run.
         """
 
 
 def check_chain(sampler: AbstractSampler, num_steps: int) -> None:
-    """Check the chain of any negatives at construction."""
+    """Check the sampler and the number of steps at construction."""
     fix = "give a sampler, such as ebmx.samplers.Langevin(step_size=0.1)"
     _checks.require(isinstance(sampler, AbstractSampler), "sampler", sampler, fix)
     _checks.at_least("num_steps", num_steps, 1)
@@ -70,21 +70,6 @@ def check_displacement(sampler: AbstractSampler, num_steps: int, width: Number) 
             f"noise, {float(width):.3g}: raise num_steps, step_size or grad_clip"
         )
         _checks.invalid("num_steps", num_steps, fix)
-
-
-def check_shards(num_shards: int, capacity: int) -> None:
-    """Check that a buffer can be cut into blocks, at construction."""
-    _checks.at_least("num_shards", num_shards, 1)
-    fix = f"give a multiple of num_shards={num_shards}"
-    _checks.require(capacity % num_shards == 0, "capacity", capacity, fix)
-
-
-def check_batch(buffer: ReplayBuffer, num: int) -> None:
-    """Check that a batch of `num` can be drawn."""
-    fix = f"give at least the batch size, {num}, or smaller batches"
-    _checks.require(num <= buffer.capacity, "capacity", buffer.capacity, fix)
-    fix = f"give a number that divides the batch size, {num}"
-    _checks.require(num % buffer.num_shards == 0, "num_shards", buffer.num_shards, fix)
 
 
 def draw_noise(noise: AbstractNoise, num: int, shape: tuple[int, ...], *, key: Key) -> XBatch:
@@ -108,21 +93,21 @@ def move(
     x, chains = run(energy, sampler, start, num_steps=num_steps, key=key)
     dead = are_dead(x, chains)
     x = where_chain(dead, noise, x)
-    info = NegativesInfo(chains, restarted, dead, saturated_share(sampler, x))
+    info = NegativesInfo(chains, restarted, dead, saturated_fraction(sampler, x))
     return jax.lax.stop_gradient(x), info
 
 
 def are_dead(x: XBatch, chains: StepInfo) -> Bool[Array, "batch"]:
     """Which chains are not finite in position, or in energy or gradient at the last step.
 
-    An infinite norm of a gradient is no sign of it: its square may overflow.
+    An infinite gradient norm does not count, since the square of a finite gradient may overflow.
     """
     dead = ~jnp.all(jnp.isfinite(x), tuple(range(1, x.ndim))) | ~jnp.isfinite(chains.energy)
     return dead if chains.grad_norm is None else dead | jnp.isnan(chains.grad_norm)
 
 
-def saturated_share(sampler: AbstractSampler, x: XBatch) -> Scalar:
-    """The share of values at finite bounds of the sampler; 0 if it has none."""
+def saturated_fraction(sampler: AbstractSampler, x: XBatch) -> Scalar:
+    """The fraction of values at finite bounds of the sampler; 0 if it has none."""
     axis = 0 if isinstance(sampler, PerChain) else None
     bounds = sampler.sampler.bounds if isinstance(sampler, PerChain) else sampler.bounds
     if bounds is None:

@@ -1,4 +1,4 @@
-"""The replay buffer: where persistent chains rest between updates."""
+"""The replay buffer, which stores persistent chains between updates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,42 +18,51 @@ from ._buffer_slots import one_of_each_arc, one_of_each_label
 from ._storage import AbstractStorage, BFloat16, FullPrecision
 
 
+class Chains(eqx.Module):
+    """Chains that were drawn from a `ReplayBuffer`: what `write` puts back, changed or not."""
+
+    x: Float[Array, "num *shape"]
+    """Their positions."""
+    index: Int[Array, "num"]
+    """Their slots: with several shards, as many of each, in the order of the shards."""
+    ages: Int[Array, "num"]
+    """How often each was moved since its start."""
+    log_scales: Float[Array, "num"] | None = None
+    """The log factor on the step size of each, if step sizes are adapted."""
+    labels: Int[Array, "num"] | None = None
+    """The label of each, for a conditional energy."""
+    own: Bool[Array, "num"] | None = None
+    """Which are written back, if rows share slots; all if not given."""
+
+
 @guarded
 class ReplayBuffer(eqx.Module):
-    """An immutable store of chain positions, and of how often each was moved since its start.
+    """An immutable store of chains: positions, and how often each was moved since its start.
 
-    It holds positions and never what a sampler remembers of them, since that belongs to the
-    energy of an earlier update.
+    A sampler's state is not stored, since it belongs to the energy of an earlier update.
 
     Args:
-        positions: of the chains, each with a leading axis of them. Labels rise within each shard,
-            so that the slots of one are found without a search of all.
-        ages: of the chains, each with a leading axis of them. Labels rise within each shard, so
-            that the slots of one are found without a search of all.
-        log_scales: of the chains, each with a leading axis of them. Labels rise within each shard,
-            so that the slots of one are found without a search of all.
-        labels: of the chains, each with a leading axis of them. Labels rise within each shard, so
-            that the slots of one are found without a search of all.
-        storage: what positions are encoded by.
-        num_shards: into how many blocks the slots are cut.
+        positions: of the chains, `(capacity, *shape)`, as `storage` encodes them.
+        ages: how often each chain was moved, `(capacity,)`.
+        log_scales: the log factor on the step size of each, `(capacity,)`, if they are adapted.
+        labels: the label of each chain, `(capacity,)`, for a conditional energy. They rise within
+            each shard, so that the slots of a label are found by binary search.
+        storage: how positions are encoded.
+        num_shards: the number of blocks of slots; a draw takes equally many chains from each.
 
     Raises:
-        ValueError: if the arrays are not of as many chains, the shards do not divide these, or
-            labels are not in order.
+        ValueError: if the arrays are not of equally many chains, the shards do not divide this
+            number, or labels do not rise.
     """
 
     # Written by `write`, whole slots at a time.
     positions: Shaped[Array, "capacity *shape"]
-    """As `storage` stores them."""
     ages: Int[Array, "capacity"]
     log_scales: Float[Array, "capacity"] | None = None
-    """The logarithm of the factor on the step size of each chain, if these are adapted."""
     # Never changed.
     labels: Int[Array, "capacity"] | None = None
-    """The label of each chain, for a conditional energy."""
     storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
     num_shards: int = eqx.field(static=True, default=1)
-    """Into how many blocks the slots are cut; a draw takes as many from each."""
 
     def __check_init__(self):
         shape = jnp.shape(self.positions)
@@ -77,121 +86,98 @@ class ReplayBuffer(eqx.Module):
         """How many chains it holds."""
         return self.positions.shape[0]
 
-    def at(self, values: jax.Array, index: Int[Array, "num"]) -> jax.Array:
-        """What `values` `(capacity, ...)` are in the slots that `draw` has returned."""
-        if self.num_shards == 1:
-            return values.at[index].get(mode="promise_in_bounds")
-        take = jax.vmap(lambda block, place: block.at[place].get(mode="promise_in_bounds"))
-        found = take(self._blocks(values), self._within(index))
-        return found.reshape(-1, *values.shape[1:])
-
     @checked
-    def draw(
-        self, num: int, *, key: Key
-    ) -> tuple[Float[Array, "{num} *shape"], Int[Array, "{num}"]]:
-        """Draw `num` different slots; every slot is as likely as any other.
+    def draw(self, num: int, *, key: Key) -> Chains:
+        """Draw `num` different chains; every chain is equally likely.
 
         The slots form a ring, turned by a random angle and cut into `num` arcs of equal length;
-        one slot is drawn from each arc. So the cost does not grow with the capacity, and two slots
-        are never the same. Neighbours on the ring are drawn together less often than strangers.
-        With several shards each has a ring of its own, and gives as many.
+        one slot is drawn from each arc. So the cost does not grow with the capacity, and no slot
+        is drawn twice. Neighbours on the ring are drawn together less often than distant slots.
+        With several shards, each has a ring of its own and gives equally many chains.
 
         Args:
             num: how many, at most the capacity.
             key: a key.
 
         Returns:
-            The positions `(num, *shape)` and their slots `(num,)`.
+            The chains, with positions `(num, *shape)`.
 
         Raises:
-            ValueError: if `num` is above the capacity, or no multiple of the number of shards.
+            ValueError: if `num` is above the capacity, or not a multiple of the number of shards.
         """
         _checks.at_least("num", num, 1)
         fix = f"draw at most the {self.capacity} chains of the buffer, or give it a larger capacity"
         _checks.require(num <= self.capacity, "num", num, fix)
-        fix = f"each of the num_shards={self.num_shards} gives as many chains: give a multiple"
-        _checks.require(num % self.num_shards == 0, "num", num, fix)
+        self._check_num(num, "num", num)
         size = self.capacity // self.num_shards
         draw = lambda key: (one_of_each_arc(num // self.num_shards, size, key),)  # noqa: E731
         (index,) = self._in_each(draw, key)
-        return self._decoded(index, key), index
+        return self._taken(index, None, key)
 
     @checked
-    def draw_labels(
-        self, labels: Integer[Array, "num"], *, key: Key
-    ) -> tuple[Float[Array, "num *shape"], Int[Array, "num"], Bool[Array, "num"]]:
-        """Draw a slot of each of these labels; every slot of a label is as likely as any other.
+    def draw_labels(self, labels: Integer[Array, "num"], *, key: Key) -> Chains:
+        """Draw a chain of each of these labels; every chain of a label is equally likely.
 
-        No slot is drawn twice while a label has as many slots in a shard as rows that ask for it.
-        If it has fewer, rows share a slot. With several shards, the rows of each equal part of
-        `labels` draw from their own shard.
+        No chain is drawn twice unless more rows ask for a label than it has slots in a shard; then
+        rows share a slot. With several shards, the rows of each equal part of `labels` draw from
+        their own shard.
 
         Args:
-            labels: the labels, `(num,)`; for one without a slot, that of another label is drawn.
+            labels: the labels, `(num,)`; for one without a slot, a chain of another label is drawn.
             key: a key.
 
         Returns:
-            The positions `(num, *shape)`, their slots `(num,)`, and which rows to write back,
-            `(num,)`: each slot once.
+            The chains, with positions `(num, *shape)`; `own` says which rows are written back, one
+            for each slot.
 
         Raises:
-            ValueError: if the buffer has no labels, or `num` is no multiple of the number of
+            ValueError: if the buffer has no labels, or `num` is not a multiple of the number of
                 shards.
         """
         if self.labels is None:
             _checks.invalid("buffer.labels", None, "give a buffer whose chains have labels")
-        fix = f"each of the num_shards={self.num_shards} gives as many chains: give a multiple"
-        _checks.require(len(labels) % self.num_shards == 0, "labels.shape", labels.shape, fix)
+        self._check_num(len(labels), "labels.shape", labels.shape)
         index, own = self._in_each(one_of_each_label, key, self.labels, labels)
-        return self._decoded(index, key), index, own
+        return self._taken(index, own, key)
 
     @checked
-    def write(
-        self,
-        index: Int[Array, "num"],
-        x: Float[Array, "num *shape"],
-        ages: Int[Array, "num"] | None = None,
-        log_scales: Float[Array, "num"] | None = None,
-        *,
-        own: Bool[Array, "num"] | None = None,
-        key: Key | None = None,
-    ) -> "ReplayBuffer":
-        """Put positions into slots; the others stay as they are.
+    def write(self, chains: Chains, *, key: Key | None = None) -> "ReplayBuffer":
+        """Put chains into their slots; the other slots stay as they are.
 
         Args:
-            index: the slots, as `draw` returns them: with several shards, as many of each, in their
-                order. All that are written are different.
-            x: the positions.
-            ages: the new ages of the chains; one more than before if not given.
-            log_scales: the new factors on their step sizes; as before if not given.
-            own: which of them are written, as `draw_labels` returns it; all if not given.
+            chains: as `draw` or `draw_labels` returns them; positions `(num, *shape)`, ages and log
+                factors may be new.
             key: a key, for a storage that rounds at random.
 
         Returns:
-            The buffer after it.
+            The buffer with these chains.
+
+        Raises:
+            ValueError: if the positions are of another shape, or a key is missing.
         """
-        if x.shape[1:] != self.positions.shape[1:]:
-            fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
-            _checks.invalid("x.shape", x.shape, fix)
-        fix = f"give as many slots of each of the num_shards={self.num_shards}, as `draw` does"
-        _checks.require(len(x) % self.num_shards == 0, "index.shape", index.shape, fix)
-        ages = self.at(self.ages, index) + 1 if ages is None else ages
-        scales = self.log_scales
+        x, index = chains.x, chains.index
+        fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
+        _checks.require(x.shape[1:] == self.positions.shape[1:], "x.shape", x.shape, fix)
+        self._check_num(len(x), "index.shape", index.shape)
         stored = self.storage.encode(x, key=_checked_key(self.storage, key))
-        if own is not None:
-            # beyond every block, each at another place: such an update is dropped
-            index = jnp.where(own, index, self.capacity + jnp.arange(len(x), dtype=index.dtype))
-        if scales is not None and log_scales is not None:
-            scales = self._put(scales, index, log_scales)
-        places = self._put(self.positions, index, stored), self._put(self.ages, index, ages)
-        return ReplayBuffer(*places, scales, self.labels, self.storage, self.num_shards)
+        if chains.own is not None:
+            # a different place beyond every block for each of the others: these are dropped
+            beyond = self.capacity + jnp.arange(len(x), dtype=index.dtype)
+            index = jnp.where(chains.own, index, beyond)
+        scales = chains.log_scales if self.log_scales is not None else None
+        new = stored, chains.ages, scales
+        old = self.positions, self.ages, None if scales is None else self.log_scales
+        written = jax.tree.map(lambda slots, values: self._put(slots, index, values), old, new)
+        positions, ages, scales = written
+        scales = self.log_scales if scales is None else scales
+        return ReplayBuffer(positions, ages, scales, self.labels, self.storage, self.num_shards)
 
     def fill(self, x: Batch, *, key: Key) -> "ReplayBuffer":
-        """The same chains at positions drawn from `x`, such as data or an earlier buffer.
+        """The same chains at positions drawn from `x`, such as data or those of another buffer.
 
         Args:
-            x: positions `(num, *shape)`; or `(x, labels)`, such that each chain is put where one of
-                its own label is.
+            x: positions `(num, *shape)`; or `(x, labels)`, so that the position of each chain is
+                one of its own label.
             key: a key.
 
         Raises:
@@ -209,25 +195,40 @@ class ReplayBuffer(eqx.Module):
         return eqx.tree_at(lambda b: b.positions, self, stored)
 
     def _in_each(self, draw: Callable, key: Key, *arrays: jax.Array) -> tuple[jax.Array, ...]:
-        """What `draw(*arrays, key)` returns, slots first, in each shard with its parts of these."""
+        """`draw(*arrays, key)` in each shard, with its parts of the arrays; slots come first."""
         if self.num_shards == 1:
             return draw(*arrays, key)
-        # 0 is what positions are read with, 1 and 2 are what `PCD` changes and writes them with
+        # the folds 0, 1 and 2 of the key are for decoding, and for `PCD` to augment and to write
         keys = jax.random.split(jax.random.fold_in(key, 3), self.num_shards)
         index, *rest = jax.vmap(draw)(*map(self._blocks, arrays), keys)
         size = self.capacity // self.num_shards
         index = index + size * jnp.arange(self.num_shards, dtype=index.dtype)[:, None]
         return index.reshape(-1), *(values.reshape(-1) for values in rest)
 
-    def _decoded(self, index: jax.Array, key: Key) -> jax.Array:
-        stored = self.at(self.positions, index)
-        return self.storage.decode(stored, key=jax.random.fold_in(key, 0))
+    def _taken(self, index: jax.Array, own: jax.Array | None, key: Key) -> Chains:
+        """The chains in these slots."""
+        slots = self.positions, self.ages, self.log_scales, self.labels
+        stored, *rest = jax.tree.map(lambda values: self._at(values, index), slots)
+        x = self.storage.decode(stored, key=jax.random.fold_in(key, 0))
+        ages, log_scales, labels = rest
+        return Chains(x, index, ages, log_scales, labels, own)
+
+    def _at(self, values: jax.Array, index: jax.Array) -> jax.Array:
+        if self.num_shards == 1:
+            return values.at[index].get(mode="promise_in_bounds")
+        take = jax.vmap(lambda block, place: block.at[place].get(mode="promise_in_bounds"))
+        found = take(self._blocks(values), self._within(index))
+        return found.reshape(-1, *values.shape[1:])
+
+    def _check_num(self, num: int, name: str, value: Any) -> None:
+        fix = f"each of the num_shards={self.num_shards} has equally many chains: give a multiple"
+        _checks.require(num % self.num_shards == 0, name, value, fix)
 
     def _blocks(self, values: jax.Array) -> jax.Array:
         return values.reshape(self.num_shards, -1, *values.shape[1:])
 
     def _within(self, index: jax.Array) -> jax.Array:
-        """The places within its own block of each slot of a draw, `(num_shards, ...)`."""
+        """The place of each slot of a draw within its block, `(num_shards, ...)`."""
         size = self.capacity // self.num_shards
         return self._blocks(index) - size * jnp.arange(self.num_shards, dtype=index.dtype)[:, None]
 
@@ -240,7 +241,7 @@ class ReplayBuffer(eqx.Module):
 
 
 def _of_labels(wanted: jax.Array, y: jax.Array, key: Key) -> jax.Array:
-    """For each wanted label a random place where it is in `y`."""
+    """For each wanted label the index of a random example of it in `y`."""
     order = jnp.argsort(y)
     low, high = (jnp.searchsorted(y[order], wanted, side=side) for side in ("left", "right"))
     if _checks.is_concrete(low):

@@ -1,4 +1,4 @@
-"""Negatives without chains: perturbed data, noise, directions, a grid."""
+"""Negatives without chains: perturbed data, noise, directions, quadrature points."""
 
 import equinox as eqx
 import jax
@@ -9,11 +9,11 @@ from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number
 from ...energies._constants import as_number
 from ...samplers._fields import cast, number
-from .._batch import Batch, Examples, as_examples, like
+from .._batch import Examples
 from ._base import AbstractNegatives, draw_noise
 from ._noise import AbstractNoise
 
-Stateless = tuple[Batch, None, None]
+Stateless = tuple[Examples, None, None]
 
 
 class AbstractStateless(AbstractNegatives[None]):
@@ -24,15 +24,13 @@ class AbstractStateless(AbstractNegatives[None]):
         del shape, key
 
 
-class NoNegatives(AbstractStateless):
+class DataOnly(AbstractStateless):
     """For losses of the data alone; returns the positives."""
 
-    def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, None]:
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
         """The positives."""
         del energy, key
-        return x, state, None
+        return positives, state, None
 
 
 @guarded
@@ -57,32 +55,28 @@ class Perturbed(AbstractStateless):
         _checks.require(ok, "sigma.shape", self.sigma.shape, fix)
         _checks.positive("sigma", self.sigma)
 
-    def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, None]:
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
         """The perturbed data, in the order of the positives."""
         del energy
-        batch = as_examples(x)
+        x = positives.x
         level_key, noise_key = jax.random.split(key)
-        noise = jax.random.normal(noise_key, batch.x.shape, batch.x.dtype)
+        noise = jax.random.normal(noise_key, x.shape, x.dtype)
         if self.sigma.ndim == 0:
-            return like(batch, batch.x + cast(self.sigma, batch.x) * noise), state, None
-        level = jax.random.randint(level_key, (len(batch.x),), 0, len(self.sigma))
-        sigma = self.sigma[level].astype(batch.x.dtype)
-        wide = sigma.reshape(-1, *(1,) * (batch.x.ndim - 1))
-        return Examples(batch.x + wide * noise, jnp.log(sigma)[:, None]), state, None
+            return positives.with_x(x + cast(self.sigma, x) * noise), state, None
+        level = jax.random.randint(level_key, (len(x),), 0, len(self.sigma))
+        sigma = self.sigma[level].astype(x.dtype)
+        wide = sigma.reshape(-1, *(1,) * (x.ndim - 1))
+        return Examples(x + wide * noise, jnp.log(sigma)[:, None]), state, None
 
 
-class Directions(AbstractStateless):
-    """Random directions with entries ±1, one for each datum, for sliced score matching."""
+class RandomProjections(AbstractStateless):
+    """Random directions with entries ±1, one for each example, for sliced score matching."""
 
-    def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, None]:
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
         """Directions of the shape of the positives."""
         del energy
-        batch = as_examples(x)
-        return like(batch, jax.random.rademacher(key, batch.x.shape, batch.x.dtype)), state, None
+        x = positives.x
+        return positives.with_x(jax.random.rademacher(key, x.shape, x.dtype)), state, None
 
 
 @guarded
@@ -91,7 +85,7 @@ class NoiseSamples(AbstractStateless):
 
     Args:
         noise: the distribution.
-        ratio: how many for each datum, at least 1.
+        ratio: how many for each example, at least 1.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -103,24 +97,21 @@ class NoiseSamples(AbstractStateless):
     def __check_init__(self):
         _checks.at_least("ratio", self.ratio, 1)
 
-    def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, None]:
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
         """`ratio` times as many samples as there are positives."""
         del energy
-        batch = as_examples(x)
-        num = self.ratio * len(batch.x)
-        noise = draw_noise(self.noise, num, batch.x.shape[1:], key=key).astype(batch.x.dtype)
-        return like(batch, noise), state, None
+        x = positives.x
+        noise = draw_noise(self.noise, self.ratio * len(x), x.shape[1:], key=key)
+        return positives.with_x(noise.astype(x.dtype)), state, None
 
 
 @guarded
 class PerturbedTwice(AbstractStateless):
-    """`num` negatives `x + √t ξ + √t ξ'` for each datum, with one `ξ` each: for energy discrepancy.
+    """`num` negatives `x + √t ξ + √t ξ'` for each example, with one `ξ`, for energy discrepancy.
 
     Args:
         time: `t > 0`, the variance of each perturbation.
-        num: how many for each datum, at least 1.
+        num: how many for each example, at least 1.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -133,27 +124,24 @@ class PerturbedTwice(AbstractStateless):
         _checks.positive("time", self.time)
         _checks.at_least("num", self.num, 1)
 
-    def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, None]:
-        """Negatives `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
+        """Negatives `(num · batch, *shape)`; those of example `i` are `i, i + batch, …`."""
         del energy
-        batch = as_examples(x)
-        x = batch.x
+        x = positives.x
         once_key, twice_key = jax.random.split(key)
         scale = jnp.sqrt(cast(self.time, x))
         once = x + scale * jax.random.normal(once_key, x.shape, x.dtype)
         twice = scale * jax.random.normal(twice_key, (self.num, *x.shape), x.dtype)
-        return like(batch, (once[None] + twice).reshape(-1, *x.shape[1:])), state, None
+        return positives.with_x((once[None] + twice).reshape(-1, *x.shape[1:])), state, None
 
 
 @guarded
 class Neighbours(AbstractStateless):
-    """`num` neighbours `x + σ ξ` of each datum, for minimum probability flow.
+    """`num` neighbours `x + σ ξ` of each example, for minimum probability flow.
 
     Args:
         sigma: how far the neighbours are, in units of the data.
-        num: how many for each datum, at least 1.
+        num: how many for each example, at least 1.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -166,35 +154,32 @@ class Neighbours(AbstractStateless):
         _checks.positive("sigma", self.sigma)
         _checks.at_least("num", self.num, 1)
 
-    def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, None]:
-        """Neighbours `(num · batch, *shape)`; those of datum `i` are `i, i + batch, …`."""
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
+        """Neighbours `(num · batch, *shape)`; those of example `i` are `i, i + batch, …`."""
         del energy
-        batch = as_examples(x)
-        x = batch.x
+        x = positives.x
         noise = jax.random.normal(key, (self.num, *x.shape), x.dtype)
         neighbours = x[None] + cast(self.sigma, x) * noise
-        return like(batch, neighbours.reshape(-1, *x.shape[1:])), state, None
+        return positives.with_x(neighbours.reshape(-1, *x.shape[1:])), state, None
 
 
 @guarded
-class Grid(AbstractStateless):
+class QuadraturePoints(AbstractStateless):
     """The points of a grid over a box of one or two dimensions, for maximum likelihood.
 
     The shifts are those of Cranley and Patterson (1976), "Randomization of number theoretic methods
     for multiple integration".
 
     Args:
-        low: the corners of the box, `(d,)` with `d` 1 or 2.
-        high: the corners of the box, `(d,)` with `d` 1 or 2.
+        low: the lower corner of the box, `(d,)` with `d` 1 or 2.
+        high: the upper corner of the box, `(d,)`.
         num: how many points on each axis, at the centres of equal cells.
-        shifted: whether each update moves the points by its own random part of a cell, so that they
-            stay in the box. The integral of `exp(-E)` is then right in the mean, and an energy
-            cannot hide a spike between the points: fewer of them are enough.
+        shifted: whether each update shifts the points by a random part of a cell, within the box.
+            The estimate of the integral of `exp(-E)` is then unbiased, and a spike of the density
+            between fixed points cannot go unseen, so that fewer points are enough.
 
     Raises:
-        ValueError: if the corners are no vectors of one or two numbers in order, or `num` is below
+        ValueError: if the corners are not vectors of one or two numbers in order, or `num` is below
             2.
     """
 
@@ -210,12 +195,10 @@ class Grid(AbstractStateless):
         _checks.positive("high - low", self.high - self.low, "give low < high")
         _checks.at_least("num", self.num, 2)
 
-    def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, None]:
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
         """The points, `(num ** d, d)`, with the volume of a cell as their weight, and the box."""
         del energy
-        dtype, dim = as_examples(x).x.dtype, len(self.low)
+        dtype, dim = positives.x.dtype, len(self.low)
         low, high = self.low.astype(dtype), self.high.astype(dtype)
         shift = jnp.full((dim, 1), 0.5, dtype)
         if self.shifted:

@@ -14,21 +14,21 @@ from ..._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ...samplers import AbstractSampler
 from ...samplers._base import check_invariant
 from ...samplers._fields import cast, number
-from .._batch import Batch, Examples, as_examples, energies, where_chain
+from .._batch import Examples, energies, where_chain
 from ._base import AbstractNegatives, NegativesInfo, check_chain, draw_noise, move
 from ._noise import AbstractNoise, UniformNoise
-from ._step_size_adaptation import StepSizeAdaptation, share_at_limit
+from ._step_size_adaptation import StepSizeAdaptation, fraction_at_limit
 
 
 class WeightedChains(eqx.Module):
-    """A population of chains that stands for the density of the energy it was last given."""
+    """Chains with importance weights for the density of the energy that they were last given."""
 
     # Moved by the sampler.
     positions: Float[Array, "chains *shape"]
     # Updated by each change of the energy.
     log_weights: Float[Array, "chains"]
     last_energies: Float[Array, "chains"]
-    """Those of the positions under the energy that the weights stand for."""
+    """Those of the positions, under the energy of the weights."""
     # Updated when chains are resampled by their weights.
     log_z_before: Scalar
     resamplings: Count
@@ -40,19 +40,19 @@ class WeightedChains(eqx.Module):
         return self.log_z_before + jax.nn.logsumexp(self.log_weights) - jnp.log(float(num))
 
     @property
-    def effective_share(self) -> Scalar:
-        """The effective sample size of the weights, as a share of the chains."""
+    def effective_fraction(self) -> Scalar:
+        """The effective sample size of the weights, as a fraction of the chains."""
         weights = jax.nn.softmax(self.log_weights)
         return 1 / (len(weights) * jnp.sum(weights**2))
 
 
 class Populations(eqx.Module):
-    """What `Jarzynski` keeps from update to update."""
+    """The state of `Jarzynski`."""
 
     training: WeightedChains
     """The chains that the negatives are taken from."""
     held_out: WeightedChains | None
-    """Chains that the parameters never see, which makes their `log_z` an unbiased one."""
+    """Chains that the parameters do not depend on, so that their `log_z` has no bias."""
     log_scale: Scalar
     """The logarithm of the factor on the step size, if it is adapted."""
 
@@ -64,7 +64,7 @@ class Populations(eqx.Module):
 
 @guarded
 class Jarzynski(AbstractNegatives[Populations]):
-    """Persistent chains with weights that make up for the changes of the energy.
+    """Persistent chains with importance weights that correct for the changes of the energy.
 
     Each update of the parameters adds `E_old(x) - E_new(x)` to the log weight of a chain at `x`, as
     in annealed importance sampling along the training. So weighted means over the chains are
@@ -72,8 +72,8 @@ class Jarzynski(AbstractNegatives[Populations]):
     resampled by their weights when the effective sample size is low. The sampler has to leave the
     energy's density invariant, as `MALA` and `HMC` do.
 
-    An update raises the energy just where the chains are, so their own `log Z` falls behind.
-    Chains that are held out of the negatives do not have this bias.
+    An update raises the energy where the negatives are, so `log Z` from the same chains is biased.
+    Held-out chains, which are not used as negatives, do not have this bias.
 
     Carbone et al. (2023), "Efficient training of energy-based models using Jarzynski equality".
 
@@ -81,17 +81,17 @@ class Jarzynski(AbstractNegatives[Populations]):
         sampler: a sampler that leaves the density invariant.
         num_steps: how many steps for each update, at least 1.
         num_chains: how many chains for the negatives.
-        num_held_out: how many further chains for `log Z`; they take part in nothing else.
-        noise: where they start; its log density makes `log Z` absolute. It has to reach wherever
-            the energy does: `log Z` does not know of what lies outside.
+        num_held_out: how many further chains that are used for `log Z` alone.
+        noise: where they start; its log density makes `log Z` absolute. Its support has to hold
+            that of the model: `log Z` leaves out what lies outside.
         resample_below: resample if the effective sample size is below this fraction, in [0, 1].
-        num_negatives: how many negatives an update sees, drawn by weight; all chains with their
+        num_negatives: how many negatives an update uses, drawn by weight; all chains with their
             weights, if not given.
         adaptation: tunes one step size for all chains; the density does not depend on it.
 
     Raises:
         ValueError: if a number is out of its range, the sampler does not leave the density
-            invariant or cannot go on from a position alone, or the noise has no log density.
+            invariant or needs more than a position to go on, or the noise has no log density.
     """
 
     sampler: AbstractSampler
@@ -126,10 +126,10 @@ class Jarzynski(AbstractNegatives[Populations]):
         return Populations(training, held_out, jnp.zeros((), x.dtype))
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: Populations, *, key: Key
-    ) -> tuple[Batch, Populations, NegativesInfo]:
-        """Weigh, resample if the weights have become uneven, run; in the precision of `x`."""
-        dtype = state.training.positions.dtype if x is None else as_examples(x).x.dtype
+        self, energy: EnergyFn, positives: Examples, state: Populations, *, key: Key
+    ) -> tuple[Examples, Populations, NegativesInfo]:
+        """Update the weights, resample if they are uneven, run; in the positives' precision."""
+        dtype = positives.x.dtype
         first_key, second_key, run_key, pick_key = jax.random.split(key, 4)
         training = self._resample(_reweight(energy, state.training, dtype), key=first_key)
         held_out, start = None, training.positions
@@ -142,22 +142,22 @@ class Jarzynski(AbstractNegatives[Populations]):
         never = jnp.zeros(len(start), bool)
         start = start.astype(dtype)
         moved, info = move(energy, sampler, self.num_steps, start, start, never, run_key)
-        last = energies(energy, Examples(moved))
+        (last,) = energies(energy, Examples(moved))
         training = _placed(training, moved[: self.num_chains], last[: self.num_chains])
         if held_out is not None:
             held_out = _placed(held_out, moved[self.num_chains :], last[self.num_chains :])
         log_scale = state.log_scale
         if self.adaptation is not None:
-            # of the training chains alone: what is held out must not reach the parameters
+            # of the training chains alone, so that parameters do not depend on held-out chains
             acceptance = info.chains.acceptance[: self.num_chains]
             acceptance = jnp.mean(jnp.where(jnp.isfinite(acceptance), acceptance, 0))
             log_scale = self.adaptation.moved(log_scale, self.adaptation.gain, acceptance)
-            info = dataclasses.replace(info, at_limit=share_at_limit(log_scale))
+            info = dataclasses.replace(info, at_limit=fraction_at_limit(log_scale))
         state = jax.lax.stop_gradient(Populations(training, held_out, log_scale))
         return self._negatives(state.training, dtype, key=pick_key), state, info
 
     def _resample(self, chains: WeightedChains, *, key: Key) -> WeightedChains:
-        uneven = chains.effective_share < cast(self.resample_below, chains.log_weights)
+        uneven = chains.effective_fraction < cast(self.resample_below, chains.log_weights)
         num = len(chains.log_weights)
         index = systematic(jax.nn.softmax(chains.log_weights), num, key=key)
         index = jnp.where(uneven, index, jnp.arange(num, dtype=index.dtype))
@@ -169,12 +169,12 @@ class Jarzynski(AbstractNegatives[Populations]):
             chains.resamplings + uneven.astype(jnp.int32),
         )
 
-    def _negatives(self, chains: WeightedChains, dtype: Any, *, key: Key) -> Batch:
+    def _negatives(self, chains: WeightedChains, dtype: Any, *, key: Key) -> Examples:
         x = chains.positions.astype(dtype)
         if self.num_negatives is None:
             return Examples(x, None, chains.log_weights.astype(dtype))
         weights = jax.nn.softmax(chains.log_weights)
-        return x[systematic(weights, self.num_negatives, key=key)]
+        return Examples(x[systematic(weights, self.num_negatives, key=key)])
 
 
 def _fresh(x: XBatch, last: jax.Array) -> WeightedChains:
@@ -183,11 +183,11 @@ def _fresh(x: XBatch, last: jax.Array) -> WeightedChains:
 
 
 def _reweight(energy: EnergyFn, chains: WeightedChains, dtype: Any) -> WeightedChains:
-    now = energies(energy, Examples(chains.positions.astype(dtype)))
+    (now,) = energies(energy, Examples(chains.positions.astype(dtype)))
     now = now.astype(chains.log_weights.dtype)
     weights = chains.log_weights + chains.last_energies - now
-    # a chain where the energy is not finite counts for nothing, and goes to where the likeliest
-    # is; of an energy that is finite nowhere there is nothing to learn
+    # a chain with a non-finite energy gets weight 0 and moves to the chain of the largest weight;
+    # if no energy is finite, chains and weights stay as they are
     weights = jnp.where(jnp.isfinite(weights), weights, -jnp.inf)
     some = jnp.any(jnp.isfinite(weights))
     stays = jnp.isfinite(now) | ~some
@@ -203,13 +203,14 @@ def _placed(chains: WeightedChains, x: XBatch, last: jax.Array) -> WeightedChain
 
 
 def systematic(weights: jax.Array, num: int, *, key: Key) -> jax.Array:
-    """`num` places drawn by weights that sum to one, as evenly as they can be.
+    """Systematic resampling: `num` indices by weights that sum to one.
 
-    Each place comes `⌊num w⌋` or `⌈num w⌉` times. Kitagawa (1996), "Monte Carlo filter and smoother
+    Each index comes `⌊num w⌋` or `⌈num w⌉` times. Unlike BlackJAX's function, it never returns an
+    index of weight 0, however the sum is rounded. Kitagawa (1996), "Monte Carlo filter and smoother
     for non-Gaussian nonlinear state space models".
     """
     ends = jnp.cumsum(weights)
-    # in (0, total], so that a weight of zero is never drawn, rounded as the sum may be
+    # in (0, total], so that an index of weight 0 is never drawn
     places = jnp.arange(1, num + 1, dtype=ends.dtype)
     points = (places - jax.random.uniform(key, (), ends.dtype)) / num * ends[-1]
     return jnp.minimum(jnp.searchsorted(ends, points), len(weights) - 1)

@@ -1,4 +1,4 @@
-"""Where chains start that do not start from data."""
+"""Noise distributions, where chains start."""
 
 import abc
 import math
@@ -30,8 +30,8 @@ class UniformNoise(AbstractNoise):
     """Each coordinate uniform on `[low, high)`.
 
     Args:
-        low: in units of `x`, `low < high`.
-        high: in units of `x`, `low < high`.
+        low: the lower end, in units of `x`.
+        high: the upper end, above `low`.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -59,8 +59,8 @@ class GaussianNoise(AbstractNoise):
     """Each coordinate normal with this mean and standard deviation.
 
     Args:
-        mean: in units of `x`, the scale positive.
-        scale: in units of `x`, the scale positive.
+        mean: in units of `x`.
+        scale: the standard deviation, positive.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -75,7 +75,7 @@ class GaussianNoise(AbstractNoise):
 
     def sample(self, shape: tuple[int, ...], *, key: Key) -> X:
         """One example of this shape."""
-        return self.mean + self.scale * jax.random.normal(key, shape)
+        return jnp.asarray(self.mean + self.scale * jax.random.normal(key, shape))
 
     def log_density(self, x: X) -> Scalar:
         """The log density of one example, in nats."""

@@ -1,4 +1,4 @@
-"""How many steps chains take in an update, tuned while they train."""
+"""The number of chain steps in an update, adapted during training."""
 
 import dataclasses
 import math
@@ -12,14 +12,14 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number, Scalar
 from ...samplers._fields import cast, number
-from .._batch import Batch, as_examples, energies, mean
+from .._batch import Examples, energies, mean
 from ._base import AbstractNegatives, NegativesInfo
 from ._persistent import PCD
 from ._restarted import CD, ShortRun
 
 
 class StepsState(eqx.Module):
-    """The state of the chains, and the logarithm of how many steps they take."""
+    """The state of the chains, and the logarithm of their number of steps."""
 
     chains: Any
     log_steps: Scalar
@@ -31,20 +31,20 @@ class StepsState(eqx.Module):
 
 
 @guarded
-class AdaptiveSteps(AbstractNegatives[StepsState]):
-    """Chains that take more steps when they lag behind the energy, and fewer when they do not.
+class NumStepsAdaptation(AbstractNegatives[StepsState]):
+    """Chains that take more steps while they lag behind the energy, and fewer when they do not.
 
     After each update the gap `g = |mean E(x⁺) − mean E(x⁻)| / std E(x⁺)` is compared with a
-    tolerance, and `log num_steps ← log num_steps + η clip(g / tolerance − 1, −1, 1)`. For chains
-    that follow a model which fits the data, the gap is 0 but for chance. How many steps there are
-    is no part of what is compiled.
+    tolerance, and `log num_steps ← log num_steps + η clip(g / tolerance − 1, −1, 1)`. If the chains
+    sample a model that fits the data, the expected gap is 0. Another number of steps does not
+    compile again.
 
     Args:
-        negatives: `PCD`, `CD` or `ShortRun`; its `num_steps` is where to begin.
-        lowest: the range of the number of steps; the lowest is at least 1.
-        highest: the range of the number of steps; the lowest is at least 1.
-        tolerance: the gap that is good enough, in standard deviations of the data's energies.
-        gain: `η`, by which factor the steps change in an update at most, as a logarithm.
+        negatives: `PCD`, `CD` or `ShortRun`; its `num_steps` is the first number of steps.
+        lowest: the smallest number of steps, at least 1.
+        highest: the largest number of steps.
+        tolerance: the gap at which the number stays, in standard deviations of the data's energies.
+        gain: `η`, the largest change of `log num_steps` in an update.
 
     Raises:
         ValueError: if a number is out of its range, or the number of steps could fall so low that
@@ -69,26 +69,25 @@ class AdaptiveSteps(AbstractNegatives[StepsState]):
         _checks.require(ok, "lowest, highest", (self.lowest, self.highest), fix)
         _checks.positive("tolerance", self.tolerance)
         _checks.positive("gain", self.gain)
-        # checks what depends on the number of steps, for the lowest
+        # its own checks that depend on the number of steps, at the lowest
         dataclasses.replace(self.negatives, num_steps=self.lowest)
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> StepsState:
-        """The chains before the first update, and how many steps they begin with."""
+        """The state of the chains, and the first number of steps."""
         log_steps = jnp.asarray(math.log(self.negatives.num_steps), jnp.zeros(()).dtype)
         return StepsState(self.negatives.init(shape, key=key), log_steps)
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: StepsState, *, key: Key
-    ) -> tuple[Batch, StepsState, NegativesInfo]:
-        """Run the chains for as many steps as they need by now, and compare them with `x`."""
+        self, energy: EnergyFn, positives: Examples, state: StepsState, *, key: Key
+    ) -> tuple[Examples, StepsState, NegativesInfo]:
+        """Run the chains for the current number of steps, and adapt it to the gap of energies."""
         negatives, chains, info = self.negatives.step(
-            energy, x, state.chains, key=key, num_steps=state.num_steps
+            energy, positives, state.chains, key=key, num_steps=state.num_steps
         )
-        real, fake = as_examples(x), as_examples(negatives)
-        values, others = energies(energy, real), energies(energy, fake)
-        centre = mean(values, real)
-        spread = jnp.sqrt(mean((values - centre) ** 2, real))
-        gap = jnp.abs(centre - mean(others, fake)) / jnp.maximum(spread, 1e-6)
+        real, fake = energies(energy, positives, negatives)
+        centre = mean(real, positives)
+        spread = jnp.sqrt(mean((real - centre) ** 2, positives))
+        gap = jnp.abs(centre - mean(fake, negatives)) / jnp.maximum(spread, 1e-6)
         gap, gain = gap.astype(state.log_steps.dtype), cast(self.gain, state.log_steps)
         change = gain * jnp.clip(gap / cast(self.tolerance, gap) - 1, -1, 1)
         change = jnp.where(jnp.isfinite(change), change, gain)

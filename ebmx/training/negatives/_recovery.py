@@ -1,4 +1,4 @@
-"""Diffusion recovery: chains that undo a known noise."""
+"""Diffusion recovery: chains that sample data given their noisy copies."""
 
 import equinox as eqx
 import jax
@@ -10,12 +10,12 @@ from ..._types import EnergyFn, Key, Number, Scalar, X
 from ...energies import AbstractConditionalEnergy
 from ...samplers import AbstractSampler
 from ...samplers._fields import cast, number
-from .._batch import Batch, Examples, as_examples
+from .._batch import Examples
 from ._base import AbstractNegatives, NegativesInfo, check_chain, move
 
 
 class Recovered(AbstractConditionalEnergy):
-    """`E(x) + |x̃ − x|² / (2σ²)`: the energy of what a noisy `x̃` was before its noise.
+    """`E(x) + |x̃ − x|² / (2σ²)`: the energy of `x` given its noisy copy `x̃`.
 
     The condition is `x̃`. With a small `σ` it has one narrow mode, which a short chain can sample.
     """
@@ -37,12 +37,12 @@ class Recovered(AbstractConditionalEnergy):
 
 
 @guarded
-class Recovery(AbstractNegatives[None]):
+class DiffusionRecovery(AbstractNegatives[None]):
     """Negatives of diffusion recovery likelihood, for the contrastive loss.
 
-    Each datum is made noisy, `x̃ = x + σ ξ`, and a chain that starts at `x̃` samples what it may have
-    been, under `E(x) + |x̃ − x|²/(2σ²)`. The gradient is that of `log p(x | x̃)`. The start is no
-    sample of that density, so each chain has to converge within its steps, by any sampler.
+    Noise is added to each example, `x̃ = x + σ ξ`. A chain that starts at `x̃` samples `p(x | x̃)`,
+    whose energy is `E(x) + |x̃ − x|²/(2σ²)`; the loss has the gradient of `log p(x | x̃)`. The start
+    is not a sample of that density, so each chain has to converge within its steps.
 
     Gao et al. (2021), "Learning energy-based models by diffusion recovery likelihood".
 
@@ -68,18 +68,17 @@ class Recovery(AbstractNegatives[None]):
         del shape, key
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: None, *, key: Key
-    ) -> tuple[Batch, None, NegativesInfo]:
+        self, energy: EnergyFn, positives: Examples, state: None, *, key: Key
+    ) -> tuple[Examples, None, NegativesInfo]:
         """Chains that start at the noisy data, in the order of the positives."""
-        batch = as_examples(x)
+        x = positives.x
         noise_key, run_key = jax.random.split(key)
-        noise = jax.random.normal(noise_key, batch.x.shape, batch.x.dtype)
-        sigma = cast(self.sigma, batch.x)
-        noisy = batch.x + sigma * noise
+        sigma = cast(self.sigma, x)
+        noisy = x + sigma * jax.random.normal(noise_key, x.shape, x.dtype)
         if isinstance(energy, AbstractConditionalEnergy):
             fix = "recovery takes an energy of x alone: fix the condition with `at`"
             _checks.invalid("energy", type(energy).__name__, fix)
-        recovered = Recovered(energy, batch.x.shape[1:], sigma).at_each(noisy)
+        recovered = Recovered(energy, x.shape[1:], sigma).at_each(noisy)
         never = jnp.zeros(len(noisy), bool)
-        moved, info = move(recovered, self.sampler, self.num_steps, noisy, batch.x, never, run_key)
-        return moved if batch.y is None else Examples(moved, batch.y), state, info
+        moved, info = move(recovered, self.sampler, self.num_steps, noisy, x, never, run_key)
+        return Examples(moved, positives.y), state, info

@@ -8,7 +8,7 @@ from ..._arguments import guarded
 from ..._types import Count, EnergyFn, Key, Number
 from ...samplers import AbstractSampler
 from ...samplers._base import check_restartable
-from .._batch import Batch, as_examples, condition, like
+from .._batch import Examples, condition
 from ._base import (
     AbstractNegatives,
     NegativesInfo,
@@ -49,22 +49,21 @@ class CD(AbstractNegatives[None]):
     def step(
         self,
         energy: EnergyFn,
-        x: Batch,
+        positives: Examples,
         state: None,
         *,
         key: Key,
         num_steps: Count | None = None,
-    ) -> tuple[Batch, None, NegativesInfo]:
-        """Chains that start at `x`. One that is not finite falls back to where it started.
+    ) -> tuple[Examples, None, NegativesInfo]:
+        """Chains that start at the positives; one that becomes non-finite returns to its start.
 
         `num_steps`, if given, replaces that of the construction.
         """
-        batch = as_examples(x)
-        start, never = batch.x, jnp.zeros(len(batch.x), bool)
-        energy = condition(energy, batch.y)
+        start, never = positives.x, jnp.zeros(len(positives.x), bool)
+        energy = condition(energy, positives.y)
         steps = self.num_steps if num_steps is None else num_steps
         moved, info = move(energy, self.sampler, steps, start, start, never, key)
-        return like(batch, moved), state, info
+        return positives.with_x(moved), state, info
 
 
 @guarded
@@ -99,25 +98,24 @@ class ShortRun(AbstractNegatives[None]):
     def step(
         self,
         energy: EnergyFn,
-        x: Batch,
+        positives: Examples,
         state: None,
         *,
         key: Key,
         num_steps: Count | None = None,
-    ) -> tuple[Batch, None, NegativesInfo]:
-        """Chains that start from noise; `x` says how many, of which shape and condition.
+    ) -> tuple[Examples, None, NegativesInfo]:
+        """Chains that start from noise, one for each positive, with its condition.
 
         `num_steps`, if given, replaces that of the construction.
         """
         _, _, noise_key, run_key = jax.random.split(key, 4)
-        batch = as_examples(x)
-        num, shape = len(batch.x), batch.x.shape[1:]
-        noise = draw_noise(self.noise, num, shape, key=noise_key).astype(batch.x.dtype)
-        every = jnp.ones(num, bool)
-        energy = condition(energy, batch.y)
+        x = positives.x
+        noise = draw_noise(self.noise, len(x), x.shape[1:], key=noise_key).astype(x.dtype)
+        every = jnp.ones(len(x), bool)
+        energy = condition(energy, positives.y)
         steps = self.num_steps if num_steps is None else num_steps
         moved, info = move(energy, self.sampler, steps, noise, noise, every, run_key)
-        return like(batch, moved), state, info
+        return positives.with_x(moved), state, info
 
 
 def width_of(noise: AbstractNoise) -> Number:

@@ -1,4 +1,4 @@
-"""Step sizes of persistent chains, tuned while they train."""
+"""Step sizes of persistent chains, adapted during training."""
 
 import dataclasses
 import math
@@ -11,31 +11,32 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import Number, Scalar
-from ...samplers import AbstractSampler, PerChain
+from ...samplers import AbstractSampler
 from ...samplers._fields import cast, number
+from ...samplers._run import PerChain
 from ._base import NegativesInfo
 
 _LIMIT = math.log(1000.0)
-"""Of the logarithm of the factor on a step size, in size."""
+"""The largest absolute value of the logarithm of the factor on a step size."""
 
 
 @guarded
 class StepSizeAdaptation(eqx.Module):
-    """Tunes the step size of each persistent chain to an acceptance.
+    """Adapts the step size of each persistent chain to a target acceptance.
 
-    After each update `log ε ← log ε + η (acceptance − target)`, a stochastic approximation that
-    begins with a large gain and keeps a small one, since the energy goes on changing.
+    After each update `log ε ← log ε + η (acceptance − target)`, a stochastic approximation whose
+    gain falls from a large value to a small one, which stays, since the energy goes on changing.
 
     Robbins and Monro (1951), "A stochastic approximation method"; Andrieu and Thoms (2008), "A
     tutorial on adaptive MCMC".
 
-    Where no step size gives the target, on a flat or an improper energy, the factor on the
-    sampler's `step_size` stops at 1,000 or 1/1,000. The metric `step_sizes_at_limit` is the share
-    of chains where it has.
+    If no step size has the target acceptance, as on a flat or an improper energy, the factor on the
+    sampler's `step_size` stops at 1,000 or 1/1,000. The metric `step_sizes_at_limit` is the
+    fraction of these chains.
 
     Args:
         target: the acceptance, in (0, 1).
-        gain: `η` of an old chain; a young one has up to `4`, falling with its age.
+        gain: `η` of an old chain; that of a young chain is up to 4 and falls with its age.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -49,9 +50,9 @@ class StepSizeAdaptation(eqx.Module):
         _checks.positive("gain", self.gain)
 
     def check(self, sampler: AbstractSampler) -> None:
-        """Check that there is a step size to tune, and an acceptance to tune it by."""
+        """Check that the sampler has a step size and reports its acceptance."""
         names = [field.name for field in dataclasses.fields(sampler)]
-        fix = f"{type(sampler).__name__} has no step size that could be adapted"
+        fix = f"{type(sampler).__name__} has no step size to adapt"
         _checks.require("step_size" in names, "adaptation", type(sampler).__name__, fix)
         fix = (
             f"{type(sampler).__name__} reports no acceptance to adapt to: give MALA or HMC, or "
@@ -69,7 +70,7 @@ class StepSizeAdaptation(eqx.Module):
         return PerChain(jax.vmap(one)(log_scales))
 
     def update(self, log_scales: jax.Array, info: NegativesInfo, ages: jax.Array) -> jax.Array:
-        """The factors after the chains have moved; a chain that died begins anew."""
+        """The log factors after the chains have moved; that of a dead chain becomes 0."""
         young = 4.0 / jnp.maximum(ages, 1).astype(log_scales.dtype)
         gain = jnp.maximum(cast(self.gain, log_scales), young)
         moved = self.moved(log_scales, gain, info.chains.acceptance)
@@ -85,7 +86,7 @@ class StepSizeAdaptation(eqx.Module):
         return jnp.clip(log_scales + cast(gain, log_scales) * error, -_LIMIT, _LIMIT)
 
 
-def share_at_limit(log_scales: jax.Array) -> Scalar:
-    """The share of factors at a limit."""
-    # not at the limit itself, which a precision may round down
+def fraction_at_limit(log_scales: jax.Array) -> Scalar:
+    """The fraction of factors at a limit."""
+    # below the limit itself, which low precision may round down
     return jnp.mean(jnp.abs(log_scales) > 0.999 * _LIMIT, dtype=log_scales.dtype)

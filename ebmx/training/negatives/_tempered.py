@@ -1,5 +1,7 @@
 """Negatives from persistent chains on a ladder of temperatures."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,32 +9,25 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number, Scalar
-from ...energies import AbstractConditionalEnergy
 from ...samplers import ReplicaExchange, run_replicas
 from ...samplers._fields import number
-from .._batch import Batch, as_examples, where_chain
-from ._base import (
-    AbstractNegatives,
-    NegativesInfo,
-    are_dead,
-    check_batch,
-    check_chain,
-    check_shards,
-    draw_noise,
-    saturated_share,
-)
+from .._batch import Examples, where_chain
+from ._base import NegativesInfo, are_dead, saturated_fraction
 from ._buffer import ReplayBuffer
+from ._buffered import AbstractBuffered, as_shares
 from ._noise import AbstractNoise, UniformNoise
+from ._storage import AbstractStorage, FullPrecision
 
 
 @guarded
-class TemperedPCD(AbstractNegatives[ReplayBuffer]):
+class TemperedPCD(AbstractBuffered):
     """Persistent contrastive divergence with replica exchange.
 
-    Each slot of the buffer holds a ladder of replicas at rising temperatures, which go on where
-    they last stopped and swap places with their neighbours. The negatives are the replicas at the
-    lowest temperature. Hot replicas cross between modes that a chain alone does not leave, and
-    come down to where the energy has sunk.
+    Each slot of the buffer holds a ladder of replicas at rising temperatures, which go on from
+    update to update and swap places with their neighbours. The negatives are the replicas at the
+    lowest temperature. Hot replicas cross between modes that a single chain does not leave.
+
+    Labels are as in `PCD`: each ladder keeps its own.
 
     Desjardins et al. (2010), "Tempered Markov chain Monte Carlo for training of restricted
     Boltzmann machines".
@@ -42,13 +37,18 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
         num_steps: how many steps for each update, at least 1.
         capacity: how many ladders there are, at least the batch size.
         reinit_prob: the probability that the hottest replica of a drawn ladder is restarted, in [0,
-            1]. The chain itself never is.
+            1]. The other replicas are not restarted.
         noise: where replicas start.
-        num_shards: into how many blocks the ladders are cut; an update takes as many from each. See
+        num_labels: for a conditional energy, how many labels there are.
+        label_shares: the relative number of ladders of each label, `(num_labels,)`; equal if not
+            given.
+        storage: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
+        num_shards: the number of blocks of ladders; an update draws equally many from each. See
             `PCD`.
 
     Raises:
-        ValueError: if a number is out of its range, or the sampler is no `ReplicaExchange`.
+        ValueError: if a number is out of its range, if the sampler is not a `ReplicaExchange`, if
+            replicas could leave the range that is stored, or if there is no ladder for a label.
     """
 
     sampler: ReplicaExchange
@@ -56,61 +56,52 @@ class TemperedPCD(AbstractNegatives[ReplayBuffer]):
     capacity: int = eqx.field(static=True, default=2048)
     reinit_prob: Number = number(default=0.05)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
+    num_labels: int | None = eqx.field(static=True, default=None)
+    label_shares: jax.Array | None = eqx.field(converter=as_shares, default=None)
+    storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
     num_shards: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        check_chain(self.sampler, self.num_steps)
         fix = "give a ReplicaExchange(sampler, temperatures), or take PCD"
         ok = isinstance(self.sampler, ReplicaExchange)
         _checks.require(ok, "sampler", type(self.sampler).__name__, fix)
-        _checks.at_least("capacity", self.capacity, 1)
-        _checks.probability("reinit_prob", self.reinit_prob)
-        check_shards(self.num_shards, self.capacity)
+        self.check_buffer()
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
-        """A buffer full of ladders of noise, `(capacity, rungs, *shape)`."""
-        rungs = self.sampler.temperatures.shape[0]
-        noise = draw_noise(self.noise, self.capacity * rungs, shape, key=key)
-        positions = noise.reshape(self.capacity, rungs, *shape)
-        ages = jnp.zeros(self.capacity, jnp.int32)
-        return ReplayBuffer(positions, ages, num_shards=self.num_shards)
+        """A buffer of ladders of noise, `(capacity, rungs, *shape)`."""
+        return self.new_buffer(self.sampler.temperatures.shape, shape, key=key)
 
     def step(
-        self, energy: EnergyFn, x: Batch, state: ReplayBuffer, *, key: Key
-    ) -> tuple[Batch, ReplayBuffer, NegativesInfo]:
-        """Draw ladders, restart hottest replicas, run, write back; `x` says how many."""
-        fix = "ladders keep no labels: for a conditional energy use PCD(..., num_labels=...)"
-        ok = not isinstance(energy, AbstractConditionalEnergy)
-        _checks.require(ok, "energy", type(energy).__name__, fix)
-        batch = as_examples(x)
-        num = len(batch.x)
-        check_batch(state, num)
+        self, energy: EnergyFn, positives: Examples, state: ReplayBuffer, *, key: Key
+    ) -> tuple[Examples, ReplayBuffer, NegativesInfo]:
+        """Draw a ladder for each positive, restart some hottest replicas, run, write back."""
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
-        start, index = state.draw(num, key=draw_key)
-        start, ages = start.astype(batch.x.dtype), state.at(state.ages, index)
-        noise = draw_noise(self.noise, num, start.shape[2:], key=noise_key).astype(start.dtype)
-        restarted = jax.random.uniform(restart_key, (num,)) < jnp.asarray(self.reinit_prob, float)
-        top = where_chain(restarted, noise, start[:, -1])
-        start = start.at[:, -1].set(top)
-        # the two parities of pairs go on in turn from update to update, and neighbouring ladders
-        # are at different ones: with few steps, an update still tries all pairs
-        first_step = index % 2 + ages % 2 * self.num_steps
-        moved, chains, rates = run_replicas(
+        energy, chains = self.draw(energy, positives, state, key=draw_key)
+        ladders, ages = chains.x, chains.ages
+        noise = self.noise_for(positives, key=noise_key)
+        prob = jnp.asarray(self.reinit_prob, float)
+        restarted = jax.random.uniform(restart_key, ages.shape) < prob
+        ladders = ladders.at[:, -1].set(where_chain(restarted, noise, ladders[:, -1]))
+        # the two parities of pairs alternate over updates, and neighbouring ladders have different
+        # ones, so that an update of few steps still tries all pairs
+        first_step = chains.index % 2 + ages % 2 * self.num_steps
+        moved, infos, rates = run_replicas(
             energy,
             self.sampler,
-            start,
+            ladders,
             num_steps=self.num_steps,
             first_step=first_step,
             key=run_key,
         )
         moved = jax.lax.stop_gradient(moved)
-        dead = are_dead(moved, chains)
+        dead = are_dead(moved, infos)
         moved = where_chain(dead, jnp.broadcast_to(noise[:, None], moved.shape), moved)
-        ages = jnp.where(dead, 0, ages + 1)
-        saturated = saturated_share(self.sampler.sampler, moved[:, 0])
+        saturated = saturated_fraction(self.sampler.sampler, moved[:, 0])
         swap_rate = _swap_rate(rates, first_step, self.num_steps)
-        info = NegativesInfo(chains, restarted, dead, saturated, swap_rate)
-        return moved[:, 0], state.write(index, moved, ages), info
+        info = NegativesInfo(infos, restarted, dead, saturated, swap_rate)
+        chains = dataclasses.replace(chains, x=moved, ages=jnp.where(dead, 0, ages + 1))
+        after = state.write(chains, key=jax.random.fold_in(draw_key, 2))
+        return self.as_negatives(moved[:, 0], chains, positives), after, info
 
 
 def _swap_rate(rates: jax.Array, first_step: jax.Array, num_steps: int) -> Scalar:

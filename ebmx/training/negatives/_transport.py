@@ -8,7 +8,7 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number
 from ...samplers._fields import cast, number
-from .._batch import Batch, Examples, as_examples
+from .._batch import Examples
 from .._distances import squared_distances
 from ._base import draw_noise
 from ._chain_free import AbstractStateless, Stateless
@@ -17,14 +17,14 @@ from ._noise import AbstractNoise, GaussianNoise
 
 @guarded
 class TransportPairs(AbstractStateless):
-    """For each datum, noise that is drawn from an optimal transport plan of the batch.
+    """For each example, noise that is drawn from an optimal transport plan of the batch.
 
-    The plan is that of Sinkhorn's iteration at a small temperature: each datum draws its partner
-    with the probabilities of its row, so two data may draw the same noise. At a low temperature
-    that is nearly always the most likely one.
+    The plan is that of Sinkhorn's iteration at a small temperature: each example draws its partner
+    with the probabilities of its row, so two may draw the same noise. At a low temperature the
+    partner is nearly always the most likely one.
 
     Args:
-        noise: the distribution of the other end.
+        noise: the distribution at time 0.
         num_iterations: of Sinkhorn's iteration, at least 1.
         temperature: of the transport, relative to the mean squared distance.
 
@@ -40,16 +40,15 @@ class TransportPairs(AbstractStateless):
         _checks.at_least("num_iterations", self.num_iterations, 1)
         _checks.positive("temperature", self.temperature)
 
-    def step(self, energy: EnergyFn, x: Batch, state: None, *, key: Key) -> Stateless:
+    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
         """Noise in the order of the positives, with the times in [0, 1] as conditions."""
         del energy
-        batch = as_examples(x).x
+        x = positives.x
         noise_key, pick_key, time_key = jax.random.split(key, 3)
-        noise = draw_noise(self.noise, len(batch), batch.shape[1:], key=noise_key)
-        noise = noise.astype(batch.dtype)
-        plan = self._log_plan(batch.reshape(len(batch), -1), noise.reshape(len(batch), -1))
+        noise = draw_noise(self.noise, len(x), x.shape[1:], key=noise_key).astype(x.dtype)
+        plan = self._log_plan(x.reshape(len(x), -1), noise.reshape(len(x), -1))
         partner = jax.random.categorical(pick_key, plan, axis=1)
-        times = jax.random.uniform(time_key, (len(batch),), batch.dtype)
+        times = jax.random.uniform(time_key, (len(x),), x.dtype)
         return Examples(noise[partner], times), state, None
 
     def _log_plan(self, x: jax.Array, y: jax.Array) -> jax.Array:

@@ -11,9 +11,9 @@ import pytest
 from checkpointed import KEY, TRAINER, X, assert_same, go_on, start
 from orbax.checkpoint import AsyncCheckpointer
 
-from ebmx.training import Checkpoints, DivergedError, SaveError, SaveWarning, fit, restore
+from ebmx.training import CheckpointError, Checkpoints, DivergedError, SaveWarning, fit, restore
 from ebmx.training.checkpoints._autosave import Saving
-from ebmx.training.checkpoints._manifest import arrays_of
+from ebmx.training.checkpoints._manifest import SaveError, arrays_of
 
 
 def test_a_callback_that_raises_loses_nothing(tmp_path):
@@ -89,7 +89,7 @@ def test_a_last_save_that_fails_is_an_error_that_holds_the_state(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(AsyncCheckpointer, "save", fail)
-    with pytest.raises(SaveError, match=r"there is none: .*No space left") as caught:
+    with pytest.raises(CheckpointError, match=r"there is none: .*No space left") as caught:
         go_on(start(), 3, Checkpoints(tmp_path))
     assert_same(caught.value.state, go_on(start(), 3)[0])
 

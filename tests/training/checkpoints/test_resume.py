@@ -22,10 +22,10 @@ from ebmx.training import (
     Trainer,
     UInt8,
     contrastive_loss,
-    denoising_score_matching,
+    denoising_score_matching_loss,
     fit,
-    load,
-    save,
+    load_energy,
+    save_energy,
 )
 
 BOUNDED = Langevin(0.1, bounds=(-1.0, 1.0), report_acceptance=True)
@@ -57,7 +57,7 @@ CASES = {
     "levels": (
         Levels([0.2, 0.7], [1.0, 1.0]),
         Perturbed(jnp.array([0.2, 0.7])),
-        denoising_score_matching,
+        denoising_score_matching_loss,
         False,
     ),
 }
@@ -83,8 +83,8 @@ def test_a_training_in_two_parts_is_the_same_to_the_last_bit(name, getkey, tmp_p
 
     whole = go_on(trainer.init(energy, key=init_key), data)
     half = go_on(trainer.init(energy, key=init_key), data[:3])
-    save(tmp_path / "state.eqx", half)
-    found = load(tmp_path / "state.eqx", trainer.init(energy, key=getkey()))
+    save_energy(tmp_path / "state.eqx", half)
+    found = load_energy(tmp_path / "state.eqx", trainer.init(energy, key=getkey()))
     for a, b in zip(arrays(found), arrays(half), strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
@@ -103,11 +103,11 @@ def test_a_training_in_two_parts_is_the_same_to_the_last_bit(name, getkey, tmp_p
 def test_levels_of_positions_are_saved_as_they_are(getkey, tmp_path):
     negatives = PCD(BOUNDED, 1, **LABELS, storage=UInt8(-1.5, 2.0))
     buffer = negatives.init((3,), key=getkey())
-    save(tmp_path / "buffer.eqx", buffer)
-    found = load(tmp_path / "buffer.eqx", negatives.init((3,), key=getkey()))
+    save_energy(tmp_path / "buffer.eqx", buffer)
+    found = load_energy(tmp_path / "buffer.eqx", negatives.init((3,), key=getkey()))
     assert found.positions.dtype == jnp.uint8
     for a, b in zip(arrays(found), arrays(buffer), strict=True):
         np.testing.assert_array_equal(a, b)
     other = eqx.tree_at(lambda b: b.labels, buffer, None)
-    with pytest.raises(ValueError, match="not a checkpoint of this state"):
-        load(tmp_path / "buffer.eqx", other)
+    with pytest.raises(ValueError, match="not a file of this energy"):
+        load_energy(tmp_path / "buffer.eqx", other)

@@ -11,7 +11,7 @@ import pytest
 
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Trainer, load, save
+from ebmx.training import PCD, Trainer, load_energy, save_energy
 
 TRAINER = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 2, capacity=16))
 
@@ -27,10 +27,10 @@ def trained():
 
 
 def test_what_is_read_is_what_was_written(trained, getkey, tmp_path):
-    save(str(tmp_path / "state.eqx"), trained)
+    save_energy(str(tmp_path / "state.eqx"), trained)
     assert [p.name for p in tmp_path.iterdir()] == ["state.eqx"]
     like = start(getkey())
-    found = load(tmp_path / "state.eqx", like)
+    found = load_energy(tmp_path / "state.eqx", like)
     assert jax.tree.structure(found) == jax.tree.structure(trained)
     pairs = zip(jax.tree.leaves(found), jax.tree.leaves(trained), strict=True)
     for a, b in pairs:
@@ -39,29 +39,27 @@ def test_what_is_read_is_what_was_written(trained, getkey, tmp_path):
             assert np.array_equal(a, b)
             assert a.dtype == b.dtype
     assert int(found.step) == 3
-    assert not np.array_equal(
-        found.energy.network.layers[0].weight, like.energy.network.layers[0].weight
-    )
+    assert not np.array_equal(found.energy.layers[0].weight, like.energy.layers[0].weight)
 
 
 def test_a_file_of_any_name_is_found_again(tmp_path):
     path = tmp_path / "[0-9] a*?\\b" / "[x]*?"
     path.parent.mkdir()
-    save(path, (jnp.arange(3.0),))
-    np.testing.assert_array_equal(load(path, (jnp.zeros(3),))[0], [0, 1, 2])
+    save_energy(path, (jnp.arange(3.0),))
+    np.testing.assert_array_equal(load_energy(path, (jnp.zeros(3),))[0], [0, 1, 2])
 
 
 def test_a_newer_one_takes_its_place(trained, getkey, tmp_path):
     path = tmp_path / "state.eqx"
-    save(path, start(getkey()))
-    save(path, trained)
-    assert int(load(path, start(getkey())).step) == 3
+    save_energy(path, start(getkey()))
+    save_energy(path, trained)
+    assert int(load_energy(path, start(getkey())).step) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["state.eqx"]
 
 
 def test_a_writing_that_fails_leaves_the_old_one(trained, getkey, tmp_path, monkeypatch):
     path = tmp_path / "state.eqx"
-    save(path, trained)
+    save_energy(path, trained)
 
     def fail(path, state):
         with open(path, "wb") as file:
@@ -70,14 +68,14 @@ def test_a_writing_that_fails_leaves_the_old_one(trained, getkey, tmp_path, monk
 
     monkeypatch.setattr("equinox.tree_serialise_leaves", fail)
     with pytest.raises(OSError, match="no space left"):
-        save(path, start(getkey()))
-    assert int(load(path, start(getkey())).step) == 3
+        save_energy(path, start(getkey()))
+    assert int(load_energy(path, start(getkey())).step) == 3
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text", "longer"])
 def test_a_damaged_file_is_refused(damage, trained, getkey, tmp_path):
     path = tmp_path / "state.eqx"
-    save(path, trained)
+    save_energy(path, trained)
     content = path.read_bytes()
     damaged = {
         "empty": b"",
@@ -86,15 +84,15 @@ def test_a_damaged_file_is_refused(damage, trained, getkey, tmp_path):
         "longer": content + b"more",
     }
     path.write_bytes(damaged[damage])
-    with pytest.raises(ValueError, match=r"state\.eqx: not a checkpoint of this state; it is dam"):
-        load(path, start(getkey()))
+    with pytest.raises(ValueError, match=r"state\.eqx: not a file of this energy; it is dam"):
+        load_energy(path, start(getkey()))
 
 
 @pytest.mark.parametrize("hidden_dims", [(5,), (4, 4), ()])
 def test_another_structure_is_refused(hidden_dims, trained, getkey, tmp_path):
-    save(tmp_path / "state.eqx", trained)
+    save_energy(tmp_path / "state.eqx", trained)
     with pytest.raises(ValueError, match="of another config"):
-        load(tmp_path / "state.eqx", start(getkey(), hidden_dims))
+        load_energy(tmp_path / "state.eqx", start(getkey(), hidden_dims))
 
 
 @pytest.mark.parametrize(
@@ -102,14 +100,14 @@ def test_another_structure_is_refused(hidden_dims, trained, getkey, tmp_path):
     [(jnp.zeros(3),), (jnp.zeros(3), jnp.zeros(2), jnp.zeros(1)), (jnp.zeros(3), jnp.arange(2))],
 )
 def test_fewer_more_or_other_arrays_are_refused(like, tmp_path):
-    save(tmp_path / "state.eqx", (jnp.ones(3), jnp.ones(2)))
-    with pytest.raises(ValueError, match="not a checkpoint of this state"):
-        load(tmp_path / "state.eqx", like)
+    save_energy(tmp_path / "state.eqx", (jnp.ones(3), jnp.ones(2)))
+    with pytest.raises(ValueError, match="not a file of this energy"):
+        load_energy(tmp_path / "state.eqx", like)
 
 
 def test_a_file_that_is_not_there_is_said_to_be_so(getkey, tmp_path):
     with pytest.raises(FileNotFoundError):
-        load(tmp_path / "state.eqx", start(getkey()))
+        load_energy(tmp_path / "state.eqx", start(getkey()))
 
 
 class _Bomb:
@@ -125,9 +123,9 @@ def test_a_pickle_is_not_executed(tmp_path):
     path = tmp_path / "state.eqx"
     like = (jnp.zeros(1),)
     path.write_bytes(pickle.dumps(_Bomb()))
-    with pytest.raises(ValueError, match="not a checkpoint"):
-        load(path, like)
+    with pytest.raises(ValueError, match="not a file of"):
+        load_energy(path, like)
     with open(path, "wb") as file:
         np.save(file, np.array([_Bomb()], object), allow_pickle=True)
-    with pytest.raises(ValueError, match="not a checkpoint"):
-        load(path, like)
+    with pytest.raises(ValueError, match="not a file of"):
+        load_energy(path, like)

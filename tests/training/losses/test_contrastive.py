@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from closed_forms import Wells, call
+from closed_forms import Wells, apply, call_loss
 from helpers import points
 
 from ebmx import _mesh
 from ebmx.energies import JEM, MLP, Gaussian
-from ebmx.training import Examples, contrastive_loss, cross_entropy, weighted_sum
+from ebmx.training import Examples, WeightedSum, contrastive_loss, cross_entropy_loss
 
 NETWORK = MLP((2,), (8,), key=jax.random.key(1))
 REAL, FAKE = points(6, (2,), seed=3), points(6, (2,), seed=4, scale=2.0) + 0.5
@@ -20,7 +20,7 @@ REAL, FAKE = points(6, (2,), seed=3), points(6, (2,), seed=4, scale=2.0) + 0.5
 @eqx.filter_jit
 def gradient(energy, positives, negatives, alpha=np.float32(0.0)):  # noqa: B008
     def loss(energy):
-        return contrastive_loss(energy, positives, negatives, alpha=alpha)[0]
+        return apply(contrastive_loss, energy, positives, negatives, alpha=alpha)[0]
 
     return eqx.filter_grad(loss)(energy)
 
@@ -33,7 +33,7 @@ def test_agrees_with_numpy(alpha):
         for x in (REAL, FAKE)
     )
     energy, alpha = Gaussian(mean, variance), np.float32(alpha)
-    loss, metrics = call(contrastive_loss, energy, REAL, FAKE, alpha=alpha)
+    loss, metrics = call_loss(contrastive_loss, energy, REAL, FAKE, alpha=alpha)
     expected = real.mean() - fake.mean() + alpha * ((real**2).mean() + (fake**2).mean())
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     assert loss.shape == ()
@@ -59,8 +59,8 @@ def test_no_gradient_where_negatives_are_the_positives():
 
 def test_swapping_positives_and_negatives_turns_the_sign():
     zero = np.float32(0.0)
-    forth = call(contrastive_loss, NETWORK, REAL, FAKE, alpha=zero)[0]
-    back = call(contrastive_loss, NETWORK, FAKE, REAL, alpha=zero)[0]
+    forth = call_loss(contrastive_loss, NETWORK, REAL, FAKE, alpha=zero)[0]
+    back = call_loss(contrastive_loss, NETWORK, FAKE, REAL, alpha=zero)[0]
     np.testing.assert_allclose(forth, -back, rtol=1e-5)
     assert abs(float(forth)) > 1e-3
 
@@ -94,9 +94,13 @@ def test_the_gradient_is_that_of_the_likelihood_of_a_gaussian():
 def test_the_mean_of_each_batch_does_not_depend_on_its_size():
     alpha = np.float32(0.1)
     twice = np.concatenate([FAKE, FAKE])
-    small, large = (call(contrastive_loss, NETWORK, REAL, y, alpha=alpha)[0] for y in (FAKE, twice))
+    small, large = (
+        call_loss(contrastive_loss, NETWORK, REAL, y, alpha=alpha)[0] for y in (FAKE, twice)
+    )
     np.testing.assert_allclose(small, large, rtol=1e-5)
-    turned, wide = (call(contrastive_loss, NETWORK, y, REAL, alpha=alpha)[0] for y in (FAKE, twice))
+    turned, wide = (
+        call_loss(contrastive_loss, NETWORK, y, REAL, alpha=alpha)[0] for y in (FAKE, twice)
+    )
     np.testing.assert_allclose(turned, wide, rtol=1e-5)
 
 
@@ -108,10 +112,10 @@ def test_what_is_traced_for_a_mesh_has_the_same_energies(fake):
     def of_mesh(real, fake):
         with _mesh.within(mesh):
             assert _mesh.is_shared()
-            return contrastive_loss(NETWORK, real, fake, alpha=alpha)
+            return apply(contrastive_loss, NETWORK, real, fake, alpha=alpha)
 
     loss, metrics = of_mesh(REAL, fake)
-    expected, want = call(contrastive_loss, NETWORK, REAL, fake, alpha=alpha)
+    expected, want = call_loss(contrastive_loss, NETWORK, REAL, fake, alpha=alpha)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     for name, value in want.items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-4, err_msg=name)
@@ -119,7 +123,7 @@ def test_what_is_traced_for_a_mesh_has_the_same_energies(fake):
 
 def test_batches_are_of_one_shape():
     with pytest.raises(ValueError, match=r"negatives\.shape"):
-        contrastive_loss(NETWORK, REAL, FAKE[:, :1])
+        apply(contrastive_loss, NETWORK, REAL, FAKE[:, :1])
 
 
 WELLS = Wells(points(3, (2,)), jnp.array([1.0, 2.0, 0.5]))
@@ -147,8 +151,8 @@ def test_weighted_negatives_are_averaged_by_their_weights(alpha):
     repeated = np.repeat(OTHERS, counts.astype(int), axis=0)
     energy = Gaussian(jnp.array([0.3, -0.2]), 0.7)
     alpha = np.float32(alpha)
-    one, one_metrics = call(contrastive_loss, energy, X, weighted, alpha=alpha)
-    two, two_metrics = call(contrastive_loss, energy, X, repeated, alpha=alpha)
+    one, one_metrics = call_loss(contrastive_loss, energy, X, weighted, alpha=alpha)
+    two, two_metrics = call_loss(contrastive_loss, energy, X, repeated, alpha=alpha)
     np.testing.assert_allclose(one, two, rtol=1e-5)
     for name, value in two_metrics.items():
         np.testing.assert_allclose(one_metrics[name], value, rtol=1e-4, err_msg=name)
@@ -156,7 +160,7 @@ def test_weighted_negatives_are_averaged_by_their_weights(alpha):
     for g, h in zip(*gradients, strict=True):
         np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-6)
     # and so are positives
-    turned, turned_metrics = call(contrastive_loss, energy, weighted, X, alpha=alpha)
+    turned, turned_metrics = call_loss(contrastive_loss, energy, weighted, X, alpha=alpha)
     np.testing.assert_allclose(turned, -one + 2 * alpha * squares(one_metrics), rtol=1e-4)
     for name, value in one_metrics.items():
         other = name.replace("real", "fake") if "real" in name else name.replace("fake", "real")
@@ -164,13 +168,13 @@ def test_weighted_negatives_are_averaged_by_their_weights(alpha):
 
 
 def test_each_example_counts_under_its_own_label():
-    loss, metrics = call(contrastive_loss, WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS))
+    loss, metrics = call_loss(contrastive_loss, WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS))
     real, fake = of_wells(X, Y), of_wells(OTHERS, OTHER_LABELS)
     np.testing.assert_allclose(loss, real.mean() - fake.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["fake_energy_std"], fake.std(), rtol=1e-4)
     np.testing.assert_allclose(metrics["real_energy_std"], real.std(), rtol=1e-4)
     weights = jnp.arange(6.0)
-    loss, _ = call(contrastive_loss, WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS, weights))
+    loss, _ = call_loss(contrastive_loss, WELLS, (X, Y), Examples(OTHERS, OTHER_LABELS, weights))
     shares = scipy.special.softmax(np.arange(6.0))
     np.testing.assert_allclose(loss, real.mean() - shares @ fake, rtol=1e-5)
 
@@ -191,12 +195,12 @@ def test_cross_entropy_agrees_with_numpy():
     log_p = scipy.special.log_softmax(logits, 1)[np.arange(4), Y]
     right = logits.argmax(1) == Y
     assert set(right) == {False, True}
-    loss, metrics = call(cross_entropy, energy, (X, Y), None)
+    loss, metrics = call_loss(cross_entropy_loss, energy, (X, Y), None)
     np.testing.assert_allclose(loss, -log_p.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["accuracy"], right.mean())
     weights = np.array([0.0, 1.0, 2.0, -1.0])
     weighted = Examples(X, Y, jnp.asarray(weights, jnp.float32))
-    loss, metrics = call(cross_entropy, energy, weighted, None)
+    loss, metrics = call_loss(cross_entropy_loss, energy, weighted, None)
     shares = scipy.special.softmax(weights)
     np.testing.assert_allclose(loss, -shares @ log_p, rtol=1e-5)
     np.testing.assert_allclose(metrics["accuracy"], shares @ right, rtol=1e-5)
@@ -205,15 +209,15 @@ def test_cross_entropy_agrees_with_numpy():
 @pytest.mark.parametrize("label", [3, -1])
 def test_cross_entropy_of_a_label_out_of_range_is_no_number(label):
     labels = np.where(np.arange(4) == 1, label, Y)
-    assert np.isnan(call(cross_entropy, HYBRID, (X, labels), None)[0])
+    assert np.isnan(call_loss(cross_entropy_loss, HYBRID, (X, labels), None)[0])
 
 
 def test_a_weighted_sum_has_the_losses_and_metrics_of_all():
     energy = HYBRID
-    both = weighted_sum((0.5, contrastive_loss), (2, cross_entropy))
-    loss, metrics = call(both, energy, (X, Y), OTHERS)
-    one, one_metrics = call(contrastive_loss, energy, X, OTHERS)
-    two, two_metrics = call(cross_entropy, energy, (X, Y), None)
+    both = WeightedSum((contrastive_loss, cross_entropy_loss), (0.5, 2))
+    loss, metrics = call_loss(both, energy, (X, Y), OTHERS)
+    one, one_metrics = call_loss(contrastive_loss, energy, X, OTHERS)
+    two, two_metrics = call_loss(cross_entropy_loss, energy, (X, Y), None)
     np.testing.assert_allclose(loss, 0.5 * one + 2 * two, rtol=1e-5)
     want = {"loss_0": one, "loss_1": two} | one_metrics | two_metrics
     assert metrics.keys() == want.keys()
@@ -228,40 +232,46 @@ def test_weights_of_any_kind_and_value_run_the_same_program():
         traces.append(energy)
         return jnp.asarray(0.5), {}
 
-    losses = [weighted_sum((w, half)) for w in (2, 3.0, np.float64(0.5), jnp.asarray(-4))]
-    assert [float(call(loss, None, X, None)[0]) for loss in losses] == [1.0, 1.5, 0.25, -2.0]
+    losses = [WeightedSum((half,), (w,)) for w in (2, 3.0, np.float64(0.5), jnp.asarray(-4))]
+    assert [float(call_loss(loss, None, X, None)[0]) for loss in losses] == [1.0, 1.5, 0.25, -2.0]
     assert len(traces) == 1
 
 
 BAD = {
     "no logits": (
-        lambda: cross_entropy(WELLS, (X, Y), None),
+        lambda: apply(cross_entropy_loss, WELLS, (X, Y), None),
         "energy=Wells: cross entropy needs an energy with logits, such as ebmx.energies.JEM",
     ),
     "no labels": (
-        lambda: cross_entropy(HYBRID, X, None),
+        lambda: apply(cross_entropy_loss, HYBRID, X, None),
         r"positives=x: cross entropy needs labels: train on batches \(x, y\)",
     ),
     "labels as numbers": (
-        lambda: cross_entropy(HYBRID, (X, X[:, 0]), None),
+        lambda: apply(cross_entropy_loss, HYBRID, (X, X[:, 0]), None),
         r"y\.dtype=float32: give labels as whole numbers",
     ),
     "labels as columns": (
-        lambda: cross_entropy(HYBRID, (X, Y[:, None]), None),
+        lambda: apply(cross_entropy_loss, HYBRID, (X, Y[:, None]), None),
         r"y\.shape=\(4, 1\): give labels as whole numbers, one for each example",
     ),
     "no negative labels": (
-        lambda: call(contrastive_loss, WELLS, (X, Y), OTHERS),
+        lambda: call_loss(contrastive_loss, WELLS, (X, Y), OTHERS),
         r"batch=x: Wells needs labels or conditions",
     ),
-    "no term": (lambda: weighted_sum(), r"terms=\(\): give at least one pair \(weight, loss\)"),
-    "no pair": (lambda: weighted_sum(contrastive_loss), r"term=<function .*: give pairs \(weight"),
-    "turned": (lambda: weighted_sum((contrastive_loss, 1.0)), r"term=\(<function .*: give pairs"),
-    "no number": (
-        lambda: weighted_sum((float("nan"), contrastive_loss)),
-        r"term=\(nan, <function .*: give pairs",
+    "no loss": (
+        lambda: WeightedSum((), ()),
+        r"losses=\(\): give at least one function of \(energy",
     ),
-    "no loss": (lambda: weighted_sum((1.0, 2.0)), r"term=\(1\.0, 2\.0\): give pairs"),
+    "one loss": (lambda: WeightedSum(contrastive_loss, (1.0,)), "losses=.*: give a tuple"),
+    "turned": (lambda: WeightedSum((1.0,), (contrastive_loss,)), r"losses=\(1\.0,\): give a tuple"),
+    "no number": (
+        lambda: WeightedSum((contrastive_loss,), (float("nan"),)),
+        "weights=nan: give finite numbers",
+    ),
+    "one weight": (
+        lambda: WeightedSum((contrastive_loss, cross_entropy_loss), (1.0,)),
+        "weights=.*: give a number for each of the 2 losses",
+    ),
 }
 
 

@@ -10,26 +10,25 @@ import optax
 import pytest
 import scipy.special
 import scipy.stats
-from closed_forms import Precise, Wells, call, quantiles
+from closed_forms import Precise, Wells, apply, call, call_loss, quantiles
 from helpers import points
 
 from ebmx.energies import Gaussian, Normalised
 from ebmx.training import (
     Examples,
     GaussianNoise,
-    Grid,
     Neighbours,
     NoiseSamples,
     PerturbedTwice,
+    QuadraturePoints,
     Trainer,
     UniformNoise,
-    energy_discrepancy,
+    energy_discrepancy_loss,
     fit,
-    minimum_probability_flow,
-    negative_log_likelihood,
+    minimum_probability_flow_loss,
+    negative_log_likelihood_loss,
     noise_contrastive_loss,
 )
-from ebmx.training._batch import like
 
 X, OTHERS = points(3, (2,)), points(6, (2,), seed=1, scale=2.0)
 MEAN, SPREAD = jnp.array([0.5, -0.2]), jnp.array([0.7, 1.5])
@@ -55,8 +54,9 @@ def test_noise_contrastive_loss_agrees_with_numpy():
     )
     for counts in ([1, 1, 1], [3, 1, 2]):
         weights = jnp.log(jnp.asarray(counts, float))
-        positives, negatives = Examples(X, None, weights), like(Examples(X, None, weights), OTHERS)
-        loss, metrics = call(noise_contrastive_loss, energy, positives, negatives, noise=NOISE)
+        positives = Examples(X, None, weights)
+        negatives = positives.with_x(OTHERS)
+        loss, metrics = call_loss(noise_contrastive_loss, energy, positives, negatives, noise=NOISE)
         shares = np.array(counts) / np.sum(counts)
         missed, taken = (-scipy.special.log_expit(a) for a in (real, -fake))
         want = missed @ shares + 2 * taken @ np.tile(shares / 2, 2)
@@ -69,13 +69,17 @@ def test_noise_has_no_gradient():
     @jax.jit
     @jax.grad
     def by_scale(scale):
-        return noise_contrastive_loss(GAUSSIAN, X, OTHERS, noise=GaussianNoise(0.3, scale))[0]
+        return apply(noise_contrastive_loss, GAUSSIAN, X, OTHERS, noise=GaussianNoise(0.3, scale))[
+            0
+        ]
 
     assert float(by_scale(jnp.asarray(1.2))) == 0
 
 
 def test_energy_discrepancy_agrees_with_numpy():
-    loss = eqx.filter_value_and_grad(lambda e, w: energy_discrepancy(e, X, OTHERS, stabilise=w)[0])
+    loss = eqx.filter_value_and_grad(
+        lambda e, w: apply(energy_discrepancy_loss, e, X, OTHERS, stabilise=w)[0]
+    )
     for stabilise in (0.0, 1.0, 2.5):
         # a constant in the energy changes nothing
         value, gradient = call(loss, Normalised(GAUSSIAN, 3.0), np.float32(stabilise))
@@ -85,19 +89,19 @@ def test_energy_discrepancy_agrees_with_numpy():
 
 
 def test_probability_flow_agrees_with_numpy():
-    loss, _ = call(minimum_probability_flow, Normalised(GAUSSIAN, 3.0), X, OTHERS)
+    loss, _ = call_loss(minimum_probability_flow_loss, Normalised(GAUSSIAN, 3.0), X, OTHERS)
     np.testing.assert_allclose(loss, np.mean(np.exp(0.5 * gaps())), rtol=1e-5)
 
 
 def test_likelihood_agrees_with_scipy_on_the_plane(getkey):
-    source = Grid(jnp.full(2, -9.0), jnp.full(2, 9.0), 120)
-    grid, _, _ = call(source.step, None, X, None, key=getkey())
-    loss, metrics = call(negative_log_likelihood, GAUSSIAN, X, grid)
+    source = QuadraturePoints(jnp.full(2, -9.0), jnp.full(2, 9.0), 120)
+    grid, _, _ = call(source.step, None, Examples(X), None, key=getkey())
+    loss, metrics = call_loss(negative_log_likelihood_loss, GAUSSIAN, X, grid)
     np.testing.assert_allclose(metrics["log_z"], GAUSSIAN.log_z, rtol=1e-5)
     np.testing.assert_allclose(loss, -np.mean(log_density(X, MEAN, SPREAD**0.5)), rtol=1e-5)
 
 
-BOX = Grid(jnp.array([-2.0]), jnp.array([2.0]), 400)
+BOX = QuadraturePoints(jnp.array([-2.0]), jnp.array([2.0]), 400)
 # two of ten are outside
 LINE = np.float32([-1.5, -1, -0.5, 0, 0, 0.5, 1, 1.9, 2.5, -7])[:, None]
 
@@ -110,13 +114,13 @@ def well(height, x):
 
 
 @pytest.mark.parametrize("weights", [None, np.arange(10) + 1.0])
-def test_the_likelihood_is_that_of_the_data_on_the_grid(weights):
-    grid, _, _ = call(BOX.step, None, LINE, None, key=jax.random.key(0))
+def test_the_likelihood_is_that_of_the_data_in_the_box(weights):
+    grid, _, _ = call(BOX.step, None, Examples(LINE), None, key=jax.random.key(0))
     log_weights = None if weights is None else jnp.log(jnp.asarray(weights, jnp.float32))
     data = Examples(jnp.asarray(LINE), None, log_weights)
 
     def loss(height):
-        return negative_log_likelihood(eqx.Partial(well, height), data, grid)
+        return apply(negative_log_likelihood_loss, eqx.Partial(well, height), data, grid)
 
     (value, metrics), slope = jax.jit(jax.value_and_grad(loss, has_aux=True))(jnp.array(-1e3))
     log_z = scipy.stats.truncnorm(-2, 2).logpdf(0)
@@ -127,7 +131,7 @@ def test_the_likelihood_is_that_of_the_data_on_the_grid(weights):
     np.testing.assert_allclose(metrics["outside"], counts[8:].sum() / counts.sum(), rtol=1e-5)
     assert float(slope) == 0
     none = Examples(data.x[8:], None)
-    value, metrics = call(negative_log_likelihood, eqx.Partial(well, 0.0), none, grid)
+    value, metrics = call_loss(negative_log_likelihood_loss, eqx.Partial(well, 0.0), none, grid)
     assert (float(value), float(metrics["outside"])) == (0, 1)
 
 
@@ -139,7 +143,7 @@ def test_the_best_constant_for_noise_contrast_is_the_normaliser():
     @jax.grad
     def slope(constant):
         energy = Normalised(Precise((1,), jnp.array(1 / 0.6), jnp.array(0.0)), constant)
-        return noise_contrastive_loss(energy, data, noise, noise=GaussianNoise(0.0, 1.5))[0]
+        return apply(noise_contrastive_loss, energy, data, noise, noise=GaussianNoise(0.0, 1.5))[0]
 
     exact = 0.5 * math.log(2 * math.pi * 0.6)
     below, at, above = (float(slope(jnp.asarray(exact + d))) for d in (-0.2, 0.0, 0.2))
@@ -168,7 +172,9 @@ def test_data_outside_of_the_noise_does_no_harm():
     @jax.value_and_grad
     def loss(constant):
         energy, data = Precise((1,), jnp.array(1.0), constant), jnp.array([[0.5], [3.0]])
-        return noise_contrastive_loss(energy, data, jnp.zeros((2, 1)), noise=UniformNoise())[0]
+        return apply(noise_contrastive_loss, energy, data, jnp.zeros((2, 1)), noise=UniformNoise())[
+            0
+        ]
 
     assert np.all(np.isfinite(loss(jnp.array(0.0))))
 
@@ -178,8 +184,8 @@ SOURCES = {
         eqx.Partial(noise_contrastive_loss, noise=NOISE),
         NoiseSamples(NOISE, 2),
     ),
-    "energy-discrepancy": (energy_discrepancy, PerturbedTwice(0.3, 3)),
-    "probability-flow": (minimum_probability_flow, Neighbours(0.4, 2)),
+    "energy-discrepancy": (energy_discrepancy_loss, PerturbedTwice(0.3, 3)),
+    "probability-flow": (minimum_probability_flow_loss, Neighbours(0.4, 2)),
 }
 
 
@@ -191,10 +197,11 @@ def test_a_conditional_energy_is_judged_label_by_label(name, getkey):
 
     @jax.jit
     def both(key):
-        negatives, _, _ = source.step(wells, (X, jnp.asarray(labels)), None, key=key)
+        positives = Examples(X, jnp.asarray(labels))
+        negatives, _, _ = source.step(wells, positives, None, key=key)
         x = negatives.x.reshape(-1, 3, 2)
-        alone = [loss(wells.at(y), X[i : i + 1], x[:, i])[0] for i, y in enumerate(labels)]
-        return loss(wells, (X, jnp.asarray(labels)), negatives)[0], jnp.stack(alone)
+        alone = [apply(loss, wells.at(y), X[i : i + 1], x[:, i])[0] for i, y in enumerate(labels)]
+        return loss(wells, positives, negatives)[0], jnp.stack(alone)
 
     got, alone = both(getkey())
     np.testing.assert_allclose(got, np.mean(alone), rtol=1e-5)
@@ -207,45 +214,50 @@ class Odd(eqx.Module):
         return jax.random.normal(key, shape)
 
 
-SMALL = Grid(-jnp.ones(2), jnp.ones(2), 3).step(None, X, None, key=jax.random.key(0))[0]
+SMALL, _, _ = QuadraturePoints(-jnp.ones(2), jnp.ones(2), 3).step(
+    None, Examples(X), None, key=jax.random.key(0)
+)
 BAD = {
     "no log density": (
-        lambda: noise_contrastive_loss(GAUSSIAN, X, X, noise=Odd()),
+        lambda: apply(noise_contrastive_loss, GAUSSIAN, X, X, noise=Odd()),
         r"noise=Odd: give a noise with a log_density, such as UniformNoise",
     ),
     "noise": (
-        lambda: noise_contrastive_loss(GAUSSIAN, X, OTHERS[:4], noise=NOISE),
+        lambda: apply(noise_contrastive_loss, GAUSSIAN, X, OTHERS[:4], noise=NOISE),
         r"negatives\.shape=\(4,\): give a multiple of the 3 positives: use NoiseSamples",
     ),
     "discrepancy": (
-        lambda: energy_discrepancy(GAUSSIAN, X, OTHERS[:4]),
+        lambda: apply(energy_discrepancy_loss, GAUSSIAN, X, OTHERS[:4]),
         r"negatives\.shape=\(4,\): give a multiple of the 3 positives: use PerturbedTwice",
     ),
     "flow": (
-        lambda: minimum_probability_flow(GAUSSIAN, X, OTHERS[:5]),
+        lambda: apply(minimum_probability_flow_loss, GAUSSIAN, X, OTHERS[:5]),
         r"negatives\.shape=\(5,\): give a multiple of the 3 positives: use Neighbours",
     ),
     "stabilise": (
-        lambda: energy_discrepancy(GAUSSIAN, X, X, stabilise=-0.1),
+        lambda: apply(energy_discrepancy_loss, GAUSSIAN, X, X, stabilise=-0.1),
         r"stabilise=-0\.1: give a finite number of at least 0",
     ),
     "no weights": (
-        lambda: negative_log_likelihood(GAUSSIAN, X, X),
-        r"negatives=x: the points of a grid need the volume of their cells: use Grid",
+        lambda: apply(negative_log_likelihood_loss, GAUSSIAN, X, X),
+        r"negatives=x: the points need the volume of their cells: use QuadraturePoints",
     ),
     "outside": (
-        lambda: negative_log_likelihood(GAUSSIAN, 9 + X, SMALL),
-        r"positives=3 of 3 outside the grid: give a Grid .* it covers \[-1\.0, -1\.0\] to \[1\.0",
+        lambda: apply(negative_log_likelihood_loss, GAUSSIAN, 9 + X, SMALL),
+        r"positives=3 of 3 outside the box: give a box .* it is \[-1\.0, -1\.0\] to \[1\.0",
     ),
     "dimension": (
-        lambda: negative_log_likelihood(GAUSSIAN, points(3, (1,)), SMALL),
-        r"negatives\.shape=\(9, 2\): give a grid of the dimension of the data, \(1,\)",
+        lambda: apply(negative_log_likelihood_loss, GAUSSIAN, points(3, (1,)), SMALL),
+        r"negatives\.shape=\(9, 2\): give points of the dimension of the data, \(1,\)",
     ),
     "no labels": (
-        lambda: negative_log_likelihood(
-            Wells(points(2, (2,)), jnp.ones(2)), Examples(X, jnp.array([0, 1, 0])), OTHERS
+        lambda: apply(
+            negative_log_likelihood_loss,
+            Wells(points(2, (2,)), jnp.ones(2)),
+            Examples(X, jnp.array([0, 1, 0])),
+            OTHERS,
         ),
-        r"negatives=x: the points of a grid",
+        r"negatives=x: the points need the volume",
     ),
 }
 

@@ -10,30 +10,30 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
-from closed_forms import Levels, Precise, Wells, products, quantiles
+from closed_forms import Levels, Precise, Wells, apply, products, quantiles
 from helpers import double, points
 
 from ebmx.energies import JEM, AbstractEnergy
 from ebmx.training import (
-    Directions,
+    DataOnly,
     Examples,
     GaussianNoise,
-    Grid,
     Neighbours,
     NoiseSamples,
-    NoNegatives,
     Perturbed,
     PerturbedTwice,
+    QuadraturePoints,
+    RandomProjections,
+    WeightedSum,
     contrastive_loss,
-    cross_entropy,
-    denoising_score_matching,
-    energy_discrepancy,
-    minimum_probability_flow,
-    negative_log_likelihood,
+    cross_entropy_loss,
+    denoising_score_matching_loss,
+    energy_discrepancy_loss,
+    minimum_probability_flow_loss,
+    negative_log_likelihood_loss,
     noise_contrastive_loss,
-    score_matching,
-    sliced_score_matching,
-    weighted_sum,
+    score_matching_loss,
+    sliced_score_matching_loss,
 )
 from ebmx.training._batch import as_examples
 
@@ -62,8 +62,8 @@ def twice(num=40, per_datum=201):
 
 
 def grid():
-    box = Grid(jnp.array([-9.0]), jnp.array([9.0]), 400)
-    step = jax.jit(lambda x: box.step(None, x, None, key=jax.random.key(0))[0])
+    box = QuadraturePoints(jnp.array([-9.0]), jnp.array([9.0]), 400)
+    step = jax.jit(lambda x: box.step(None, Examples(x), None, key=jax.random.key(0))[0])
     return step(np.zeros((1, 1)))
 
 
@@ -99,21 +99,21 @@ def exact_contrast(a, ratio=3):
 # how far from it numbers in the place of samples are
 GAUSSIAN = {
     "score-matching": (
-        score_matching,
+        score_matching_loss,
         lambda: (data(), data()),
         1 / VARIANCE,
         lambda a: 0.5 * a**2 * VARIANCE - a,
         1e-9,
     ),
     "sliced": (
-        sliced_score_matching,
+        sliced_score_matching_loss,
         lambda: (data(), -jnp.ones((200, 1))),
         1 / VARIANCE,
         lambda a: 0.5 * a**2 * VARIANCE - a,
         1e-9,
     ),
     "denoising": (
-        eqx.Partial(denoising_score_matching, sigma=SIGMA),
+        eqx.Partial(denoising_score_matching_loss, sigma=SIGMA),
         lambda: two(pairs(60, SIGMA)),
         1 / (VARIANCE + SIGMA**2),
         lambda a: 0.5 * (SIGMA**2 * a**2 * VARIANCE + (SIGMA**2 * a - 1) ** 2),
@@ -127,21 +127,21 @@ GAUSSIAN = {
         2e-3,
     ),
     "energy-discrepancy": (
-        eqx.Partial(energy_discrepancy, stabilise=0.0),
+        eqx.Partial(energy_discrepancy_loss, stabilise=0.0),
         twice,
         1 / VARIANCE,
         exact_discrepancy,
         2e-3,
     ),
     "probability-flow": (
-        minimum_probability_flow,
+        minimum_probability_flow_loss,
         lambda: two(pairs(300, SIGMA)),
         1 / VARIANCE,
         exact_flow,
         1e-3,
     ),
     "likelihood": (
-        negative_log_likelihood,
+        negative_log_likelihood_loss,
         lambda: (data(), grid()),
         1 / VARIANCE,
         lambda a: 0.5 * a * VARIANCE + 0.5 * math.log(2 * math.pi / a),
@@ -160,7 +160,7 @@ def test_the_loss_of_a_gaussian_is_least_at_the_truth(name):
         @jax.value_and_grad
         def of_precision(a):
             log_z = 0.5 * jnp.log(2 * jnp.pi / a)
-            return double(loss)(Precise((1,), a, log_z), positives, negatives)[0]
+            return apply(double(loss), Precise((1,), a, log_z), positives, negatives)[0]
 
         precisions = np.array([0.6, 1.0, 1.5]) * best
         results = np.array([of_precision(jnp.asarray(a)) for a in precisions])
@@ -200,30 +200,30 @@ class Logits(eqx.Module):
 NUM = 4
 X, Y = points(NUM, (2,), seed=4), jnp.array([0, 2, 1, 2])
 LEVELS = Perturbed(jnp.array([0.3, 1.0]))
-PLANE = Grid(jnp.full(2, -3.0), jnp.full(2, 3.0), 5)
+PLANE = QuadraturePoints(jnp.full(2, -3.0), jnp.full(2, 3.0), 5)
 WELLS = Wells(points(3, (2,), seed=5), jnp.array([1.0, 2.0, 0.5]))
 HYBRID = JEM(Logits(points(3, (4,), seed=6)), (2,))
-both = weighted_sum((1.0, contrastive_loss), (0.5, cross_entropy))
+both = WeightedSum((contrastive_loss, cross_entropy_loss), (1.0, 0.5))
 # of each objective: the loss, the source of negatives, the energy, the positives
 OBJECTIVES = {
-    "score-matching": (score_matching, NoNegatives(), curved(), X),
-    "sliced": (sliced_score_matching, Directions(), curved(), X),
+    "score-matching": (score_matching_loss, DataOnly(), curved(), X),
+    "sliced": (sliced_score_matching_loss, RandomProjections(), curved(), X),
     "denoising": (
-        eqx.Partial(denoising_score_matching, sigma=SIGMA),
+        eqx.Partial(denoising_score_matching_loss, sigma=SIGMA),
         Perturbed(SIGMA),
         curved(),
         X,
     ),
-    "levels": (denoising_score_matching, LEVELS, Levels([0.3, 1.0], [1.0, 0.5]), X[:, :1]),
+    "levels": (denoising_score_matching_loss, LEVELS, Levels([0.3, 1.0], [1.0, 0.5]), X[:, :1]),
     "noise-contrastive": (
         eqx.Partial(noise_contrastive_loss, noise=NOISE),
         NoiseSamples(NOISE, 3),
         curved(),
         X,
     ),
-    "energy-discrepancy": (energy_discrepancy, PerturbedTwice(TIME, 3), curved(), X),
-    "probability-flow": (minimum_probability_flow, Neighbours(0.5, 2), curved(), X),
-    "likelihood": (negative_log_likelihood, PLANE, curved(), X),
+    "energy-discrepancy": (energy_discrepancy_loss, PerturbedTwice(TIME, 3), curved(), X),
+    "probability-flow": (minimum_probability_flow_loss, Neighbours(0.5, 2), curved(), X),
+    "likelihood": (negative_log_likelihood_loss, PLANE, curved(), X),
     "contrastive": (
         eqx.Partial(contrastive_loss, alpha=0.1),
         Neighbours(1.0, 1),
@@ -231,7 +231,7 @@ OBJECTIVES = {
         X,
     ),
     "contrastive-labels": (contrastive_loss, Neighbours(1.0, 1), WELLS, Examples(X, Y)),
-    "score-matching-labels": (score_matching, NoNegatives(), WELLS, Examples(X, Y)),
+    "score-matching-labels": (score_matching_loss, DataOnly(), WELLS, Examples(X, Y)),
     "hybrid": (both, Neighbours(1.0, 1), HYBRID, Examples(X, Y)),
 }
 each = pytest.mark.parametrize("name", OBJECTIVES)

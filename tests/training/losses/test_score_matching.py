@@ -4,16 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from closed_forms import Levels, Wells, call, products, quantiles
+from closed_forms import Levels, Wells, apply, call_loss, products, quantiles
 from helpers import points
 
 from ebmx.energies import Gaussian
 from ebmx.training import (
     Examples,
     Perturbed,
-    denoising_score_matching,
-    score_matching,
-    sliced_score_matching,
+    denoising_score_matching_loss,
+    score_matching_loss,
+    sliced_score_matching_loss,
 )
 
 B = np.float32([0.5, -1.0, 2.0])
@@ -41,7 +41,7 @@ def test_exact_score_matching_agrees_with_derivatives_by_hand(shape):
     x = points(5, shape)
     gradient, trace = by_hand(x)
     want = np.mean(0.5 * np.sum(gradient**2, 1) - trace)
-    np.testing.assert_allclose(call(score_matching, energy, x, x)[0], want, rtol=1e-5)
+    np.testing.assert_allclose(call_loss(score_matching_loss, energy, x, x)[0], want, rtol=1e-5)
 
 
 def test_sliced_score_matching_is_exact_in_the_mean_over_directions():
@@ -52,11 +52,13 @@ def test_sliced_score_matching_is_exact_in_the_mean_over_directions():
     @jax.vmap
     def along(direction):
         directions = jnp.broadcast_to(direction, x.shape)
-        return sliced_score_matching(energy, x, directions)[0]
+        return apply(sliced_score_matching_loss, energy, x, directions)[0]
 
     values = along(jnp.asarray(corners, jnp.float32))
     assert np.std(values) > 0.1  # the coupling makes directions differ
-    np.testing.assert_allclose(np.mean(values), call(score_matching, energy, x, x)[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        np.mean(values), call_loss(score_matching_loss, energy, x, x)[0], rtol=1e-5
+    )
     gradient, trace = by_hand(x)
     couplings = 2 * (corners[:, :-1] * corners[:, 1:]).sum(1)
     want = np.mean(0.5 * np.sum(gradient**2, 1) - trace) - couplings
@@ -69,7 +71,7 @@ def test_each_datum_has_its_own_direction():
     diagonal = 3 * np.asarray(x) ** 2 - B[:2] * np.sin(x)
     curvatures = np.array([4 * diagonal[0, 0], diagonal[1, 1]])
     want = np.mean(0.5 * np.sum(gradient**2, 1) - curvatures)
-    got = call(sliced_score_matching, energy, x, jnp.array([[2.0, 0.0], [0.0, 1.0]]))[0]
+    got = call_loss(sliced_score_matching_loss, energy, x, jnp.array([[2.0, 0.0], [0.0, 1.0]]))[0]
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
@@ -78,7 +80,7 @@ def test_denoising_agrees_with_numpy():
     gradient = by_hand(noisy)[0]
     residual = 0.7 * gradient - (np.asarray(noisy) - np.asarray(x)).reshape(6, -1) / 0.7
     want = np.mean(0.5 * np.sum(residual**2, 1))
-    got = call(denoising_score_matching, energy, x, noisy, sigma=0.7)[0]
+    got = call_loss(denoising_score_matching_loss, energy, x, noisy, sigma=0.7)[0]
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
@@ -87,9 +89,11 @@ def test_each_example_is_judged_under_its_own_label():
     x, y = points(4, (2,), seed=1), jnp.array([2, 0, 1, 2])
     a, m = (np.asarray(values)[np.asarray(y)] for values in (wells.precisions, wells.modes))
     want = np.mean(0.5 * a**2 * np.sum((np.asarray(x) - m) ** 2, 1) - 2 * a)
-    np.testing.assert_allclose(call(score_matching, wells, (x, y), (x, y))[0], want, rtol=1e-5)
+    np.testing.assert_allclose(
+        call_loss(score_matching_loss, wells, (x, y), (x, y))[0], want, rtol=1e-5
+    )
     # where the curvature is the same all around, all directions of ±1 are alike
-    sliced = call(sliced_score_matching, wells, (x, y), Examples(jnp.ones_like(x), y))[0]
+    sliced = call_loss(sliced_score_matching_loss, wells, (x, y), Examples(jnp.ones_like(x), y))[0]
     np.testing.assert_allclose(sliced, want, rtol=1e-5)
 
 
@@ -108,7 +112,8 @@ def test_with_levels_each_is_best_at_its_own_blurred_truth():
         @jax.jit
         @jax.value_and_grad
         def loss(precisions):
-            return denoising_score_matching(Levels(LEVELS, precisions), positives, negatives)[0]
+            levels = Levels(LEVELS, precisions)
+            return apply(denoising_score_matching_loss, levels, positives, negatives)[0]
 
         a = 1 / (VARIANCE + np.array(LEVELS) ** 2)
         value, gradient = (np.asarray(v) for v in loss(jnp.asarray(a)))
@@ -128,8 +133,8 @@ def test_drawn_levels_and_noise_have_the_value_of_the_quadrature(getkey):
 
     @jax.jit
     def loss(key):
-        negatives, _, _ = Perturbed(jnp.array(LEVELS)).step(energy, x, None, key=key)
-        return denoising_score_matching(Levels(LEVELS, jnp.ones(3)), x, negatives)[0]
+        negatives, _, _ = Perturbed(jnp.array(LEVELS)).step(energy, Examples(x), None, key=key)
+        return apply(denoising_score_matching_loss, Levels(LEVELS, jnp.ones(3)), x, negatives)[0]
 
     got = loss(getkey())
     s2 = np.array(LEVELS) ** 2
@@ -143,27 +148,29 @@ X = points(4, (2,))
 FLAT = Gaussian(jnp.zeros(2))
 BAD = {
     "directions": (
-        lambda: sliced_score_matching(FLAT, X, X[:2]),
-        r"negatives\.shape=\(2, 2\): give one direction for each datum: use Directions\(\)",
+        lambda: apply(sliced_score_matching_loss, FLAT, X, X[:2]),
+        r"negatives\.shape=\(2, 2\): give one direction for each example: use RandomProj",
     ),
     "perturbed": (
-        lambda: denoising_score_matching(FLAT, X, X[:2], sigma=0.1),
-        r"negatives\.shape=\(2, 2\): give one perturbed example for each datum",
+        lambda: apply(denoising_score_matching_loss, FLAT, X, X[:2], sigma=0.1),
+        r"negatives\.shape=\(2, 2\): give one perturbed example for each",
     ),
     "no sigma": (
-        lambda: denoising_score_matching(FLAT, X, X),
+        lambda: apply(denoising_score_matching_loss, FLAT, X, X),
         r"sigma=None: give sigma, or negatives of several levels",
     ),
     "labels for levels": (
-        lambda: denoising_score_matching(FLAT, X, Examples(X, jnp.arange(4))),
+        lambda: apply(denoising_score_matching_loss, FLAT, X, Examples(X, jnp.arange(4))),
         r"sigma=None: give sigma, or negatives of several levels",
     ),
     "sigma": (
-        lambda: denoising_score_matching(FLAT, X, X, sigma=0.0),
+        lambda: apply(denoising_score_matching_loss, FLAT, X, X, sigma=0.0),
         r"sigma=0\.0: give a finite number above 0",
     ),
     "an energy of levels": (
-        lambda: denoising_score_matching(Levels([0.1], [1.0]), X[:, :1], X[:, :1], sigma=0.1),
+        lambda: apply(
+            denoising_score_matching_loss, Levels([0.1], [1.0]), X[:, :1], X[:, :1], sigma=0.1
+        ),
         r"batch=x: Levels needs labels or conditions",
     ),
 }

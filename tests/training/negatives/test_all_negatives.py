@@ -12,18 +12,19 @@ from ebmx.samplers import AbstractSampler, ReplicaExchange, StepInfo, run
 from ebmx.training import (
     CD,
     PCD,
-    AdaptiveSteps,
     BFloat16,
-    Directions,
+    DiffusionRecovery,
+    Examples,
     FullPrecision,
     GaussianNoise,
-    Grid,
     Jarzynski,
     Neighbours,
     NoiseSamples,
+    NumStepsAdaptation,
     Perturbed,
     PerturbedTwice,
-    Recovery,
+    QuadraturePoints,
+    RandomProjections,
     ReplayBuffer,
     ShortRun,
     StepSizeAdaptation,
@@ -69,8 +70,8 @@ CHAINS = {
     "pcd-energy": PCD(SLIDE, 2, 8, 0.5, restart="energy", **ADAPTED),
     "tempered": TemperedPCD(ReplicaExchange(SLIDE, jnp.array([1.0, 2.0])), 2, 8, 0.5),
     "jarzynski": Jarzynski(SLIDE, 2, 8, 8, num_negatives=4, **ADAPTED),
-    "recovery": Recovery(SLIDE, 0.5, 2),
-    "adaptive": AdaptiveSteps(PCD(SLIDE, 2, 8, 0.5)),
+    "recovery": DiffusionRecovery(SLIDE, 0.5, 2),
+    "adaptive": NumStepsAdaptation(PCD(SLIDE, 2, 8, 0.5)),
 }
 CHAINLESS = {
     "transport": TransportPairs(),
@@ -79,11 +80,11 @@ CHAINLESS = {
     "perturbed-twice": PerturbedTwice(0.2, 3),
     "neighbours": Neighbours(0.2, 3),
     "noise": NoiseSamples(GaussianNoise(), 2),
-    "directions": Directions(),
+    "directions": RandomProjections(),
 }
 WEIGHTED = {
     "jarzynski-weights": Jarzynski(SLIDE, 2, 8),
-    "grid": Grid(jnp.zeros(2), jnp.ones(2), 3, shifted=True),
+    "grid": QuadraturePoints(jnp.zeros(2), jnp.ones(2), 3, shifted=True),
 }
 STORED = {
     "pcd-bfloat16": stored(BFloat16()),
@@ -98,7 +99,7 @@ ENERGY = Gaussian(jnp.array([0.5, -0.5]), 0.3)
 def update(negatives, energy, x, key):
     init_key, step_key = jax.random.split(key)
     state = negatives.init(x.shape[1:], key=init_key)
-    return negatives.step(energy, x, state, key=step_key), state
+    return negatives.step(energy, Examples(x), state, key=step_key), state
 
 
 def repeats_a_key(jaxpr):
@@ -200,9 +201,8 @@ def test_negatives_are_as_many_and_of_the_shape_of_the_data(name, shape):
     energy, x = Gaussian(jnp.zeros(shape)), jnp.zeros((4, *shape))
     found = eqx.filter_eval_shape(update, EVERY[name], energy, x, KEY)
     (out, after, info), before = found
-    out = out if hasattr(out, "shape") else out.x
-    assert out.shape == (NUM.get(name, 4), *shape)
-    assert out.dtype == x.dtype
+    assert out.x.shape == (NUM.get(name, 4), *shape)
+    assert out.x.dtype == x.dtype
     # what is kept stays of the same kind, so that it goes through a loop
     of = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)  # noqa: E731
     assert jax.tree.all(jax.tree.map(lambda a, b: a == b, of(before), of(after)))
@@ -220,4 +220,4 @@ def test_negatives_are_as_many_and_of_the_shape_of_the_data(name, shape):
 def test_negatives_are_of_the_precision_of_the_data(name):
     x = jnp.zeros((4, 2), jnp.float16)
     (out, _, _), _ = eqx.filter_eval_shape(update, EVERY[name], ENERGY, x, KEY)
-    assert (out if hasattr(out, "dtype") else out.x).dtype == jnp.float16
+    assert out.x.dtype == jnp.float16

@@ -1,5 +1,7 @@
 """The replay buffer: its draws are fair and without repeats, its writes touch nothing else."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from helpers import assert_mean
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebmx.training import ReplayBuffer, UInt8
+from ebmx.training import Chains, ReplayBuffer, UInt8
 
 # (capacity, num, num_shards): uneven arcs, even arcs, all of it, several rings
 SIZES = ((12, 5, 1), (16, 4, 1), (7, 7, 1), (12, 6, 3))
@@ -30,19 +32,21 @@ def draw(buffer, num, key):
 
 @eqx.filter_jit
 def draws(buffer, num, keys):
-    return jax.vmap(lambda key: buffer.draw(num, key=key)[1])(keys)
+    return jax.vmap(lambda key: buffer.draw(num, key=key).index)(keys)
 
 
 @eqx.filter_jit
-def write(buffer, index, x, *further):
-    return buffer.write(index, x, *further)
+def write(buffer, chains, **changes):
+    return buffer.write(dataclasses.replace(chains, **changes))
 
 
 @given(size=st.sampled_from(SIZES), seed=seeds)
 def test_draws_are_different_slots_and_what_rests_there(size, seed):
     capacity, num, num_shards = size
     buffer = make(capacity, num_shards=num_shards)
-    x, index = map(np.asarray, draw(buffer, num, jax.random.key(seed)))
+    chains = draw(buffer, num, jax.random.key(seed))
+    x, index = np.asarray(chains.x), np.asarray(chains.index)
+    np.testing.assert_array_equal(chains.ages, 10 * index)
     assert len(set(index.tolist())) == num
     assert index.min() >= 0
     assert index.max() < capacity
@@ -59,15 +63,17 @@ def test_write_touches_its_slots_alone(size, seed):
     labels = np.tile(np.arange(capacity // num_shards) // 3, num_shards)
     options = {"log_scales": jnp.asarray(scales), "labels": jnp.asarray(labels, jnp.int32)}
     buffer = make(capacity, num_shards=num_shards, **options)
-    x, index = map(np.asarray, draw(buffer, num, jax.random.key(seed)))
+    chains = draw(buffer, num, jax.random.key(seed))
+    index = np.asarray(chains.index)
+    np.testing.assert_array_equal(chains.labels, labels[index])
     others = np.setdiff1d(np.arange(capacity), index)
     ages, new = 1000 + np.arange(num, dtype=np.int32), -np.arange(num, dtype=np.float32)
-    for further in ((), (ages,), (ages, new)):
-        after = write(buffer, index, -1 - x, *further)
-        np.testing.assert_array_equal(np.asarray(after.positions)[index], -1 - x)
-        want = further[0] if further else 10 * index + 1
+    for changes in ({}, {"ages": ages}, {"ages": ages, "log_scales": new}):
+        after = write(buffer, chains, x=-1 - chains.x, **changes)
+        np.testing.assert_array_equal(np.asarray(after.positions)[index], -1 - chains.x)
+        want = changes.get("ages", 10 * index)
         np.testing.assert_array_equal(np.asarray(after.ages)[index], want)
-        want = new if len(further) == 2 else scales[index]
+        want = changes.get("log_scales", scales[index])
         np.testing.assert_array_equal(np.asarray(after.log_scales)[index], want)
         for name in ("positions", "ages", "log_scales"):
             found, before = (np.asarray(getattr(b, name)) for b in (after, buffer))
@@ -80,14 +86,16 @@ def test_write_touches_its_slots_alone(size, seed):
 @pytest.mark.parametrize("num_shards", [1, 2])
 def test_images_are_written_back_as_they_were_drawn(num_shards, getkey):
     buffer = make(12, (3, 2, 1), num_shards)
-    x, index = draw(buffer, 6, getkey())
-    after = write(buffer, index, x)
+    after = write(buffer, draw(buffer, 6, getkey()))
     np.testing.assert_array_equal(after.positions, buffer.positions)
-    assert np.sum(np.asarray(after.ages) - np.asarray(buffer.ages)) == 6
+    np.testing.assert_array_equal(after.ages, buffer.ages)
 
 
 def test_what_is_not_kept_is_not_written(getkey):
-    after = write(make(12), *draw(make(12), 5, getkey())[::-1], np.zeros(5, np.int32))
+    chains = draw(make(12), 5, getkey())
+    assert chains.log_scales is None
+    assert chains.labels is None
+    after = write(make(12), chains, log_scales=np.zeros(5, np.float32))
     assert after.log_scales is None
     assert after.labels is None
 
@@ -127,8 +135,8 @@ def test_shards_draw_independently_of_each_other_and_of_the_noise_of_reading(get
         jnp.zeros((1024, 1), jnp.uint8), jnp.zeros(1024, jnp.int32), storage=UInt8(), num_shards=4
     )
     keys = jax.random.split(getkey(), COUNT)
-    x, index = eqx.filter_jit(jax.vmap(lambda key: buffer.draw(8, key=key)))(keys)
-    index = np.asarray(index).reshape(COUNT, 4, 2)
+    chains = eqx.filter_jit(jax.vmap(lambda key: buffer.draw(8, key=key)))(keys)
+    x, index = chains.x, np.asarray(chains.index).reshape(COUNT, 4, 2)
     first = (index[:, :, 0] % 256) / 128 - 1
     # how far the second of two slots is from the first, less the distance of their arcs
     apart = (index[:, :, 1] - index[:, :, 0]) % 256 / 128 - 1
@@ -146,7 +154,7 @@ def test_numbers_that_round_up_stay_in_their_arcs(monkeypatch):
     u = np.float32(1) - np.float32(2) ** -24
     monkeypatch.setattr("jax.random.uniform", lambda key, shape: jnp.full(shape, u))
     buffer = make(9)
-    index = np.asarray(jax.jit(lambda key: buffer.draw(3, key=key)[1])(jax.random.key(0)))
+    index = np.asarray(jax.jit(lambda key: buffer.draw(3, key=key).index)(jax.random.key(0)))
     # the last slot of each arc of three, on a ring turned by eight
     np.testing.assert_array_equal(index, [1, 4, 7])
 
@@ -169,13 +177,15 @@ def test_no_fewer_than_one_can_be_drawn(num, getkey):
 
 def test_examples_of_another_shape_cannot_be_written():
     with pytest.raises(ValueError, match=r"x\.shape=\(3, 4\).*shape \(2,\)"):
-        make(7).write(jnp.arange(3), jnp.zeros((3, 4)))
+        make(7).write(Chains(jnp.zeros((3, 4)), jnp.arange(3), jnp.arange(3)))
 
 
-@pytest.mark.parametrize(("slots", "num"), [(3, 4), (4, 3)])
-def test_as_many_slots_as_positions(slots, num):
-    with pytest.raises(Exception, match="num"):
-        make(7).write(jnp.arange(slots), jnp.zeros((num, 2)))
+def test_chains_of_other_shards_cannot_be_written():
+    chains = Chains(jnp.zeros((4, 2)), jnp.arange(4), jnp.arange(4))
+    with pytest.raises(
+        ValueError, match=r"index\.shape=\(4,\): each of the num_shards=3 has"
+    ):
+        make(12, num_shards=3).write(chains)
 
 
 def test_draws_of_a_shard_are_its_own_and_without_repeats():
@@ -184,8 +194,9 @@ def test_draws_of_a_shard_are_its_own_and_without_repeats():
 
     @eqx.filter_jit
     def once(key):
-        x, index = buffer.draw(6, key=key)
-        return x, index, buffer.at(buffer.ages, index), buffer.write(index, -1 - x)
+        chains = buffer.draw(6, key=key)
+        after = buffer.write(dataclasses.replace(chains, x=-1 - chains.x))
+        return chains.x, chains.index, chains.ages, after
 
     drawn = [once(jax.random.key(seed)) for seed in range(20)]
     for x, index, ages, after in drawn:

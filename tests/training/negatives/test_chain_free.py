@@ -8,22 +8,23 @@ import pytest
 from helpers import assert_mean, points
 
 from ebmx.training import (
-    Directions,
+    DataOnly,
     Examples,
     GaussianNoise,
-    Grid,
     Neighbours,
     NoiseSamples,
-    NoNegatives,
     Perturbed,
     PerturbedTwice,
+    QuadraturePoints,
+    RandomProjections,
     UniformNoise,
 )
+from ebmx.training._batch import as_examples
 
 SOURCES = {
-    "none": (NoNegatives(), 1),
+    "none": (DataOnly(), 1),
     "perturbed": (Perturbed(0.3), 1),
-    "directions": (Directions(), 1),
+    "directions": (RandomProjections(), 1),
     "noise": (NoiseSamples(GaussianNoise(), 2), 2),
     "twice": (PerturbedTwice(0.25, 3), 3),
     "neighbours": (Neighbours(0.3, 4), 4),
@@ -33,7 +34,7 @@ Y = np.array([3, 1, 0, 2, 1])
 
 
 def step(source, x, key):
-    negatives, state, info = eqx.filter_jit(source.step)(None, x, None, key=key)
+    negatives, state, info = eqx.filter_jit(source.step)(None, as_examples(x), None, key=key)
     assert state is None
     assert info is None
     return negatives
@@ -46,8 +47,8 @@ def test_labels_go_with_the_positions_and_the_key_says_what_they_are(name, getke
     assert source.init((3, 2, 1), key=key) is None
     first = step(source, (x, Y), key)
     if name == "none":
-        np.testing.assert_array_equal(first[0], x)
-        np.testing.assert_array_equal(first[1], Y)
+        np.testing.assert_array_equal(first.x, x)
+        np.testing.assert_array_equal(first.y, Y)
         return
     assert first.x.shape == (5 * num, 3, 2, 1)
     assert np.all(np.isfinite(first.x))
@@ -64,7 +65,7 @@ FAR = jnp.array([[-100.0, 3.0], [0.0, 1e3], [50.0, -7.0]])
 
 def test_perturbed_is_data_with_noise_of_its_scale(getkey):
     x = np.tile(np.float32([[1.0, -2.0]]), (NUM, 1))
-    noise = np.asarray(step(Perturbed(0.3), x, getkey())) - x
+    noise = np.asarray(step(Perturbed(0.3), x, getkey()).x) - x
     assert_mean(noise, 0.0)
     assert_mean(noise**2, 0.09)
     assert_mean(noise[:, 0] * noise[:, 1], 0.0)
@@ -101,7 +102,7 @@ def test_levels_of_images_are_of_the_whole_image(getkey):
 
 
 def test_directions_are_signs_of_equal_chance(getkey):
-    v = np.asarray(step(Directions(), np.zeros((NUM, 2), np.float32), getkey()))
+    v = np.asarray(step(RandomProjections(), np.zeros((NUM, 2), np.float32), getkey()).x)
     assert set(np.unique(v)) == {-1.0, 1.0}
     assert_mean(v, 0.0)
     assert_mean(v[:, 0] * v[:, 1], 0.0)
@@ -110,19 +111,20 @@ def test_directions_are_signs_of_equal_chance(getkey):
 
 def test_noise_samples_are_of_the_noise_and_not_of_the_data(getkey):
     key = getkey()
-    out = step(NoiseSamples(UniformNoise(2.0, 5.0), 3), np.zeros((5000, 2), np.float32), key)
+    source = NoiseSamples(UniformNoise(2.0, 5.0), 3)
+    out = np.asarray(step(source, np.zeros((5000, 2), np.float32), key).x)
     assert np.min(out) >= 2
     assert np.max(out) < 5
     assert_mean(out, 3.5)
-    assert_mean((np.asarray(out) - 3.5) ** 2, 9 / 12)
-    assert len(np.unique(np.asarray(out)[:, 0])) > 14_900
-    same = step(NoiseSamples(UniformNoise(2.0, 5.0), 3), np.full((5000, 2), 7.0, np.float32), key)
+    assert_mean((out - 3.5) ** 2, 9 / 12)
+    assert len(np.unique(out[:, 0])) > 14_900
+    same = step(source, np.full((5000, 2), 7.0, np.float32), key).x
     np.testing.assert_array_equal(out, same)
 
 
 @pytest.mark.parametrize("source", [PerturbedTwice(0.25, 4), Neighbours(0.5, 4)])
 def test_those_of_a_datum_are_one_batch_apart(source, getkey):
-    out = np.asarray(step(source, FAR, getkey()))
+    out = np.asarray(step(source, FAR, getkey()).x)
     np.testing.assert_allclose(out, np.tile(FAR, (4, 1)), atol=5)
     assert len(np.unique(out, axis=0)) == 12
 
@@ -130,7 +132,7 @@ def test_those_of_a_datum_are_one_batch_apart(source, getkey):
 def test_perturbed_twice_share_their_first_noise_alone(getkey):
     time, num = 0.36, 3
     x = np.tile(np.float32([[1.0, -2.0]]), (NUM, 1))
-    noise = np.asarray(step(PerturbedTwice(time, num), x, getkey())).reshape(num, NUM, 2)
+    noise = np.asarray(step(PerturbedTwice(time, num), x, getkey()).x).reshape(num, NUM, 2)
     noise = noise - np.array([1.0, -2.0])
     assert_mean(noise.reshape(-1, 2), 0.0)
     for i in range(num):
@@ -143,7 +145,7 @@ def test_perturbed_twice_share_their_first_noise_alone(getkey):
 
 
 def test_neighbours_share_no_noise(getkey):
-    noise = np.asarray(step(Neighbours(0.3, 2), np.zeros((NUM, 2), np.float32), getkey()))
+    noise = np.asarray(step(Neighbours(0.3, 2), np.zeros((NUM, 2), np.float32), getkey()).x)
     assert_mean(noise, 0.0)
     assert_mean(noise**2, 0.09)
     assert_mean(noise[:NUM] * noise[NUM:], 0.0)
@@ -154,7 +156,7 @@ def test_neighbours_share_no_noise(getkey):
 )
 def test_a_grid_is_of_equal_cells_that_fill_the_box(low, high, num, getkey):
     low, high = np.array(low), np.array(high)
-    out = step(Grid(low, high, num), points(3, low.shape), getkey())
+    out = step(QuadraturePoints(low, high, num), points(3, low.shape), getkey())
     d = len(low)
     assert out.x.shape == (num**d, d)
     assert out.y is None
@@ -173,12 +175,12 @@ def test_a_grid_is_of_equal_cells_that_fill_the_box(low, high, num, getkey):
 
 def test_a_shifted_grid_integrates_right_in_the_mean(getkey):
     low, high = jnp.array([-1.0, 0.0]), jnp.array([2.0, 0.5])
-    grid = Grid(low, high, 3, shifted=True)
+    grid = QuadraturePoints(low, high, 3, shifted=True)
 
     @eqx.filter_jit
     def integrals(keys):
         def one(key):
-            out, _, _ = grid.step(None, jnp.zeros((1, 2)), None, key=key)
+            out, _, _ = grid.step(None, Examples(jnp.zeros((1, 2))), None, key=key)
             inside = jnp.all((out.x >= low[None]) & (out.x <= high[None]))
             return jnp.sum(jnp.exp(out.log_weights) * jnp.exp(out.x[:, 0] - out.x[:, 1])), inside
 
@@ -192,7 +194,7 @@ def test_a_shifted_grid_integrates_right_in_the_mean(getkey):
 
 
 def test_a_grid_needs_no_data(getkey):
-    grid = Grid(jnp.array([0.0]), jnp.array([1.0]), 3)
+    grid = QuadraturePoints(jnp.array([0.0]), jnp.array([1.0]), 3)
     one, other = (step(grid, x, getkey()) for x in (points(5, (1,)), points(2, (1,))))
     np.testing.assert_array_equal(one.x, other.x)
 
@@ -213,11 +215,26 @@ BAD = {
     "num twice": (lambda: PerturbedTwice(1.0, 0), "num=0: give a Python integer of at least 1"),
     "distance": (lambda: Neighbours(float("nan")), "sigma=nan: give a finite number above 0"),
     "num": (lambda: Neighbours(0.1, 1.5), r"num=1\.5: give a Python integer"),
-    "corner": (lambda: Grid(-1.0, 1.0), r"low\.shape=\(\): give corners \(1,\) or \(2,\)"),
-    "three": (lambda: Grid(jnp.zeros(3), jnp.ones(3)), r"low\.shape=\(3,\): give corners"),
-    "unlike": (lambda: Grid(jnp.zeros(1), jnp.ones(2)), r"low\.shape=\(1,\): give corners"),
-    "order": (lambda: Grid(jnp.ones(1), jnp.zeros(1)), r"high - low=\[-1\.0\]: give low < high"),
-    "cells": (lambda: Grid(jnp.zeros(1), jnp.ones(1), 1), "num=1: give .* of at least 2"),
+    "corner": (
+        lambda: QuadraturePoints(-1.0, 1.0),
+        r"low\.shape=\(\): give corners \(1,\) or \(2,\)",
+    ),
+    "three": (
+        lambda: QuadraturePoints(jnp.zeros(3), jnp.ones(3)),
+        r"low\.shape=\(3,\): give corners",
+    ),
+    "unlike": (
+        lambda: QuadraturePoints(jnp.zeros(1), jnp.ones(2)),
+        r"low\.shape=\(1,\): give corners",
+    ),
+    "order": (
+        lambda: QuadraturePoints(jnp.ones(1), jnp.zeros(1)),
+        r"high - low=\[-1\.0\]: give low < high",
+    ),
+    "cells": (
+        lambda: QuadraturePoints(jnp.zeros(1), jnp.ones(1), 1),
+        "num=1: give .* of at least 2",
+    ),
 }
 
 

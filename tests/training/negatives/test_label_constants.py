@@ -9,7 +9,7 @@ import pytest
 
 from ebmx.energies import AbstractConditionalEnergy
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, ReplayBuffer, Trainer, contrastive_loss
+from ebmx.training import PCD, Examples, ReplayBuffer, Trainer, contrastive_loss
 
 KEY = jax.random.key(0)
 NUM = 50
@@ -65,7 +65,8 @@ def draws(wanted, keys):
 
 def test_every_slot_of_a_label_is_equally_likely_and_drawn_once():
     wanted, count = np.int32([2, 0, 1, 2, 0, 2, 2]), 4000
-    x, index, own = draws(wanted, jax.random.split(KEY, count))
+    chains = draws(wanted, jax.random.split(KEY, count))
+    x, index, own = chains.x, chains.index, chains.own
     assert np.all(own)
     np.testing.assert_array_equal(x[..., 0], index)
     np.testing.assert_array_equal(LABELS[np.asarray(index)], np.broadcast_to(wanted, index.shape))
@@ -80,7 +81,8 @@ def test_every_slot_of_a_label_is_equally_likely_and_drawn_once():
 
 def test_rows_without_a_slot_of_their_own_share_one_that_is_written_once():
     wanted = np.int32([1, 0, 1, 3, 1, 3, 4])
-    x, index, own = (np.asarray(a) for a in draws(wanted, jax.random.split(KEY, 200)))
+    chains = draws(wanted, jax.random.split(KEY, 200))
+    x, index, own = (np.asarray(a) for a in (chains.x, chains.index, chains.own))
     np.testing.assert_array_equal(x[..., 0], index)
     # five rows of label 1 or 3 for its three slots; there is no label 4
     np.testing.assert_array_equal(LABELS[index[:, :6]], np.broadcast_to(wanted[:6], (200, 6)))
@@ -95,7 +97,7 @@ def test_chains_of_another_label_train_nothing():
     state = Trainer(optax.sgd(1.0), negatives).init(Constants(jnp.zeros(2)), key=KEY)
     # as a buffer would be whose labels were mixed up on the way
     state = eqx.tree_at(lambda s: s.negatives_state.labels, state, jnp.zeros(8, jnp.int32))
-    batch = jnp.ones((4, 1)), jnp.array([0, 1, 0, 1])
+    batch = Examples(jnp.ones((4, 1)), jnp.array([0, 1, 0, 1]))
     step = eqx.filter_jit(
         lambda state: negatives.step(state.energy, batch, state.negatives_state, key=KEY)
     )

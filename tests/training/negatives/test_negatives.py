@@ -11,7 +11,7 @@ from moves import affine, init, step
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import Langevin, UnderdampedLangevin
-from ebmx.training import CD, PCD, GaussianNoise, ReplayBuffer, ShortRun, UniformNoise
+from ebmx.training import CD, PCD, Examples, GaussianNoise, ReplayBuffer, ShortRun, UniformNoise
 from ebmx.training.negatives._noise import AbstractNoise
 
 NUM = 16
@@ -37,7 +37,8 @@ def energy_of(x, y):
 def test_a_step_is_a_function_of_its_key_and_chains_have_noise_of_their_own(name, getkey):
     negatives, key = NEGATIVES[name], getkey()
     state = init(negatives, (2,), getkey())
-    first, again, other = (step(negatives, ENERGY, X, state, k)[0] for k in (key, key, getkey()))
+    keys = (key, key, getkey())
+    first, again, other = (step(negatives, ENERGY, X, state, k)[0].x for k in keys)
     np.testing.assert_array_equal(first, again)
     assert len(np.unique(np.concatenate([first, other]))) == 4 * NUM
     if name == "cd":
@@ -45,7 +46,7 @@ def test_a_step_is_a_function_of_its_key_and_chains_have_noise_of_their_own(name
         assert len(np.unique(noise.round(4))) > 3.9 * NUM
     else:
         # the data says how many there are, and nothing else
-        np.testing.assert_array_equal(step(negatives, ENERGY, 5 + X, state, key)[0], first)
+        np.testing.assert_array_equal(step(negatives, ENERGY, 5 + X, state, key)[0].x, first)
 
 
 def test_cd_starts_at_the_data_and_falls_back_to_it(getkey):
@@ -97,7 +98,10 @@ def test_short_run_starts_at_noise_and_falls_back_to_it(getkey):
 @pytest.mark.parametrize("kind", [CD, ShortRun])
 def test_a_given_number_of_steps_replaces_that_of_the_construction(kind, getkey):
     key, few = getkey(), eqx.filter_jit(kind(affine(2.0, 1.0), 3).step)
-    one, two = (few(ENERGY, X, None, key=key, num_steps=jnp.asarray(n))[0] for n in (1, 2))
+    positives = Examples(X)
+    one, two = (
+        few(ENERGY, positives, None, key=key, num_steps=jnp.asarray(n))[0].x for n in (1, 2)
+    )
     np.testing.assert_allclose(two, 2 * one + 1, rtol=1e-5, atol=1e-6)
 
 
@@ -106,7 +110,7 @@ def test_pcd_that_always_restarts_is_short_run(getkey):
     pcd = PCD(MOVES, 3, 2 * NUM, 1.0, noise)
     one, buffer, info = step(pcd, ENERGY, X, init(pcd, (2,), getkey()), key)
     two, _, _ = step(ShortRun(MOVES, 3, noise), ENERGY, X, None, key)
-    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one.x, two.x)
     assert np.all(info.restarted)
     np.testing.assert_array_equal(np.sort(buffer.ages), [0] * NUM + [1] * NUM)
 
@@ -118,7 +122,7 @@ def test_chains_at_rest_stay_and_are_all_visited(getkey):
     @jax.jit
     def updates(buffer, keys):
         def update(buffer, key):
-            return negatives.step(ENERGY, X, buffer, key=key)[1], None
+            return negatives.step(ENERGY, Examples(X), buffer, key=key)[1], None
 
         return jax.lax.scan(update, buffer, keys)[0]
 
@@ -133,7 +137,7 @@ def test_saturated_is_the_share_of_values_at_the_bounds(kind, getkey):
     sampler = kind(1e-6, noise_scale=0.0) if kind is Langevin else kind(1e-6, temperature=0.0)
     sampler = eqx.tree_at(lambda s: s.bounds, sampler, (-1.0, 1.0), is_leaf=lambda b: b is None)
     x = jnp.array([[-5.0, 0.2], [1.5, 2.0], [0.0, 0.3], [0.1, 0.2]])
-    _, _, info = CD(sampler, 1).step(ENERGY, x, None, key=getkey())
+    _, _, info = CD(sampler, 1).step(ENERGY, Examples(x), None, key=getkey())
     assert float(info.saturated) == 3 / 8
 
 
@@ -166,7 +170,7 @@ def test_capacity_is_a_positive_integer():
 def test_a_batch_needs_as_many_chains(getkey):
     state = ReplayBuffer(jnp.zeros((8, 2)), jnp.zeros(8, jnp.int32))
     with pytest.raises(ValueError, match="capacity=8: give at least the batch size, 16"):
-        PCD(SAMPLER, 1, capacity=8).step(ENERGY, X, state, key=getkey())
+        PCD(SAMPLER, 1, capacity=8).step(ENERGY, Examples(X), state, key=getkey())
 
 
 class Bits(AbstractNoise):

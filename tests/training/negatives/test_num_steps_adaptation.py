@@ -9,7 +9,7 @@ from moves import affine, init, patched, step, values
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import MALA, Langevin
-from ebmx.training import CD, PCD, AdaptiveSteps, Examples, NoiseSamples, UniformNoise
+from ebmx.training import CD, PCD, Examples, NoiseSamples, NumStepsAdaptation, UniformNoise
 from ebmx.training.negatives._num_steps_adaptation import StepsState
 
 NUM = 32
@@ -23,7 +23,7 @@ def state_of(num_steps, chains=None):
 
 def log_steps_after(num_steps, energy, x, **options):
     """The logarithm of the number of steps after an update of chains `x ← ½ x + ¼`, and a gap."""
-    negatives = AdaptiveSteps(CD(affine(0.5, 0.25), 3), 2, 50, **options)
+    negatives = NumStepsAdaptation(CD(affine(0.5, 0.25), 3), 2, 50, **options)
     batch = Examples(jnp.asarray(x), None, jnp.asarray(LOG_WEIGHTS))
     out, after, info = step(negatives, energy, batch, state_of(num_steps), jax.random.key(0))
     assert int(info.num_steps) == num_steps
@@ -80,7 +80,7 @@ def test_the_number_of_steps_is_rounded(log_steps, num_steps):
 
 def test_it_begins_with_the_number_and_the_chains_of_the_negatives(getkey):
     chains, key = PCD(affine(), 5, 8), getkey()
-    state = init(AdaptiveSteps(chains), (2,), key)
+    state = init(NumStepsAdaptation(chains), (2,), key)
     assert int(state.num_steps) == 5
     np.testing.assert_array_equal(state.chains.positions, init(chains, (2,), key).positions)
 
@@ -95,7 +95,7 @@ def test_the_number_of_steps_is_not_compiled_in(kind, getkey):
             count += 1
             return super().__call__(x)
 
-    negatives = AdaptiveSteps(kind(affine(0.9), 4), gain=0.5)
+    negatives = NumStepsAdaptation(kind(affine(0.9), 4), gain=0.5)
     state = init(negatives, (2,), getkey())
     energy, taken, traced = Counted(jnp.zeros(2), 1.0), [], []
     for _ in range(4):
@@ -108,15 +108,36 @@ def test_the_number_of_steps_is_not_compiled_in(kind, getkey):
 
 PLAIN = PCD(MALA(0.1), 5)
 BAD = {
-    "negatives": (lambda: AdaptiveSteps(NoiseSamples(UniformNoise())), "negatives=NoiseSamples"),
-    "lowest": (lambda: AdaptiveSteps(PLAIN, lowest=0), "lowest=0: give a Python integer of at"),
-    "highest": (lambda: AdaptiveSteps(PLAIN, 3, 2), "highest=2: give a Python integer of at leas"),
-    "range": (lambda: AdaptiveSteps(PLAIN, 6, 9), r"lowest, highest=\(6, 9\): give a range that"),
-    "tolerance": (lambda: AdaptiveSteps(PLAIN, tolerance=0.0), r"tolerance=0\.0: give a finite"),
-    "gain": (lambda: AdaptiveSteps(PLAIN, gain=-1.0), r"gain=-1\.0: give a finite number above 0"),
-    "begin": (lambda: AdaptiveSteps(PLAIN, 1, 4), r"lowest, highest=\(1, 4\): give a range that"),
+    "negatives": (
+        lambda: NumStepsAdaptation(NoiseSamples(UniformNoise())),
+        "negatives=NoiseSamples",
+    ),
+    "lowest": (
+        lambda: NumStepsAdaptation(PLAIN, lowest=0),
+        "lowest=0: give a Python integer of at",
+    ),
+    "highest": (
+        lambda: NumStepsAdaptation(PLAIN, 3, 2),
+        "highest=2: give a Python integer of at leas",
+    ),
+    "range": (
+        lambda: NumStepsAdaptation(PLAIN, 6, 9),
+        r"lowest, highest=\(6, 9\): give a range that",
+    ),
+    "tolerance": (
+        lambda: NumStepsAdaptation(PLAIN, tolerance=0.0),
+        r"tolerance=0\.0: give a finite",
+    ),
+    "gain": (
+        lambda: NumStepsAdaptation(PLAIN, gain=-1.0),
+        r"gain=-1\.0: give a finite number above 0",
+    ),
+    "begin": (
+        lambda: NumStepsAdaptation(PLAIN, 1, 4),
+        r"lowest, highest=\(1, 4\): give a range that",
+    ),
     "displacement": (
-        lambda: AdaptiveSteps(PCD(Langevin(1.0, grad_clip=1.0), 10)),
+        lambda: NumStepsAdaptation(PCD(Langevin(1.0, grad_clip=1.0), 10)),
         "num_steps=1: .* cannot cross the range",
     ),
 }

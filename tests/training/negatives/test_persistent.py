@@ -11,7 +11,15 @@ from moves import affine, init, step
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, BFloat16, ReplayBuffer, StepSizeAdaptation, UInt8, UniformNoise
+from ebmx.training import (
+    PCD,
+    BFloat16,
+    Examples,
+    ReplayBuffer,
+    StepSizeAdaptation,
+    UInt8,
+    UniformNoise,
+)
 
 CAPACITY, NUM, SHAPE = 48, 24, (2,)
 NOISE = UniformNoise(1000.0, 1001.0)
@@ -129,7 +137,7 @@ def test_none_or_all_are_restarted(prob, getkey):
     negatives = PCD(affine(2.0, 1.0), 3, CAPACITY, prob, NOISE)
     out, after, info = step(negatives, FLAT, DATA, buffer(None, LOG_SCALES), getkey())
     np.testing.assert_array_equal(info.restarted, prob == 1)
-    np.testing.assert_array_equal(np.asarray(out)[:, 0] > 5000, prob == 1)
+    np.testing.assert_array_equal(out.x[:, 0] > 5000, prob == 1)
     assert after.labels is None
     # without adaptation factors of step sizes change nothing, and are left alone
     np.testing.assert_array_equal(after.log_scales, LOG_SCALES)
@@ -140,8 +148,10 @@ def test_a_given_number_of_steps_replaces_that_of_the_construction(getkey):
     negatives = PCD(affine(2.0, 1.0), 3, CAPACITY, 0.0, NOISE)
     few = eqx.filter_jit(negatives.step)
     for num_steps in (1, 2):
-        out, _, _ = few(FLAT, DATA, buffer(), key=getkey(), num_steps=jnp.asarray(num_steps))
-        start = (np.asarray(out) + 1) / 2**num_steps - 1
+        out, _, _ = few(
+            FLAT, Examples(DATA), buffer(), key=getkey(), num_steps=jnp.asarray(num_steps)
+        )
+        start = (np.asarray(out.x) + 1) / 2**num_steps - 1
         np.testing.assert_array_equal(start, POSITIONS[np.round(start[:, 0]).astype(int)])
 
 

@@ -9,7 +9,7 @@ from helpers import assert_mean, points
 from moves import affine, init, step
 
 from ebmx.energies import Gaussian
-from ebmx.training import PCD, ReplayBuffer, UniformNoise
+from ebmx.training import PCD, Examples, ReplayBuffer, UniformNoise
 
 FLAT = Gaussian(jnp.zeros(2), 10.0)
 NUM = 4000
@@ -21,7 +21,7 @@ def after(restart, prob, buffer, key, num=NUM, energy=FLAT, sampler=None, **opti
     negatives = PCD(sampler or affine(), 1, NUM, prob, FAR, restart=restart, **options)
     out, buffer, info = step(negatives, energy, np.zeros((num, 2), np.float32), buffer, key)
     restarted = np.all(np.asarray(buffer.positions) >= 50, 1)
-    assert restarted.sum() == info.restarted.sum() == np.sum(np.all(np.asarray(out) >= 50, 1))
+    assert restarted.sum() == info.restarted.sum() == np.sum(np.all(np.asarray(out.x) >= 50, 1))
     np.testing.assert_array_equal(buffer.ages[restarted], 1)
     return restarted
 
@@ -58,7 +58,7 @@ def test_old_chains_restart_more_often(prob, getkey):
 
 def test_alike_owes_nothing_to_age_and_energy(getkey):
     x, ages = points(NUM, (2,)), np.arange(NUM)
-    restarted = after("alike", 0.3, ReplayBuffer(x, jnp.asarray(ages, jnp.int32)), getkey())
+    restarted = after("uniform", 0.3, ReplayBuffer(x, jnp.asarray(ages, jnp.int32)), getkey())
     for values in (ages, np.sum(np.asarray(x) ** 2, 1)):
         np.testing.assert_allclose(shares_by_quarter(values, restarted), 0.3, atol=0.073)
     assert abs(restarted.mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / NUM)
@@ -75,7 +75,7 @@ def test_the_mean_rate_stays_over_many_updates(getkey):
     @jax.jit
     def updates(buffer, keys):
         def step(buffer, key):
-            _, buffer, info = negatives.step(FLAT, jnp.zeros((100, 2)), buffer, key=key)
+            _, buffer, info = negatives.step(FLAT, Examples(jnp.zeros((100, 2))), buffer, key=key)
             return buffer, jnp.mean(info.restarted.astype(float))
 
         return jax.lax.scan(step, buffer, keys)[1]
@@ -110,14 +110,14 @@ def test_augmentation_is_for_drawn_chains_and_each_has_its_key(getkey):
     )
     restarted = np.asarray(info.restarted)
     # a restart is noise as it comes
-    assert np.all((np.asarray(out)[restarted] >= 50) & (np.asarray(out)[restarted] < 51))
-    moved = np.asarray(out)[~restarted] - 10
+    assert np.all((np.asarray(out.x)[restarted] >= 50) & (np.asarray(out.x)[restarted] < 51))
+    moved = np.asarray(out.x)[~restarted] - 10
     assert_mean(moved, 0.0)
     assert_mean(moved**2, 0.25)
     assert_mean(moved[1:] * moved[:-1], 0.0)
     assert len(np.unique(moved)) > 0.99 * moved.size
     # and another one at each step
-    assert len(np.intersect1d(np.asarray(other), moved + 10)) < 0.01 * moved.size
+    assert len(np.intersect1d(np.asarray(other.x), moved + 10)) < 0.01 * moved.size
     # and what was not drawn is left alone
     ages = np.asarray(buffer.ages)
     assert np.all(np.asarray(buffer.positions)[ages == 0] == 0)
@@ -135,7 +135,7 @@ def test_high_energy_is_judged_before_the_augmentation(getkey):
 
 
 BAD = {
-    "restart": ({"restart": "old"}, r"restart='old': give 'alike', 'age' or 'energy'"),
+    "restart": ({"restart": "old"}, r"restart='old': give 'uniform', 'age' or 'energy'"),
     "energy": (
         {"restart": "energy", "reinit_prob": 0.6},
         r"reinit_prob=0\.6.*: give at most 0\.5 with restart='energy'",

@@ -11,7 +11,7 @@ from helpers import assert_mean
 
 from ebmx.energies import Gaussian, Normalised
 from ebmx.samplers import MALA
-from ebmx.training import GaussianNoise, Jarzynski, Trainer, fit
+from ebmx.training import Examples, GaussianNoise, Jarzynski, Trainer, fit
 
 NUM_SEEDS, NUM_CHAINS, NUM_UPDATES = 400, 32, 6
 # the energies of a training, written down beforehand
@@ -41,8 +41,9 @@ def path(step_size, resample_below):
 
         def update(state, inputs):
             number, *parameters = inputs
+            key = jax.random.fold_in(run_key, number)
             _, state, info = negatives.step(
-                energy_of(*parameters), None, state, key=jax.random.fold_in(run_key, number)
+                energy_of(*parameters), Examples(jnp.zeros((1, 1))), state, key=key
             )
             return state, (state.training, info.chains.acceptance)
 

@@ -14,7 +14,17 @@ from moves import draw, empty, init
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import HMC, MALA, Langevin, UnderdampedLangevin
-from ebmx.training import PCD, BFloat16, FullPrecision, GaussianNoise, Trainer, UInt8, UniformNoise
+from ebmx.training import (
+    PCD,
+    BFloat16,
+    Chains,
+    Examples,
+    FullPrecision,
+    GaussianNoise,
+    Trainer,
+    UInt8,
+    UniformNoise,
+)
 
 STORAGES = {
     "full": FullPrecision(),
@@ -34,7 +44,11 @@ def round_trip(storage, x, key):
 
 encode = eqx.filter_jit(lambda storage, x, key: storage.encode(x, key=key))
 decode = eqx.filter_jit(lambda storage, code, key: storage.decode(code, key=key))
-write = eqx.filter_jit(lambda buffer, index, x, key: buffer.write(index, x, key=key))
+
+
+@eqx.filter_jit
+def write(buffer, index, x, key):
+    return buffer.write(Chains(x, index, jnp.ones_like(index)), key=key)
 
 
 @given(
@@ -82,7 +96,7 @@ def test_what_is_read_twice_has_other_noise(getkey):
     assert abs(np.corrcoef(one, two)[0, 1]) < 5 / np.sqrt(1000)
     assert len(np.unique(one)) > 900
     buffer = empty(UInt8(), 16)
-    drawn = [draw(buffer, 16, getkey())[0] for _ in range(2)]
+    drawn = [draw(buffer, 16, getkey()).x for _ in range(2)]
     assert len(np.unique(drawn)) > 60
 
 
@@ -137,7 +151,7 @@ def test_a_new_buffer_is_full_of_noise(name, getkey):
     buffer = init(negatives, (2,), getkey())
     assert buffer.capacity == 3000
     assert len(np.unique(buffer.positions, axis=0)) > 2000
-    x, _ = draw(buffer, 3000, getkey())
+    x = draw(buffer, 3000, getkey()).x
     assert x.dtype == jnp.float32
     assert np.min(x) >= -0.51
     assert np.max(x) <= 1
@@ -150,8 +164,8 @@ def test_drawn_chains_come_back_within_a_level(getkey):
     x = np.asarray(points(16, (2,), scale=0.3))
     buffer = write(empty(UInt8(), 16), np.arange(16), x, None)
     assert buffer.positions.dtype == jnp.uint8
-    out, index = draw(buffer, 16, getkey())
-    np.testing.assert_allclose(out, x[index], atol=2 / 255)
+    chains = draw(buffer, 16, getkey())
+    np.testing.assert_allclose(chains.x, x[chains.index], atol=2 / 255)
     np.testing.assert_array_equal(buffer.ages, 1)
 
 
@@ -172,8 +186,8 @@ def test_training_stays_in_the_range(getkey):
         # eight chains were written, and sixteen left alone, bit for bit
         changed = np.any(np.asarray(old.positions != new.positions), 1)
         assert 4 <= changed.sum() <= 8
-    x, _ = state.negatives_state.draw(24, key=getkey())
-    assert np.all(np.abs(x) <= 1)
+    chains = state.negatives_state.draw(24, key=getkey())
+    assert np.all(np.abs(chains.x) <= 1)
     assert int(state.skipped) == 0
 
 
@@ -187,7 +201,7 @@ def test_noise_of_reading_and_writing_is_that_of_the_step(getkey):
     @jax.jit
     def updates(buffer, keys):
         def one(buffer, key):
-            batch = jnp.zeros((512, 2))
+            batch = Examples(jnp.zeros((512, 2)))
             return negatives.step(Gaussian(jnp.zeros(2)), batch, buffer, key=key)[1], None
 
         return jax.lax.scan(one, buffer, keys)[0]
@@ -201,7 +215,7 @@ def test_bfloat16_is_written_with_a_key(getkey):
     buffer = empty(BFloat16(), 8)
     x, index = points(4, (2,)), jnp.asarray(np.arange(4))
     with pytest.raises(ValueError, match=r"^key=None: this storage rounds at random: give a key"):
-        buffer.write(index, x)
+        buffer.write(Chains(x, index, index))
     key = getkey()
     one, again, other = (write(buffer, index, x, k).positions for k in (key, key, getkey()))
     np.testing.assert_array_equal(one, again)
