@@ -1,4 +1,4 @@
-"""Data: images by name, scaling, splitting and batching."""
+"""Data sets: loading by name or from files, scaling, splitting and batching."""
 
 from ._dataset import Dataset as Dataset
 from ._dataset import batches as batches

@@ -4,7 +4,7 @@ from ._diagnostics import ConvergenceWarning as ConvergenceWarning
 from ._diagnostics import diagnose as diagnose
 from ._diagnostics import to_arviz as to_arviz
 from ._long_chains import drift as drift
-from ._long_chains import saturated_share as saturated_share
+from ._long_chains import saturated_fraction as saturated_fraction
 from .landscape import disconnectivity as disconnectivity
 from .landscape import energy_slice as energy_slice
 from .landscape import hessian_eigenvalues as hessian_eigenvalues

@@ -88,7 +88,7 @@ def training_curves(
         _checks.require(name in values, "names", name, f"give some of {', '.join(values)}")
     changing = [name for name, v in values.items() if np.unique(v[np.isfinite(v)]).size > 1]
     shown = list(names) if names is not None else changing
-    fix = "all metrics are constant: give the names of those to plot"
+    fix = "every metric is constant: give the names of those to plot"
     _checks.require(len(shown) > 0, "names", names, fix)
     for name in shown:
         shape = values[name].shape if steps is None else np.shape(steps)

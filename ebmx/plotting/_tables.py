@@ -1,4 +1,4 @@
-"""Pictures of rows of numbers."""
+"""Plots of tables of numbers."""
 
 from typing import Any
 
@@ -17,22 +17,23 @@ def pairwise_marginals(sets: dict[str, Any], *, names: tuple[str, ...] | None = 
     """A histogram of each column, and a scatter plot of each pair of columns.
 
     Args:
-        sets: rows `(num, columns)` by the name of their set, such as data and samples, of one
-            number of columns, at most 8.
-        names: of the columns; `x1`, `x2`, … if not given.
+        sets: for each name of a set, such as data and samples, rows `(num, columns)` with the same
+            columns, at most 8.
+        names: names of the columns; by default `x1`, `x2`, …
 
     Returns:
-        A matplotlib figure. Needs `pip install 'ebmx[cli]'`.
+        A matplotlib figure.
 
     Raises:
-        ValueError: if there is no set, or the numbers of columns differ or are above 8.
-        ImportError: with the pip line if matplotlib is missing.
+        ValueError: if there is no set, the numbers of columns differ or exceed 8, or the number of
+            names differs from that of columns.
+        ImportError: with the pip line, if matplotlib is missing.
     """
     rows = {name: np.asarray(x, np.float64) for name, x in sets.items()}
     _checks.require(len(rows) > 0, "sets", tuple(rows), "give at least one set of rows")
     shapes = {x.shape[1:] for x in rows.values()}
     ok = len(shapes) == 1 and all(x.ndim == 2 and 1 <= x.shape[1] <= _MOST for x in rows.values())
-    fix = f"give rows (num, columns) of one number of columns, at most {_MOST}"
+    fix = f"give rows (num, columns) with the same columns in each set, at most {_MOST}"
     _checks.require(ok, "sets", [x.shape for x in rows.values()], fix)
     num = next(iter(shapes))[0]
     names = tuple(f"x{i + 1}" for i in range(num)) if names is None else names

@@ -78,7 +78,7 @@ def test_a_ladder_has_its_rates_between_its_temperatures():
 BAD = {
     "steps": (lambda: chain_traces({"x": np.zeros((2, 3))}, steps=[1, 2]), r"traces\['x'\]\.shape"),
     "name": (lambda: training_curves({"loss": [1, 2]}, names=["los"]), "names=los: give some of"),
-    "constant": (lambda: training_curves({"loss": [1, 1]}), "all metrics are constant"),
+    "constant": (lambda: training_curves({"loss": [1, 1]}), "every metric is constant"),
     "images": (lambda: chain_strip(np.zeros((3, 4, 5, 1)), [0, 1, 2]), r"images\.shape"),
     "times": (lambda: chain_strip(np.zeros((3, 1, 4, 5, 1)), [0]), r"at 1 times"),
     "rates": (lambda: temperature_ladder([1.0, 2.0], [0.1, 0.2]), r"swap_rates\.shape=\(1, 2\)"),

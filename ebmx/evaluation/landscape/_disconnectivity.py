@@ -108,7 +108,7 @@ def join(direct: ArrayLike) -> Disconnectivity:
     # only the order counts: of ranks, since SciPy takes no infinite heights
     values, ranks = np.unique(squareform(direct, checks=False), return_inverse=True)
     tree = hierarchy.linkage(ranks.astype(float), "single")
-    passes = squareform(values[hierarchy.cophenet(tree).astype(int)])
+    passes = squareform(values[np.asarray(hierarchy.cophenet(tree), int)])
     merges = np.column_stack([tree[:, :2], values[tree[:, 2].astype(int)]])
     np.fill_diagonal(passes, energies)
     return Disconnectivity(energies, passes, merges)

@@ -1,7 +1,6 @@
 """The Fréchet distance of two sets of features."""
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import ArrayLike
 
 from ... import _warnings
@@ -52,7 +51,7 @@ def fitted_distance(a: np.ndarray, b: np.ndarray) -> float:
     """The squared Fréchet distance of checked features, without a warning."""
     cov_a, cov_b = _covariance(a), _covariance(b)
     # eigenvalues of a product of covariances are real and not negative, but for rounding
-    roots = np.sqrt(np.maximum(scipy.linalg.eigvals(cov_a @ cov_b).real, 0))
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(cov_a @ cov_b).real, 0))
     mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
     return float(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum())
 

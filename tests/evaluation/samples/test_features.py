@@ -21,7 +21,7 @@ from ebmx.evaluation import (
     nearest_distances,
     out_of_distribution,
     precision_recall,
-    saturated_share,
+    saturated_fraction,
     sliced_wasserstein,
     two_sample_auc,
 )
@@ -45,7 +45,7 @@ FUNCTIONS = {
     "fit_bernoulli": lambda f: np.asarray(fit_bernoulli(f((A > 0).astype(float))).mean),
     "calibration_error": lambda f: calibration_error(f(FREQUENCIES), np.arange(8) % 4),
     "effective_classes": lambda f: effective_classes(f(FREQUENCIES)),
-    "saturated_share": lambda f: saturated_share(f(A)),
+    "saturated_fraction": lambda f: saturated_fraction(f(A)),
     "out_of_distribution": lambda f: tuple(
         vars(out_of_distribution(f(A[:, 0]), f(B[:, 0]))).values()
     ),
