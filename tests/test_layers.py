@@ -77,7 +77,7 @@ def test_the_walk_sees_the_package():
     assert len(FILES) > 30
     assert ALLOWED.keys() - SHARED - {"__main__", "__init__", "_samples", "_output"} == ROOMS
     assert rooms_imported(ROOT / "samplers" / "_run.py") == {"energies"}
-    assert "data" in rooms_imported(ROOT / "runs" / "_train.py")
+    assert "data" in rooms_imported(ROOT / "runs" / "_run.py")
     assert "optax" in libraries_imported(ROOT / "training" / "_trainer.py")
 
 
@@ -103,7 +103,7 @@ def test_optax_is_imported_where_something_is_trained():
     users = {room_of(path) for path in FILES if "optax" in libraries_imported(path)}
     assert "training" in users
     # of evaluation, the classifier whose features compare samples
-    assert users <= {"training", "config", "evaluation"}
+    assert users <= {"training", "config", "runs", "evaluation"}
 
 
 def test_no_file_is_over_300_lines():

@@ -29,7 +29,7 @@ ROOMS = {
 FILLED = ("shape", "key", "sampler")
 """The known values that a required argument of the same name takes without being asked."""
 _SEARCHED = ("ebmx.energies", "ebmx.samplers", "ebmx.training", "optax")
-_SLOTS = {
+SLOTS = {
     "energy": ("energy", "energies", "base", "network", "proposal"),
     "sampler": ("sampler", "samplers"),
     "negatives": ("negatives", "noise", "storage", "adaptation"),
@@ -44,9 +44,9 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
 
     A call is a table: `kind` names a class or a function, the other keys are its arguments. A name
     without dots is one of `ebmx.energies`, `ebmx.samplers`, `ebmx.training` or `optax`; a name with
-    dots is an import path, also of your own module. `shape`, `key` and `sampler` are filled in where
-    a class requires them. `"$name"` anywhere stands for a known value or an attribute of one, such
-    as `"$sampler.step_size"`; `"none"` stands for `None`. A function of which required
+    dots is an import path, also of your own module. `shape`, `key` and `sampler` are filled in
+    where a class requires them. `"$name"` anywhere stands for a known value or an attribute of one,
+    such as `"$sampler.step_size"`; `"none"` stands for `None`. A function of which required
     arguments remain, such as a loss, is returned as a partial function.
 
     Args:
@@ -76,7 +76,7 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
 def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
     kind = call.pop("kind", None)
     if not isinstance(kind, str):
-        raise ValueError(f"{path}.kind={kind!r}: name a class or a function, such as {_some(path)}")
+        raise ValueError(f"{path}.kind={kind!r}: name a class or a function; {_some(path)}")
     function, signature = resolve(kind, path), None
     signature = signature_of(function)
     check_arguments(function, signature, call, path)
@@ -95,7 +95,7 @@ def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
             values[name] = _key(known["key"], path) if name == "key" else known[name]
         else:
             missing.append(name)
-    if missing and inspect.isclass(function):
+    if missing and (inspect.isclass(function) or slot_of(path) == "optim"):
         raise ValueError(f"{path}: {kind} needs {', '.join(missing)}")
     if missing:
         # numbers as arrays, so that another value does not compile again
@@ -163,8 +163,13 @@ def resolve(kind: str, path: str) -> Callable:
             raise ValueError(f"{path}.kind={kind!r}: {error}") from error
         if callable(found):
             return found
-    names = kinds(slot) if not module else []
-    raise ValueError(f"{path}.kind={kind!r}: unknown{nearest(name, names)}; {_some(path)}")
+    near = nearest(name, kinds(slot)) or nearest(name, _public(slot))
+    raise ValueError(f"{path}.kind={kind!r}: unknown{near}; {_some(path)}")
+
+
+def _public(slot: str) -> list[str]:
+    """The public names of the module of a part, for those that are no `kinds`."""
+    return [name for name in vars(importlib.import_module(ROOMS[slot])) if name[0] != "_"]
 
 
 def _attribute(module: str, name: str) -> Any:
@@ -186,7 +191,7 @@ def _attribute(module: str, name: str) -> Any:
 def slot_of(path: str) -> str:
     """Which part of a config a place belongs to: by the last word of it that says."""
     for word in reversed(path.split(".")):
-        for slot, words in _SLOTS.items():
+        for slot, words in SLOTS.items():
             if word in words:
                 return slot
     return "energy"

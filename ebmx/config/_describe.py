@@ -29,8 +29,8 @@ def describe(name: str) -> str:
     """What a config may name: a part and its kinds, or a class with its arguments.
 
     Args:
-        name: `"energy"`, `"sampler"`, `"negatives"`, `"loss"` or `"optim"`; or the name of a class
-            or function, such as `"MALA"` or `"optax.adam"`.
+        name: `"energy"`, `"sampler"`, `"negatives"`, `"loss"` or `"optim"`; `"data"` or
+            `"trainer"`; or the name of a class or function, such as `"MALA"` or `"optax.adam"`.
 
     Returns:
         A text: the names with the first line of each docstring; or signature and docstring.
@@ -43,14 +43,19 @@ def describe(name: str) -> str:
         more = "optax" if name == "optim" else ROOMS[name]
         also = f"Any other of {more}, or an import path of your own, may be named as well."
         return "\n".join([*lines, "", also])
+    if name == "data":
+        return "\n".join(f"{key:14} {text}" for key, text in _DATA.items())
+    if name == "trainer":
+        return describe("ebmx.training.Trainer")
     for part in ROOMS:
         if name in kinds(part):
             return _entry(name, resolve(name, part))
     try:
         return _entry(name, resolve(name, "energy"))
     except ValueError as error:
-        known = [*ROOMS, *(kind for part in ROOMS for kind in kinds(part))]
-        text = f"{name!r}: unknown{nearest(name, known)} (the parts are {', '.join(ROOMS)})"
+        parts = ("data", *ROOMS, "trainer")
+        known = [*parts, *(kind for part in ROOMS for kind in kinds(part))]
+        text = f"{name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
         raise ValueError(text) from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ._calls import ROOMS, nearest
+from ._calls import ROOMS, SLOTS, nearest
 
 Config = dict[str, Any]
 """A training run as nested tables: see `read_config`."""
@@ -15,6 +15,7 @@ SCALARS = {"description": str, "num_steps": int, "seconds": float, "log_every": 
 """The keys of a config beside its tables, and their types."""
 DATA = ("name", "layout", "test_fraction", "batch_size", "standardise")
 KEYS = ("data", *ROOMS, "trainer", *SCALARS)
+MAX_SEED = 2**32 - 1
 
 
 def read_config(path: str | Path) -> Config:
@@ -22,8 +23,8 @@ def read_config(path: str | Path) -> Config:
 
     Its tables are `data` (`name`, `batch_size` and what `ebmx.data.load` takes); the calls
     `energy`, `sampler`, `negatives`, `loss` and `optim` (one call, or several that are chained);
-    and `trainer` (further arguments of `Trainer`). Beside them stand `num_steps` or `seconds`, `log_every`,
-    `seed` and `description`.
+    and `trainer` (further arguments of `Trainer`). Beside them stand `num_steps` or `seconds`,
+    `log_every`, `seed` and `description`.
 
     Args:
         path: of the file.
@@ -106,6 +107,8 @@ def _check_scalar(key: str, value: Any) -> None:
         raise ValueError(f"{key}={value!r}: give a value of type {wanted.__name__}")
     if key in ("num_steps", "seconds", "log_every") and not value > 0:
         raise ValueError(f"{key}={value!r}: give a number above 0")
+    if key == "seed" and not 0 <= value <= MAX_SEED:
+        raise ValueError(f"seed={value}: give a whole number from 0 to {MAX_SEED}")
 
 
 def merge(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -138,7 +141,16 @@ def change(config: Config, place: str, value: Any) -> Config:
     """A config with one value at a place such as `"sampler.step_size"`.
 
     An element of a list is named by its number or its kind: `"optim.adam.b1"`. A word in place of a
-    call names its kind: `("sampler", "MALA")` is `("sampler.kind", "MALA")`.
+    call names its kind: `("sampler", "MALA")` is `("sampler.kind", "MALA")`, and
+    `("negatives.storage", "UInt8")` is `("negatives.storage.kind", "UInt8")`.
+
+    Args:
+        config: a config; it is not changed.
+        place: the names of keys, joined by dots.
+        value: what to put there.
+
+    Returns:
+        The changed config.
 
     Raises:
         ValueError: if the place does not exist.
@@ -147,13 +159,21 @@ def change(config: Config, place: str, value: Any) -> Config:
     if words[0] in ROOMS and (len(words) == 1 or words[-1] == "kind") and isinstance(value, str):
         words = [word for word in words if word != "kind"]
         value = {"kind": value}
-    elif len(words) > 1 and isinstance(value, str) and isinstance(_at(config, words), Mapping):
+    elif len(words) > 1 and isinstance(value, str) and _is_call(config, words, value):
         value = {"kind": value}
     if words[0] not in KEYS:
         raise ValueError(f"--{place}: no key of a config{nearest(words[0], KEYS)}")
     changed = _changed(config, words, value, place)
     check_keys(changed)
     return changed
+
+
+def _is_call(config: Config, words: Sequence[str], value: str) -> bool:
+    """Whether a word at a place names a kind: where a call is, or where arguments are calls."""
+    if isinstance(_at(config, words), Mapping):
+        return True
+    slots = any(words[-1] in names for names in SLOTS.values())
+    return words[0] in ROOMS and slots and value != "none" and not value.startswith("$")
 
 
 def _at(node: Any, words: Sequence[str]) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _warnings
 from .._types import Key
 from ..energies import freeze
-from ..evaluation import diagnose, saturated_share
+from ..evaluation import diagnose, saturated_fraction
 from ..evaluation._diagnostics import ConvergenceWarning
 from ..samplers import sample
 from ..training import TrainState
@@ -30,7 +30,7 @@ def warn_of_chains(run: Run, state: TrainState, drawn: Drawn, key: Key) -> None:
     """
     bounds = run.bounds
     if bounds is not None and run.dataset is not None:
-        ours, theirs = (saturated_share(x, bounds) for x in (drawn.x, run.dataset.train))
+        ours, theirs = (saturated_fraction(x, bounds) for x in (drawn.x, run.dataset.train))
         if ours > theirs + _SATURATED:
             text = f"{100 * ours:.0f} % of the numbers of samples lie at the bounds {bounds}, "
             text += f"{100 * theirs:.0f} % of those of the data: the energy falls beyond the data"

@@ -38,16 +38,18 @@ def free_folder(name: str) -> Path:
     return folder
 
 
-def check_free(folder: Path, overwrite: bool) -> None:
-    """Check that a run may be written into a folder; nothing is changed.
+def check_free(out: str | Path, overwrite: bool) -> Path:
+    """Check that a run may be written into a folder, and return it; nothing is changed.
 
     Raises:
         ValueError: if it is a file, or holds a run and `overwrite` is false, or holds other files.
     """
-    if "://" in str(folder):
-        raise ValueError(f"out={folder}: give a folder of this machine, or one that is mounted")
-    if folder.is_file():
-        raise ValueError(f"out={folder}: a file; give the name of a folder")
+    if "://" in str(out):
+        raise ValueError(f"out={out}: give a folder of this machine, or one that is mounted")
+    folder = Path(out)
+    files = [path for path in (folder, *folder.parents) if path.is_file()]
+    if files:
+        raise ValueError(f"out={out}: {files[0]} is a file; give the name of a folder")
     entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     ours = (folder / RECORD).is_file()
     if ours and not overwrite:
@@ -57,6 +59,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
         some = ", ".join(entries[:3])
         fix = "give an empty folder" if taken else "give an empty folder, or --overwrite"
         raise ValueError(f"out={folder}: holds files that are not of a run ({some}); {fix}")
+    return folder
 
 
 def claim(folder: Path, run: Run, num_steps: int) -> None:
@@ -95,9 +98,11 @@ class OpenRun:
     """A trained run, as `open` returns it."""
 
     folder: Path
+    """Of the run."""
     config: Config
     """Nested tables, as `ebmx.config.read_config` returns them."""
     run: Run
+    """The objects that the config names."""
     state: TrainState
     """The state after the last saved update."""
     num_steps: int

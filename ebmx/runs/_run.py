@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ..config._calls import build
+from ..config._calls import ROOMS, build, check_arguments, signature_of
 from ..config._tables import Config, check_keys
 from ..data import Dataset, batches, load
-from ..energies import JEM, AbstractConditionalEnergy, AbstractStatefulEnergy
+from ..energies import JEM, AbstractConditionalEnergy
 from ..samplers import AbstractSampler
-from ..training import Trainer, TrainState, UniformNoise
+from ..training import AbstractNegatives, Trainer, TrainState, UniformNoise
 from ._facts import Facts
 
 DEFAULT_SECONDS = 60.0
@@ -143,16 +143,28 @@ def load_data(config: Config) -> Dataset:
     return load(**data)
 
 
+def check_tables(config: Config) -> None:
+    """Check the keys of a config, and that no table is missing.
+
+    Raises:
+        ValueError: that names the key.
+    """
+    check_keys(config)
+    for part in ("data", *ROOMS):
+        if part not in config:
+            raise ValueError(f"{part}: the config has no table [{part}]; begin from a recipe")
+    if "name" not in config["data"]:
+        raise ValueError('data.name: the config names no data, such as "digits"')
+    check_arguments(Trainer, signature_of(Trainer), config.get("trainer", {}), "trainer")
+
+
 def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Run:
     """The objects of a config, for data of which these facts are known.
 
     Raises:
         ValueError: if a key, a name, an argument or a combination does not fit; the error names it.
     """
-    check_keys(config)
-    for part in ("data", "energy", "sampler", "negatives", "loss", "optim"):
-        if part not in config:
-            raise ValueError(f"{part}: the config has no table [{part}]; begin from a recipe")
+    check_tables(config)
     energy_key = jax.random.split(jax.random.key(config.get("seed", 0)), 3)[0]
     known: dict[str, Any] = {
         "shape": facts.shape,
@@ -161,14 +173,17 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
         "batch_size": config["data"].get("batch_size", 128),
     }
     known["sampler"] = sampler = build(config["sampler"], known, path="sampler")
+    _check("sampler", sampler, isinstance(sampler, AbstractSampler), "a sampler")
     energy = build(config["energy"], {**known, "key": energy_key}, path="energy")
     energy, norm_state = energy if isinstance(energy, tuple) else (energy, None)
+    _check("energy", energy, callable(energy), "an energy")
     known["negatives"] = negatives = build(config["negatives"], known, path="negatives")
+    _check("negatives", negatives, isinstance(negatives, AbstractNegatives), "a kind of negatives")
     loss = build(config["loss"], known, path="loss")
+    _check("loss", loss, callable(loss), "a function")
     num_steps = config.get("num_steps")
     optim = _optimiser(config["optim"], known, num_steps or _GUESS)
     more = {name: build(v, known, path="trainer") for name, v in config.get("trainer", {}).items()}
-    _check_kinds(energy, sampler, loss)
     try:
         trainer = Trainer(optim, negatives, loss, **more)
     except TypeError as error:
@@ -178,13 +193,9 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
     return Run(config, facts, energy, norm_state, sampler, trainer, num_steps, dataset)
 
 
-def _check_kinds(energy: Any, sampler: Any, loss: Any) -> None:
-    if not isinstance(sampler, AbstractSampler):
-        raise ValueError(f"sampler.kind: {type(sampler).__name__} is not a sampler")
-    if not (callable(energy) or isinstance(energy, AbstractStatefulEnergy)):
-        raise ValueError(f"energy.kind: {type(energy).__name__} is not an energy")
-    if not callable(loss):
-        raise ValueError(f"loss.kind: {type(loss).__name__} is not a function")
+def _check(part: str, built: Any, ok: bool, wanted: str) -> None:
+    if not ok:
+        raise ValueError(f"{part}.kind: {type(built).__name__} is not {wanted}")
 
 
 def _optimiser(calls: Any, known: dict[str, Any], num_steps: int) -> Any:

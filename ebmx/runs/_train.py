@@ -22,7 +22,7 @@ from ._figures import draw_pictures
 from ._folder import CHECKPOINTS, check_free, claim, free_folder, record
 from ._folder import open as open_run
 from ._metrics_log import Log
-from ._run import Run, load_data, make_run, with_plan
+from ._run import Run, check_tables, load_data, make_run, with_plan
 from ._sample import draw
 from .report._features import frechet_ratio_of
 
@@ -60,6 +60,7 @@ def plan(config: Config) -> Run:
     Raises:
         ValueError: if a part of the config does not fit.
     """
+    check_tables(config)
     dataset = load_data(config)
     _LOG.info("data: %s", dataset.summary)
     return make_run(config, Facts.of(dataset), dataset)
@@ -77,7 +78,8 @@ def check(config: Config) -> str:
     Raises:
         ValueError: that names what does not fit.
     """
-    name = str(config.get("data", {}).get("name", ""))
+    check_tables(config)
+    name = str(config["data"].get("name", ""))
     if name.startswith("hf:") and not Path(name.removeprefix("hf:")).exists():
         facts = Facts(name, (32, 32, 3), 10, 0.0, 255.0, (-1.0, 1.0), [], [], "")
         make_run(config, facts)
@@ -92,7 +94,10 @@ def _trace(run: Run) -> None:
     def update(key: jax.Array) -> Any:
         return run.trainer.step(run.init(), batch, key=key)
 
-    eqx.filter_eval_shape(update, jax.random.key(0))
+    try:
+        eqx.filter_eval_shape(update, jax.random.key(0))
+    except TypeError as error:
+        raise ValueError(f"an update of this config fails: {error}") from error
 
 
 def train(
@@ -124,10 +129,9 @@ def train(
     Raises:
         ValueError: if a part of the config does not fit, or the folder is not free.
     """
-    if out is not None:
-        check_free(Path(out), overwrite)
+    folder = None if out is None else check_free(out, overwrite)
     run = plan(config)
-    folder = free_folder(run.facts.name.removeprefix("hf:")) if out is None else Path(out)
+    folder = folder or free_folder(run.facts.name.removeprefix("hf:"))
     with Interrupt() as interrupt:
         if run.num_steps is None:
             num_steps, compiling = _updates_within(run, mesh, interrupt)

@@ -22,9 +22,9 @@ def cosine_schedule(
     Loshchilov and Hutter (2017), "SGDR: Stochastic gradient descent with warm restarts".
 
     Args:
-        peak: the highest learning rate, positive.
-        num_steps: after how many updates it is 0.
-        num_warmup_steps: in how many first updates it rises to `peak` along a line.
+        peak: the highest learning rate, positive; a number or a scalar array of shape `()`.
+        num_steps: after how many updates it is 0; it may be a traced number, of shape `()`.
+        num_warmup_steps: in how many first updates it rises linearly to `peak`.
 
     Returns:
         A schedule as optax takes it, from the number of earlier updates to the learning rate.
@@ -37,7 +37,7 @@ def cosine_schedule(
     _checks.at_least("num_warmup_steps", num_warmup_steps, 0)
 
     def schedule(count: Count) -> Scalar:
-        # the updates may be more than 2²⁴, float32 is exact enough for their ratio
+        # float32 holds numbers of updates up to 2²⁴ exactly, and larger ones closely enough
         done = jnp.asarray(count, float)
         rest = jnp.maximum(jnp.asarray(num_steps, float) - num_warmup_steps, 1)
         part = jnp.clip((done - num_warmup_steps) / rest, 0, 1)

@@ -1,6 +1,5 @@
 """The evaluation of a run: what it measures, writes and refuses."""
 
-import dataclasses
 import functools
 import json
 import re
@@ -10,32 +9,38 @@ import pytest
 
 import ebmx
 import ebmx.runs.report._features
-from ebmx.config import (
-    DataConfig,
-    EnergyConfig,
-    NegativesConfig,
-    ObjectiveConfig,
-    RunConfig,
-    SamplerConfig,
-)
+from configs import TINY as BASE
+
+from ebmx import runs
+from ebmx.config import merge
 from ebmx.evaluation import train_classifier
 from ebmx.runs import _evaluate
-from ebmx.runs import evaluate as evaluate_run
-from ebmx.runs import train as train_run
 from ebmx.runs.report._section import Section
 from ebmx.training import NoProgress
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.* of the numbers of samples lie at the bounds"),
+]
 
-TINY = RunConfig(
-    data=DataConfig(test_share=0.3, batch_size=16, noise=0.05),
-    energy=EnergyConfig(kind="mlp", hidden_dims=(8,)),
-    sampler=SamplerConfig(step_size=0.1, noise_scale=None, grad_clip=50.0, bounds=(-1.0, 1.0)),
-    negatives=NegativesConfig(num_steps=3, capacity=64, reinit_prob=0.1),
-    steps=4,
-    log_every=2,
+HYBRID = merge(
+    BASE,
+    {
+        "data": {"test_fraction": 0.3},
+        "energy": {
+            "kind": "JEM",
+            "network": {"kind": "MLP", "hidden_dims": [8], "out_size": "$num_labels"},
+        },
+        "sampler": {"kind": "Langevin", "step_size": 0.1, "grad_clip": 50.0},
+        "negatives": {"num_steps": 3, "capacity": 64},
+        "loss": {
+            "kind": "WeightedSum",
+            "losses": [{"kind": "contrastive_loss"}, {"kind": "cross_entropy_loss"}],
+            "weights": [1.0, 1.0],
+        },
+        "num_steps": 4,
+    },
 )
-OPEN = dataclasses.replace(TINY.sampler, bounds=None)
 NUMBERS = np.random.default_rng(0)
 SECTIONS = {
     "run", "energies", "quality", "memorisation", "out_of_distribution", "long_run", "landscape",
@@ -43,23 +48,21 @@ SECTIONS = {
 }  # fmt: skip
 
 
-def trained(folder, objective, **arrays):
+def trained(folder, **arrays):
     np.savez(folder / "data.npz", **arrays)
-    data = dataclasses.replace(TINY.data, name=str(folder / "data.npz"))
-    objective = ObjectiveConfig(kind=objective)
-    config = dataclasses.replace(TINY, data=data, objective=objective, out=str(folder / "run"))
+    config = merge(HYBRID, {"data": {"name": str(folder / "data.npz")}})
     with pytest.MonkeyPatch.context() as patch:
         # what a training says of itself is not what is tested here
-        patch.setattr(ebmx.runs._train, "frechet_judge", lambda *_: None)
+        patch.setattr(ebmx.runs._train, "frechet_ratio_of", lambda *_: None)
         patch.setattr(ebmx.runs._train, "draw_pictures", lambda *_: ())
-        return train_run(config, progress=NoProgress()).folder
+        return runs.train(config, out=folder / "run", progress=NoProgress()).folder
 
 
 def stand_in(patch, *names):
     """Sections that say nothing, for those that have tests of their own and take long."""
     for name in names:
         said = Section(name, name, {"done": "yes"}, {"done": "whether this was asked for."})
-        patch.setattr(_evaluate, f"{name}_section", lambda *_, said=said: said)
+        patch.setattr(_evaluate, f"{name}_section", lambda *_, said=said, **__: said)
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +72,13 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     other = NUMBERS.uniform(0, 0.1, size=(20, 4, 4)).astype(np.float32)
     np.savez(folder / "other.npz", x=other)
-    run = trained(folder, "jem", x=x, y=np.arange(90) % 3)
+    run = trained(folder, x=x, y=np.arange(90) % 3)
     with pytest.MonkeyPatch.context() as patch:
         quick = functools.partial(train_classifier, num_steps=5)
         patch.setattr(ebmx.runs.report._features, "train_classifier", quick)
         stand_in(patch, "landscape", "likelihood")
         other = str(folder / "other.npz")
-        return evaluate_run(run, num_steps=20, num=40, others=[other], log_z=True)
+        return runs.evaluate(run, num_steps=20, num=40, others=[other], log_z=True)
 
 
 def numbers(facts):
@@ -130,9 +133,21 @@ def test_the_page_says_what_each_number_means_and_shows_each_picture(images):
 )
 def test_what_does_not_fit_is_refused(options, match, images):
     with pytest.raises(ValueError, match=match):
-        evaluate_run(images.folder.parent, **options)
+        runs.evaluate(images.folder.parent, **options)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"folder=.*no run in it: make one with `ebmx train`"):
-        evaluate_run(tmp_path)
+    with pytest.raises(ValueError, match=r"folder=.*holds no trained run; make one with `ebmx train`"):
+        runs.evaluate(tmp_path)
+
+
+def test_a_further_evaluation_has_a_folder_of_its_own(images, monkeypatch):
+    run = images.folder.parent
+    before = (images.folder / "report.json").read_bytes()
+    stand_in(monkeypatch, *(s for s in SECTIONS if hasattr(_evaluate, f"{s}_section")))
+    monkeypatch.setattr(_evaluate, "outside_section", _evaluate.long_run_section)
+    quick = functools.partial(train_classifier, num_steps=5)
+    monkeypatch.setattr(ebmx.runs.report._features, "train_classifier", quick)
+    found = runs.evaluate(run, num_steps=2, num=8)
+    assert found.folder == run / "evaluation-2"
+    assert (images.folder / "report.json").read_bytes() == before

@@ -1,76 +1,53 @@
 """A run leaves a folder from which it can be sampled again, also if a person ends it."""
 
-import dataclasses
 import functools
 import json
 import shutil
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
+from configs import TINY, on_points
 
 import ebmx.runs.report._features
-from ebmx.config import (
-    DataConfig,
-    EnergyConfig,
-    NegativesConfig,
-    OptimiserConfig,
-    RunConfig,
-    SamplerConfig,
-    read_config,
-    write_config,
-)
-from ebmx.evaluation import train_classifier
-from ebmx.runs import resume as resume_run
-from ebmx.runs import sample as sample_run
-from ebmx.runs import train as train_run
+from ebmx import runs
+from ebmx.config import merge, read_config
+from ebmx.evaluation import ConvergenceWarning, train_classifier
 from ebmx.training import NoProgress
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # a model of six updates is no good one
+    pytest.mark.filterwarnings("ignore:.* of the numbers of samples lie at the bounds"),
+]
 
-FILES = {"config.toml", "metrics.jsonl", "checkpoints", "report.json", "energies.png"}
-TINY = RunConfig(
-    data=DataConfig(name="digits", test_share=0.2, batch_size=16, noise=0.05),
-    energy=EnergyConfig(
-        widths=(4,), kernel_sizes=(3,), strides=(2,), hidden_dims=(8,), activation="silu"
-    ),
-    sampler=SamplerConfig(step_size=1.0, noise_scale=0.05, grad_clip=3.0, bounds=(-1.0, 1.0)),
-    negatives=NegativesConfig(kind="pcd", num_steps=3, capacity=32, reinit_prob=0.1),
-    optimiser=OptimiserConfig(learning_rate=1e-3, b1=0.0, b2=0.99, clip=1.0, ema_decay=0.9),
-    steps=6,
-    log_every=2,
-    seed=3,
-)
+FILES = {"config.toml", "run.json", "metrics.jsonl", "checkpoints", "report.json", "energies.png"}
 
 
 def lines(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+def metrics(folder):
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines(folder)]
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """One run on the digits, judged and drawn, that the tests of this file look at."""
+    """One run on the digits that the tests of this file look at."""
     out = tmp_path_factory.mktemp("runs") / "digits"
     with pytest.MonkeyPatch.context() as patch:
-        # the judge is not what is tested here
+        # how well the features were trained is not what is tested here
         quick = functools.partial(train_classifier, num_steps=60)
         patch.setattr(ebmx.runs.report._features, "train_classifier", quick)
-        return train_run(dataclasses.replace(TINY, out=str(out)), progress=NoProgress())
+        return runs.train(TINY, out=out, progress=NoProgress())
 
 
 @pytest.fixture(scope="module")
 def run_on_points(tmp_path_factory):
     """One run on points in the plane."""
-    return train_run(on_points(tmp_path_factory.mktemp("points")))
-
-
-def on_points(folder):
-    """The config of a run on points in the plane, which has no labels and takes no time."""
-    x = np.random.default_rng(0).uniform(2, 5, size=(200, 2)).astype(np.float32)
-    np.savez(folder / "points.npz", x=x)
-    data = dataclasses.replace(TINY.data, name=str(folder / "points.npz"))
-    return dataclasses.replace(TINY, data=data, out=str(folder / "run"))
+    folder = tmp_path_factory.mktemp("points")
+    return runs.train(on_points(folder), out=folder / "run", progress=NoProgress())
 
 
 @pytest.fixture
@@ -83,9 +60,7 @@ def test_a_run_leaves_all_its_files(report):
     assert {p.name for p in report.pictures} == {"samples.png", "energies.png"}
     for picture in report.pictures:
         assert picture.read_bytes().startswith(b"\x89PNG")
-    assert read_config(report.folder / "config.toml") == dataclasses.replace(
-        TINY, out=str(report.folder)
-    )
+    assert read_config(report.folder / "config.toml") == TINY
 
 
 def test_the_metrics_are_lines_of_json(report):
@@ -111,55 +86,104 @@ def test_the_report_says_what_happened(report):
 
 
 def test_samples_of_a_run_lie_within_bounds_and_have_units(report):
-    samples, dataset, source = sample_run(report.folder, 40)
+    opened = runs.open(report.folder)
+    samples, source = runs.sample(opened, 40)
     assert samples.shape == (40, 8, 8, 1)
     assert np.abs(samples).max() <= 1
     assert len(np.unique(samples.reshape(40, -1), axis=0)) == 40
     assert "persistent chains" in source
-    units = dataset.to_units(samples)
+    units = opened.to_units(samples)
     np.testing.assert_allclose(units, (samples + 1) * 8, atol=1e-5)
+    np.testing.assert_allclose(opened.from_units(units), samples, atol=1e-6)
 
 
 def test_a_seed_says_which_samples(report):
-    first, again, other = (sample_run(report.folder, 8, seed=s)[0] for s in (0, 0, 1))
+    first, again, other = (runs.sample(report.folder, 8, seed=s)[0] for s in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_the_same_seed_makes_the_same_run(run_on_points, points):
+def test_a_folder_is_enough_to_sample_from(run_on_points, tmp_path, monkeypatch):
+    folder = shutil.copytree(run_on_points.folder, tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    opened = runs.open(folder)
+    x, _ = runs.sample(opened, 4)
+    np.testing.assert_array_equal(x, runs.sample(run_on_points.folder, 4)[0])
+    assert np.all(np.isfinite(ebmx.energy(opened.energy, x)))
+    assert opened.shape == (2,)
+    assert list(opened.history["step"]) == [2, 4, 6]
+    # the absolute path finds the data still
+    assert opened.data().shape == (2,)
+
+
+def test_changed_data_are_noticed(points, tmp_path):
+    report = runs.train(points, out=tmp_path / "run", progress=NoProgress())
+    path = tmp_path / "points.npz"
+    np.savez(path, x=np.load(path)["x"] + 1)
+    with pytest.warns(UserWarning, match="has changed since the run"):
+        runs.open(report.folder).data()
+    with pytest.raises(ValueError, match="the data have changed since"):
+        runs.resume(report.folder)
+    assert runs.sample(report.folder, 3)[0].shape == (3, 2)
+
+
+def test_samples_at_the_bounds_are_warned_of(points, tmp_path):
+    with pytest.warns(ConvergenceWarning, match=r"lie at the bounds \(-1.0, 1.0\)"):
+        runs.train(points, out=tmp_path / "run", progress=NoProgress())
+
+
+def test_the_same_seed_makes_the_same_run(run_on_points, points, tmp_path):
     # the same data, from another file
-    other = train_run(points)
+    other = runs.train(points, out=tmp_path / "run", progress=NoProgress())
     np.testing.assert_array_equal(other.samples, run_on_points.samples)
-    first, again = (
-        [{k: v for k, v in line.items() if k != "seconds"} for line in lines(run.folder)]
-        for run in (run_on_points, other)
-    )
-    assert first == again
+    assert metrics(run_on_points.folder) == metrics(other.folder)
 
 
-def test_data_without_labels_have_no_ratio_and_no_images(run_on_points):
+def test_rows_of_two_numbers_have_a_picture_of_their_density(run_on_points):
     report = run_on_points
     assert report.frechet_ratio is None
-    assert {p.name for p in report.folder.iterdir()} == FILES
+    assert {p.name for p in report.folder.iterdir()} == FILES | {"density.png"}
     assert json.loads((report.folder / "report.json").read_text())["frechet_ratio"] is None
 
 
-def test_runs_without_persistent_chains_sample_from_noise(points):
-    negatives = NegativesConfig(kind="cd", num_steps=3)
-    report = train_run(dataclasses.replace(points, negatives=negatives, steps=2))
-    samples, dataset, source = sample_run(report.folder, 20)
+def test_runs_without_persistent_chains_sample_from_noise(points, tmp_path):
+    config = merge(points, {"negatives": {"kind": "CD", "num_steps": 3}, "num_steps": 2})
+    report = runs.train(config, out=tmp_path / "run", progress=NoProgress())
+    samples, source = runs.sample(report.folder, 20)
     assert "from noise" in source
-    units = dataset.to_units(samples)
+    opened = runs.open(report.folder)
+    data, units = opened.data(), opened.to_units(samples)
     assert units.shape == (20, 2)
-    assert np.all((units >= dataset.low - 1e-4) & (units <= dataset.high + 1e-4))
-    assert np.all((dataset.low >= 2) & (dataset.low < dataset.high) & (dataset.high <= 5))
+    assert np.all((units >= data.low - 1e-4) & (units <= data.high + 1e-4))
+    assert np.all((data.low >= 2) & (data.low < data.high) & (data.high <= 5))
 
 
-def test_a_run_ends_when_its_seconds_do(points):
-    report = train_run(dataclasses.replace(points, steps=None, seconds=1.0, log_every=5))
+def test_runs_without_chains_are_sampled_by_sequential_monte_carlo(points, tmp_path):
+    changes = {
+        "negatives": {"kind": "Perturbed", "sigma": 0.3},
+        "loss": {"kind": "denoising_score_matching_loss", "sigma": 0.3},
+        "energy": {
+            "kind": "Product",
+            "energies": [
+                {"kind": "MLP", "hidden_dims": [8]},
+                {"kind": "Gaussian", "mean": "$zeros", "covariance": 0.3},
+            ],
+        },
+    }
+    report = runs.train(merge(points, changes), out=tmp_path / "run", progress=NoProgress())
+    assert report.source.startswith("sequential Monte Carlo")
+    assert report.samples.shape == (4096, 2)
+    # near the Gaussian, since the network has not learned much in six updates
+    np.testing.assert_allclose(report.samples.var(0), 0.3, rtol=0.35)
+
+
+def test_a_run_ends_when_its_seconds_do(points, tmp_path):
+    config = merge(points, {"seconds": 1.0, "log_every": 5})
+    report = runs.train(config, out=tmp_path / "run", progress=NoProgress())
     assert report.num_updates >= 1
     assert not report.interrupted
-    assert report.seconds < 30
+    assert report.seconds < 10
+    assert runs.open(report.folder).num_steps >= report.num_updates
 
 
 class _PressCtrlC(NoProgress):
@@ -173,16 +197,17 @@ class _PressCtrlC(NoProgress):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_ctrl_c_leaves_a_run_that_can_be_used(points):
+def test_ctrl_c_leaves_a_run_that_can_be_used(points, tmp_path):
     before = signal.getsignal(signal.SIGINT)
-    report = train_run(dataclasses.replace(points, steps=1000), progress=_PressCtrlC())
+    config = merge(points, {"num_steps": 1000})
+    report = runs.train(config, out=tmp_path / "run", progress=_PressCtrlC())
     assert report.interrupted
     assert report.num_updates == 4
     assert signal.getsignal(signal.SIGINT) is before
-    assert {p.name for p in report.folder.iterdir()} == FILES
+    assert {p.name for p in report.folder.iterdir()} == FILES | {"density.png"}
     assert json.loads((report.folder / "report.json").read_text())["interrupted"] is True
     assert [line["step"] for line in lines(report.folder)] == [2, 4]
-    samples, _, _ = sample_run(report.folder, 5)
+    samples, _ = runs.sample(report.folder, 5)
     assert samples.shape == (5, 2)
     assert np.all(np.isfinite(samples))
 
@@ -193,51 +218,49 @@ class _PressCtrlCTwice(NoProgress):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_second_ctrl_c_ends_the_program(points):
+def test_a_second_ctrl_c_ends_the_program(points, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train_run(points, progress=_PressCtrlCTwice())
+        runs.train(points, out=tmp_path / "run", progress=_PressCtrlCTwice())
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_run_does_not_go_on_with_another_config(points):
-    config = dataclasses.replace(points, steps=4)
-    train_run(config)
-    folder = Path(points.out)
-    write_config(folder / "config.toml", points)
-    with pytest.raises(
-        ValueError, match=r"checkpoints/4: of another config: run\.steps is 4, not 6"
-    ):
-        resume_run(folder)
-
-
-def test_ctrl_c_and_resume_are_one_run(run_on_points, points):
-    assert train_run(points, progress=_PressCtrlC()).num_updates == 4
-    log = Path(points.out) / "metrics.jsonl"
-    with open(log, "a") as file:
+def test_ctrl_c_and_resume_are_one_run(run_on_points, points, tmp_path):
+    out = tmp_path / "run"
+    assert runs.train(points, out=out, progress=_PressCtrlC()).num_updates == 4
+    with open(out / "metrics.jsonl", "a") as file:
         file.write('{"step": 6, "seconds": 1e9}\n{"step": 8, "sec')
-    report = resume_run(points.out)
+    report = runs.resume(out, progress=NoProgress())
     assert report.num_updates == 6
     assert not report.interrupted
     np.testing.assert_array_equal(report.samples, run_on_points.samples)
-    whole, parts = (
-        [{k: v for k, v in line.items() if k != "seconds"} for line in lines(run.folder)]
-        for run in (run_on_points, report)
-    )
-    assert whole == parts
+    assert metrics(run_on_points.folder) == metrics(report.folder)
     # and there is nothing left to do
-    again = resume_run(points.out)
+    again = runs.resume(out, progress=NoProgress())
     np.testing.assert_array_equal(again.samples, report.samples)
     assert lines(report.folder)[-1]["step"] == 6
 
 
+def test_a_finished_run_is_extended(points, tmp_path):
+    out = tmp_path / "run"
+    runs.train(points, out=out, progress=NoProgress())
+    report = runs.resume(out, num_steps=8, progress=NoProgress())
+    assert report.num_updates == 8
+    opened = runs.open(out)
+    assert opened.config["num_steps"] == opened.num_steps == 8
+    assert int(opened.state.step) == 8
+    assert lines(out)[-1]["step"] == 8
+    with pytest.raises(ValueError, match="num_steps=7: the run has made 8 updates"):
+        runs.resume(out, num_steps=7)
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(ValueError, match="no run in it: make one with `ebmx train`"):
-            sample_run(folder, 1)
+        with pytest.raises(ValueError, match="holds no trained run; make one with `ebmx train`"):
+            runs.sample(folder, 1)
 
 
-@pytest.mark.parametrize("damage", ["checkpoint", "config", "other config", "no config"])
+@pytest.mark.parametrize("damage", ["checkpoint", "config", "other config", "no config", "facts"])
 def test_a_damaged_run_is_refused(damage, run_on_points, tmp_path):
     folder = shutil.copytree(run_on_points.folder, tmp_path / "run")
     config, checkpoint = folder / "config.toml", folder / "checkpoints" / "6" / "manifest.ocdbt"
@@ -247,13 +270,24 @@ def test_a_damaged_run_is_refused(damage, run_on_points, tmp_path):
         config.write_text(config.read_text()[:-20] + '"')
     elif damage == "other config":
         config.write_text(config.read_text().replace("capacity = 32", "capacity = 33"))
+    elif damage == "facts":
+        (folder / "run.json").write_text("{}")
     else:
         config.unlink()
     name = r"checkpoints/6" if damage in ("checkpoint", "other config") else r"config\.toml"
-    with pytest.raises(ValueError, match=name):
-        sample_run(folder, 1)
+    with pytest.raises(ValueError, match=r"run\.json is damaged" if damage == "facts" else name):
+        runs.sample(folder, 1)
 
 
 def test_at_least_one_sample(report):
     with pytest.raises(ValueError, match="num=0"):
-        sample_run(report.folder, 0)
+        runs.sample(report.folder, 0)
+
+
+def test_another_sampler_and_number_of_steps(run_on_points):
+    call = {"kind": "MALA", "step_size": 0.05}
+    samples, source = runs.sample(run_on_points.folder, 6, num_steps=7, sampler=call)
+    assert samples.shape == (6, 2)
+    assert source == "MALA chains of 7 steps from noise on the averaged energy"
+    with pytest.raises(ValueError, match="sampler: MALA needs step_size"):
+        runs.sample(run_on_points.folder, 6, sampler={"kind": "MALA"})

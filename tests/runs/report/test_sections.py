@@ -10,9 +10,9 @@ from helpers import conditional
 from reference import filled
 
 import ebmx
-from ebmx.config import RunConfig, SamplerConfig
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
+from ebmx.samplers import Langevin
 from ebmx.runs._evaluate import judged_energy
 from ebmx.runs.report import _likelihood
 from ebmx.runs.report._features import in_chunks, judge_of, levels_of, outsiders, rounded
@@ -20,7 +20,7 @@ from ebmx.runs.report._landscape import landscape_section
 from ebmx.runs.report._likelihood import likelihood_section
 from ebmx.runs.report._samples import Sets, memorisation_section, outside_section, quality_section
 
-OPEN = RunConfig(sampler=SamplerConfig(bounds=None))
+OPEN = SimpleNamespace(sampler=Langevin(0.1), bounds=None)
 NUMBERS = np.random.default_rng(0)
 
 
@@ -29,11 +29,11 @@ def gaussians(num, scale=1.0, seed=0):
 
 
 def test_the_likelihood_of_a_gaussian_at_its_temperature(getkey):
-    sampler = SamplerConfig(step_size=0.08, noise_scale=0.2, grad_clip=50.0, bounds=(-3.0, 3.0))
-    config = RunConfig(sampler=sampler)
+    sampler = Langevin(0.08, noise_scale=0.2, grad_clip=50.0, bounds=(-3.0, 3.0))
+    run = SimpleNamespace(sampler=sampler, bounds=(-3.0, 3.0))
     x = gaussians(128, 0.5**0.5)
     found = likelihood_section(
-        config, Gaussian(jnp.zeros(2)), Dataset("x", x, x), x, getkey(), num_temperatures=100
+        run, Gaussian(jnp.zeros(2)), Dataset("x", x, x), x, getkey(), num_temperatures=100
     )
     facts = found.facts
     # T = 0.2² / 0.08: E / T is a Gaussian of variance ½, all of it in the box
@@ -61,7 +61,7 @@ def test_the_landscape_of_a_double_well(getkey):
     x = gaussians(64)
     x[:2] = [[-0.8, -1.0], [0.9, -1.0]]
     energy = DoubleWell((2,), 3.0)
-    found = landscape_section(OPEN, energy, Dataset("x", x, x), x, getkey())
+    found = landscape_section(None, energy, Dataset("x", x, x), x, getkey())
     facts = found.facts
     start = float(energy(jnp.asarray(x[0])))
     # the straight line is the path of least energy here, over the pass at (0, -1)
@@ -79,7 +79,7 @@ def test_the_landscape_of_a_double_well(getkey):
 
 def test_a_landscape_without_minima_says_so(getkey):
     x = gaussians(64)
-    found = landscape_section(OPEN, jnp.sum, Dataset("x", x, x), x, getkey())
+    found = landscape_section(None, jnp.sum, Dataset("x", x, x), x, getkey())
     assert "minima" not in found.facts
     assert "No minima: " in found.remarks[0]
 
@@ -121,7 +121,7 @@ def test_noise_between_grey_levels_is_forgiven_to_rounded_samples():
 def test_fewer_samples_than_features_are_remarked():
     data = Dataset("x", *np.random.default_rng(0).normal(size=(2, 30, 8)).astype(np.float32))
     found = quality_section(judge_of(data), Sets(data, data.train[:8], {}), seed=0)
-    assert found.remarks[1].startswith("Warning: a has 8 rows of 8 features")
+    assert found.remarks[1].startswith("Warning: samples has 8 rows of 8 features")
     assert np.isfinite(found.facts["ratio"]["Fréchet distance"])
 
 
@@ -137,14 +137,14 @@ def test_the_energy_of_a_gaussian_tells_what_is_far():
 
 def test_outsiders_are_changed_test_data():
     x = NUMBERS.uniform(-1, 1, size=(5, 4, 6, 1)).astype(np.float32)
-    found = outsiders(Dataset("x", x, x), SamplerConfig(), [], seed=0)
+    found = outsiders(Dataset("x", x, x), (-1.0, 1.0), [], seed=0)
     np.testing.assert_array_equal(found["mirrored"][0, :, 0], x[0, :, -1])
     np.testing.assert_array_equal(found["upside down"][0, 0], x[0, -1])
     np.testing.assert_array_equal(found["quarters swapped"][1, 2:, 3:], x[1, :2, :3])
     assert np.ptp(found["constants"], axis=(1, 2, 3)).max() == 0
     assert len(np.unique(found["constants"])) == 5
     rows = x.reshape(5, 24)
-    flat = outsiders(Dataset("x", rows, rows), SamplerConfig(), [], seed=0)
+    flat = outsiders(Dataset("x", rows, rows), (-1.0, 1.0), [], seed=0)
     np.testing.assert_array_equal(
         np.sort(flat["coordinates shuffled"], axis=0), np.sort(rows, axis=0)
     )
@@ -156,7 +156,7 @@ def test_other_tables_are_scaled_by_the_ranges_of_the_run(tmp_path):
     np.savez(tmp_path / "mine.npz", train=table, test=table)
     np.savez(tmp_path / "other.npz", train=table + 5, test=table[:4] + 5)
     data = load(tmp_path / "mine.npz")
-    found = outsiders(data, SamplerConfig(), [str(tmp_path / "other.npz")], seed=0)
+    found = outsiders(data, (-1.0, 1.0), [str(tmp_path / "other.npz")], seed=0)
     want = data.test[:4] + 2 * 5 / (data.high - data.low)
     np.testing.assert_allclose(found[str(tmp_path / "other.npz")], want, rtol=1e-5)
 

@@ -1,0 +1,27 @@
+"""Configs of quick runs."""
+
+import numpy as np
+
+from ebmx.config import merge, recipe
+
+TINY = merge(
+    recipe("digits"),
+    {
+        "num_steps": 6,
+        "log_every": 2,
+        "seed": 3,
+        "data": {"batch_size": 16},
+        "energy": {"channels": [4], "kernel_sizes": [3], "strides": [2], "hidden_dims": [8]},
+        "sampler": {"step_size": 1.0, "noise_scale": 0.05},
+        "negatives": {"num_steps": 3, "capacity": 32},
+    },
+)
+
+
+def on_points(folder, num_columns=2, labels=None):
+    """The config of a run on rows of numbers that are written into a folder."""
+    x = np.random.default_rng(0).uniform(2, 5, size=(200, num_columns)).astype(np.float32)
+    more = {} if labels is None else {"y": labels}
+    np.savez(folder / "points.npz", x=x, **more)
+    data = {"name": str(folder / "points.npz")}
+    return merge(TINY, {"data": data, "energy": {"kind": "MLP", "hidden_dims": [8]}})
