@@ -157,8 +157,9 @@ MUTANTS = {
      "training/negatives/test_negatives.py "
      "training/negatives/test_label_constants.py"): [
         ("wrong-slots", "slots.at[index].set(values", "slots.at[index - 1].set(values"),
-        ("ages-stay", "self.at(self.ages, index) + 1 if", "self.at(self.ages, index) if"),
-        ("own-ignored", "index = jnp.where(own, index,", "index = jnp.where(True, index,"),
+        ("ages-stay", "new = stored, chains.ages, scales",
+         "new = stored, self._at(self.ages, chains.index), scales"),
+        ("own-ignored", "jnp.where(chains.own, index,", "jnp.where(True, index,"),
     ],
     ("training/negatives/_buffer_slots.py", "training/negatives/test_buffer.py "
      "training/negatives/test_label_constants.py"): [
@@ -172,17 +173,19 @@ MUTANTS = {
     ("training/negatives/_persistent.py", "training/negatives/test_negatives.py "
      "training/negatives/test_step_size_adaptation.py "
      "training/negatives/test_label_constants.py"): [
-        ("restart-inverted", "(num,)) < chances", "(num,)) > chances"),
-        ("restart-places-swapped", "where_chain(restarted, noise, start)",
-         "where_chain(restarted, start, noise)"),
-        ("coin-key-reused", "jax.random.uniform(restart_key, (num,)) <",
-         "jax.random.uniform(noise_key, (num,)) <"),
-        ("coin-for-all", "jax.random.uniform(restart_key, (num,)) <",
-         "jnp.full(num, jax.random.uniform(restart_key)) <"),
-        ("ages-of-restarts", "jnp.where(restarted, 0, old_ages) + 1)", "old_ages + 1)"),
-        ("scales-of-restarts", "jnp.where(restarted, 0, state.at(state.log_scales, index))",
-         "state.at(state.log_scales, index)"),
-        ("buffer-not-written", "state.write(index, moved, ages", "state.write(index, start, ages"),
+        ("restart-inverted", "chances.shape) < chances", "chances.shape) > chances"),
+        ("restart-places-swapped", "where_chain(restarted, noise, chains.x)",
+         "where_chain(restarted, chains.x, noise)"),
+        ("coin-key-reused", "jax.random.uniform(restart_key, chances.shape) <",
+         "jax.random.uniform(noise_key, chances.shape) <"),
+        ("coin-for-all", "jax.random.uniform(restart_key, chances.shape) <",
+         "jnp.full(chances.shape, jax.random.uniform(restart_key)) <"),
+        ("ages-of-restarts", "jnp.where(restarted, 0, chains.ages)", "chains.ages"),
+        ("scales-of-restarts", "jnp.where(restarted, 0, scales)", "scales"),
+        ("buffer-not-written", "state.write(chains, key",
+         "state.write(dataclasses.replace(chains, x=augmented), key"),
+    ],
+    ("training/negatives/_buffered.py", "training/negatives/test_label_constants.py"): [
         ("labels-of-no-slot", "where_chain(fits, x, jnp",
          "where_chain(fits | True, x, jnp"),
     ],

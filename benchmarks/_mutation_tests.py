@@ -52,6 +52,9 @@ FURTHER = {
     "training/negatives/_persistent.py": (
         "test_all_negatives test_restart_policy ../test_labelled_training"
     ),
+    "training/negatives/_buffered.py": (
+        "test_persistent test_tempered test_label_constants ../test_labelled_training"
+    ),
     "training/negatives/_recovery.py": "test_all_negatives ../losses/test_closed_forms_of_losses",
     "training/negatives/_chain_free.py": "test_all_negatives",
     "training/checkpoints/_restore.py": "test_writer",

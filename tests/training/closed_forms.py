@@ -60,6 +60,18 @@ class Levels(AbstractConditionalEnergy):
         return 0.5 * self.precisions[level] * jnp.sum(x**2)
 
 
+class Constants(AbstractConditionalEnergy):
+    """`E(x, y) = c_y + ½ x²`: the density of `x` given `y` is the same for all constants."""
+
+    constants: jax.Array
+    shape: tuple[int, ...] = eqx.field(static=True, default=(1,))
+    condition_shape: tuple[int, ...] = eqx.field(static=True, default=())
+    num_labels: int | None = eqx.field(static=True, default=2)
+
+    def __call__(self, x, y):
+        return self.constants[y] + 0.5 * jnp.sum(x**2)
+
+
 class Still(AbstractSampler[None]):
     """A sampler that stays, which leaves any density as it is; its step size is its acceptance."""
 

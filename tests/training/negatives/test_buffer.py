@@ -182,9 +182,7 @@ def test_examples_of_another_shape_cannot_be_written():
 
 def test_chains_of_other_shards_cannot_be_written():
     chains = Chains(jnp.zeros((4, 2)), jnp.arange(4), jnp.arange(4))
-    with pytest.raises(
-        ValueError, match=r"index\.shape=\(4,\): each of the num_shards=3 has"
-    ):
+    with pytest.raises(ValueError, match=r"index\.shape=\(4,\): each of the num_shards=3 has"):
         make(12, num_shards=3).write(chains)
 
 

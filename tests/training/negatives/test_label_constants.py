@@ -6,25 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from closed_forms import Constants
 
-from ebmx.energies import AbstractConditionalEnergy
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Examples, ReplayBuffer, Trainer, contrastive_loss
 
 KEY = jax.random.key(0)
 NUM = 50
-
-
-class Constants(AbstractConditionalEnergy):
-    """`E(x, y) = c_y + ½ x²`: the density of `x` given `y` is the same for all constants."""
-
-    constants: jax.Array
-    shape: tuple[int, ...] = eqx.field(static=True, default=(1,))
-    condition_shape: tuple[int, ...] = eqx.field(static=True, default=())
-    num_labels: int | None = eqx.field(static=True, default=2)
-
-    def __call__(self, x, y):
-        return self.constants[y] + 0.5 * jnp.sum(x**2)
 
 
 @pytest.mark.parametrize(
