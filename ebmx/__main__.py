@@ -40,10 +40,12 @@ def _run(arguments: list[str]) -> int:
     parser = make_parser()
     try:
         places, rest = _config_options(arguments)
-        options = parser.parse_args(rest)
+        options, unknown = parser.parse_known_args(rest)
         if not hasattr(options, "run_command"):
-            parser.print_usage(sys.stderr)
+            parser.print_help(sys.stderr)
             return 2
+        if unknown:
+            raise ValueError(_unknown(unknown[0], options.parser))
         if places and options.run_command not in (_train, _sample):
             raise ValueError(f"--{places[0][0]}: an option of `ebmx train`")
         options.places = places
@@ -62,6 +64,15 @@ def _run(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
+    """What to say of an argument that a command does not take."""
+    from .config._calls import nearest
+
+    names = [name for action in parser._actions for name in action.option_strings]
+    near = nearest(word, names) if word.startswith("-") else ""
+    return f"{word}: {parser.prog} takes no such argument{near}; see `{parser.prog} --help`"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,7 +103,7 @@ def make_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
             **options,
         )
-        made.set_defaults(run_command=run)
+        made.set_defaults(run_command=run, parser=made)
         return made
 
     _add_train(command)
@@ -140,14 +151,13 @@ def _add_train(command: Any) -> None:
         "--num-steps",
         type=_count,
         metavar="N",
-        help="how many updates; with --resume in all",
+        help="how many updates; with --resume, in total",
     )
     length.add_argument(
         "--seconds", type=float, metavar="S", help="how long to train, without the time to compile"
     )
     parser.add_argument(
         "--out",
-        type=Path,
         metavar="DIR",
         help="the folder of the run; the first free runs/NAME-N if not given",
     )
@@ -156,7 +166,7 @@ def _add_train(command: Any) -> None:
         action="store_true",
         help="delete the run that --out holds, and nothing else there",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="random seed")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="random seed")
     parser.add_argument(
         "--log-every", type=_count, metavar="N", help="updates between two lines of metrics"
     )
@@ -198,7 +208,7 @@ def _add_sample(command: Any) -> None:
         "NAME.npy writes that array too; the first free samples-N if not given",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files of that name")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (0)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="random seed (0)")
     parser.epilog = (
         "--sampler MALA --sampler.step_size 0.1 takes another sampler, from noise, with --steps."
     )
@@ -239,13 +249,19 @@ def _add_evaluate(command: Any) -> None:
         metavar="N",
         help="so many last steps of the samples have no noise (Langevin)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (0)")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="random seed (0)")
     _add_output(parser)
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: give a whole number of at least 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 0 to {2**32 - 1}")
     return int(text)
 
 
@@ -262,7 +278,7 @@ def _config_options(arguments: list[str]) -> tuple[list[tuple[str, Any]], list[s
             rest.append(arguments[i - 1])
             continue
         if not equals:
-            if i == len(arguments):
+            if i == len(arguments) or arguments[i].startswith("--"):
                 raise ValueError(f"{word}: give a value")
             value = arguments[i]
             i += 1
@@ -290,13 +306,12 @@ def _train(options: argparse.Namespace) -> int:
         more["progress"] = NoProgress()
     if options.resume is not None:
         given = [f"--{place}" for place, _ in options.places]
-        given += [
-            f"--{n}"
-            for n in ("data", "out", "seed", "seconds", "log_every", "overwrite")
-            if getattr(options, n)
-        ]
+        names = ("data", "out", "seed", "seconds", "log_every", "overwrite")
+        values = {name: getattr(options, name) for name in names}
+        given += [f"--{n}" for n, v in values.items() if v is not None and v is not False]
         if given:
-            raise ValueError(f"{given[0]}: --resume goes with --steps and --devices alone")
+            word = given[0].replace("_", "-")
+            raise ValueError(f"{word}: --resume goes with --steps and --devices alone")
         report = runs.resume(options.resume, num_steps=options.steps, **more)
     else:
         config = _config_of(options)
@@ -347,7 +362,7 @@ def _mesh(num: int) -> Any:
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", num)
     if num > len(jax.devices()):
-        raise ValueError(f"--devices={num}: there are {len(jax.devices())}")
+        raise ValueError(f"--devices={num}: give at most {len(jax.devices())}, which there are")
     return jax.make_mesh((num,), ("data",), devices=jax.devices()[:num])
 
 
@@ -442,9 +457,8 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _help(options: argparse.Namespace) -> int:
-    if options.name is None:
-        make_parser().print_help()
-        return 0
+    if options.name in (None, "train", "sample", "evaluate", "recipes", "completion"):
+        return _run([options.name, "--help"] if options.name else ["--help"])
     from .config import describe
 
     print(describe(options.name))

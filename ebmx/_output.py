@@ -34,16 +34,18 @@ class Output:
 def notices(quiet: bool) -> Iterator[None]:
     """Print what the package logs, unless quiet, and its warnings, a line each."""
     logger, handler = logging.getLogger("ebmx"), logging.StreamHandler()
-    level = logger.level
+    level, propagate = logger.level, logger.propagate
     with warnings.catch_warnings():
         warnings.showwarning = lambda text, *_, **__: print(f"ebmx: {text}", file=sys.stderr)
         logger.setLevel(logging.WARNING if quiet else logging.INFO)
         logger.addHandler(handler)
+        logger.propagate = False  # other packages may have given the root a handler
         try:
             yield
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
+            logger.propagate = propagate
 
 
 def report_training(say: Output, report: Any) -> None:

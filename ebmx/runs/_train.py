@@ -1,9 +1,11 @@
 """Training: from a config to a folder with all that came out."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +96,15 @@ def _trace(run: Run) -> None:
     def update(key: jax.Array) -> Any:
         return run.trainer.step(run.init(), batch, key=key)
 
-    try:
+    with _explained():
         eqx.filter_eval_shape(update, jax.random.key(0))
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the error of a value of another type, found in the first update, into a `ValueError`."""
+    try:
+        yield
     except TypeError as error:
         raise ValueError(f"an update of this config fails: {error}") from error
 
@@ -129,9 +138,10 @@ def train(
     Raises:
         ValueError: if a part of the config does not fit, or the folder is not free.
     """
-    folder = None if out is None else check_free(out, overwrite)
+    if out is not None:
+        check_free(out, overwrite)
     run = plan(config)
-    folder = folder or free_folder(run.facts.name.removeprefix("hf:"))
+    folder = free_folder(run.facts.name.removeprefix("hf:")) if out is None else Path(out)
     with Interrupt() as interrupt:
         if run.num_steps is None:
             num_steps, compiling = _updates_within(run, mesh, interrupt)
@@ -242,16 +252,17 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> tuple[
         times.append(time.monotonic())
         return interrupt.asked
 
-    fit(
-        run.trainer,
-        run.init(),
-        run.batches(),
-        num_steps=_CALIBRATION_STEPS,
-        key=run.keys[1],
-        log_every=1,
-        callbacks=(tick,),
-        mesh=mesh,
-    )
+    with _explained():
+        fit(
+            run.trainer,
+            run.init(),
+            run.batches(),
+            num_steps=_CALIBRATION_STEPS,
+            key=run.keys[1],
+            log_every=1,
+            callbacks=(tick,),
+            mesh=mesh,
+        )
     compiling = times[0] - begin
     _LOG.info("compiled in %.1f s", compiling)
     each = float(np.median(np.diff(times))) if len(times) > 2 else 1.0
