@@ -3,6 +3,8 @@
 A model is a function from one example to one energy, and `p(x) = exp(-E(x)) / Z`.
 """
 
+from importlib import metadata as _metadata
+
 from . import config as config
 from . import data as data
 from . import energies as energies
@@ -17,3 +19,5 @@ from .energies import score as score
 from .samplers import run as run
 from .samplers import sample as sample
 from .training import fit as fit
+
+__version__ = _metadata.version("ebmx")

@@ -46,8 +46,9 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
     without dots is one of `ebmx.energies`, `ebmx.samplers`, `ebmx.training` or `optax`; a name with
     dots is an import path, also of your own module. `shape`, `key` and `sampler` are filled in
     where a class requires them. `"$name"` anywhere stands for a known value or an attribute of one,
-    such as `"$sampler.step_size"`; `"none"` stands for `None`. A function of which required
-    arguments remain, such as a loss, is returned as a partial function.
+    such as `"$sampler.step_size"`; `"@name"` for a class or function itself, such as
+    `"@blackjax.ghmc.init"`; and `"none"` for `None`. A function of which required arguments remain,
+    such as a loss, is returned as a partial function.
 
     Args:
         call: a table, a list of values, or any other value, which stays as it is.
@@ -70,7 +71,9 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
         return tuple(build(value, known, path=f"{path}.{i}") for i, value in enumerate(call))
     if isinstance(call, str) and call.startswith("$"):
         return _known(call[1:], known, path)
-    return call
+    if isinstance(call, str) and call.startswith("@"):
+        return resolve(call[1:], path)
+    return None if call == "none" else call
 
 
 def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
@@ -118,13 +121,15 @@ def _made(function: Callable, positional: tuple, values: dict[str, Any], path: s
 def _value(value: Any, parameter: Any, known: Mapping[str, Any], path: str) -> Any:
     """A value as the parameter takes it: arrays from lists, and `None`."""
     words = "" if parameter is None else str(parameter.annotation)
-    if value == "none" and "'none'" not in words:
-        return None
-    built = build(value, known, path=path)
-    numbers = isinstance(value, list) and np.asarray(value, dtype=object).size > 0
-    numbers = numbers and all(isinstance(v, int | float) for v in np.ravel(np.array(value, object)))
-    arrays = "Array" in words and not any(w in words for w in ("tuple", "Sequence", "Bounds"))
-    return np.asarray(value, float) if numbers and arrays else built
+    if value == "none" and "'none'" in words:
+        return value
+    variable = parameter is None or parameter.kind in _VARIABLE
+    sized = any(word in words for word in ("tuple", "Sequence", "Bounds"))
+    if isinstance(value, list) and value and (variable or ("Array" in words and not sized)):
+        flat = np.ravel(np.array(value, object))
+        if all(isinstance(number, int | float) for number in flat):
+            return np.asarray(value)
+    return build(value, known, path=path)
 
 
 def _known(name: str, known: Mapping[str, Any], path: str) -> Any:

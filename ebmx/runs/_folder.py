@@ -38,8 +38,8 @@ def free_folder(name: str) -> Path:
     return folder
 
 
-def check_free(out: str | Path, overwrite: bool) -> Path:
-    """Check that a run may be written into a folder, and return it; nothing is changed.
+def check_free(out: str | Path, overwrite: bool) -> None:
+    """Check that a run may be written into a folder; nothing is changed.
 
     Raises:
         ValueError: if it is a file, or holds a run and `overwrite` is false, or holds other files.
@@ -59,7 +59,6 @@ def check_free(out: str | Path, overwrite: bool) -> Path:
         some = ", ".join(entries[:3])
         fix = "give an empty folder" if taken else "give an empty folder, or --overwrite"
         raise ValueError(f"out={folder}: holds files that are not of a run ({some}); {fix}")
-    return folder
 
 
 def claim(folder: Path, run: Run, num_steps: int) -> None:

@@ -146,7 +146,7 @@ def _from_kept(
 ) -> Drawn:
     """Persistent chains, moved on where more are asked for."""
     steps = run.num_chain_steps or 1
-    x, y, where = _persistent(state.negatives_state, num, label, start_key)
+    x, y, where = _persistent(state.negatives_state, len(run.facts.shape), num, label, start_key)
     rounds, energy = [x], at_labels(freeze(state.energy, state.norm_state), y)
     while len(rounds) * len(x) < num:
         run_key, key = jax.random.split(run_key)
@@ -220,9 +220,12 @@ def _by_smc(run: Run, state: TrainState, num: int, label: int | None, key: Key) 
 
 
 def _persistent(
-    chains: Any, num: int, label: int | None, key: Key
+    chains: Any, num_axes: int, num: int, label: int | None, key: Key
 ) -> tuple[jax.Array, jax.Array | None, str]:
-    """Up to `num` persistent chains, and their labels if they have any."""
+    """Up to `num` persistent chains, and their labels if they have any.
+
+    `num_axes` is the number of axes of one example.
+    """
     if isinstance(chains, Populations):
         weights = jax.nn.softmax(chains.training.log_weights)
         total = len(weights)
@@ -235,6 +238,8 @@ def _persistent(
     index = jax.random.permutation(key, slots)[:num]
     stored = buffer.positions[index]
     x = buffer.storage.decode(stored, key=jax.random.fold_in(key, 0))
+    if x.ndim > 1 + num_axes:
+        x = x[:, 0]  # of a ladder, the replica at the lowest temperature
     labels = None if buffer.labels is None else buffer.labels[index]
     return x, labels, "the persistent chains of the buffer"
 

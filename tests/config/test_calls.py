@@ -70,14 +70,13 @@ def test_samplers_are_those_that_python_makes(call, want):
 def test_a_kernel_of_blackjax():
     call = {
         "kind": "BlackJAX",
-        "init": {"kind": "blackjax.multinomial_hmc.init"},
+        "init": "@blackjax.multinomial_hmc.init",
         "kernel": {"kind": "blackjax.multinomial_hmc.build_kernel"},
         "step_size": 0.3,
         "inverse_mass_matrix": [1.0, 1.0],
         "num_integration_steps": 4,
     }
-    call["inverse_mass_matrix"] = "$ones"
-    sampler = build(call, {**KNOWN, "ones": jnp.ones(2)}, path="sampler")
+    sampler = build(call, KNOWN, path="sampler")
     gaussian = energies.Gaussian(np.zeros(2), 1.0)
     x, info = ebmx.run(gaussian, sampler, np.zeros((8, 2)), num_steps=20, key=jax.random.key(0))
     assert np.all(np.isfinite(x))

@@ -137,7 +137,9 @@ def test_what_does_not_fit_is_refused(options, match, images):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"folder=.*holds no trained run; make one with `ebmx train`"):
+    with pytest.raises(
+        ValueError, match=r"folder=.*holds no trained run; make one with `ebmx train`"
+    ):
         runs.evaluate(tmp_path)
 
 

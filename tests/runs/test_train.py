@@ -177,6 +177,27 @@ def test_runs_without_chains_are_sampled_by_sequential_monte_carlo(points, tmp_p
     np.testing.assert_allclose(report.samples.var(0), 0.3, rtol=0.35)
 
 
+def test_a_run_with_tempered_chains(points, tmp_path):
+    changes = {
+        "negatives": {"kind": "TemperedPCD", "num_steps": 3, "capacity": 32},
+        "sampler": {
+            "kind": "ReplicaExchange",
+            "sampler": {"kind": "MALA", "step_size": 0.05},
+            "temperatures": [1.0, 2.0],
+        },
+        "energy": {
+            "kind": "Product",
+            "energies": [
+                {"kind": "MLP", "hidden_dims": [8]},
+                {"kind": "Gaussian", "mean": "$zeros", "covariance": 0.3},
+            ],
+        },
+    }
+    report = runs.train(merge(points, changes), out=tmp_path / "run", progress=NoProgress())
+    assert report.samples.shape == (4096, 2)
+    assert runs.sample(report.folder, 5)[0].shape == (5, 2)
+
+
 def test_a_run_ends_when_its_seconds_do(points, tmp_path):
     config = merge(points, {"seconds": 1.0, "log_every": 5})
     report = runs.train(config, out=tmp_path / "run", progress=NoProgress())

@@ -88,7 +88,9 @@ def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
         title, names = "The plane of the data", ("first coordinate", "second coordinate")
     else:
         away = test[1] - test[0], test[2] - test[0]
-        found = energy_slice(energy, test[0], away, limits=((-0.5, 1.5), (-0.5, 1.5)), num_points=41)
+        found = energy_slice(
+            energy, test[0], away, limits=((-0.5, 1.5), (-0.5, 1.5)), num_points=41
+        )
         points = {"test data": np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])}
         title = "A plane through three test examples"
         names = ("towards the second", "towards the third")

@@ -1,0 +1,204 @@
+"""Every sampler, energy, source of negatives and loss can be named in a config and trained."""
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+from configs import TINY
+
+from ebmx.config import kinds, merge
+from ebmx.data import Dataset
+from ebmx.runs._facts import Facts
+from ebmx.runs._run import has_labels, make_run
+
+MALA = {"kind": "MALA", "step_size": 0.1}
+GAUSSIAN = {"kind": "Gaussian", "mean": "$zeros", "covariance": 2.0}
+MLP = {"kind": "MLP", "hidden_dims": [4]}
+JUMP = {"kind": "Independence", "proposal": GAUSSIAN}
+SCHEDULE = {"kind": "linear_schedule", "init_value": 1.0, "end_value": 0.1, "transition_steps": 5}
+SAMPLERS = [
+    MALA,
+    JUMP,
+    {"kind": "Annealed", "sampler": {"kind": "Langevin", "step_size": 0.1}, "step_size": SCHEDULE},
+    {"kind": "Barker", "step_size": 0.1},
+    {
+        "kind": "BlackJAX",
+        "init": "@blackjax.multinomial_hmc.init",
+        "kernel": {"kind": "blackjax.multinomial_hmc.build_kernel"},
+        "step_size": 0.3,
+        "inverse_mass_matrix": [1.0, 1.0],
+        "num_integration_steps": 4,
+    },
+    {"kind": "BlockGibbs"},
+    {"kind": "Cycle", "samplers": [MALA, JUMP]},
+    {"kind": "HMC", "step_size": 0.1},
+    {"kind": "Langevin", "step_size": 0.1, "increments": "@rademacher"},
+    {"kind": "MCLMC", "step_size": 0.1, "decoherence_length": 1.0},
+    {"kind": "Mixture", "samplers": [MALA, JUMP], "weights": [1.0, 2.0]},
+    {"kind": "NUTS", "step_size": 0.1},
+    {
+        "kind": "PreconditionedLangevin",
+        "step_size": 0.1,
+        "preconditioner": {"kind": "ebmx.samplers.RMSProp"},
+    },
+    {"kind": "Reflected", "sampler": MALA, "bounds": [0.0, "none"]},
+    {"kind": "ReplicaExchange", "sampler": MALA, "temperatures": [1.0, 2.0]},
+    {"kind": "UnderdampedLangevin", "step_size": 0.1},
+]
+ENERGIES = [
+    MLP,
+    GAUSSIAN,
+    {"kind": "BatchNormResNet", "channels": [4]},
+    {"kind": "Banana"},
+    {"kind": "Bernoulli", "logits": [0.0, 1.0]},
+    {"kind": "BernoulliRBM", "weight": [[1.0], [0.5]], "visible_bias": [0.0, 0.0],
+     "hidden_bias": [0.0]},
+    {"kind": "Box", "energy": MLP, "low": [-1.0, -1.0], "high": [1.0, 1.0]},
+    {"kind": "Clamped", "energy": GAUSSIAN, "mask": [True, False]},
+    {"kind": "Conditional", "network": {**MLP, "out_size": 4}, "num_labels": "$num_labels"},
+    {"kind": "ConvNet", "channels": [4]},
+    {"kind": "DoubleWell"},
+    {"kind": "Fixed", "energy": GAUSSIAN},
+    {"kind": "Function", "function": {"kind": "jax.numpy.sum"}},
+    {"kind": "Funnel", "dim": 2},
+    {"kind": "GaussianMixture", "means": [[-1.0, 0.0], [1.0, 0.0]], "scales": 0.5},
+    {"kind": "JEM", "network": {**MLP, "out_size": "$num_labels"}},
+    {"kind": "Marginal", "energy": {"kind": "Conditional", "network": {**MLP, "out_size": 4},
+                                    "num_labels": 3}},
+    {"kind": "Mixture", "energies": [GAUSSIAN, MLP]},
+    {"kind": "Normalised", "energy": MLP},
+    {"kind": "Product", "energies": [MLP, GAUSSIAN]},
+    {"kind": "ResNet", "channels": [4]},
+    {"kind": "Ring"},
+    {"kind": "SpectralNorm", "energy": MLP},
+    {"kind": "StudentT"},
+    {"kind": "Transformed", "energy": GAUSSIAN, "bijection": {"kind": "Softplus"}},
+    {"kind": "Uniform", "low": [-1.0, -1.0], "high": [1.0, 1.0]},
+    {"kind": "Weighted", "energy": MLP, "weight": 2.0},
+]  # fmt: skip
+# made from a template of a tree, or bound to a run by the library
+NOT_BY_CONFIG = {"Raveled", "Conditioned", "ForEach", "ClassEnergy", "PerChain"}
+IMAGES = ("ConvNet", "ResNet", "BatchNormResNet")
+NEGATIVES = [
+    {"kind": "CD"},
+    {"kind": "DataOnly"},
+    {"kind": "DiffusionRecovery", "sigma": 0.5},
+    {"kind": "Jarzynski", "num_chains": 8},
+    {"kind": "Neighbours"},
+    {"kind": "NoiseSamples", "noise": {"kind": "UniformNoise"}},
+    {"kind": "NumStepsAdaptation", "negatives": {"kind": "PCD", "capacity": 8}},
+    {"kind": "PCD", "capacity": 8, "adaptation": {"kind": "StepSizeAdaptation"}},
+    {"kind": "Perturbed", "sigma": 0.1},
+    {"kind": "PerturbedTwice", "time": 0.1},
+    {"kind": "QuadraturePoints", "low": [-1.0, -1.0], "high": [1.0, 1.0], "num": 4},
+    {"kind": "RandomProjections"},
+    {"kind": "ShortRun"},
+    {"kind": "TemperedPCD", "capacity": 8},
+    {"kind": "TransportPairs"},
+]
+LOSSES = {
+    "contrastive_loss": ({"alpha": 0.1}, {"kind": "CD"}),
+    "cross_entropy_loss": ({}, {"kind": "DataOnly"}),
+    "denoising_score_matching_loss": ({"sigma": 0.1}, {"kind": "Perturbed", "sigma": 0.1}),
+    "energy_discrepancy_loss": ({}, {"kind": "PerturbedTwice", "time": 0.1}),
+    "minimum_probability_flow_loss": ({}, {"kind": "Neighbours"}),
+    "negative_log_likelihood_loss": ({}, NEGATIVES[10]),
+    "noise_contrastive_loss": ({"noise": "$negatives.noise"}, NEGATIVES[5]),
+    "sampler_divergence_loss": ({"step_size": "$sampler.step_size"}, {"kind": "CD"}),
+    "score_matching_loss": ({}, {"kind": "DataOnly"}),
+    "sliced_score_matching_loss": ({}, {"kind": "RandomProjections"}),
+    "transport_matching_loss": ({}, {"kind": "TransportPairs"}),
+    "WeightedSum": (
+        {"losses": [{"kind": "contrastive_loss"}], "weights": [0.5]},
+        {"kind": "CD"},
+    ),
+}
+
+
+def name(call):
+    return call["kind"]
+
+
+def run_of(shape=(2,), **changes):
+    x = np.zeros((6, *shape), np.float32)
+    labels = np.arange(6) % 3
+    base = merge({**TINY, "data": {"batch_size": 4, "name": "x"}}, {"negatives": {"kind": "CD"}})
+    base = merge(base, {"energy": MLP, "sampler": MALA})
+    config = {**base, **changes}
+    return make_run(config, Facts.of(Dataset("x", x, x, labels, labels)))
+
+
+def trace(run, shape=(2,)):
+    """The shape of the loss after one update, of which nothing is computed."""
+    x = jax.ShapeDtypeStruct((4, *shape), np.float32)
+    y = jax.ShapeDtypeStruct((4,), np.int32)
+
+    def step(batch, key):
+        return run.trainer.step(run.init(), batch, key=key)[1]["loss"]
+
+    batch = (x, y) if has_labels(run.energy) else x
+    return eqx.filter_eval_shape(step, batch, jax.random.key(0)).shape
+
+
+def test_each_kind_is_tried():
+    tried = {
+        "sampler": {*map(name, SAMPLERS)},
+        "energy": {*map(name, ENERGIES)},
+        "negatives": {*map(name, NEGATIVES)},
+        "loss": {*LOSSES},
+    }
+    missing = {part: set(kinds(part)) - found - NOT_BY_CONFIG for part, found in tried.items()}
+    assert missing == dict.fromkeys(tried, set())
+
+
+@pytest.mark.parametrize("call", SAMPLERS, ids=name)
+def test_a_sampler_moves_the_chains_of_a_training(call):
+    rbm = name(call) == "BlockGibbs"
+    energy = next(e for e in ENERGIES if name(e) == "BernoulliRBM") if rbm else MLP
+    tempered = name(call) == "ReplicaExchange"
+    # chains that need more than a gradient, or are not restartable, have negatives of their own
+    negatives = {"kind": "TemperedPCD", "capacity": 8} if tempered else {"kind": "CD"}
+    run = run_of(sampler=call, energy=energy, negatives=negatives)
+    assert type(run.sampler).__name__ == name(call)
+    assert trace(run) == ()
+
+
+@pytest.mark.parametrize("call", ENERGIES, ids=name)
+def test_an_energy_is_made(call):
+    shape = (8, 8, 1) if name(call) in IMAGES else (2,)
+    try:
+        run = run_of(shape, energy=call)
+    except ValueError as error:
+        # densities of fixed numbers have nothing to train
+        assert "no constant" in str(error)
+        return
+    assert type(run.energy).__name__ == name(call)
+    assert (run.norm_state is not None) == (name(call) in ("BatchNormResNet", "SpectralNorm"))
+
+
+@pytest.mark.parametrize("call", NEGATIVES, ids=name)
+def test_negatives_are_made(call):
+    tempered = {"kind": "ReplicaExchange", "sampler": MALA, "temperatures": [1.0, 2.0]}
+    sampler = tempered if name(call) == "TemperedPCD" else MALA
+    fitting = [loss for loss, (_, negatives) in LOSSES.items() if name(negatives) == name(call)]
+    loss = {"kind": fitting[0], **LOSSES[fitting[0]][0]} if fitting else TINY["loss"]
+    energy = MLP
+    if loss["kind"] == "cross_entropy_loss":
+        energy = next(e for e in ENERGIES if name(e) == "JEM")
+    run = run_of(negatives=call, sampler=sampler, loss=loss, energy=energy)
+    assert type(run.trainer.negatives).__name__ == name(call)
+    assert trace(run) == ()
+
+
+@pytest.mark.parametrize("kind", sorted(LOSSES))
+def test_a_loss_is_made(kind):
+    arguments, negatives = LOSSES[kind]
+    energy = next(e for e in ENERGIES if name(e) == ("JEM" if "cross" in kind else "MLP"))
+    run = run_of(loss={"kind": kind, **arguments}, negatives=negatives, energy=energy)
+    assert trace(run) == ()
+
+
+@pytest.mark.parametrize("call", [{"kind": "sgd", "learning_rate": 0.1}, {"kind": "lbfgs"},
+                                  {"kind": "lion", "learning_rate": {**SCHEDULE}}], ids=name)  # fmt: skip
+def test_an_optimiser_of_optax(call):
+    assert trace(run_of(optim=call)) == ()
