@@ -1,7 +1,7 @@
 """Where arrays go on a mesh of devices."""
 
 import contextlib
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -9,6 +9,8 @@ from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from . import _checks
+
+Tree = TypeVar("Tree")
 
 
 def spread(mesh: Any) -> NamedSharding:
@@ -60,7 +62,7 @@ def is_shared() -> bool:
     return not jax.sharding.get_abstract_mesh().empty
 
 
-def automatic(tree: Any) -> Any:
+def automatic(tree: Tree) -> Tree:
     """Arrays that lie on a mesh with explicit axes, on the same devices without them.
 
     `jax.make_mesh` gives explicit axes: then each operation must say where its result lies, which

@@ -26,7 +26,7 @@ EnergyFn: TypeAlias = Callable[[Any], Any]
 
 if TYPE_CHECKING:  # which shapes and dtypes are numbers is checked at run time
     Number: TypeAlias = float | int | Array | np.ndarray | np.number[Any]
-    Numbers: TypeAlias = Number | list[float]
+    Numbers: TypeAlias = Any
     End: TypeAlias = Number | None
 else:
     Number: TypeAlias = float | int | Float[Array, ""] | Int[Array, ""]

@@ -143,7 +143,7 @@ class Weighted(AbstractEnergy):
         weight: a finite number, `w`. It may be traced.
 
     Raises:
-        ValueError: if the energy does not say its shape, or the weight is not one finite number.
+        ValueError: if the energy has no `shape`, or the weight is not one finite number.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -169,7 +169,7 @@ def _with_shape(energy: Any, shape: tuple[int, ...]) -> Any:
 
 
 def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
-    """The shape of one example that these energies share."""
+    """The shape of one example of all these energies."""
     fix = "give at least one energy"
     _checks.require(len(energies) > 0, "energies", tuple(energies), fix)
     for energy in energies:
@@ -181,7 +181,7 @@ def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
         check_scalar(energy)
     shapes = [energy.shape for energy in energies if hasattr(energy, "shape")]
     names = [type(energy).__name__ for energy in energies]
-    fix = "no shape is known: wrap a plain function as ebmx.energies.Function(function, shape)"
+    fix = "none has a shape: wrap a plain function as ebmx.energies.Function(function, shape)"
     _checks.require(bool(shapes), "energies", names, fix)
     fix = f"energies of one shape are needed; these are {names}"
     _checks.require(len(set(shapes)) == 1, "shapes", shapes, fix)

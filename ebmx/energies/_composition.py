@@ -23,11 +23,11 @@ class Normalised(AbstractEnergy):
     Noise-contrastive estimation makes it `log Z` of `E₁`, and the density `exp(-E(x))`.
 
     Args:
-        energy: an energy that says its shape.
+        energy: an energy with a `shape`.
         constant: where `c` starts, in nats.
 
     Raises:
-        ValueError: if the energy does not say its shape.
+        ValueError: if the energy has no `shape`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -89,7 +89,7 @@ class Box(AbstractEnergy):
     Adjusted samplers reject steps out of the box. Unadjusted ones leave it: give these `bounds`.
 
     Args:
-        energy: an energy that says its shape.
+        energy: an energy with a `shape`.
         low: the lowest corner, a number or an array of the energy's shape. Training does not
             change it.
         high: the highest corner, likewise.

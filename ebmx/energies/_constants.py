@@ -1,4 +1,4 @@
-"""Which numbers of an energy are not parameters: marked where they are stored."""
+"""Marks on fields: which numbers of an energy are not parameters."""
 
 import dataclasses
 from typing import Any
@@ -9,17 +9,17 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 CONSTANT, RELATIVE, EXACT, FREE = "constant", "relative", "exact", "free"
-"""What the numbers of a field are: no parameters, parameters of the way in which energies are
-combined, parameters of an exact density, and all other parameters."""
+"""The role of the numbers of a field: constants, parameters that combine energies (a weight, a
+constant), parameters of an exact density, and all other parameters."""
 
 _ROLE = "ebmx_role"
 
 
 def constant(**kwargs: Any) -> Any:
-    """A field of a module whose arrays are no parameters: training does not change them.
+    """A field of a module whose arrays are not parameters: training does not change them.
 
-    It stands where `eqx.field` would: `low: jax.Array = ebmx.energies.constant()`. What is marked
-    is unseen by the optimiser, by its weight decay, by the moving average and by the gradient norm.
+    Use it in place of `eqx.field`: `low: jax.Array = ebmx.energies.constant()`. The optimiser, its
+    weight decay, the moving average and the gradient norm leave these arrays out.
 
     Args:
         kwargs: as for `eqx.field`, such as `default` and `converter`.
@@ -31,7 +31,7 @@ def constant(**kwargs: Any) -> Any:
 
 
 def relative(**kwargs: Any) -> Any:
-    """A field of parameters that combine energies: a weight or a constant, no energy itself."""
+    """A field of parameters that combine energies, such as a weight or a constant."""
     return _field(RELATIVE, **kwargs)
 
 

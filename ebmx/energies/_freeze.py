@@ -1,4 +1,4 @@
-"""From an energy in training to a fixed function, and the one place where norm state moves."""
+"""Binding the state of norm layers to an energy, and updating it."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ class Frozen(AbstractEnergy):
 def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     """Bind `state` and put all layers into inference mode, so that the energy is a fixed `E(x)`.
 
-    Samplers and losses see only frozen energies: a score of one example must not depend on its
-    neighbours in the batch. Weights stay parameters; `Fixed` makes them constants.
+    Samplers and losses take frozen energies, since the score of one example must not depend on
+    others in the batch. Weights stay parameters; `Fixed` makes them constants.
 
     Args:
         energy: an energy or a plain callable, or an `AbstractStatefulEnergy`.
@@ -55,7 +55,7 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
 
 @guarded
 def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.State | None:
-    """Move the state of the norm layers by one training batch: running statistics, power iteration.
+    """Update the state of the norm layers by one batch: running statistics, power iteration.
 
     Args:
         energy: any energy.

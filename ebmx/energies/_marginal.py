@@ -13,16 +13,17 @@ from ._conditional import AbstractConditionalEnergy
 
 @guarded
 class Marginal(AbstractEnergy):
-    """`E(x) = -log Σ_y exp(-E(x, y))` over all labels: what a labelled energy says of `x` alone.
+    """`E(x) = -log Σ_y exp(-E(x, y))` over all labels: the energy of `x` without its label.
 
-    Labels then have the shares `Z(y) / Σ Z`, which training under labels does not set: it is the
-    density of the data as far as the labels' normalisers happen to agree with their shares.
+    Labels then have the probabilities `Z(y) / Σ Z`. Training on `p(x | y)` does not determine them,
+    so that this is the density of the data only if the normalisers happen to be in proportion to
+    the frequencies of the labels.
 
     Args:
         energy: a conditional energy with labels.
 
     Raises:
-        ValueError: if it is none, or its conditions are real numbers.
+        ValueError: if it is not a conditional energy, or its conditions are real numbers.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

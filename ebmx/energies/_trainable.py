@@ -1,4 +1,4 @@
-"""Which numbers of an energy training changes."""
+"""Selecting the numbers of an energy that training changes."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Fixed(AbstractEnergy):
         energy: an energy.
 
     Raises:
-        ValueError: if the energy does not say its shape.
+        ValueError: if the energy has no `shape`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -38,15 +38,15 @@ class Fixed(AbstractEnergy):
 
 
 def trainable(energy: Any) -> Any:
-    """Which numbers of an energy training changes if nothing else is said.
+    """Select the numbers of an energy that training changes by default.
 
     They are its floating-point arrays, except for
 
     - what is marked with `constant`, such as the corners of a `Box`, the weight of `Weighted`, a
       fixed condition, and all of `Fixed`;
-    - an exact density (`Gaussian`, `GaussianMixture`, …) beside something else with parameters,
-      such as a network: its numbers were given. Alone, or if all parameters are those of exact
-      densities, as in a `Mixture` of Gaussians, it is trained.
+    - the numbers of an exact density (`Gaussian`, `GaussianMixture`, …) that is combined with a
+      network or something else with parameters. Alone, or if all parameters are those of exact
+      densities, as in a `Mixture` of Gaussians, they are trained.
 
     Args:
         energy: an energy, a pytree.
@@ -60,7 +60,7 @@ def trainable(energy: Any) -> Any:
 
 
 def parameters_of(energy: Any, filter_tree: Any) -> Any:
-    """Which parameters of an energy a filter tree selects; what is constant is no parameter.
+    """The parameters of an energy that a filter tree selects; constants are never selected.
 
     Args:
         energy: an energy, a pytree.
@@ -96,7 +96,7 @@ def _roles(node: Any, role: str) -> Any:
 
 
 def _role(node: Any, key: Any, outer: str) -> str:
-    """The role of a child, which is not more than that of the node that holds it."""
+    """The role of a child; everything below a constant is constant."""
     if outer == CONSTANT or not isinstance(node, eqx.Module):
         return outer
     return role_of(node, getattr(key, "name", "")) or outer

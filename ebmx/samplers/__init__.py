@@ -1,4 +1,4 @@
-"""Samplers: Markov chains that walk on an energy."""
+"""Samplers: Markov chains whose steps are driven by an energy."""
 
 from ._base import AbstractSampler as AbstractSampler
 from ._base import StepInfo as StepInfo

@@ -19,7 +19,7 @@ from ._base import AbstractSampler, StepInfo
 
 @guarded
 class BlackJAX(AbstractSampler[Any]):
-    """Any kernel of BlackJAX, or of one's own in its form.
+    """Any kernel of BlackJAX, or your own of the same form.
 
     ```python
     sampler = BlackJAX(blackjax.barker.init, blackjax.barker.build_kernel(), step_size=0.1)
@@ -33,8 +33,8 @@ class BlackJAX(AbstractSampler[Any]):
             returns a named tuple with the field `position`.
         kernel: a function of `(rng_key, state, logdensity_fn, **parameters)` that returns a state
             and an info.
-        adjusted: whether the kernel leaves the density invariant, by a Metropolis test or not;
-            known of BlackJAX's kernels; `False` for a kernel of one's own if not given.
+        adjusted: whether the kernel leaves the density invariant, by a Metropolis test or not. It
+            is known for BlackJAX's kernels; the default for your own is `False`.
         parameters: of the kernel. Floating-point numbers become arrays, so that a new value does
             not retrace; integers and functions are static.
 
@@ -65,20 +65,20 @@ class BlackJAX(AbstractSampler[Any]):
 
     @property
     def is_invariant(self) -> bool:
-        """What `adjusted` says."""
+        """The value of `adjusted`."""
         return self.adjusted
 
     @property
     def is_restartable(self) -> bool:
-        """As kernels are whose state is made from the position; not one with a momentum that stays.
+        """Whether a new state at the position keeps the density invariant.
 
-        `ghmc` starts with a momentum that is not of its own density.
+        Not for `ghmc`, whose momentum persists and does not start in equilibrium.
         """
         return _name(self.kernel) != "ghmc"
 
     @property
     def reports_acceptance(self) -> bool:
-        """As adjusted kernels do, but for those of slice sampling."""
+        """Yes for adjusted kernels, except for slice sampling."""
         return self.adjusted and _name(self.kernel) != "slice"
 
     @property
@@ -157,7 +157,7 @@ def check_masses(value: Any) -> None:
     matrix = np.asarray(value, np.float64)
     fix = "give positive numbers, or a symmetric positive definite matrix, such as a covariance"
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        return  # a matter of the positions' shape
+        return  # checked with the shape of the positions
     scale = np.abs(matrix).max() if matrix.size else 0.0
     ok = bool(np.isfinite(matrix).all())
     ok = ok and bool(np.allclose(matrix, matrix.T, rtol=0, atol=1e-4 * scale))
@@ -166,14 +166,14 @@ def check_masses(value: Any) -> None:
 
 
 def _summarise(state: Any, info: Any, energy: EnergyFn, x: X, reverted: Any) -> StepInfo:
-    """What the state and the info of any kernel say."""
+    """The `StepInfo` of the state and info of any kernel."""
     dtype = jax.eval_shape(lambda x: as_scalar(energy(x)), x).dtype
     known = hasattr(state, "logdensity")
     value = -(state.logdensity if known else _log_density(energy, x.dtype)(state.position))
     gradient = getattr(state, "logdensity_grad", None)
     grad_norm = None if gradient is None else jnp.sqrt(jnp.sum(gradient**2)).astype(x.dtype)
     acceptance = jnp.asarray(getattr(info, "acceptance_rate", 1.0), value.dtype)
-    # a proposal at which the energy is not a number is rejected
+    # a proposal with a non-finite energy is rejected
     acceptance = jnp.where(jnp.isfinite(acceptance), acceptance, 0)
     divergent = jnp.asarray(getattr(info, "is_divergent", False)) | ~jnp.isfinite(value) | reverted
     return StepInfo(value.astype(dtype), grad_norm, acceptance.astype(x.dtype), divergent)

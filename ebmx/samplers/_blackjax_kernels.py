@@ -1,4 +1,4 @@
-"""The kernels of BlackJAX that are used most, each a sampler with its own parameters."""
+"""The most used kernels of BlackJAX, each as a sampler with its own parameters."""
 
 import abc
 import functools
@@ -18,15 +18,15 @@ from ._fields import number
 
 
 class AbstractKernelSampler(AbstractSampler[Any]):
-    """A sampler that is a BlackJAX kernel with parameters of its own."""
+    """A sampler that is a kernel of BlackJAX: define the parameters as fields, and `kernel`."""
 
     @abc.abstractmethod
     def kernel(self, x: X) -> BlackJAX:
-        """The kernel for positions like `x`."""
+        """The kernel for positions of the shape and dtype of `x`."""
 
     @property
     def is_invariant(self) -> bool:
-        """Yes: it is adjusted by a Metropolis test; `MCLMC` is not."""
+        """Yes, by a Metropolis test, except for `MCLMC`."""
         return True
 
     @property
@@ -39,7 +39,7 @@ class AbstractKernelSampler(AbstractSampler[Any]):
         return self.kernel(x).init(energy, x, key=key)
 
     def retemper(self, energy: EnergyFn, x: X, state: Any, factor: Number, *, key: Key) -> Any:
-        """As `BlackJAX` does it."""
+        """Scales what the state caches, or makes a new state."""
         return self.kernel(x).retemper(energy, x, state, factor, key=key)
 
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
@@ -52,7 +52,7 @@ class MALA(AbstractKernelSampler):
     """Metropolis-adjusted Langevin; one gradient a step, exact at any step size.
 
     Proposes the step of `Langevin(step_size)` and accepts it with the probability that makes the
-    chain exact. `ε` is that of `Langevin`, twice the step size of BlackJAX.
+    chain exact. `ε` is that of `Langevin`, which is twice the step size of BlackJAX.
 
     Besag (1994); Roberts and Tweedie (1996), "Exponential convergence of Langevin distributions and
     their discrete approximations".
@@ -110,7 +110,7 @@ class HMC(AbstractKernelSampler):
 class NUTS(AbstractKernelSampler):
     """The no-U-turn sampler: Hamiltonian Monte Carlo that chooses the length of its trajectories.
 
-    Many chains in one program all wait for the one with the longest trajectory.
+    Chains in one program all take as long as the one with the longest trajectory.
 
     Hoffman and Gelman (2014), "The no-U-turn sampler".
 
@@ -170,7 +170,7 @@ class MCLMC(AbstractKernelSampler):
 
     Args:
         step_size: `ε > 0` of the integrator, in units of `x`.
-        decoherence_length: how far the chain goes before its momentum is forgotten, `L`.
+        decoherence_length: `L`, the distance over which the momentum decorrelates.
     """
 
     step_size: Number = number()
@@ -204,9 +204,9 @@ class MCLMC(AbstractKernelSampler):
 
 @functools.cache
 def _parts(name: str) -> tuple[Callable, Callable]:
-    """Init and kernel, made once: they are static, and others of the same kind would retrace.
+    """Init and kernel, made once: they are static, and equal ones made again would retrace.
 
-    BlackJAX is imported late, since it takes hold of the devices, and outside of any trace.
+    BlackJAX is imported here and outside of any trace, since its import initialises the devices.
     """
     with jax.ensure_compile_time_eval():
         import blackjax

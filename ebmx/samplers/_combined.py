@@ -232,7 +232,7 @@ class Independence(AbstractSampler[Scalar]):
         log_ratio = jnp.where(known, jnp.where(known, state, 0) - value + reverse, jnp.inf)
         acceptance = jnp.exp(jnp.minimum(log_ratio, 0.0))
         acceptance = jnp.where(jnp.isfinite(value), acceptance, 0.0)
-        # in half precision, small numbers could not be told from 0
+        # in half precision, small acceptances would be 0
         dtype = at_least_single(acceptance.dtype)
         accepted = jax.random.uniform(accept_key, (), dtype) < acceptance.astype(dtype)
         new = jnp.where(accepted, value, state)
@@ -256,7 +256,7 @@ def _turn(
 
 
 def _without_norm(move: Callable) -> Callable:
-    """The same, without a gradient norm: all branches report what each of them knows."""
+    """The same without a gradient norm: all branches must report the same."""
 
     def moved(x, state):
         x, state, info = move(x, state)

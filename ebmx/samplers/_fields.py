@@ -1,4 +1,4 @@
-"""Fields of samplers: numbers that can be swept without compiling again, and bounds."""
+"""Fields of samplers: numbers that can be swept without retracing, and bounds."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def check_bounds(value: tuple[Any, Any] | None) -> None:
 
 
 def at_least_single(dtype: Any) -> Any:
-    """The precision, or float32 if it is lower: sums and comparisons with chance need as much."""
+    """The precision, at least float32, which sums and comparisons with random numbers need."""
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
@@ -57,7 +57,7 @@ def clip_to(x: X, bounds: tuple[Any, Any]) -> X:
 
 
 def reflect_at(x: X, bounds: tuple[Any, Any]) -> tuple[X, jax.Array]:
-    """The position reflected at the bounds until it is within, and where its direction is turned.
+    """The position reflected at the bounds until it is within, and where its direction is reversed.
 
     With two ends a coordinate is folded like a triangle wave, with one it is reflected once.
     """

@@ -1,4 +1,4 @@
-"""Gibbs sampling."""
+"""Block Gibbs sampling of restricted Boltzmann machines."""
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,8 @@ from ._base import AbstractSampler, StepInfo
 class BlockGibbs(AbstractSampler[None]):
     """Block Gibbs sampling of a `BernoulliRBM`: all hidden units, then all visible ones.
 
-    Some of its units may be `Clamped`: the others are sampled.
-
-    There is nothing to tune and nothing is rejected. It is reversible for the density of the
-    visible units.
+    If some of its units are `Clamped`, the others are sampled. There is nothing to tune, and no
+    step is rejected. The chain is reversible for the density of the visible units.
 
     Smolensky (1986); Hinton (2002), "Training products of experts by minimizing contrastive
     divergence".
@@ -45,10 +43,10 @@ class BlockGibbs(AbstractSampler[None]):
         """No state.
 
         Raises:
-            ValueError: if the energy is no `BernoulliRBM`.
+            ValueError: if the energy is not a `BernoulliRBM`.
         """
         del x, key
-        fix = "BlockGibbs knows a BernoulliRBM only; take MALA or HMC for other energies"
+        fix = "BlockGibbs samples a BernoulliRBM only; give MALA or HMC for other energies"
         _checks.require(as_rbm(energy) is not None, "energy", type(energy).__name__, fix)
 
     def step(self, energy: EnergyFn, x: X, state: None, *, key: Key) -> tuple[X, None, StepInfo]:
@@ -65,6 +63,6 @@ class BlockGibbs(AbstractSampler[None]):
 
 
 def _flip(logits: jax.Array, key: Key) -> jax.Array:
-    """Ones with the probabilities of these logits."""
+    """Zeros and ones, with the probabilities of these logits."""
     uniform = jax.random.uniform(key, logits.shape, logits.dtype)
     return (uniform < jax.nn.sigmoid(logits)).astype(logits.dtype)

@@ -15,7 +15,7 @@ from ._fields import check_bounds, mirror_at, reflect_at, wrap_at
 
 
 class Unfolded(NamedTuple):
-    """The chain without bounds, whose reflection is the chain within them."""
+    """The chain without bounds; its reflection is the chain within them."""
 
     x: X
     state: Any
@@ -23,12 +23,12 @@ class Unfolded(NamedTuple):
 
 @guarded
 class Reflected(AbstractWrapper[Unfolded]):
-    """A sampler that is reflected at bounds, and stays as exact as it is without.
+    """A sampler whose positions are reflected at bounds; an exact sampler stays exact.
 
-    The energy is continued beyond the bounds as in a mirror, the sampler moves on that, and its
-    positions are reflected into the bounds. A trajectory of `HMC` so turns round at a wall, where
-    a `Box` around the energy would reject it. A new state starts at a random one of the mirror
-    images, which makes it right also for a sampler that a mirror changes (dense masses).
+    The energy is continued beyond the bounds by mirror images, the sampler moves on that energy,
+    and its positions are reflected into the bounds. A trajectory of `HMC` turns round at a bound,
+    where a `Box` around the energy would reject it. A new state starts at a random mirror image,
+    which is exact also for samplers that are not symmetric under reflection (dense masses).
 
     ```python
     Reflected(HMC(0.1), bounds=(0.0, None))
@@ -42,8 +42,8 @@ class Reflected(AbstractWrapper[Unfolded]):
             `None` or an infinite number where there is no bound.
 
     Raises:
-        ValueError: if a lower bound is not below its upper one, the sampler has bounds, or it jumps
-            to places that do not depend on where the chain is.
+        ValueError: if a lower bound is not below its upper one, the sampler has bounds, or its
+            proposals do not depend on where the chain is.
     """
 
     sampler: AbstractSampler
@@ -53,7 +53,8 @@ class Reflected(AbstractWrapper[Unfolded]):
         fix = "give (low, high), such as (0.0, None)"
         _checks.require(self.bounds is not None, "bounds", self.bounds, fix)
         check_bounds(self.bounds)
-        kind, fix = type(self.sampler).__name__, "it jumps from anywhere: put the energy into a Box"
+        kind = type(self.sampler).__name__
+        fix = "its proposals do not start from the position: put the energy into a Box"
         _checks.require(self.sampler.is_equivariant, "sampler", kind, fix)
         fix = "the sampler has bounds of its own: leave these out"
         _checks.require(self.sampler.bounds is None, "sampler.bounds", self.sampler.bounds, fix)
@@ -74,7 +75,7 @@ class Reflected(AbstractWrapper[Unfolded]):
     def retemper(
         self, energy: EnergyFn, x: X, state: Unfolded, factor: Number, *, key: Key
     ) -> Unfolded:
-        """As the sampler does it."""
+        """The state that the sampler's own `retemper` makes."""
         mirrored = self._mirrored(energy)
         inner = self.sampler.retemper(mirrored, state.x, state.state, factor, key=key)
         return Unfolded(state.x, inner)
@@ -86,7 +87,7 @@ class Reflected(AbstractWrapper[Unfolded]):
         mirrored = self._mirrored(energy)
         new, inner, info = self.sampler.step(mirrored, state.x, state.state, key=key)
         new = new.astype(x.dtype)
-        # far from the bounds a position would lose its digits
+        # far from the bounds a position would lose precision
         unfolded = Unfolded(wrap_at(new, self._ends()), inner)
         return reflect_at(new, self._ends())[0], unfolded, info
 

@@ -84,7 +84,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         _checks.require(ok, "temperatures.shape", shape, fix)
         if _checks.is_concrete(self.temperatures):
             _checks.positive("temperatures", self.temperatures)
-            ok = bool(np.all(np.diff(np.asarray(self.temperatures)) > 0))
+            ok = bool(np.all(np.diff(np.asarray(self.temperatures, np.float64)) > 0))
             _checks.require(ok, "temperatures", self.temperatures, fix)
         steps = "step_size" in [field.name for field in dataclasses.fields(self.sampler)]
         fix = "the sampler has no step_size that could be scaled: leave scale_step out"

@@ -62,7 +62,7 @@ class PerChain(AbstractWrapper[Any]):
         raise ValueError(_PER_CHAIN)
 
 
-_PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; use it in `run` or `sample`"
+_PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; give it to `run` or `sample`"
 
 
 @guarded

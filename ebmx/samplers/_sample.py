@@ -25,7 +25,7 @@ Save = AbstractSave | Callable[[Any, StepInfo], Any]
 
 
 class RESULTS(enum.IntEnum):
-    """How a chain ended. `message` says it in words."""
+    """How a chain ended; `message` is its description and what to try."""
 
     successful = 0
     nonfinite_start = 1
@@ -44,7 +44,7 @@ _MESSAGES = {
     RESULTS.successful: "position and energy are finite at the start and at the end",
     RESULTS.nonfinite_start: "the chain starts at a position that is not finite: correct the start",
     RESULTS.nonfinite_chain: "the position became non-finite: take a smaller step_size, set "
-    "grad_clip or bounds, or look at the energy's gradient where the chain started",
+    "grad_clip or bounds, or check the energy's gradient where the chain started",
     RESULTS.nonfinite_start_energy: "the energy is not finite where the chain starts, which it "
     "may never leave: start where the density is not 0",
     RESULTS.nonfinite_start_gradient: "the gradient of the energy is not finite where the chain "
@@ -105,9 +105,9 @@ def sample(
             another `AbstractSave`.
         state: the `state` of earlier `Samples` of the same energy and sampler, whose `x` is this
             `x`; new states if not given.
-        throw: whether to raise if a chain fails. If not, look at `result`.
-        mesh: devices of this process that share the chains, such as `jax.make_mesh((4,),
-            ("data",))`; but for rounding, a chain is what it is on one device.
+        throw: whether to raise if a chain fails. Otherwise see `result`.
+        mesh: devices of this process, each of which takes an equal part of the chains, such as
+            `jax.make_mesh((4,), ("data",))`. Up to rounding, chains are those of one device.
         key: one key, or one for each chain.
 
     Returns:
@@ -128,7 +128,8 @@ def sample(
     fix = f"give the state of earlier samples of these {len(x)} chains, or leave it out"
     _checks.require(sizes <= {x.shape[:1]}, "state", type(state).__name__, fix)
     if mesh is not None:
-        x, state = jax.tree.map(lambda leaf: _mesh.share(leaf, mesh), (x, state))
+        x = _mesh.share(x, mesh)
+        state = jax.tree.map(lambda leaf: _mesh.share(leaf, mesh), state)
     with _mesh.implicit():
         samples = _sample(energy, sampler, x, state, num_samples, num_warmup, thin, save, key)
     if throw and _checks.is_concrete(samples.x):
@@ -201,7 +202,7 @@ def _add(total: StepInfo, info: StepInfo) -> StepInfo:
 
 
 def _at_position(energy: EnergyFn, sampler: AbstractSampler, x: X, info: StepInfo) -> StepInfo:
-    """With the energy of the position; computed only if it is looked at, and not known already."""
+    """The info with the energy of the position; XLA drops the computation if nothing uses it."""
     if sampler.reports_new_energy:
         return info
     value = as_scalar(energy(x)).astype(info.energy.dtype)
@@ -209,7 +210,7 @@ def _at_position(energy: EnergyFn, sampler: AbstractSampler, x: X, info: StepInf
 
 
 def _result(energy: EnergyFn, start: X, x: X, info: StepInfo) -> jax.Array:
-    """The first thing that failed; the gradient only of samplers that take one."""
+    """The first check that failed; the gradient only of samplers that take one."""
     finite, first = jnp.isfinite, jnp.asarray(True)
     if info.grad_norm is None:
         value = as_scalar(energy(start))

@@ -50,5 +50,5 @@ def test_the_density_of_the_visible_units_is_stationary_and_in_balance():
 
 
 def test_other_energies_are_refused(getkey):
-    with pytest.raises(ValueError, match="energy=Gaussian: BlockGibbs knows a BernoulliRBM only"):
+    with pytest.raises(ValueError, match="energy=Gaussian: BlockGibbs samples a BernoulliRBM only"):
         run(Gaussian(jnp.zeros(3), 1.0), BlockGibbs(), jnp.zeros((1, 3)), num_steps=1, key=getkey())

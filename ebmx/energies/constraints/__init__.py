@@ -1,4 +1,4 @@
-"""Examples with fixed parts, on domains, and as trees: as energies of vectors without bounds."""
+"""Examples with fixed parts, on domains, or in trees, as vectors without bounds."""
 
 from ._bijections import AbstractBijection as AbstractBijection
 from ._bijections import Blockwise as Blockwise

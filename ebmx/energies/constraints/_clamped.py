@@ -35,7 +35,7 @@ class Clamped(AbstractConditionalEnergy):
             may have size 1: `(height, width, 1)` fixes whole pixels.
 
     Raises:
-        ValueError: if the energy does not say its shape, the mask does not fit it or is traced, or
+        ValueError: if the energy has no `shape`, the mask does not fit it or is traced, or
             nothing is free.
     """
 

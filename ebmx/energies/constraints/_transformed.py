@@ -29,7 +29,7 @@ class Transformed(AbstractEnergy):
         bijection: `f`, such as `Exp()` or `Sigmoid(low, high)`.
 
     Raises:
-        ValueError: if the energy does not say its shape, or the bijection does not fit it.
+        ValueError: if the energy has no `shape`, or the bijection does not fit it.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

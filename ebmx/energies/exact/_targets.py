@@ -1,4 +1,4 @@
-"""Densities that are hard to walk on, with exact normalisers and moments.
+"""Densities that are hard to sample by chains, with exact normalisers and moments.
 
 Their numbers are constants: training does not change them.
 """

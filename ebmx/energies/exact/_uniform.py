@@ -44,8 +44,8 @@ class Uniform(AbstractExactEnergy):
 
     def sample(self, *, key: Key) -> X:
         """Draw one exact, independent example."""
-        share = jax.random.uniform(key, self.shape, self.low.dtype)
-        return self.low + share * (self.high - self.low)
+        fraction = jax.random.uniform(key, self.shape, self.low.dtype)
+        return self.low + fraction * (self.high - self.low)
 
     @property
     def mean(self) -> X:

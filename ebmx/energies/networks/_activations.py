@@ -1,4 +1,4 @@
-"""Activations by name. A smooth one is what an energy wants: its gradient drives the chains."""
+"""Activations by name. Prefer a smooth one: the gradient of the energy drives the chains."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ _ACTIVATIONS: dict[str, Callable] = {
 
 
 def resolve_activation(activation: str | Callable) -> Callable:
-    """The function of that name; a function stays what it is."""
+    """The function of this name; a function is returned as it is."""
     if callable(activation):
         return activation
     if activation not in _ACTIVATIONS:

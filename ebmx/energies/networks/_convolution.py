@@ -1,4 +1,4 @@
-"""Convolution, channels last, as fast as the machine allows inside a chain."""
+"""Convolution with channels last that is fast inside a chain, on a CPU and elsewhere."""
 
 import functools
 import math
@@ -26,8 +26,8 @@ class Convolution(eqx.Module):
     (https://github.com/jax-ml/jax/issues/12868). Elsewhere it is `lax.conv`.
 
     Args:
-        in_channels: channels of the input and the output.
-        out_channels: channels of the input and the output.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         size: height and width of the kernel, in pixels.
         stride: in pixels, the same on both axes.
         padding: in pixels, the same on both axes.
@@ -120,13 +120,13 @@ def _sum_of_taps(x: jax.Array, weight: jax.Array, stride: int, padding: int) -> 
         ]
         return functools.reduce(operator.add, products)
 
-    # in two halves, since XLA fuses one sum into each of its uses and so repeats it
+    # in two halves: XLA fuses a single sum into each of its uses and so computes it repeatedly
     half = taps[0][1].shape[0] // 2
     return jnp.concatenate([rows(slice(None, half)), rows(slice(half, None))])
 
 
 def _tap(x: jax.Array, place: tuple[int, int], size: tuple[int, int], stride: int) -> jax.Array:
-    """The pixel that each output sees through one place of the kernel."""
+    """For each output, the input pixel under one entry of the kernel."""
     (i, j), (height, width, channels) = place, x.shape
     end_i = i + (height - size[0]) // stride * stride + 1
     end_j = j + (width - size[1]) // stride * stride + 1

@@ -1,4 +1,4 @@
-"""Networks of known recipes, in one line."""
+"""Two energies of images in one line."""
 
 import equinox as eqx
 import jax

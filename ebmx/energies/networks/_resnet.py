@@ -23,7 +23,7 @@ Norm = Literal["none", "layer", "group", "batch"]
 
 
 class ChannelNorm(eqx.Module):
-    """A normalisation of equinox, which wants channels first, on one channels-last image."""
+    """A normalisation of equinox, which takes channels first, on one channels-last image."""
 
     layer: Any
 
@@ -39,8 +39,8 @@ class ChannelNorm(eqx.Module):
 class ResidualBlock(eqx.Module):
     """`skip(x) + conv(act(norm(conv(act(norm(x))))))`, He et al. (2016), "Identity mappings".
 
-    The skip is a 1×1 convolution where shapes change. No norm stands on the skip, so the contrast
-    of an image reaches the energy.
+    The skip is a 1×1 convolution where shapes change. There is no norm on the skip, so that the
+    energy depends on the contrast of an image.
     """
 
     norms: tuple[ChannelNorm, ChannelNorm]
@@ -142,8 +142,8 @@ class ResNet(AbstractEnergy):
 
     The norms here are without state. Those with one have energies of their own:
     `eqx.nn.make_with_state(BatchNormResNet)(shape, key=key)` for batch norm, and
-    `eqx.nn.make_with_state(SpectralNorm)(ResNet(shape, key=key), key=key)` for spectral norm. The
-    contrast of an image reaches the energy with each of them.
+    `eqx.nn.make_with_state(SpectralNorm)(ResNet(shape, key=key), key=key)` for spectral norm. With
+    each of them the energy depends on the contrast of an image.
 
     Args:
         shape: the shape of one image, `(height, width, channel)`.
@@ -263,7 +263,7 @@ def make_norm(norm: Norm, channels: int) -> ChannelNorm:
         return ChannelNorm(_batch_norm(channels))
     if norm == "layer":
         return ChannelNorm(eqx.nn.GroupNorm(1, channels))
-    fix = "give at least 2 channels to normalise together: alone, a channel loses its size"
+    fix = "give at least 2 channels, since one that is normalised alone loses its scale"
     _checks.require(channels > 1, "channels", channels, fix)
     groups = math.gcd(channels, 8)
     return ChannelNorm(eqx.nn.GroupNorm(min(groups, channels // 2), channels))

@@ -12,7 +12,7 @@ from ..._types import Key, Scalar, X
 from .._base import AbstractEnergy, AbstractStatefulEnergy, check_scalar
 from ._convolution import Convolution
 
-_TINY = 1e-12  # a layer of zeros stays one
+_TINY = 1e-12  # so that a layer of zeros stays a layer of zeros
 
 
 @guarded
@@ -20,8 +20,8 @@ class SpectralNorm(AbstractStatefulEnergy):
     """An energy with every weight of a convolution or linear layer divided by its spectral norm.
 
     The spectral norm, the largest singular value of the weight as a matrix `(out, in)`, is
-    estimated by power iteration, which moves one step in each `advance` and never elsewhere. Every
-    layer of the energy is then a contraction, up to its bias and, for a convolution, to the overlap
+    estimated by power iteration: one step in each `advance` and none elsewhere. Each layer of the
+    energy then has a Lipschitz constant of about 1; that of a convolution is larger by the overlap
     of its patches.
 
     Miyato et al. (2018), "Spectral normalization for generative adversarial networks".
@@ -66,7 +66,7 @@ class SpectralNorm(AbstractStatefulEnergy):
         return eqx.tree_at(_weights, self.energy, scaled)(x), state
 
     def norms(self, state: eqx.nn.State) -> list[jax.Array]:
-        """The spectral norm of each weight as now estimated, in the order of the layers."""
+        """The current estimate of the spectral norm of each weight, in the order of the layers."""
         pairs = zip(_layers(self.energy), self.vectors, strict=True)
         return [_norm(_matrix(layer), state.get(index)) for layer, index in pairs]
 
@@ -100,7 +100,7 @@ def _start(matrix: jax.Array, num_iterations: int, key: Key) -> jax.Array:
 def _iterate(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     moved = matrix.T @ (matrix @ vector)
     size = jnp.linalg.norm(moved)
-    # at a weight of zero the direction stays, for what the weight may become
+    # at a weight of zero the direction stays: the weight may become non-zero
     return jnp.where(size > 0, moved / (size + _TINY), vector)
 
 

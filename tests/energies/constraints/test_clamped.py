@@ -145,7 +145,7 @@ BAD = {
     r"mask\.shape=\(3,\): give the shape of one example, \(4,\)": {"mask": np.ones(3, bool)},
     r"mask\.dtype=int64: give booleans": {"mask": np.arange(4)},
     r"mask=True: .*nothing is left to sample": {"mask": np.ones(4, bool)},
-    r"energies=.*no shape is known": {"energy": lambda x: jnp.sum(x)},
+    r"energies=.*none has a shape": {"energy": lambda x: jnp.sum(x)},
 }
 
 
