@@ -1,4 +1,4 @@
-"""Constructor calls: every class by its name, values known later, and errors that name the place."""
+"""Constructor calls: classes by name, values known later, and errors that name the place."""
 
 import re
 

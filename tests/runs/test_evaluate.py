@@ -6,11 +6,10 @@ import re
 
 import numpy as np
 import pytest
+from configs import TINY as BASE
 
 import ebmx
 import ebmx.runs.report._features
-from configs import TINY as BASE
-
 from ebmx import runs
 from ebmx.config import merge
 from ebmx.evaluation import train_classifier

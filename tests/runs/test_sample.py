@@ -140,8 +140,8 @@ def test_weighted_chains_are_resampled(getkey):
 
 
 def test_sequential_monte_carlo_finds_the_weights_of_modes(getkey):
-    run, state = untrained(merge(PLAIN, {"negatives": {"kind": "DataOnly"},
-                                         "loss": {"kind": "score_matching_loss"}}), None)  # fmt: skip
+    changes = {"negatives": {"kind": "DataOnly"}, "loss": {"kind": "score_matching_loss"}}
+    run, state = untrained(merge(PLAIN, changes), None)
     truth = GaussianMixture(np.array([[-1.5, 0.0], [1.5, 0.5]]), 0.3, np.array([3.0, 1.0]))
     state = dataclasses.replace(state, energy=truth, ema=truth)
     drawn = draw(run, state, 2000, key=getkey())

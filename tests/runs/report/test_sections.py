@@ -12,13 +12,13 @@ from reference import filled
 import ebmx
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.samplers import Langevin
 from ebmx.runs._evaluate import judged_energy
 from ebmx.runs.report import _likelihood
 from ebmx.runs.report._features import in_chunks, judge_of, levels_of, outsiders, rounded
 from ebmx.runs.report._landscape import landscape_section
 from ebmx.runs.report._likelihood import likelihood_section
 from ebmx.runs.report._samples import Sets, memorisation_section, outside_section, quality_section
+from ebmx.samplers import Langevin
 
 OPEN = SimpleNamespace(sampler=Langevin(0.1), bounds=None)
 NUMBERS = np.random.default_rng(0)
