@@ -39,7 +39,8 @@ def positive(name: str, value: Any, fix: str = "give a finite number above 0") -
 def non_negative(name: str, value: Any, fix: str = "give a finite number of at least 0") -> None:
     if is_concrete(value):
         number = np.asarray(value)
-        require(bool(np.all(np.isfinite(number)) and np.all(number >= 0)), name, value, fix)
+        ok = number.size > 0 and bool(np.all(np.isfinite(number)) and np.all(number >= 0))
+        require(ok, name, value, fix)
 
 
 def finite_value(name: str, value: Any) -> None:

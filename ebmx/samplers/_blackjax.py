@@ -55,8 +55,9 @@ class BlackJAX(AbstractSampler[Any]):
         for name, value in parameters.items():
             if isinstance(value, float | jax.Array | np.ndarray):
                 _checks.finite_value(name, value)
-        if "step_size" in parameters:
-            _checks.positive("step_size", parameters["step_size"])
+        step_size = parameters.get("step_size", 1.0)
+        _checks.require(eqx.is_array_like(step_size), "step_size", step_size, "give a number")
+        _checks.positive("step_size", step_size)
         check_masses(parameters.get("inverse_mass_matrix"))
         self.init_fn = init
         self.kernel = kernel

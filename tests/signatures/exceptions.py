@@ -125,6 +125,7 @@ NEEDS = [
     ("num_bits", 3, "log_z_by_enumeration"),
     ("temperature", Later(optax.linear_schedule, 2.0, 1.0, 5), "Annealed"),
     ("state", None, "samplers.sample"),
+    ("replicas", np.zeros((3, 2, 2), np.float32), "run_replicas"),
     ("init", Later(lambda: _kernel().init_fn), "BlackJAX"),
     ("kernel", Later(lambda: _kernel().kernel), "BlackJAX"),
     ("sampler", Later(s.Langevin, 0.1, grad_clip=1.0), "displacement_budget"),
@@ -212,6 +213,8 @@ ZERO = {
 """Numbers below 1 that pass, against the convention for the name."""
 
 PASSES = {
+    **dict.fromkeys(("energies.energy", "energies.score", "samplers.run"), "x"),
+    **{"energies.log_density_unnormalised": "x", "samplers.run_replicas": "replicas"},
     "training.ReplayBuffer": "positions ages log_scales labels",
     "evaluation.minimum_energy_path": "a b",
 }
