@@ -1,4 +1,4 @@
-"""Whether examples are zeros and ones where an energy takes these."""
+"""A check of examples for energies of binary data."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Squared distances between all pairs of two batches, in memory of the number of pairs."""
+"""Squared distances between all pairs of two batches, in memory proportional to the pairs."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ def squared_distances(
     """`|xᵢ - yⱼ|²`, to the rounding of the squared distances from the centre of `x`."""
     centre = jnp.mean(x, 0, keepdims=True)
     x, y = x - centre, y - centre
-    # a GPU would multiply in fewer bits
+    # by default, a GPU multiplies in lower precision
     products = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
     squares = jnp.sum(x**2, 1)[:, None] + jnp.sum(y**2, 1)[None] - 2 * products
     return jnp.maximum(squares, 0)
@@ -22,8 +22,8 @@ def squared_distances(
 def nearest_squared_distances(x: Float[Array, "batch d"]) -> Vector:
     """`minⱼ |xᵢ - xⱼ|²` over the others, for each example of at least two.
 
-    Differences of large numbers find the candidates, four for each example; these distances are
-    then computed without such differences, so that the least of them is exact.
+    Four candidates for each example are found by differences of large numbers; their distances are
+    then computed directly, so that the smallest is exact.
     """
     num = len(x)
     square = squared_distances(*[jax.lax.stop_gradient(x)] * 2)

@@ -45,8 +45,8 @@ def fit(
 ) -> tuple[TrainState, History]:
     """Train for `num_steps` updates.
 
-    There is one compiled step for the whole training; the host waits for it only once in a log
-    interval. `state` stays valid: a copy of it is donated.
+    One step is compiled for the whole training; the host waits for it once in a log interval.
+    `state` stays valid: a copy of it is donated.
 
     Args:
         trainer: how to train.
@@ -54,34 +54,35 @@ def fit(
         batches: batches of data `(batch, *shape)`, or pairs of these and labels, all of one shape,
             such as `ebmx.data.batches(x, 128, key=key)`. Training ends when they do.
         num_steps: how many updates at most.
-        key: one key. A step depends on it and on the number of the step alone, so a training in two
-            parts is the same as in one.
-        log_every: how many updates there are between two looks at the metrics, which come when
-            `state.step` is a multiple of it, and at the end.
+        key: one key. A step depends on it and on the number of the step alone, so that a training
+            in two parts is the same as in one.
+        log_every: the number of updates in a log interval, which ends when `state.step` is a
+            multiple of it, or with the training.
         callbacks: functions of `(step, state, metrics)`, called after each log interval with the
             means of the metrics over it (sums of `restarts` and `dead_chains`). The state is
-            donated to the next update: copy what is to be kept. Returning `True` ends the training.
+            donated to the next update, so copy what you keep. Returning `True` ends the training.
         progress: a meter; a tqdm bar on a terminal if not given, `NoProgress()` for none.
         checkpoints: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
             `Watchdog` raises. To go on, give what `restore` returns, and batches from that step on,
             as `ebmx.data.batches(..., start=int(state.step))` makes them.
-        mesh: devices that share the chains and the data, such as `jax.make_mesh((4,), ("data",))`;
-            each has all parameters. Results depend on the `num_shards` of `PCD`, and on the
-            devices, which have to divide it, in rounding alone. Of several processes, each gives
-            the rows of a batch that are its own, in their order.
+        mesh: devices among which chains and data are divided, such as `jax.make_mesh((4,),
+            ("data",))`; each has all parameters. Results depend on the `num_shards` of `PCD`; the
+            number of devices, which has to divide it, changes rounding alone. Each of several
+            processes gives its own rows of a batch, in order.
 
     Returns:
         The new state, and the metrics of all updates, an array `(num_steps,)` for each name.
 
     Raises:
         ValueError: if a parameter is not finite, or if the first batch is empty, of another shape
-            or dtype, or not finite, or a label in it is out of range; in later batches, a value
-            that is not finite, or such a label, makes the update be skipped and counted.
-        ValueError: if the devices of `mesh` do not divide the batch or the shards of the chains.
+            or dtype, or not finite, or a label in it is out of range; an update with a later batch
+            of this kind is skipped and counted.
+        ValueError: if the number of devices of `mesh` does not divide the batch or the shards.
         CheckpointError: if the folder of `checkpoints` holds a later step, or one of another
-            config. `SaveError`, with the state, if the last save fails; an earlier one that fails
-            is a `SaveWarning`. `KeyboardInterrupt` at Ctrl-C, with checkpoints once the state is
-            saved; a second Ctrl-C does not wait.
+            config, or if the last save fails: then `error.state` is the state. An earlier save that
+            fails is a `SaveWarning`.
+        KeyboardInterrupt: at Ctrl-C; with checkpoints, once the state is saved. A second Ctrl-C
+            does not wait.
     """
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)
@@ -159,7 +160,7 @@ def _check_parameters(state: TrainState) -> None:
     for path, leaf in jax.tree_util.tree_flatten_with_path(parameters)[0]:
         if not np.isfinite(np.asarray(leaf, float)).all():
             name = ("energy", "ema")[path[0].idx] + jax.tree_util.keystr(path[1:])
-            fix = "parameters do not recover: go back to an earlier state"
+            fix = "go on from an earlier state, whose parameters are finite"
             _checks.invalid(f"state.{name}", "not finite", fix)
 
 
@@ -171,12 +172,12 @@ def _check_conditions(y: np.ndarray, num_labels: int | None) -> None:
 
 
 def _own(state: TrainState) -> TrainState:
-    """A copy whose arrays are nobody else's, and no two of them the same, so it can be donated."""
+    """A copy of which each array can be donated."""
     return jax.tree.map(lambda leaf: jnp.array(leaf) if eqx.is_array(leaf) else leaf, state)
 
 
 def _intervals(start: int, num_steps: int, log_every: int) -> list[int]:
-    """How many updates until each multiple of `log_every` in all updates of the state."""
+    """The number of updates in each log interval."""
     ends = [*range(start - start % log_every + log_every, start + num_steps, log_every)]
     return np.diff([start, *ends, start + num_steps]).tolist()
 

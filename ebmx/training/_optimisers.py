@@ -1,4 +1,4 @@
-"""Optimisers as optax makes them, and what an update gives them."""
+"""Optimisers of optax: their state, and the arguments of their updates."""
 
 import functools
 import inspect
@@ -12,22 +12,22 @@ import optax
 
 from .._types import Scalar
 
-# optax mixes kinds of numbers, and parameters may be of several; a program may have forbidden both
+# optax mixes dtypes, and parameters may have several; a program may have forbidden promotion
 promoting = functools.partial(jax.numpy_dtype_promotion, "standard")
 
 Optimiser = optax.GradientTransformation | optax.MultiSteps
 
 
 def as_transformation(optim: Optimiser) -> optax.GradientTransformation:
-    """`MultiSteps` as the pair of functions that all other optimisers are."""
+    """`MultiSteps` as a pair of functions, as all other optimisers are."""
     return optim.gradient_transformation() if isinstance(optim, optax.MultiSteps) else optim
 
 
 def start(optim: Any, parameters: Any) -> optax.OptState:
-    """The state before the first update, with the types that it has after one."""
+    """The state before the first update, with the dtypes that it has after one."""
 
     def one(leaf: Any) -> Any:
-        # line searches begin with numbers of weak type, and would compile again at the second step
+        # line searches start with weakly typed numbers, and the second step would compile again
         return jnp.asarray(leaf, leaf.dtype) if eqx.is_array(leaf) else leaf
 
     with promoting():
@@ -43,10 +43,10 @@ def update(
     value: Scalar,
     value_fn: Callable[[Any], Scalar],
 ) -> tuple[Any, optax.OptState]:
-    """The update of one gradient, with what else the optimiser asks for.
+    """The update of one gradient, with the further arguments that the optimiser takes.
 
-    Those that adapt to the loss read `value`; line searches evaluate the loss at other parameters,
-    by `value_fn`; `grad_fn(parameters, step)` is for `sam`, which names all that it takes.
+    Optimisers that adapt to the loss read `value`; line searches evaluate the loss at other
+    parameters, by `value_fn`; `grad_fn(parameters, step)` is for `sam`.
     """
     usual = {"value": value, "grad": gradient, "value_fn": value_fn}
     named = {**usual, "grad_fn": lambda parameters, _: jax.grad(value_fn)(parameters)}

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of a training."""
+"""Progress meters for `fit`."""
 
 import abc
 import sys
@@ -12,7 +12,7 @@ _SHOWN = {
 
 
 class AbstractProgress(abc.ABC):
-    """A meter that `fit` moves."""
+    """A progress meter for `fit`."""
 
     @abc.abstractmethod
     def start(self, num_steps: int) -> None:
@@ -41,7 +41,7 @@ class NoProgress(AbstractProgress):
 
 
 class TqdmProgress(AbstractProgress):
-    """A tqdm bar: updates a second, time left, loss, energies, and acceptance where it is below 1.
+    """A tqdm bar: updates per second, time left, loss, energies, acceptance if it is below 1.
 
     Needs `pip install ebmx[cli]`.
     """
@@ -72,7 +72,7 @@ class TqdmProgress(AbstractProgress):
 
 
 def default_progress() -> AbstractProgress:
-    """A bar if a person watches and tqdm is there, nothing otherwise."""
+    """A bar at a terminal if tqdm is installed, nothing otherwise."""
     if not sys.stderr.isatty():
         return NoProgress()
     try:

@@ -46,9 +46,8 @@ class Trainer(eqx.Module):
     """How to train: an optimiser, a source of negatives and a loss.
 
     Args:
-        optim: an optax optimiser, `optax.MultiSteps` among them. Those that ask for the loss, such
-            as `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, get it, on the same batch and
-            negatives.
+        optim: an optax optimiser, also `optax.MultiSteps`. Optimisers that take the loss, such as
+            `reduce_on_plateau`, `polyak_sgd` or `lbfgs`, get it, with the same batch and negatives.
         negatives: where the second batch comes from, such as `PCD(...)`.
         loss: a function of `(energy, positives, negatives)`, the batches as `Examples`, that
             returns a loss and metrics. To set its weights, `eqx.Partial(contrastive_loss,

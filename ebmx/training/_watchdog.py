@@ -1,4 +1,4 @@
-"""A look at the metrics of a training, with a word on what to do."""
+"""Detection of trainings that diverge, from their metrics."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from .._arguments import guarded
 
 
 class DivergedError(RuntimeError):
-    """A training has left the region from which it comes back by itself."""
+    """A training diverged, and does not recover by itself."""
 
 
 @guarded
 @dataclasses.dataclass
 class Watchdog:
-    """A callback for `fit` that raises a `DivergedError` when a metric says that training is lost.
+    """A callback for `fit` that raises a `DivergedError` when the metrics show divergence.
 
-    The message names the alarm, the step, and what to change. Alarms: energies whose mean is above
-    `max_energy` in size; a gap `mean E⁺ − mean E⁻` above `max_gap` in size; more than
-    `max_saturated` of the negatives' values at the bounds; fewer than `min_distinct` of the chains
-    different from each other; chain gradients below `min_chain_grad_norm` or above
-    `max_chain_grad_norm`; more than `max_at_limit` of the chains with a step size at the limit of
-    its adaptation; more than `max_skipped` updates skipped in all.
+    The message names the alarm, the step, and what to change. Alarms: mean energies above
+    `max_energy` in absolute value; a gap `mean E⁺ − mean E⁻` above `max_gap` in absolute value;
+    more than the fraction `max_saturated` of the negatives' values at the bounds; less than the
+    fraction `min_distinct` of distinct chains; chain gradients below `min_chain_grad_norm` or above
+    `max_chain_grad_norm`; more than the fraction `max_at_limit` of the chains with a step size at
+    the limit of its adaptation; more than `max_skipped` skipped updates in all.
 
-    It remembers `last_good`, the last step without an alarm, and how many alarms followed it.
+    `last_good` is the last step without an alarm, `count` the number of alarms since.
 
     Raises:
         ValueError: if a limit is not positive.
@@ -39,7 +39,7 @@ class Watchdog:
     max_at_limit: float = 0.5
     max_skipped: int = 20
     patience: int = 2
-    """How many intervals in a row an alarm has to last."""
+    """After how many intervals in a row with alarms it raises."""
     last_good: int | None = dataclasses.field(default=None, init=False)
     count: int = dataclasses.field(default=0, init=False)
 
@@ -52,7 +52,7 @@ class Watchdog:
         _checks.at_least("patience", self.patience, 1)
 
     def __call__(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
-        """Look at the means of a log interval."""
+        """Check the means of a log interval."""
         del state
         alarms = self.alarms(metrics)
         if not alarms:
@@ -65,32 +65,46 @@ class Watchdog:
             raise DivergedError(f"training diverged by step {step}, {where}: {'; '.join(alarms)}")
 
     def alarms(self, metrics: Mapping[str, float]) -> list[str]:
-        """What is wrong with these metrics, in words."""
-        real, fake = metrics.get("real_energy_mean", 0.0), metrics.get("fake_energy_mean", 0.0)
-        size, gap = max(abs(real), abs(fake)), abs(real - fake)
-        gradient = metrics.get("chain_grad_norm", 1.0)
-        limited = metrics.get("step_sizes_at_limit", 0.0)
-        checks = {
-            f"energies of size {size:.3g}: raise alpha, lower the learning rate": (
-                not size <= self.max_energy
-            ),
-            f"a gap of {gap:.3g} between data and negatives: more chain steps, or a lower "
-            "learning rate": not gap <= self.max_gap,
-            f"{metrics.get('saturated', 0.0):.0%} of the negatives at the bounds: a smaller step "
-            "size, or a larger alpha": metrics.get("saturated", 0.0) > self.max_saturated,
-            f"only {metrics.get('distinct', 1.0):.0%} of the chains distinct: more noise, or a "
-            "higher reinit_prob": metrics.get("distinct", 1.0) < self.min_distinct,
-            f"chain gradients of {gradient:.3g}: the energy is flat where the chains are": (
-                gradient < self.min_chain_grad_norm
-            ),
-            f"chain gradients of {gradient:.3g}: clip them, or lower the learning rate": (
-                not gradient <= self.max_chain_grad_norm
-            ),
-            f"{limited:.0%} of the step sizes at the limit of their adaptation: the energy is flat "
-            "or improper where the chains are, or the sampler's step_size far off": (
-                limited > self.max_at_limit
-            ),
-            f"{metrics.get('skipped', 0.0):.0f} updates skipped as not finite: lower the learning "
-            "rate, check the data": metrics.get("skipped", 0.0) > self.max_skipped,
+        """What is wrong with these metrics, and what to change."""
+        found = {**_HARMLESS, **metrics}
+        real, fake = found["real_energy_mean"], found["fake_energy_mean"]
+        size, gap, slope = max(abs(real), abs(fake)), abs(real - fake), found["chain_grad_norm"]
+        wrong = {
+            "energies": not size <= self.max_energy,
+            "gap": not gap <= self.max_gap,
+            "bounds": found["saturated"] > self.max_saturated,
+            "distinct": found["distinct"] < self.min_distinct,
+            "flat": slope < self.min_chain_grad_norm,
+            "steep": not slope <= self.max_chain_grad_norm,
+            "step sizes": found["step_sizes_at_limit"] > self.max_at_limit,
+            "skipped": found["skipped"] > self.max_skipped,
         }
-        return [words for words, wrong in checks.items() if wrong]
+        words = {
+            "energies": f"energies of size {size:.3g}: raise alpha, lower the learning rate",
+            "gap": f"a gap of {gap:.3g} between data and negatives: more chain steps, or a lower "
+            "learning rate",
+            "bounds": f"{found['saturated']:.0%} of the negatives at the bounds: a smaller step "
+            "size, or a larger alpha",
+            "distinct": f"only {found['distinct']:.0%} of the chains distinct: more noise, or a "
+            "higher reinit_prob",
+            "flat": f"chain gradients of {slope:.3g}: the energy is flat where the chains are",
+            "steep": f"chain gradients of {slope:.3g}: clip them, or lower the learning rate",
+            "step sizes": f"{found['step_sizes_at_limit']:.0%} of the step sizes at the limit of "
+            "their adaptation: the energy is flat or improper where the chains are, or the "
+            "sampler's step_size far off",
+            "skipped": f"{found['skipped']:.0f} updates skipped as not finite: lower the learning "
+            "rate, check the data",
+        }
+        return [words[name] for name, alarm in wrong.items() if alarm]
+
+
+_HARMLESS = {
+    "real_energy_mean": 0.0,
+    "fake_energy_mean": 0.0,
+    "saturated": 0.0,
+    "distinct": 1.0,
+    "chain_grad_norm": 1.0,
+    "step_sizes_at_limit": 0.0,
+    "skipped": 0.0,
+}
+"""In the place of metrics that were not measured; they raise no alarm."""

@@ -225,7 +225,8 @@ print(main(["train", "digits", "--devices", "3", "--steps", "1", "--out", {str(t
     assert chains == "num_chains=6: the 4 devices must divide num_chains and num_held_out"
     assert codes == ["2", "2"]
     first, second = [line for line in done.stderr.splitlines() if line.startswith("ebmx: ")]
-    assert first == "ebmx: --devices=5: there are 4"
+    assert first.startswith("ebmx: --devices=5: ")
+    assert " 4" in first
     assert re.match(r"ebmx: num_shards=1: the 3 devices must divide it", second)
 
 

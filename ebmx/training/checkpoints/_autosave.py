@@ -1,4 +1,4 @@
-"""When `fit` saves."""
+"""Saving during `fit`."""
 
 import contextlib
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ from ._manifest import (
     with_arrays,
 )
 
-_STRANGE = re.compile(r"[*?\[\]\\]|:/")
+_SPECIAL = re.compile(r"[*?\[\]\\]|:/")
 
 
 def steps_in(folder: str | Path) -> list[int]:
@@ -47,7 +47,7 @@ def read_state(path: Path, like: Any, config: Config) -> Any:
 
 
 def read_parts(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
-    """Parts of a state by their names in it; nothing else is read."""
+    """The named parts of a state; no other arrays are read."""
     manifest = read_manifest(path)
     for name, part in parts.items():
         check_structure(manifest, part, str(path), f"{name}.")
@@ -58,21 +58,20 @@ def read_parts(path: Path, parts: dict[str, Any]) -> dict[str, Any]:
 def plain(folder: Path) -> Iterator[Path]:
     r"""A path of the folder without the characters `* ? [ ] \` and without `:/`.
 
-    Orbax lists files by patterns of whole paths, in which they stand for others, and TensorStore
-    takes a backslash for a slash: written there, arrays are not found again; and `gs:/` is taken
-    for an address. If the path has one of them, it is reached by a link in the folder for
-    temporary files.
+    Orbax lists files by glob patterns of whole paths, TensorStore reads a backslash as a slash, and
+    `gs:/` is read as an address, so that arrays written to a path with them are not found again.
+    Such a path is reached through a link in the folder for temporary files.
 
     Raises:
         CheckpointError: if the link could not be made, or there are several processes.
     """
-    if not _is_strange(folder):
+    if not _is_special(folder):
         yield folder
         return
     fix = "give a path without * ? [ ] :/ and backslashes"
     if jax.process_count() > 1:
         raise CheckpointError(f"folder={folder}: written by several processes; {fix}")
-    if _is_strange(Path(tempfile.gettempdir())):
+    if _is_special(Path(tempfile.gettempdir())):
         raise CheckpointError(f"folder={folder}: {tempfile.gettempdir()} has them too; {fix}")
     with tempfile.TemporaryDirectory(prefix="ebmx-") as place:
         link = Path(place) / "link"
@@ -83,16 +82,16 @@ def plain(folder: Path) -> Iterator[Path]:
         yield link
 
 
-def _is_strange(path: Path) -> bool:
-    """Whether there is such a character, in whatever follows the root or drive."""
-    return _STRANGE.search("/".join([*path.parts[1:], ""])) is not None
+def _is_special(path: Path) -> bool:
+    """Whether one of these characters follows the root or drive."""
+    return _SPECIAL.search("/".join([*path.parts[1:], ""])) is not None
 
 
 def check_readable(path: Path, written: dict[str, Any]) -> None:
-    """Read an array that was just written, as its reader will, unless there are more processes.
+    """Read an array that was just written, in the way of `restore`, if there is one process.
 
     Raises:
-        OSError: if it is not found, or is another one.
+        OSError: if it is not found, or differs.
     """
     if jax.process_count() > 1:
         return
@@ -122,14 +121,14 @@ def _load(path: Path, like: dict[str, Any]) -> dict[str, Any]:
     targets = {p: places.get(p, ocp.RestoreArgs(restore_type=np.ndarray)) for p in like}
     shapes = {p: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for p, leaf in like.items()}
     args = ocp.args.PyTreeRestore(shapes, restore_args=targets, partial_restore=True)
-    # not by a `Checkpointer`, which reads no folder that has not got its name yet
+    # a `Checkpointer` does not read a folder that is not completed
     with contextlib.closing(handler()) as reader:
         arrays = reader.restore(path, args=args)
     return {p: a if p in places else jnp.asarray(a) for p, a in arrays.items()}
 
 
 def _places(like: dict[str, Any]) -> dict[str, Any]:
-    """Where arrays have to be; the others may go wherever a computation needs them."""
+    """The shardings of arrays that are committed to devices."""
 
     def decided(leaf: Any) -> bool:
         if isinstance(leaf, jax.Array):
@@ -140,12 +139,12 @@ def _places(like: dict[str, Any]) -> dict[str, Any]:
 
 
 def handler() -> Any:
-    """How trees of arrays are written and read."""
+    """The handler of orbax that writes and reads trees of arrays."""
     return orbax().PyTreeCheckpointHandler()
 
 
 def orbax() -> Any:
-    """The package, imported when it is needed."""
+    """The package `orbax.checkpoint`, imported at its first use."""
     try:
         import orbax.checkpoint
     except ImportError as error:

@@ -31,7 +31,7 @@ def restore(
         like: a state of the same structure, from `trainer.init`; or one of shapes alone, from
             `eqx.filter_eval_shape`. Arrays go to the devices of its own arrays.
         step: which; the last one if not given.
-        fallback: go back to the last good step if that one is damaged.
+        fallback: whether to read the last good step if that one is damaged.
         config: compared with the config of the checkpoint, if given.
         mesh: the devices to read to, as in `fit`, of any number; each device reads its own part.
 
@@ -56,13 +56,13 @@ def restore_energy(
     step: int | None = None,
     fallback: bool = False,
 ) -> EnergyFn:
-    """Read the energy alone, to sample from it; the buffer and the optimiser are not read.
+    """Read the energy alone, without buffer and optimiser, to sample from it.
 
     Args:
         folder: as for `restore`.
         like: an energy of the same structure.
         norm_state: the state of an energy that has one.
-        average: whether to read the moving average of the parameters.
+        average: whether to read the moving average of the parameters, not the last ones.
         step: as for `restore`.
         fallback: as for `restore`.
 

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +25,6 @@ from ._manifest import (
 )
 from ._orbax import check, check_readable, handler, orbax, plain, read_state, steps_in
 
-_LEFTOVER = re.compile(r"\d+\.(deleted|orbax-checkpoint-tmp).*")
-
 
 class SaveWarning(UserWarning):
     """A checkpoint that could not be written, while the training goes on."""
@@ -38,9 +35,9 @@ class SaveWarning(UserWarning):
 class Checkpoints:
     """Where and how often `fit` saves its state. Needs `pip install ebmx[checkpoint]`.
 
-    Each step is a folder of its own, named by its number, that appears when it is complete. It
-    holds the arrays as orbax-checkpoint writes them, their dtypes, shapes and checksums, and the
-    config. One training at a time may write into `folder`.
+    Each saved step is a folder, named by its number, that appears when it is complete. It holds the
+    arrays as orbax-checkpoint writes them, their dtypes, shapes and checksums, and the config. One
+    training at a time may write into `folder`.
 
     Args:
         folder: the folder of all steps; created if it does not exist.
@@ -162,8 +159,8 @@ class Writer:
             self._open.close()
 
     def _seal(self) -> None:
-        """Read back and add the manifest, in orbax's thread, before the folder gets its name."""
-        (unfinished,) = self._target.glob(f"{self._last}.orbax-checkpoint-tmp*")
+        """Check that arrays can be read, and add the manifest, in orbax's thread."""
+        (unfinished,) = _unfinished(self._target, str(self._last))
         check_readable(unfinished, self._smallest)
         write_manifest(unfinished, self._structure, self._settings.config)
 
@@ -184,9 +181,9 @@ class Writer:
         """Remove unfinished folders, which a killed process or a full disk leaves."""
         if jax.process_index() > 0:
             return
-        for path in self._folder.iterdir():
-            if _LEFTOVER.fullmatch(path.name):
-                shutil.rmtree(path, ignore_errors=True)
+        steps = "[0-9]*"
+        for path in [*_unfinished(self._folder, steps), *self._folder.glob(f"{steps}.deleted")]:
+            shutil.rmtree(path, ignore_errors=True)
 
     def _refuse(self, state: Any) -> None:
         """Refuse the folder of another training; rename damaged later steps."""
@@ -204,6 +201,12 @@ class Writer:
                 continue
             fix = "go on from it with `restore`, or give another folder"
             raise CheckpointError(f"{path}: later than the step {self._last} of the state; {fix}")
+
+
+def _unfinished(folder: Path, steps: str) -> list[Path]:
+    """The folders of these steps that orbax has not completed."""
+    is_temporary = orbax().utils.is_tmp_checkpoint
+    return [path for path in folder.glob(f"{steps}.*") if is_temporary(path)]
 
 
 @contextlib.contextmanager

@@ -19,10 +19,9 @@ _BLOCK = 32
 def score_matching_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples | None
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """`mean (½ |∇E(x)|² − tr ∇²E(x))`: exact score matching, at `d` Hessian products an
-    example.
+    """`mean (½ |∇E(x)|² − tr ∇²E(x))`: exact score matching.
 
-    Least when the scores are those of the data. Use with `DataOnly()`.
+    It costs `d` Hessian products for each example of `d` coordinates. Minimal if the scores are those of the data. Use with `DataOnly()`.
 
     Hyvärinen (2005), "Estimation of non-normalized statistical models by score matching".
 
@@ -63,8 +62,7 @@ def _trace(product: Callable[[jax.Array], jax.Array], x: jax.Array) -> Scalar:
 def sliced_score_matching_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """`mean (½ |∇E(x)|² − vᵀ ∇²E(x) v)`: score matching along one random direction an
-    example.
+    """`mean (½ |∇E(x)|² − vᵀ ∇²E(x) v)`: score matching along random directions.
 
     Use with `RandomProjections()`. This is the form with reduced variance.
 
@@ -103,7 +101,7 @@ def denoising_score_matching_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean ½ |σ ∇E(x̃) − (x̃ − x)/σ|²` over pairs of data `x` and perturbed data `x̃`.
 
-    Least when the energy is that of the data blurred by noise of standard deviation `σ`. Use with
+    Minimal for the energy of the data blurred by noise of standard deviation `σ`. Use with
     `Perturbed(sigma)`. With several levels, the energy is conditional on `log σ`.
 
     Vincent (2011), "A connection between score matching and denoising autoencoders"; with levels,

@@ -1,4 +1,4 @@
-"""Which slots of a replay buffer a draw takes."""
+"""Random slots of a replay buffer, for its draws."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from ..._types import Key
 
 
 def one_of_each_arc(num: int, capacity: int, key: Key) -> Int[Array, "num"]:
-    """`num` different slots, each as likely as any other; see `ReplayBuffer.draw`."""
+    """`num` different slots, all equally likely; see `ReplayBuffer.draw`."""
     edges = np.arange(num + 1) * capacity // num
     low, width = edges[:-1].astype(np.int32), np.diff(edges).astype(np.int32)
     u = jax.random.uniform(key, (num + 1,))
@@ -21,10 +21,10 @@ def one_of_each_arc(num: int, capacity: int, key: Key) -> Int[Array, "num"]:
 def one_of_each_label(
     slots: Int[Array, "capacity"], wanted: Integer[Array, "num"], key: Key
 ) -> tuple[Int[Array, "num"], Bool[Array, "num"]]:
-    """For each wanted label a slot that holds it, each of them as likely as any other.
+    """For each wanted label a slot that holds it, all of its slots equally likely.
 
-    The slots of a label form a ring of their own, with an arc for each row that wants it. If there
-    are more rows than slots, arcs are empty: such a row gets the slot of the next one.
+    The slots of a label form a ring, with an arc for each row of that label. If there are more rows
+    than slots, some arcs are empty, and their rows get the slot of the next arc.
 
     Args:
         slots: the labels of the slots, in rising order.
@@ -32,8 +32,8 @@ def one_of_each_label(
         key: a key.
 
     Returns:
-        The slots, and which rows are the only ones or the last ones at theirs. For a label without
-        a slot, that of another label, which is not the row's own.
+        The slots, and which rows are written back: the last row at each slot. A row whose label has
+        no slot gets that of another label, and is not written back.
     """
     num, wanted = len(wanted), wanted.astype(slots.dtype)
     order = jnp.argsort(wanted)

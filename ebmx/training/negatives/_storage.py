@@ -1,4 +1,4 @@
-"""How the replay buffer stores positions."""
+"""Encodings of the positions in a replay buffer."""
 
 import abc
 
@@ -14,7 +14,7 @@ from ...samplers._fields import cast, number
 
 
 class AbstractStorage(eqx.Module):
-    """From positions to what is stored, and back."""
+    """An encoding of positions."""
 
     @abc.abstractmethod
     def check(self, x: jax.Array) -> None:
@@ -22,26 +22,26 @@ class AbstractStorage(eqx.Module):
 
     @abc.abstractmethod
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of what is stored."""
+        """The shape and dtype of encoded positions of this shape."""
 
     @abc.abstractmethod
     def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
-        """What is stored of positions."""
+        """Encode positions."""
 
     @abc.abstractmethod
     def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
-        """Positions from what is stored."""
+        """Decode positions."""
 
 
 class FullPrecision(AbstractStorage):
-    """Positions as they are."""
+    """Positions in full precision."""
 
     def check(self, x: jax.Array) -> None:
         """Any position can be stored."""
         del x
 
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of what is stored."""
+        """The shape and dtype of encoded positions of this shape."""
         return jax.ShapeDtypeStruct(shape, jnp.result_type(float))
 
     def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
@@ -56,14 +56,14 @@ class FullPrecision(AbstractStorage):
 
 
 class BFloat16(AbstractStorage):
-    """Positions in half the memory, each rounded up or down at random, so right in the mean."""
+    """Positions in half the memory, rounded up or down at random without bias."""
 
     def check(self, x: jax.Array) -> None:
         """Any position can be stored."""
         del x
 
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of what is stored."""
+        """The shape and dtype of encoded positions of this shape."""
         return jax.ShapeDtypeStruct(shape, jnp.bfloat16)
 
     def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
@@ -85,8 +85,8 @@ class UInt8(AbstractStorage):
     An error is below 1/255 of the range.
 
     Args:
-        low: the range; what lies outside is moved to its edge.
-        high: the range; what lies outside is moved to its edge.
+        low: the lower end of the range; values outside the range are clipped.
+        high: the upper end of the range.
 
     Raises:
         ValueError: if `low < high` does not hold.
@@ -101,14 +101,14 @@ class UInt8(AbstractStorage):
     def check(self, x: jax.Array) -> None:
         """Check that these positions are within the range."""
         if all(_checks.is_concrete(value) for value in (x, self.low, self.high)):
-            # NumPy's: under a trace a comparison of JAX's would be traced
+            # by NumPy, since JAX would trace the comparison
             values, low, high = (np.asarray(value) for value in (x, self.low, self.high))
             fix = f"give positions in the range that is stored, [{low}, {high}]"
             ok = bool(np.all((values >= low) & (values <= high)))
             _checks.require(ok, "x", (float(values.min()), float(values.max())), fix)
 
     def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of what is stored."""
+        """The shape and dtype of encoded positions of this shape."""
         return jax.ShapeDtypeStruct(shape, jnp.uint8)
 
     def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
@@ -121,6 +121,6 @@ class UInt8(AbstractStorage):
     def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
         """A value within the level of each."""
         dtype = jnp.result_type(float)
-        share = (code.astype(dtype) + jax.random.uniform(key, code.shape, dtype)) / 256
-        low, high = cast(self.low, share), cast(self.high, share)
-        return low + share * (high - low)
+        fraction = (code.astype(dtype) + jax.random.uniform(key, code.shape, dtype)) / 256
+        low, high = cast(self.low, fraction), cast(self.high, fraction)
+        return low + fraction * (high - low)
