@@ -341,16 +341,22 @@ def _config_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _recipe_for(options: argparse.Namespace) -> dict[str, Any]:
-    """The recipe for the data, which are looked at unless they are those of the package."""
-    from .config import recipe_for
+    """The recipe for the data, which are looked at unless they are those of the package.
+
+    Batches hold at most all training examples.
+    """
+    from .config import merge, recipe_for
     from .data import load
 
     given = dict(options.places)
     name = given.get("data.name", options.data) or "digits"
     if name in ("digits", "mnist-5k"):
         return recipe_for(name, (8, 8, 1) if name == "digits" else (28, 28, 1))
-    layout = given.get("data.layout", "auto")
-    return recipe_for(name, load(name, layout=layout).shape)
+    keys = [key for key in ("layout", "test_fraction") if f"data.{key}" in given]
+    dataset = load(name, **{key: given[f"data.{key}"] for key in keys})
+    config = recipe_for(name, dataset.shape)
+    size = min(config["data"]["batch_size"], len(dataset.train))
+    return merge(config, {"data": {"batch_size": size}})
 
 
 def _mesh(num: int) -> Any:

@@ -91,10 +91,14 @@ def test_an_element_of_a_list_is_named_by_its_kind(caught):
 
 def test_data_decide_the_recipe(caught, tmp_path):
     np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).uniform(size=(20, 4)))
-    for arguments in ([], ["digits"], ["mnist-5k"], [tmp_path / "x.npz"]):
+    path = tmp_path / "x.npz"
+    for arguments in ([], ["digits"], ["mnist-5k"], [path], [path, "--data.test_fraction=0.5"]):
         call("train", *arguments)
     assert caught[:3] == [recipe("digits"), recipe("digits"), recipe("mnist_5k")]
-    assert caught[3] == recipe_for(str(tmp_path / "x.npz"), (4,))
+    table = recipe_for(str(path), (4,))
+    # no more than there are training examples
+    assert caught[3] == merge(table, {"data": {"batch_size": 16}})
+    assert caught[4] == merge(table, {"data": {"batch_size": 10, "test_fraction": 0.5}})
     assert caught[3]["energy"]["kind"] == "Product"
 
 

@@ -1,6 +1,7 @@
-"""The command line: how arrays of a file are taken, and which labels end it before training."""
+"""The command line: how arrays of a file are taken, what is drawn of them, and where runs go."""
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -8,13 +9,13 @@ import pytest
 from helpers import call
 
 import ebmx
-from ebmx.config import read_config, to_dict, write_config
-from ebmx.runs._batches import check_units, load_data, units_of
+from ebmx.runs import _train
 
 RNG = np.random.default_rng(0)
 SMALL = [
-    *("--steps", "2", "--data.batch-size", "8", "--negatives.kind", "short-run"),
-    *("--negatives.num-steps", "2", "--energy.kind", "mlp", "--energy.hidden-dims", "4"),
+    *("--steps", "2", "--data.batch_size", "8", "--negatives", "ShortRun"),
+    *("--negatives.num_steps", "2", "--energy", "MLP", "--energy.hidden_dims", "[4]"),
+    *("--sampler", "Langevin", "--sampler.step_size", "0.1"),
 ]
 
 
@@ -26,7 +27,7 @@ def taken(monkeypatch, tmp_path):
         found = []
 
         def load_alone(config, **_):
-            found.append(load_data(config))
+            found.append(_train.plan(config).dataset)
             raise SystemExit(0)
 
         np.savez(tmp_path / "d.npz", x=x, **arrays)
@@ -43,7 +44,7 @@ def test_the_summary_is_printed_before_training(taken, capsys):
     assert printed.out == ""
     assert "8 training and 2 test examples, images of 6×5×1, in [0, 1], no labels" in printed.err
     taken(RNG.uniform(size=(10, 40, 3)))
-    assert "series of 40×3, each of 3 channels in its range" in capsys.readouterr().err
+    assert "series of 40×3, each of 3 channels standardised" in capsys.readouterr().err
     taken(RNG.uniform(size=(10, 3)), "--quiet")
     assert capsys.readouterr().err == ""
 
@@ -57,12 +58,14 @@ def test_channels_first_are_told_or_given(taken, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         assert taken(x).shape == (6, 5, 3)
-    assert "ebmx: examples of shape (10, 3, 6, 5) are taken for images" in capsys.readouterr().err
+    assert (
+        "ebmx: examples of shape (10, 3, 6, 5) are interpreted as images" in capsys.readouterr().err
+    )
     assert taken(x, "--data.layout", "channels-first").shape == (6, 5, 3)
     assert "ebmx: " not in capsys.readouterr().err
     assert taken(x, "--data.layout", "images").shape == (3, 6, 5)
     taken(x, "--data.layout", "series", code=2)
-    assert "layout='series': examples of shape" in capsys.readouterr().err
+    assert "layout='series': it does not fit an array of shape" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["one-hot", "negative", "halves"])
@@ -100,34 +103,67 @@ def run(tmp_path_factory):
 def test_samples_are_in_the_units_of_each_column(run, tmp_path):
     folder, x = run
     report = json.loads((folder / "report.json").read_text())
-    assert "rows of 3, each of 3 columns in its range (1 constant)" in report["data"]
+    assert "rows of 3, each of 3 columns standardised (1 constant)" in report["data"]
     assert call("sample", folder, "--num", "20", "--out", tmp_path / "s.npz") == 0
     samples = np.load(tmp_path / "s.npz")["x"]
-    # chains are clipped to the range of the training data
-    assert np.all((samples >= x.min(0)) & (samples <= x.max(0)))
+    assert not (tmp_path / "s.png").exists()
     assert np.all(samples[:, 1] == 0.1)
-    spread = samples.std(0)[[0, 2]] / (x.max(0) - x.min(0))[[0, 2]]
-    assert np.all((spread > 0.02) & (spread < 0.6))
+    deviations = (samples - x.mean(0))[:, [0, 2]] / x.std(0)[[0, 2]]
+    assert np.all(np.abs(deviations) < 10)
+    assert np.all(np.ptp(deviations, axis=0) > 0.1)
 
 
 @pytest.mark.slow
-def test_a_run_whose_data_are_others_by_now_is_refused(run, tmp_path, capsys):
+def test_a_run_is_sampled_without_its_data_and_goes_on_only_with_the_same(run, tmp_path, capsys):
     folder, x = run
-    config = read_config(folder / "config.toml")
-    dataset = load_data(config)
-    assert units_of(dataset)["low"][1] == 0.1
-    check_units({"units": units_of(dataset)}, dataset)
-    np.savez(tmp_path / "d.npz", x=2 * x)
-    values = to_dict(config) | {"data": to_dict(config.data) | {"name": str(tmp_path / "d.npz")}}
-    before = (folder / "config.toml").read_text()
-    write_config(folder / "config.toml", ebmx.config.from_dict(values))
+    (tmp_path / "old").mkdir()
+    moved = shutil.copytree(folder, tmp_path / "new/run")
+    data = folder.parent / "d.npz"
+    resume = ["train", "--resume", moved, "--steps", "3", "--quiet"]
+    kept = shutil.move(data, tmp_path / "kept.npz")
     try:
-        for command in (
-            ["sample", folder, "--out", tmp_path / "s.npz"],
-            ["train", "--resume", folder],
-        ):
-            assert call(*command) == 2
-            said = capsys.readouterr().err
-            assert "is scaled by other ranges than when the run was trained" in said
+        assert call("sample", moved, "--num", "2", "--out", tmp_path / "s.npz") == 0
+        assert call(*resume) == 2
+        assert "d.npz" in capsys.readouterr().err
+        # the data beside the folder, as they were
+        np.savez(tmp_path / "new/d.npz", x=2 * x)
+        assert call(*resume) == 2
+        assert "the data have changed since" in capsys.readouterr().err
+        assert [path.name for path in (moved / "checkpoints").iterdir()] == ["2"]
+        shutil.copy(kept, tmp_path / "new/d.npz")
+        assert call(*resume) == 0
+        assert (moved / "checkpoints/3").exists()
     finally:
-        (folder / "config.toml").write_text(before)
+        shutil.move(kept, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("num_columns", "picture"), [(1, None), (2, "density.png"), (4, "marginals.png")]
+)
+def test_a_table_has_a_picture_of_its_columns(num_columns, picture, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.savez("moons.npz", x=RNG.normal(size=(60, num_columns)))
+    options = ["--steps", "2", "--energy.energies.MLP.hidden_dims", "[4]", "--json"]
+    with warnings.catch_warnings():
+        # so few updates are not what is tested here
+        warnings.simplefilter("ignore")
+        assert call("train", "moons.npz", *options, "--negatives.num_steps", "1") == 0
+    facts = json.loads(capsys.readouterr().out)
+    folder = tmp_path / "runs/moons-0"
+    assert facts["run"] == "runs/moons-0"
+    names = [*([picture] if picture else []), "energies.png"]
+    assert facts["pictures"] == [f"runs/moons-0/{name}" for name in names]
+    assert sorted(path.name for path in folder.glob("*.png")) == sorted(names)
+
+
+@pytest.mark.slow
+def test_data_of_one_name_have_different_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "pq":
+        (tmp_path / name).mkdir()
+        np.savez(f"{name}/data.npz", x=RNG.normal(size=(40, 2)))
+        assert call("train", f"{name}/data.npz", "--quiet", *SMALL) == 0
+    for i, name in enumerate("pq"):
+        config = ebmx.config.read_config(f"runs/data-{i}/config.toml")
+        assert config["data"]["name"] == f"{name}/data.npz"

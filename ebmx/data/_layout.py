@@ -94,6 +94,9 @@ def standard_ranges(train: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndar
     _checks.require(layout in ("table", "series"), "standardise", True, fix)
     axes = _axes(train, layout)
     mean, std = (np.asarray(f(train, axis=axes, dtype=np.float64)) for f in (np.mean, np.std))
+    low, high = _extent(train, axes)
+    # the mean of equal numbers is rounded, and so is not one of them
+    mean, std = np.where(low == high, low, mean), np.where(low == high, 0.0, std)
     _checks.require(bool(np.any(std > 0)), "train", np.ravel(mean)[:3], "all numbers are equal")
     return mean - std, mean + std
 

@@ -42,7 +42,9 @@ def pairwise_marginals(sets: dict[str, Any], *, names: tuple[str, ...] | None = 
     axes = figure.subplots(num, num, squeeze=False)
     joined = np.concatenate(list(rows.values()))
     low, high = np.quantile(joined, 0.001, 0), np.quantile(joined, 0.999, 0)
-    edge = 0.05 * np.where(high > low, high - low, 1.0)
+    # a column that is constant but for rounding
+    constant = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
+    edge = 0.05 * np.where(constant, 1.0, high - low)
     low, high = low - edge, high + edge
     for i in range(num):
         for j in range(num):

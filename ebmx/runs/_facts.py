@@ -29,7 +29,7 @@ class Facts:
     std: list[float]
     """The standard deviation, likewise."""
     checksum: str
-    """Of the scaled training and test data."""
+    """Of the training and test data."""
     path: str | None = None
     """The absolute path of the data, if they are a file or a folder."""
     relative_path: str | None = None
@@ -76,9 +76,10 @@ class Facts:
 
 
 def checksum(dataset: Dataset) -> str:
-    """A checksum of the examples and labels of a data set."""
+    """A checksum of the examples, their ranges and the labels of a data set."""
     digest = hashlib.sha256()
-    for x in (dataset.train, dataset.test, dataset.train_labels, dataset.test_labels):
+    ranges = np.asarray(dataset.low, float), np.asarray(dataset.high, float)
+    for x in (dataset.train, dataset.test, *ranges, dataset.train_labels, dataset.test_labels):
         if x is not None:
             digest.update(str(x.shape).encode())
             digest.update(np.ascontiguousarray(x).tobytes())

@@ -206,3 +206,26 @@ def test_ranges_that_do_not_fit_are_refused(name):
 def test_digits_have_a_summary():
     text = "digits: 1438 training and 359 test examples, images of 8×8×1, in [0, 16], labels 0 to 9"
     assert load("digits").summary == text
+
+
+def test_standardised_columns_have_mean_0_and_standard_deviation_1(loaded):
+    x = np.array([1e-3, 0.0, 1e6]) * RNG.normal(size=(100, 3)) + np.array([0.0, 0.1, 1e9])
+    data = loaded(x, options={"standardise": True})
+    np.testing.assert_allclose(data.train.mean(0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(data.train.std(0), [1.0, 0.0, 1.0], atol=1e-5)
+    assert "rows of 3, each of 3 columns standardised (1 constant)" in data.summary
+    # the mean of equal numbers is rounded, and is not one of them
+    assert np.all(data.to_units(data.train + 0.3)[:, 1] == 0.1)
+    np.testing.assert_allclose(whole(data), x[np.argsort(x[:, 0])], rtol=1e-5, atol=1e-9)
+
+
+def test_standardised_channels_of_a_series(loaded):
+    data = loaded(5.0 * RNG.normal(size=(60, 40, 3)) + 2.0, options={"standardise": True})
+    np.testing.assert_allclose(data.train.std((0, 1)), 1.0, atol=1e-5)
+    assert data.low.shape == (3,)
+
+
+@pytest.mark.parametrize("x", [RNG.uniform(size=(20, 6, 5)), np.ones((20, 2))])
+def test_images_and_equal_numbers_are_not_standardised(x, loaded):
+    with pytest.raises(ValueError, match=r"standardise=True: images|all values are equal"):
+        loaded(x, options={"standardise": True})

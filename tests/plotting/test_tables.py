@@ -43,3 +43,12 @@ def test_what_cannot_be_drawn_is_refused(name):
     sets, names, match = BAD[name]
     with pytest.raises(ValueError, match=match):
         pairwise_marginals(sets, names=names)
+
+
+def test_a_column_that_is_constant_but_for_rounding():
+    x = np.linspace(0.0, 1.0, 20)
+    data = np.stack([x, np.full(20, 0.1)], 1)
+    figure = pairwise_marginals({"data": data, "samples": data + np.array([0.0, 1e-17])})
+    low, high = figure.axes[3].get_xlim()
+    assert low < 0.09
+    assert high > 0.11
