@@ -6,7 +6,7 @@ import pytest
 from ebmx.plotting import pairwise_marginals
 
 DATA = np.random.default_rng(0).normal(size=(200, 3))
-SAMPLES = DATA[:50] + [0.0, 5.0, 0.0]
+SAMPLES = DATA[:50] + np.array([0.0, 5.0, 0.0])
 
 
 def test_columns_have_histograms_and_pairs_have_scatter_plots():
