@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import energies, samplers, training
+from .. import _checks, energies, samplers, training
+from .._arguments import guarded
 from ..energies import AbstractEnergy, AbstractStatefulEnergy
 from ..samplers import AbstractSampler
 from ..training import AbstractNegatives
@@ -39,6 +40,7 @@ SLOTS = {
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
+@guarded
 def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "config") -> Any:
     """The object of a constructor call, and of all calls nested in it.
 
@@ -202,6 +204,7 @@ def slot_of(path: str) -> str:
     return "energy"
 
 
+@guarded
 def kinds(slot: str) -> list[str]:
     """The names that a part of a config may call, sorted.
 
@@ -210,7 +213,11 @@ def kinds(slot: str) -> list[str]:
 
     Returns:
         Names of classes or functions; of optax, those that return a transformation of gradients.
+
+    Raises:
+        ValueError: if there is no part of this name.
     """
+    _checks.require(slot in ROOMS, "slot", repr(slot), f"give one of {', '.join(ROOMS)}")
     if slot == "optim":
         return sorted(n for n, f in vars(_optax()).items() if n[0] != "_" and _transforms(f))
     room: Any = {"energy": energies, "sampler": samplers}.get(slot, training)

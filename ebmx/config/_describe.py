@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .._arguments import guarded
 from ._calls import _VARIABLE, ROOMS, kinds, nearest, resolve, signature_of
 from ._tables import SCALARS, Config, check_keys, to_toml
 
@@ -25,6 +26,7 @@ _DATA = {
 }
 
 
+@guarded
 def describe(name: str) -> str:
     """What a config may name: a part and its kinds, or a class with its arguments.
 
@@ -55,7 +57,7 @@ def describe(name: str) -> str:
     except ValueError as error:
         parts = ("data", *ROOMS, "trainer")
         known = [*parts, *(kind for part in ROOMS for kind in kinds(part))]
-        text = f"{name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
+        text = f"name={name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
         raise ValueError(text) from error
 
 
@@ -75,6 +77,7 @@ def _first_line(function: Callable) -> str:
     return textwrap.shorten(line, 68, placeholder=" …")
 
 
+@guarded
 def show_config(config: Config) -> str:
     """A config as TOML, with the meaning of each argument as a comment, and those not given.
 

@@ -3,6 +3,8 @@
 import tomllib
 from importlib import resources
 
+from .. import _checks
+from .._arguments import guarded
 from ._calls import nearest
 from ._tables import Config, check_keys, merge
 
@@ -20,6 +22,7 @@ def recipes() -> dict[str, str]:
     return {name: str(recipe(name).get("description", "")).strip() for name in names}
 
 
+@guarded
 def recipe(name: str) -> Config:
     """The config of a recipe.
 
@@ -42,6 +45,7 @@ def recipe(name: str) -> Config:
     return config
 
 
+@guarded
 def recipe_for(name: str, shape: tuple[int, ...]) -> Config:
     """The recipe for a data set, by its name or the shape of its examples.
 
@@ -52,7 +56,11 @@ def recipe_for(name: str, shape: tuple[int, ...]) -> Config:
     Returns:
         That of MNIST for images `(height, width, channels)`, that of digits for images of up to 12
         pixels a side, that of tables for all other examples.
+
+    Raises:
+        ValueError: if a size is not positive.
     """
+    _checks.require(all(size > 0 for size in shape), "shape", shape, "give positive integers")
     if name == "digits":
         return recipe("digits")
     images = len(shape) == 3

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._arguments import guarded
 from ._calls import ROOMS, SLOTS, nearest
 
 Config = dict[str, Any]
@@ -18,6 +19,7 @@ KEYS = ("data", *ROOMS, "trainer", *SCALARS)
 MAX_SEED = 2**32 - 1
 
 
+@guarded
 def read_config(path: str | Path) -> Config:
     """Read a config from TOML.
 
@@ -39,13 +41,14 @@ def read_config(path: str | Path) -> Config:
     try:
         config = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise ValueError(f"config={path}: the file does not exist") from error
+        raise ValueError(f"path={path}: the file does not exist") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"config={path}: not a TOML file: {error}") from error
+        raise ValueError(f"path={path}: not a TOML file: {error}") from error
     check_keys(config)
     return config
 
 
+@guarded
 def write_config(path: str | Path, config: Config) -> None:
     """Write a config as TOML. Needs `pip install 'ebmx[cli]'`.
 
@@ -111,6 +114,7 @@ def _check_scalar(key: str, value: Any) -> None:
         raise ValueError(f"seed={value}: give a whole number from 0 to {MAX_SEED}")
 
 
+@guarded
 def merge(config: Config, changes: Mapping[str, Any]) -> Config:
     """A config with changes: tables are merged, all other values replaced.
 
@@ -137,6 +141,7 @@ def merge(config: Config, changes: Mapping[str, Any]) -> Config:
     return merged
 
 
+@guarded
 def change(config: Config, place: str, value: Any) -> Config:
     """A config with one value at a place such as `"sampler.step_size"`.
 

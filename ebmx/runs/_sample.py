@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
+from .._arguments import guarded
 from .._types import Key
 from ..config._calls import build
 from ..energies import JEM, AbstractConditionalEnergy, Gaussian, freeze
@@ -46,6 +47,7 @@ class Chains:
     """Another sampler, for chains from noise."""
 
 
+@guarded
 def sample(
     run: str | Path | OpenRun,
     num: int,
@@ -86,6 +88,8 @@ def sample(
         ConvergenceWarning: if sequential Monte Carlo has not converged.
     """
     _checks.at_least("num", num, 1)
+    if num_steps is not None:
+        _checks.at_least("num_steps", num_steps, 1)
     opened = run if isinstance(run, OpenRun) else open_run(run)
     if isinstance(sampler, dict):
         sampler = build(sampler, path="sampler")

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks
+from .._arguments import guarded
 from .._interrupt import Interrupt
 from ..config._tables import Config, merge, write_config
 from ..training import AbstractProgress, Checkpoints, TrainState, fit
@@ -68,6 +69,7 @@ def plan(config: Config) -> Run:
     return make_run(config, Facts.of(dataset), dataset)
 
 
+@guarded
 def check(config: Config) -> str:
     """Check that a config can be run: load its data, make its objects and trace one update.
 
@@ -109,6 +111,7 @@ def _explained() -> Iterator[None]:
         raise ValueError(f"an update of this config fails: {error}") from error
 
 
+@guarded
 def train(
     config: Config,
     *,
@@ -165,6 +168,7 @@ def train(
     return _report(run, state, folder, seconds, interrupt.asked)
 
 
+@guarded
 def resume(
     folder: str | Path,
     *,

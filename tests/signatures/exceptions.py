@@ -1,6 +1,5 @@
 """What no signature says: arguments that have to fit each other, files, and what is left out."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,12 @@ from .values import IMAGE, KEY, LABELS, Later, X, shared
 LEFT_OUT = {
     "made by the library alone": """StepInfo Samples
         NegativesInfo Chains TrainState
-        RESULTS Evaluation Recipe Report""",
+        RESULTS Evaluation Report OpenRun""",
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments RandomProjections DataOnly
         FullPrecision BFloat16 NoProgress TqdmProgress constant deep mnist Exp
-        Identity Softplus StickBreaking""",
+        Identity Softplus StickBreaking recipes""",
     "called inside compiled functions, where nothing is checked": "save_position_and_energy",
-    "of a config that is spoiled field by field": "RunConfig to_dict show_config forget_unread",
-    "works on a folder for minutes; its command is spoiled": """train resume evaluate
+    "works on a folder for minutes; its command is spoiled": """train resume evaluate open
         frechet_judge check""",
 }
 """Public names that are not called, by the reason."""
@@ -53,26 +51,11 @@ def _sample_run(**options):
         return r.sample(**options)
     except ValueError as error:
         # it gets as far as the folder, which is empty
-        if "no run in it" not in str(error) or not isinstance(options["folder"], Path):
+        if "holds no trained run" not in str(error) or not isinstance(options["run"], Path):
             raise
 
 
-def _part(field, kind):
-    """A part of a config, and what is built from it, which is where it is checked."""
-
-    @functools.wraps(kind)
-    def build(**values):
-        part = kind(**values)
-        if kind is c.EnergyConfig:
-            return c.build_energy(part, IMAGE, key=KEY)
-        return c.build_trainer(dataclasses.replace(c.RunConfig(), **{field: part}), 5)
-
-    return build
-
-
-_PARTS = [item for item in vars(c.RunConfig()).items() if dataclasses.is_dataclass(item[1])]
 STAND_INS = {
-    **{f"config.{type(part).__name__}": _part(name, type(part)) for name, part in _PARTS},
     **{"samplers.Annealed": _annealed, "samplers.BlackJAX": _blackjax},
     "runs.sample": _sample_run,
     "energies.SpectralNorm": _spectral_norm,
@@ -107,7 +90,6 @@ _MLP, _STARTED, _JEM, _CONDITIONAL = (
 )
 NEEDS = [
     ("shape", IMAGE, "ResNet BatchNormResNet ConvNet Classifier"),
-    ("shape", IMAGE, "build_energy"),
     ("shape", (2,), "JEM"),
     ("kernel_sizes", 3, "ConvNet"),
     ("paddings", 1, "ConvNet"),
@@ -161,18 +143,21 @@ NEEDS = [
     ("x", X[0], "hessian_eigenvalues"),
     ("a", X[0], "straight_path minimum_energy_path"),
     ("b", X[1], "straight_path minimum_energy_path"),
-    ("name", "digits", "data.load recipe"),
+    ("name", "digits", "data.load recipe recipe_for"),
     ("name", "rings", "plane"),
-    ("data", "digits", "default_config"),
+    ("name", "MALA", "describe"),
+    ("call", {"kind": "MALA", "step_size": 0.1}, "config.build"),
+    ("known", {"shape": (2,)}, "config.build"),
+    ("slot", "sampler", "kinds"),
+    ("config", Later(c.recipe, "digits"), "change merge show_config write_config"),
+    ("changes", {"seed": 3}, "merge"),
+    ("place", "sampler.step_size", "change"),
+    ("value", 0.1, "change"),
     ("path", Later(lambda: shared("folder") / "written"), "training.save_energy write_config"),
     ("path", Later(_file, "images.idx", _IDX), "read_idx"),
-    ("path", Later(_file, "config.toml", b"steps = 1\n"), "read_config"),
-    ("values", Later(lambda: c.to_dict(c.RunConfig())), "from_dict"),
-    ("num_held_out", 0, "NegativesConfig"),
-    ("num_integration_steps", 10, "SamplerConfig"),
-    ("grad_clip", 3.0, "SamplerConfig"),
-    ("noise_scale", 0.02, "SamplerConfig"),
-    ("folder", Later(lambda: shared("folder") / "none"), "sample"),
+    ("path", Later(_file, "config.toml", b"num_steps = 1\n"), "read_config"),
+    ("run", Later(lambda: shared("folder") / "none"), "runs.sample"),
+    ("num_steps_without_noise", 0, "runs.sample"),
     ("images", np.zeros((2, 3, *IMAGE)), "chain_strip"),
     ("steps", _LINE[:2], "chain_traces"),
     ("history", {"one": _LINE}, "training_curves"),
@@ -184,14 +169,15 @@ NEEDS = [
     ("paths", {"one": (_LINE, _LINE)}, "energy_profile"),
     ("groups", {"one": np.zeros((3, *IMAGE))}, "sample_grid"),
     ("sets", {"one": np.zeros((3, 2))}, "pairwise_marginals"),
+    ("warn", False, "diagnose"),
     ("swap_rates", np.full((1, 1), 0.5), "temperature_ladder"),
 ]
 """Arguments of which the convention does not hold, and where."""
 
 ANYTHING = {
-    **{"data.Dataset": "name reading", "config.DataConfig": "name test_fraction layout"},
+    **{"data.Dataset": "name reading", "config.recipe_for": "name"},
     "training.save_energy": "energy",
-    **{"config.default_config": "data", "runs.sample": "label denoise seed"},
+    "runs.sample": "label seed num_steps_without_noise",
     **{"training.Examples": "x y log_weights", "training.cross_entropy_loss": "negatives"},
     **{
         "training.score_matching_loss": "negatives",
@@ -207,7 +193,7 @@ ANYTHING = {
 
 ZERO = {
     **dict.fromkeys(("samplers.normal", "samplers.rademacher", "samplers.binomial"), "shape"),
-    **{"energies.SpectralNorm": "num_iterations", "config.DataConfig": "batch_size"},
+    "energies.SpectralNorm": "num_iterations",
     "plotting.chain_strip": "steps",
 }
 """Numbers below 1 that pass, against the convention for the name."""

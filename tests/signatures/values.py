@@ -187,7 +187,12 @@ KIN = {
         "folder": "checkpoint",
     },
     **{"step": "checkpoint", "like": "path|state|structure", "mean": "covariance"},
-    **{"weight": "visible_bias|hidden_bias", "means": "scales|weights", "name": "path|recipe"},
+    **{
+        "place": "key of a config",
+        "weight": "visible_bias|hidden_bias",
+        "means": "scales|weights",
+        "name": "path|recipe",
+    },
     **{"energies": "shapes|weights|merges", "samplers": "weights", "num_labels": "label_shares"},
     **{"num_shards": "capacity", "positions": "num_shards|ages", "values": "no such"},
     **{
