@@ -19,8 +19,8 @@ NAN, INF = float("nan"), float("inf")
 FREE_TEXT = ("title", "names", "path", "out")
 """Parameters in which any text will do."""
 POSITIVE = re.compile(
-    r"(num_(?!warmup|labels)\w+|(kernel_)?sizes?|step_size|grad_clip|sigma|scales?|widths|channels|shape"
-    r"|hidden_dims|strides?|temperatures?|thin|capacity|batch_size|bandwidth|bin_width|k|num)$"
+    r"(num_(?!warmup|held_out|labels)\w+|(kernel_)?sizes?|step_size|grad_clip|sigma|scales?|widths"
+    r"|channels|shape|hidden_dims|strides?|temperatures?|thin|capacity|batch_size|bandwidth|bin_width|k|num)$"
 )
 """Parameters in which no number of 0 or less will do."""
 _SEQUENCES = (tuple, list, collections.abc.Sequence, collections.abc.Iterable)

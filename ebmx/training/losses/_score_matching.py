@@ -21,7 +21,8 @@ def score_matching_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean (½ |∇E(x)|² − tr ∇²E(x))`: exact score matching.
 
-    It costs `d` Hessian products for each example of `d` coordinates. Minimal if the scores are those of the data. Use with `DataOnly()`.
+    Minimal if the scores are those of the data. It costs `d` Hessian products for each example of
+    `d` coordinates. Use with `DataOnly()`.
 
     Hyvärinen (2005), "Estimation of non-normalized statistical models by score matching".
 
