@@ -176,7 +176,7 @@ NEEDS = [
 
 ANYTHING = {
     **{"data.Dataset": "name reading", "config.recipe_for": "name"},
-    "training.save_energy": "energy",
+    **{"training.save_energy": "energy", "training.WeightedSum": "weights"},
     "runs.sample": "label seed num_steps_without_noise",
     **{"training.Examples": "x y log_weights", "training.cross_entropy_loss": "negatives"},
     **{
