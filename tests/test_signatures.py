@@ -32,7 +32,8 @@ from ebmx._types import EnergyFn, Key, Number, XBatch
 from ebmx.training import AbstractNoise
 
 ASKED = os.environ.get("EBMX_FUZZ", "200")
-OTHERS = ("/jax/", "/jaxlib/", "/numpy/", "/equinox/", "/optax/", "/orbax/", "/matplotlib/")
+OTHERS = ("/jax/", "/jaxlib/", "/numpy/", "/scipy/", "/sklearn/", "/equinox/", "/optax/", "/orbax/")
+OTHERS += ("/matplotlib/",)
 
 
 def numbers(result):
