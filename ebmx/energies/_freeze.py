@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._arguments import guarded
@@ -54,7 +55,7 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
 
 
 @guarded
-def advance(energy: Any, state: eqx.nn.State | None, x: jax.Array) -> eqx.nn.State | None:
+def advance(energy: Any, state: eqx.nn.State | None, x: ArrayLike) -> eqx.nn.State | None:
     """Update the state of the norm layers by one batch: running statistics, power iteration.
 
     Args:

@@ -47,18 +47,25 @@ class StepInfo(eqx.Module):
 
 
 class AbstractSampler(eqx.Module, Generic[State]):
-    """A Markov chain on ONE example. Subclass it, define `init` and `step`, and nothing else.
+    """A Markov chain on ONE example. To write one, define `init` and `step`.
 
     ```python
-    class RandomWalk(AbstractSampler[None]):
-        scale: float
+    class Unadjusted(AbstractSampler[None]):
+        step_size: float
 
         def init(self, energy, x, *, key):
             return None
 
         def step(self, energy, x, state, *, key):
-            x = x + self.scale * jax.random.normal(key, x.shape)
-            return x, state, StepInfo(energy(x), None, 1.0, False)
+            value, gradient = jax.value_and_grad(energy)(x)
+            noise = jnp.sqrt(self.step_size) * jax.random.normal(key, x.shape)
+            norm = jnp.linalg.norm(gradient)
+            info = StepInfo(value, norm, acceptance=1.0, divergent=~jnp.isfinite(value))
+            return x - self.step_size / 2 * gradient + noise, state, info
+
+        @property
+        def reports_acceptance(self):
+            return False
     ```
 
     The fields are hyper-parameters. The energy is an argument of each call and is never stored; the
@@ -66,10 +73,10 @@ class AbstractSampler(eqx.Module, Generic[State]):
     before (a momentum, a cached gradient; `None` for nothing). `run` and `sample` map one chain
     over many and loop over its steps.
 
-    The properties tell training, tuning and estimates of log Z what a sampler guarantees. The
-    default of each is the weaker claim, or the usual case; override those that do not hold, by a
-    property or a field. An adjusted sampler sets `is_invariant`. Samplers that hold others
-    (`Cycle`, `Mixture`, `Annealed`) take them from these.
+    The properties are what training, tuning and estimates of log Z may rely on. Override those
+    whose default does not hold, by a property or a field: an adjusted sampler is invariant, an
+    unadjusted one reports no acceptance. Samplers that hold others (`Cycle`, `Mixture`, `Annealed`)
+    take theirs from these.
     """
 
     @abc.abstractmethod

@@ -1,5 +1,8 @@
 """What holds for every sampler, whatever the energy and the chains."""
 
+import inspect
+import re
+
 import equinox as eqx
 import hypothesis.strategies as st
 import jax
@@ -10,7 +13,7 @@ from helpers import MAY_STAY, SAMPLERS, points
 from hypothesis import given
 
 from ebmx.energies import AbstractEnergy
-from ebmx.samplers import run, sample
+from ebmx.samplers import AbstractSampler, Langevin, StepInfo, run, sample
 
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 seeds = st.integers(0, 2**31 - 1)
@@ -177,3 +180,15 @@ def test_chains_find_the_density(name):
     # near the mean: exact moments are the business of each sampler's own tests
     np.testing.assert_allclose(x.mean(0), CENTRE, atol=0.25)
     assert not np.any(info.divergent)
+
+
+def test_the_sampler_of_the_docstring_is_langevin(getkey):
+    code = re.search(r"```python\n(.*?)```", inspect.getdoc(AbstractSampler), re.DOTALL).group(1)
+    names = {"AbstractSampler": AbstractSampler, "StepInfo": StepInfo, "jax": jax, "jnp": jnp}
+    exec(code, names)
+    ours, key = names["Unadjusted"](0.1), getkey()
+    assert (ours.reports_acceptance, ours.is_invariant) == (False, False)
+    x, info = run(WELLS, ours, start(0), num_steps=3, key=key)
+    wanted, about = run(WELLS, Langevin(0.1), start(0), num_steps=3, key=key)
+    np.testing.assert_allclose(x, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(info.grad_norm, about.grad_norm, rtol=1e-3)

@@ -76,7 +76,10 @@ def test_positions_are_folded_like_a_triangle_wave():
     [
         (lambda: Reflected(MALA(0.1), (1.0, 0.0)), "bounds=.*low < high"),
         (lambda: Reflected(MALA(0.1), None), "bounds=None"),
-        (lambda: Reflected(Cycle((MALA(0.1), JUMPS)), (0, 1)), "sampler=Cycle: its proposals do not .*Box"),
+        (
+            lambda: Reflected(Cycle((MALA(0.1), JUMPS)), (0, 1)),
+            "sampler=Cycle: its proposals do not .*Box",
+        ),
         (lambda: Reflected(Langevin(0.1, bounds=(0, 1)), (0, 1)), r"sampler\.bounds=.*of its own"),
     ],
 )

@@ -18,8 +18,8 @@ class Uniform(AbstractExactEnergy):
     """`E(x) = 0` within a box and infinite outside: `log Z` is the logarithm of its volume.
 
     Args:
-        low: the corners, arrays of the shape of one example. Training does not change them.
-        high: the corners, arrays of the shape of one example. Training does not change them.
+        low: the lowest corner, an array of the shape of one example. Training does not change it.
+        high: the highest corner, likewise.
 
     Raises:
         ValueError: if their shapes differ, or `low < high` does not hold everywhere.
