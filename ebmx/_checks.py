@@ -52,7 +52,9 @@ def finite_value(name: str, value: Any) -> None:
 
 def probability(name: str, value: Any) -> None:
     if is_concrete(value):
-        require(bool(0 <= np.asarray(value) <= 1), name, value, "give a probability, in [0, 1]")
+        number = np.asarray(value)
+        ok = number.ndim == 0 and bool(0 <= number <= 1)
+        require(ok, name, value, "give a probability, in [0, 1]")
 
 
 def at_least(name: str, value: Any, lowest: int) -> None:

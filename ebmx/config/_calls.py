@@ -82,7 +82,7 @@ def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
     kind = call.pop("kind", None)
     if not isinstance(kind, str):
         raise ValueError(f"{path}.kind={kind!r}: name a class or a function; {_some(path)}")
-    function, signature = resolve(kind, path), None
+    function = resolve(kind, path)
     signature = signature_of(function)
     check_arguments(function, signature, call, path)
     positional = build(call.pop("args", ()), known, path=f"{path}.args")
@@ -90,6 +90,8 @@ def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
         name: _value(value, signature.parameters.get(name), known, f"{path}.{name}")
         for name, value in call.items()
     }
+    for name, value in values.items():
+        _check_number(function, signature.parameters.get(name), value, f"{path}.{name}")
     taken = len(positional)
     missing = []
     for i, (name, parameter) in enumerate(signature.parameters.items()):
@@ -132,6 +134,16 @@ def _value(value: Any, parameter: Any, known: Mapping[str, Any], path: str) -> A
         if all(isinstance(number, int | float) for number in flat):
             return np.asarray(value)
     return build(value, known, path=path)
+
+
+def _check_number(function: Callable, parameter: Any, value: Any, path: str) -> None:
+    """Check numbers of optax, which does not check them; the classes of ebmx check their own."""
+    if parameter is None or not function.__module__.startswith("optax"):
+        return
+    kind = str(parameter.annotation)
+    number = "float" in kind and not any(word in kind for word in ("None", "Any", "tuple", "dict"))
+    if number and (value is None or isinstance(value, str | tuple)):
+        raise ValueError(f"{path}={value!r}: give a number, or a schedule where one is taken")
 
 
 def _known(name: str, known: Mapping[str, Any], path: str) -> Any:
@@ -219,7 +231,8 @@ def kinds(slot: str) -> list[str]:
     """
     _checks.require(slot in ROOMS, "slot", repr(slot), f"give one of {', '.join(ROOMS)}")
     if slot == "optim":
-        return sorted(n for n, f in vars(_optax()).items() if n[0] != "_" and _transforms(f))
+        optax = importlib.import_module("optax")
+        return sorted(n for n, f in vars(optax).items() if n[0] != "_" and _transforms(f))
     room: Any = {"energy": energies, "sampler": samplers}.get(slot, training)
     if slot == "loss":
         names = [name for name in vars(room) if name.endswith("_loss") or name == "WeightedSum"]
@@ -228,12 +241,6 @@ def kinds(slot: str) -> list[str]:
     bases = base or (AbstractEnergy, AbstractStatefulEnergy, energies.AbstractConditionalEnergy)
     found = [n for n, c in vars(room).items() if inspect.isclass(c) and issubclass(c, bases)]
     return sorted(name for name in found if not name.startswith("Abstract"))
-
-
-def _optax() -> Any:
-    import optax
-
-    return optax
 
 
 def _transforms(function: Any) -> bool:

@@ -183,7 +183,8 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
     _check("loss", loss, callable(loss), "a function")
     num_steps = config.get("num_steps")
     optim = _optimiser(config["optim"], known, num_steps or _GUESS)
-    more = {name: build(v, known, path="trainer") for name, v in config.get("trainer", {}).items()}
+    more = config.get("trainer", {})
+    more = {name: build(value, known, path=f"trainer.{name}") for name, value in more.items()}
     try:
         trainer = Trainer(optim, negatives, loss, **more)
     except TypeError as error:
@@ -203,6 +204,10 @@ def _optimiser(calls: Any, known: dict[str, Any], num_steps: int) -> Any:
 
     def make(num_steps: Any) -> Any:
         built = build(calls, {**known, "num_steps": num_steps}, path="optim")
+        parts = enumerate(built) if isinstance(calls, list) else [("kind", built)]
+        for place, one in parts:
+            if not (hasattr(one, "init") and hasattr(one, "update")):
+                raise ValueError(f"optim.{place}: {one!r} is not an optimiser of optax")
         return optax.chain(*built) if isinstance(calls, list) else built
 
     return planned(make, num_steps) if "$num_steps" in str(calls) else make(num_steps)
