@@ -91,14 +91,15 @@ def fit(
     state = _own(state) if mesh is None else shard(state, mesh)
     meter = default_progress() if progress is None else progress
     history: list[np.ndarray] = []  # a table `(updates, metrics)` of each interval
-    names: list[str] = []
+    names: Sequence[str] = ()
     with saving(checkpoints, state) as writer:
         meter.start(num_steps)
         try:
             for count in _intervals(int(state.step), num_steps, log_every):
                 pending = []
                 for batch in itertools.islice(iterator, count):
-                    state, names, packed = _step(trainer, state, batch, key, mesh)
+                    inputs = (trainer, batch, key, mesh)
+                    names, state, packed = _jitted_step(inputs, state)
                     pending.append(packed)
                     if writer.interrupted:
                         break
@@ -122,24 +123,13 @@ def fit(
     return state, _columns(names, history)
 
 
-def _step(
-    trainer: Trainer, state: TrainState, batch: Any, key: Key, mesh: Mesh | None = None
-) -> tuple:
-    names, state, packed = _jitted_step((trainer, batch, key, mesh), state)
-    return state, names.value, packed
-
-
-class _Names(eqx.Module):
-    value: tuple[str, ...] = eqx.field(static=True)
-
-
 @eqx.filter_jit(donate="all-except-first")
-def _jitted_step(inputs: tuple, state: TrainState) -> tuple[_Names, TrainState, jax.Array]:
+def _jitted_step(inputs: tuple, state: TrainState) -> tuple[tuple, TrainState, jax.Array]:
     trainer, batch, key, mesh = inputs
     with _mesh.within(mesh):
         state, metrics = trainer.step(state, batch, key=key)
     values = [jnp.asarray(v, jnp.result_type(float)) for v in metrics.values()]
-    return _Names(tuple(metrics)), stay(state, mesh), stay(jnp.stack(values), mesh)
+    return tuple(metrics), stay(state, mesh), stay(jnp.stack(values), mesh)
 
 
 def _checked_batches(iterator, energy, mesh=None):

@@ -9,6 +9,7 @@ from ... import _checks
 from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
 from ...energies._constants import as_number
+from ...samplers._fields import cast
 from .._batch import Examples
 from ._contrastive import Loss
 
@@ -43,7 +44,7 @@ class WeightedSum(eqx.Module):
         metrics: dict[str, Scalar] = {}
         for number, (weight, loss) in enumerate(zip(self.weights, self.losses, strict=True)):
             value, more = loss(energy, positives, negatives)
-            total = total + weight.astype(value.dtype) * value
+            total = total + cast(weight, value) * value
             metrics |= {f"loss_{number}": value} | more
         return total, metrics
 
