@@ -19,7 +19,8 @@ def blocks(language, text=TEXT):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/extending.md", "docs/data.md", "docs/constraints.md"]
+    "page",
+    ["README.md", *(f"docs/{n}.md" for n in ("extending", "data", "configs", "constraints"))],
 )
 def test_the_python_blocks_run_and_print_what_they_say(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
