@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import ArrayLike
-from scipy.cluster import hierarchy
 
 from .. import _checks
 from .._arguments import guarded
@@ -184,11 +183,15 @@ def disconnectivity_graph(
 
 def _leaves(groups: np.ndarray) -> np.ndarray:
     """The minima in an order in which no branches cross."""
+    from scipy.cluster.hierarchy import (
+        leaves_list,
+    )  # late: `import ebmx` stays faster without SciPy
+
     num = len(groups)
     if num == 0:
         return np.zeros(1, int)
     # the order does not depend on heights and sizes, which may be any numbers
-    return hierarchy.leaves_list(np.column_stack([groups, np.arange(num), np.ones(num)]))
+    return leaves_list(np.column_stack([groups, np.arange(num), np.ones(num)]))
 
 
 def _few_round_ticks() -> Any:

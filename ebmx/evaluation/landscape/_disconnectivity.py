@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
-from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
 
 from ... import _checks
 from ..._arguments import guarded
@@ -97,6 +95,9 @@ def join(direct: ArrayLike) -> Disconnectivity:
     Raises:
         ValueError: if it is not a symmetric matrix, or has NaNs.
     """
+    from scipy.cluster import hierarchy  # late: a faster `import ebmx`
+    from scipy.spatial.distance import squareform
+
     direct = np.asarray(direct, np.float64)
     fix = "give a symmetric matrix (minima, minima) without NaNs"
     ok = direct.ndim == 2 and direct.shape[0] == direct.shape[1] > 0

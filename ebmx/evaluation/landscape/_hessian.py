@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 from jaxtyping import Array, ArrayLike, Float
 
 from ... import _checks
@@ -73,6 +72,8 @@ def hessian_eigenvalues(
     Raises:
         ValueError: if a shape or a number does not fit, or the Hessian is not finite.
     """
+    from scipy.linalg import eigh_tridiagonal  # late: a faster `import ebmx`
+
     x = example_of(energy, x, "x")
     k = num_eigenvalues
     _checks.at_least("num_eigenvalues", k, 1)
@@ -84,7 +85,7 @@ def hessian_eigenvalues(
     found = _lanczos(energy, x, num_steps, key)
     basis, diagonal, beside = (np.asarray(a, np.float64) for a in found)
     _checks.finite(diagonal, "hessian")
-    values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, beside[:-1])
+    values, vectors = eigh_tridiagonal(diagonal, beside[:-1])
     full = (vectors.T @ basis).reshape(num_steps, *x.shape)
     errors = np.abs(beside[-1] * vectors[-1])
     both = np.concatenate([errors[:k], errors[-k:]])

@@ -8,7 +8,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
-from scipy.special import logsumexp
 
 from ... import _checks
 from ..._arguments import guarded
@@ -97,6 +96,8 @@ def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float
 
 def _log_sum(energy: EnergyFn, points: Any, count: int) -> float:
     """`log Σ exp(-E)` over points that are generated in chunks."""
+    from scipy.special import logsumexp  # late: a faster `import ebmx`
+
     parts = []
     for index in _chunks(count):
         # a whole chunk each time, so that the energy is compiled once

@@ -1,7 +1,6 @@
 """The effective number of classes in a set of samples."""
 
 import numpy as np
-import scipy.special
 from jaxtyping import ArrayLike
 
 from ... import _checks
@@ -37,4 +36,6 @@ def effective_classes(classes: ArrayLike) -> float:
         ok = bool(np.all(values >= 0) and np.all(np.abs(sums - 1) < 1e-3))
         _checks.require(ok, "classes", sums[:8], "give probabilities that sum to 1 in each row")
         frequencies = values.mean(0, dtype=np.float64)
-    return float(np.exp(scipy.special.entr(frequencies / frequencies.sum()).sum()))
+    from scipy.special import entr  # late: a faster `import ebmx`
+
+    return float(np.exp(entr(frequencies / frequencies.sum()).sum()))

@@ -77,6 +77,13 @@ def test_equal_passes_join_in_order_and_barriers_are_above_the_first_minimum():
     assert alone.passes.tolist() == [[2.0]]
 
 
+def test_minima_without_a_finite_path_merge_at_infinity():
+    direct = np.array([[-5.0, -3, np.inf], [-3, -4, np.inf], [np.inf, np.inf, 0]])
+    tree = join(direct)
+    np.testing.assert_array_equal(tree.merges[:, 2], [-3, np.inf])
+    np.testing.assert_array_equal(tree.passes, direct)
+
+
 def test_a_surface_from_the_literature_has_two_passes():
     tree = disconnectivity(muller_brown, jnp.asarray(WELLS, jnp.float32), num_steps=1000)
     np.testing.assert_allclose(tree.energies, DEPTHS, atol=1e-3)
