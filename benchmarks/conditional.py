@@ -44,7 +44,7 @@ def train(model, loss, num_labels, digits, num_steps, seed):
     schedule = optax.cosine_decay_schedule(4e-3, num_steps)
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule, b1=0.0))
     shares = None if num_labels is None else np.bincount(digits.train_labels, minlength=num_labels)
-    negatives = PCD(CHAINS, 30, 4096, 0.05, num_labels=num_labels, label_shares=shares)
+    negatives = PCD(CHAINS, 30, 4096, 0.05, num_labels=num_labels, label_weights=shares)
     trainer = Trainer(optim, negatives, loss, ema_decay=0.99, data_noise=0.03)
     batches = ebmx.data.batches(digits.train, 128, labels=digits.train_labels, key=data_key)
     state = trainer.init(model(model_key), key=chain_key)

@@ -41,7 +41,7 @@ ARRAYS |= {"mean": np.zeros(2), "covariance": np.eye(2), "means": np.zeros((2, 2
 ARRAYS |= {"scale": np.ones(2), "scales": np.ones(2), "weights": np.ones(2), "sigma": np.ones(1)}
 ARRAYS |= {"low": np.array([-1.0, -1.0]), "high": np.ones(2), "temperatures": np.array([1.0, 2.0])}
 ARRAYS |= {"weight": np.ones((3, 2)), "visible_bias": np.zeros(3), "hidden_bias": np.zeros(2)}
-ARRAYS |= {"inverse_mass_matrix": np.ones(2), "label_shares": np.ones(2), "origin": np.zeros(2)}
+ARRAYS |= {"inverse_mass_matrix": np.ones(2), "label_weights": np.ones(2), "origin": np.zeros(2)}
 ARRAYS |= {"scores_in": np.arange(4.0), "scores_out": np.arange(5.0)}
 SEQUENCES = {
     "shape": SHAPE,
@@ -193,7 +193,7 @@ KIN = {
         "means": "scales|weights",
         "name": "path|recipe",
     },
-    **{"energies": "shapes|weights|merges", "samplers": "weights", "num_labels": "label_shares"},
+    **{"energies": "shapes|weights|merges", "samplers": "weights", "num_labels": "label_weights"},
     **{"num_shards": "capacity", "positions": "num_shards|ages", "values": "no such"},
     **{
         "norm_state": "state",

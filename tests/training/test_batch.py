@@ -1,6 +1,7 @@
 """Batches with conditions and weights: what losses and negatives make of them."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -8,9 +9,18 @@ import pytest
 from closed_forms import Wells
 from helpers import points
 
+from ebmx import _mesh
 from ebmx.energies import JEM, Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import CD, DataOnly, Examples, Trainer, score_matching_loss
+from ebmx.training import (
+    CD,
+    AbstractNegatives,
+    DataOnly,
+    Examples,
+    Trainer,
+    contrastive_loss,
+    score_matching_loss,
+)
 from ebmx.training._batch import as_examples, condition, energies, mean
 
 X = points(4, (2,))
@@ -121,3 +131,46 @@ def test_chains_from_weighted_data_have_its_weights(getkey):
     )
     np.testing.assert_array_equal(negatives.log_weights, weighted.log_weights)
     assert eqx.tree_equal(negatives.y, None)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (4, 6), (3, 3, 3)])
+@pytest.mark.parametrize("num_devices", [None, 1])
+def test_the_energies_of_several_batches_are_those_of_each(sizes, num_devices):
+    energy = Gaussian(jnp.array([0.5, -0.5]), 0.3)
+    batches = [Examples(points(size, (2,), seed=i)) for i, size in enumerate(sizes)]
+    mesh = num_devices and jax.make_mesh((num_devices,), ("data",))
+
+    @jax.jit
+    def of_all(batches):
+        with _mesh.within(mesh):
+            return energies(energy, *batches)
+
+    found = of_all(batches)
+    assert len(found) == len(sizes)
+    for values, batch in zip(found, batches, strict=True):
+        np.testing.assert_allclose(values, jax.vmap(energy)(batch.x), rtol=1e-5)
+
+
+def test_batches_with_conditions_keep_their_own(getkey):
+    energy = Wells(points(3, (2,), seed=1), jnp.array([1.0, 2.0, 0.5]))
+    one, two = Examples(X, Y), Examples(2 * X, Y[::-1])
+    both = energies(energy, one, two)
+    for values, batch in zip(both, (one, two), strict=True):
+        np.testing.assert_array_equal(values, energies(energy, batch)[0])
+
+
+class Bare(AbstractNegatives[None]):
+    """Negatives of a user that returns an array."""
+
+    def init(self, shape, *, key):
+        return None
+
+    def step(self, energy, positives, state, *, key):
+        return positives.x, state, None
+
+
+def test_negatives_that_are_no_examples_are_refused(getkey):
+    trainer = Trainer(optax.sgd(0.1), Bare(), contrastive_loss)
+    state = trainer.init(Gaussian(jnp.zeros(2)), key=getkey())
+    with pytest.raises(ValueError, match=r"^negatives=.*: a step of negatives returns Examples"):
+        trainer.step(state, X, key=getkey())

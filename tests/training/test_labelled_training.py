@@ -73,7 +73,7 @@ def test_every_chain_keeps_its_label(seed, reinit_prob):
 @pytest.mark.parametrize(("capacity", "num_shards"), [(10, 1), (401, 1), (20, 2)])
 @pytest.mark.parametrize("shares", [None, [0.5, 0.2, 0.3], [50, 20, 30], [1.0, 1.0, 1.0]])
 def test_slots_of_each_shard_hold_labels_by_their_shares(shares, capacity, num_shards, getkey):
-    negatives = PCD(HOME, 1, capacity, num_labels=3, label_shares=shares, num_shards=num_shards)
+    negatives = PCD(HOME, 1, capacity, num_labels=3, label_weights=shares, num_shards=num_shards)
     labels = np.asarray(init(negatives, (1,), getkey()).labels)
     assert labels.dtype == np.int32
     for block in labels.reshape(num_shards, -1):
@@ -88,7 +88,7 @@ def test_slots_of_each_shard_hold_labels_by_their_shares(shares, capacity, num_s
 
 def test_a_rare_label_has_a_slot_if_there_is_one_for_it(getkey):
     shares = [0.999, 0.001]
-    negatives = PCD(HOME, 1, 1000, num_labels=2, label_shares=shares)
+    negatives = PCD(HOME, 1, 1000, num_labels=2, label_weights=shares)
     np.testing.assert_array_equal(np.bincount(init(negatives, (1,), getkey()).labels), [999, 1])
     # two rows of its label share the slot, which one of them is written to
     batch = jnp.full((4, 1), 5.0), jnp.array([1, 0, 1, 0])
@@ -110,7 +110,7 @@ def test_training_finds_the_density_of_each_label_as_rare_as_it_may_be(getkey):
     # one label four times as frequent as the other, both of variance 1/2
     x = np.float32(np.sqrt(0.5) * np.tile(quantiles(64), 5) + np.repeat([1, 1, 1, 1, -1], 64))
     y = np.repeat([0, 0, 0, 0, 1], 64)
-    negatives = PCD(Langevin(0.05), 5, 640, 0.0, num_labels=2, label_shares=[0.8, 0.2])
+    negatives = PCD(Langevin(0.05), 5, 640, 0.0, num_labels=2, label_weights=[0.8, 0.2])
     optim = optax.adam(optax.cosine_decay_schedule(0.05, 250))
     trainer = Trainer(optim, negatives, ema_decay=0.95)
     state = trainer.init(Wells(jnp.zeros((2, 1)), jnp.ones(2)), key=getkey())
@@ -195,19 +195,19 @@ BAD = {
         "num_labels=0: give a Python integer of at least 1",
     ),
     "shares of others": (
-        lambda: PCD(HOME, 1, num_labels=2, label_shares=[0.2, 0.3, 0.5]),
-        r"label_shares\.shape=\(3,\): give one for each of the num_labels=2 labels",
+        lambda: PCD(HOME, 1, num_labels=2, label_weights=[0.2, 0.3, 0.5]),
+        r"label_weights\.shape=\(3,\): give one for each of the num_labels=2 labels",
     ),
     "shares without labels": (
-        lambda: PCD(HOME, 1, label_shares=[0.5, 0.5]),
-        r"label_shares\.shape=\(2,\): give one for each of the num_labels=None labels",
+        lambda: PCD(HOME, 1, label_weights=[0.5, 0.5]),
+        r"label_weights\.shape=\(2,\): give one for each of the num_labels=None labels",
     ),
     "no share": (
-        lambda: PCD(HOME, 1, num_labels=2, label_shares=[1.0, 0.0]),
-        r"label_shares=\[1\.0, 0\.0\]: give a finite number above 0",
+        lambda: PCD(HOME, 1, num_labels=2, label_weights=[1.0, 0.0]),
+        r"label_weights=\[1\.0, 0\.0\]: give a finite number above 0",
     ),
     "a label without a slot": (
-        lambda: PCD(HOME, 1, 500, num_labels=2, label_shares=[0.9995, 0.0005]),
+        lambda: PCD(HOME, 1, 500, num_labels=2, label_weights=[0.9995, 0.0005]),
         r"capacity=500: the labels \[1\] have no slot in a shard: give a larger capacity",
     ),
     "fewer slots of a shard than labels": (

@@ -19,9 +19,9 @@ from ._noise import AbstractNoise
 from ._storage import AbstractStorage, FullPrecision, UInt8
 
 
-def as_shares(shares: ArrayLike | None) -> jax.Array | None:
+def as_weights(weights: ArrayLike | None) -> jax.Array | None:
     """The relative numbers of slots of the labels as an array, if they are given."""
-    return None if shares is None else jnp.asarray(shares, float)
+    return None if weights is None else jnp.asarray(weights, float)
 
 
 class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
@@ -33,7 +33,7 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
     reinit_prob: eqx.AbstractVar[Number]
     noise: eqx.AbstractVar[AbstractNoise]
     num_labels: eqx.AbstractVar[int | None]
-    label_shares: eqx.AbstractVar[jax.Array | None]
+    label_weights: eqx.AbstractVar[jax.Array | None]
     storage: eqx.AbstractVar[AbstractStorage]
     num_shards: eqx.AbstractVar[int]
 
@@ -47,12 +47,12 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
         _checks.probability("reinit_prob", self.reinit_prob)
         if self.num_labels is not None:
             _checks.at_least("num_labels", self.num_labels, 1)
-        if self.label_shares is not None:
+        if self.label_weights is not None:
             fix = f"give one for each of the num_labels={self.num_labels} labels"
-            shape = self.label_shares.shape
-            _checks.require(shape == (self.num_labels,), "label_shares.shape", shape, fix)
-            _checks.positive("label_shares", self.label_shares)
-        if self.num_labels is not None and _checks.is_concrete(self.label_shares):
+            shape = self.label_weights.shape
+            _checks.require(shape == (self.num_labels,), "label_weights.shape", shape, fix)
+            _checks.positive("label_weights", self.label_weights)
+        if self.num_labels is not None and _checks.is_concrete(self.label_weights):
             self._check_slots(self.num_labels)
         if isinstance(self.storage, UInt8):
             _check_bounded(self.sampler, self.storage)
@@ -131,11 +131,11 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
 
     def _labels_of_a_shard(self, num_labels: int) -> jax.Array:
         """The labels of the slots of a shard, in rising order."""
-        shares, size = self.label_shares, self.capacity // self.num_shards
-        if shares is None:
+        weights, size = self.label_weights, self.capacity // self.num_shards
+        if weights is None:
             return jnp.arange(size, dtype=jnp.int32) * num_labels // size
-        ends = jnp.cumsum(shares)
-        places = (jnp.arange(size, dtype=shares.dtype) + 0.5) / size
+        ends = jnp.cumsum(weights)
+        places = (jnp.arange(size, dtype=weights.dtype) + 0.5) / size
         return jnp.searchsorted(ends / ends[-1], places).astype(jnp.int32)
 
     def _check_slots(self, num_labels: int) -> None:
@@ -144,7 +144,7 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
             missing = sorted({*range(num_labels)} - {*np.unique(np.asarray(labels)).tolist()})
             fix = (
                 f"the labels {missing[:5]} have no slot in a shard: give a larger capacity, fewer "
-                "shards, or these labels larger label_shares"
+                "shards, or these labels larger label_weights"
             )
             _checks.require(not missing, "capacity", self.capacity, fix)
 

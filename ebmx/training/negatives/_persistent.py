@@ -17,7 +17,7 @@ from ...samplers._fields import number
 from .._batch import Examples, energies, where_chain
 from ._base import NegativesInfo, check_displacement, move
 from ._buffer import Chains, ReplayBuffer
-from ._buffered import AbstractBuffered, as_shares
+from ._buffered import AbstractBuffered, as_weights
 from ._noise import AbstractNoise, UniformNoise
 from ._restarted import width_of
 from ._step_size_adaptation import StepSizeAdaptation, fraction_at_limit
@@ -51,7 +51,7 @@ class PCD(AbstractBuffered):
         adaptation: adapts a step size for each chain, which the buffer keeps; a restarted chain
             begins again with the sampler's `step_size`.
         num_labels: for a conditional energy, how many labels there are.
-        label_shares: the relative number of slots of each label, `(num_labels,)`; equal if not
+        label_weights: the relative number of slots of each label, `(num_labels,)`; equal if not
             given. With the label frequencies of the data, all chains move equally often.
         restart: which drawn chains are restarted: `"uniform"`, all with probability `reinit_prob`;
             `"age"` or `"energy"`, with a probability proportional to the age, or to the rank of the
@@ -74,7 +74,7 @@ class PCD(AbstractBuffered):
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
     adaptation: StepSizeAdaptation | None = None
     num_labels: int | None = eqx.field(static=True, default=None)
-    label_shares: jax.Array | None = eqx.field(converter=as_shares, default=None)
+    label_weights: jax.Array | None = eqx.field(converter=as_weights, default=None)
     restart: Literal["uniform", "age", "energy"] = eqx.field(static=True, default="uniform")
     augment: Callable | None = None
     storage: AbstractStorage = eqx.field(default_factory=FullPrecision)

@@ -14,7 +14,7 @@ from ...samplers._fields import number
 from .._batch import Examples, where_chain
 from ._base import NegativesInfo, are_dead, saturated_fraction
 from ._buffer import ReplayBuffer
-from ._buffered import AbstractBuffered, as_shares
+from ._buffered import AbstractBuffered, as_weights
 from ._noise import AbstractNoise, UniformNoise
 from ._storage import AbstractStorage, FullPrecision
 
@@ -40,7 +40,7 @@ class TemperedPCD(AbstractBuffered):
             1]. The other replicas are not restarted.
         noise: where replicas start.
         num_labels: for a conditional energy, how many labels there are.
-        label_shares: the relative number of ladders of each label, `(num_labels,)`; equal if not
+        label_weights: the relative number of ladders of each label, `(num_labels,)`; equal if not
             given.
         storage: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
         num_shards: the number of blocks of ladders; an update draws equally many from each. See
@@ -57,7 +57,7 @@ class TemperedPCD(AbstractBuffered):
     reinit_prob: Number = number(default=0.05)
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
     num_labels: int | None = eqx.field(static=True, default=None)
-    label_shares: jax.Array | None = eqx.field(converter=as_shares, default=None)
+    label_weights: jax.Array | None = eqx.field(converter=as_weights, default=None)
     storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
     num_shards: int = eqx.field(static=True, default=1)
 

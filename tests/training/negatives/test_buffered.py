@@ -42,7 +42,7 @@ RUNGS = {chains: (), ladders: (3,)}
 @kinds
 @pytest.mark.parametrize(("shares", "num_shards"), [(None, 1), ([0.9, 0.1], 1), (None, 2)])
 def test_the_gradient_of_the_constant_of_a_label_is_exactly_zero(make, shares, num_shards):
-    options = {"num_labels": 2, "label_shares": shares, "num_shards": num_shards}
+    options = {"num_labels": 2, "label_weights": shares, "num_shards": num_shards}
     trainer = Trainer(optax.adam(1.0), make(MALA(0.1), 1, 100, 0.1, **options))
     state = trainer.init(Constants(jnp.array([0.5, -0.5])), key=KEY)
 
@@ -168,8 +168,8 @@ def test_a_range_is_stored_of_chains_that_stay_in_it(make):
 BAD = {
     "labels": ({"num_labels": 0}, "num_labels=0: give a Python integer of at least 1"),
     "shares": (
-        {"num_labels": 2, "label_shares": [1.0]},
-        r"label_shares\.shape=\(1,\): give one for each of the num_labels=2 labels",
+        {"num_labels": 2, "label_weights": [1.0]},
+        r"label_weights\.shape=\(1,\): give one for each of the num_labels=2 labels",
     ),
     "slots": (
         {"capacity": 8, "num_labels": 3, "num_shards": 4},

@@ -20,7 +20,7 @@ NUM = 50
 )
 def test_constants_of_labels_stay_where_they_are(shares, num_shards):
     negatives = PCD(
-        Langevin(0.1), 1, 100, 0.1, num_labels=2, label_shares=shares, num_shards=num_shards
+        Langevin(0.1), 1, 100, 0.1, num_labels=2, label_weights=shares, num_shards=num_shards
     )
     trainer = Trainer(optax.adam(1.0), negatives)
     state = trainer.init(Constants(jnp.array([0.5, -0.5])), key=KEY)
