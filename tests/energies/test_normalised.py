@@ -50,7 +50,7 @@ BINARY = Bernoulli, BernoulliRBM
 TRAINER = Trainer(
     optax.adam(0.1),
     DataOnly(),
-    lambda energy, x, _: (jnp.mean(jax.vmap(energy)(x)) - energy(x[0]), {}),
+    lambda energy, p, _: (jnp.mean(jax.vmap(energy)(p.x)) - energy(p.x[0]), {}),
 )
 KEY = jax.random.key(0)
 
@@ -65,7 +65,7 @@ def test_each_exact_energy_is_tested_here():
 
 @pytest.mark.parametrize("name", sorted(ENERGIES.keys() - set(TRAINED)))
 def test_densities_of_fixed_numbers_have_nothing_to_train(name):
-    with pytest.raises(ValueError, match=r"energy=\w+: .*at least one is no constant"):
+    with pytest.raises(ValueError, match=r"energy=\w+: .*at least one is not constant"):
         TRAINER.init(ENERGIES[name], key=KEY)
 
 

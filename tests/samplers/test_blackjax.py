@@ -12,7 +12,7 @@ from helpers import assert_mean
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import HMC, MALA, MCLMC, NUTS, Barker, BlackJAX, run
-from ebmx.training import PCD
+from ebmx.training import PCD, Examples
 
 GAUSSIAN = Gaussian(np.array([1.0, -0.5]), np.array([[0.8, 0.3], [0.3, 1.5]]))
 ONES, MASSES = np.ones(4), np.arange(1.0, 5.0)
@@ -128,11 +128,11 @@ def test_persistent_chains_of_such_a_kernel_live(getkey):
     def begin_and_step(init_key, step_key):
         negatives = PCD(WANDER, 2, 8, 0.0)
         state = negatives.init((2,), key=init_key)
-        return state, negatives.step(GAUSSIAN, jnp.zeros((8, 2)), state, key=step_key)
+        return state, negatives.step(GAUSSIAN, Examples(jnp.zeros((8, 2))), state, key=step_key)
 
-    state, (x, after, info) = begin_and_step(getkey(), getkey())
+    state, (drawn, after, info) = begin_and_step(getkey(), getkey())
     assert not np.any(info.dead)
-    assert float(np.abs(np.sort(x, 0) - np.sort(state.positions, 0)).max()) < 1
+    assert float(np.abs(np.sort(drawn.x, 0) - np.sort(state.positions, 0)).max()) < 1
     np.testing.assert_array_equal(after.ages, 1)
 
 
