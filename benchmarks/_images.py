@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import ebmx
-from ebmx.config import RunConfig, build_energy, build_sampler, build_trainer
+from ebmx.config import build, merge
 from ebmx.data import Dataset
 from ebmx.energies import freeze
 from ebmx.evaluation import effective_classes, frechet_distance, train_classifier, two_sample_auc
+from ebmx.runs._facts import Facts
+from ebmx.runs._run import Run, make_run
 from ebmx.training import NoProgress, TrainState
 
 Look = Callable[[TrainState, float], None]
@@ -39,8 +41,13 @@ class Trained:
     """For how many updates the learning rate was laid out."""
 
 
+def run_of(config: dict[str, Any], dataset: Dataset, num_steps: int) -> Run:
+    """The objects of a config, for a planned number of updates."""
+    return make_run(merge(config, {"num_steps": num_steps}), Facts.of(dataset), dataset)
+
+
 def train_for(
-    config: RunConfig,
+    config: dict[str, Any],
     dataset: Dataset,
     seconds: float,
     *,
@@ -52,16 +59,15 @@ def train_for(
 
     A number of updates, if given, counts instead of the seconds.
     """
-    keys = jax.random.split(jax.random.key(config.seed), 4)
-    energy, norm_state = build_energy(config.energy, dataset.shape, key=keys[0])
+    keys = jax.random.split(jax.random.key(config.get("seed", 0)), 4)
     begin, cpu, away, cpu_away = time.monotonic(), time.process_time(), 0.0, 0.0
 
     def go(num_steps: int, laid_out: int, log_every: int, callbacks: Sequence[Any]) -> TrainState:
-        trainer = build_trainer(config, laid_out)
-        state = trainer.init(energy, norm_state, key=keys[1])
-        batches = ebmx.data.batches(dataset.train, config.data.batch_size, key=keys[2])
+        run = run_of(config, dataset, laid_out)
+        state = run.trainer.init(run.energy, run.norm_state, key=keys[1])
+        batches = ebmx.data.batches(dataset.train, config["data"]["batch_size"], key=keys[2])
         return ebmx.fit(
-            trainer, state, batches, num_steps=num_steps, key=keys[3], log_every=log_every,
+            run.trainer, state, batches, num_steps=num_steps, key=keys[3], log_every=log_every,
             callbacks=callbacks, progress=NoProgress(),
         )[0]  # fmt: skip
 
@@ -99,12 +105,12 @@ def train_for(
 
 
 def draw(
-    config: RunConfig, trained: Trained, num: int, *, steps: int, quiet: int, seed: int = 0
+    config: dict[str, Any], trained: Trained, num: int, *, steps: int, quiet: int, seed: int = 0
 ) -> np.ndarray:
     """Persistent chains that have gone on for some steps, and for some more without noise."""
     draw_key, run_key, quiet_key = jax.random.split(jax.random.key(seed), 3)
     x = trained.state.negatives_state.draw(num, key=draw_key).x
-    sampler = build_sampler(config.sampler)
+    sampler = build(config["sampler"], path="sampler")
     if steps > 0:
         x, _ = ebmx.run(trained.energy, sampler, x, num_steps=steps, key=run_key)
     if quiet > 0:

@@ -7,7 +7,6 @@ the training (in features of a small classifier trained on the training images),
 colours of samples and of test images, and whether energies are ordered: data, samples, noise.
 """
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +14,18 @@ from _common import arguments, write
 from _images import Judge, draw, energies, others_made_of, train_for
 
 import ebmx
-from ebmx.config import (
-    DataConfig,
-    EnergyConfig,
-    NegativesConfig,
-    ObjectiveConfig,
-    OptimiserConfig,
-    RunConfig,
-    SamplerConfig,
-)
+from ebmx.config import change, merge, recipe
 from ebmx.evaluation import out_of_distribution
 from ebmx.plotting import sample_grid
 
-CONFIG = RunConfig(
-    data=DataConfig(batch_size=64),
-    energy=EnergyConfig(widths=(24, 48, 64), kernel_sizes=(3, 3, 3), strides=(2, 2, 2)),
-    sampler=SamplerConfig(noise_scale=0.01),
-    negatives=NegativesConfig(num_steps=20, capacity=2048, reinit_prob=0.02),
-    objective=ObjectiveConfig(alpha=0.005),
-    optimiser=OptimiserConfig(learning_rate=2e-3),
+CONFIG = merge(
+    recipe("digits"),
+    {
+        "data": {"batch_size": 64},
+        "energy": {"channels": [24, 48, 64], "kernel_sizes": [3, 3, 3], "strides": [2, 2, 2]},
+        "sampler": {"noise_scale": 0.01},
+        "negatives": {"num_steps": 20, "capacity": 2048, "reinit_prob": 0.02},
+    },
 )
 
 
@@ -61,18 +53,19 @@ def main() -> None:
     parser.add_argument("--looks", type=int, default=6, help="points of the curve")
     parser.add_argument("--more-steps", type=int, default=20, help="of the chains, in the end")
     parser.add_argument("--quiet-steps", type=int, default=5, help="without noise, after these")
-    parser.add_argument("--learning-rate", type=float, default=CONFIG.optimiser.learning_rate)
-    parser.add_argument("--alpha", type=float, default=CONFIG.objective.alpha)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--alpha", type=float, default=0.005)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, help="write a picture of samples to this file")
     options = parser.parse_args()
-    config = dataclasses.replace(
-        CONFIG,
-        seed=options.seed,
-        optimiser=dataclasses.replace(CONFIG.optimiser, learning_rate=options.learning_rate),
-        objective=dataclasses.replace(CONFIG.objective, alpha=options.alpha),
-    )
     data = ebmx.data.load(options.data)
+    changes = {
+        "seed": options.seed,
+        "data": {"name": options.data},
+        "loss": {"alpha": options.alpha},
+    }
+    config = merge(CONFIG, changes)
+    config = change(config, "optim.adam.learning_rate.peak", options.learning_rate)
     judge = Judge(data)
     print(f"the classifier tells {100 * judge.accuracy:.1f} % right; unit {judge.unit:.3f}")
     curve: list[dict[str, float]] = []
@@ -87,7 +80,7 @@ def main() -> None:
     )
     look(trained.state, trained.seconds)
     steps, quiet = options.more_steps, options.quiet_steps
-    x = draw(config, trained, config.negatives.capacity, steps=steps, quiet=quiet)
+    x = draw(config, trained, config["negatives"]["capacity"], steps=steps, quiet=quiet)
     score, others = energies(trained.energy), others_made_of(data.test)
     groups = {
         "training data": data.train[:2000],
@@ -114,15 +107,15 @@ def main() -> None:
         for kind, values in row.items():
             print(f"{name:12s}{kind:14s}" + "".join(f"{v:8.3f}" for v in values))
     if options.plot is not None:
-        sample_grid({"samples": x[:64], "test images": data.test[:64]}, num_columns=8, num_rows=8).savefig(
-            options.plot
-        )
+        sample_grid(
+            {"samples": x[:64], "test images": data.test[:64]}, num_columns=8, num_rows=8
+        ).savefig(options.plot)
     figures = {
         "updates": trained.updates, "planned": trained.planned, "seconds": trained.seconds,
         "cpu_seconds": trained.cpu_seconds,
         "skipped": int(trained.state.skipped), "curve": curve, "samples": samples,
         "energies": means, "auroc": outside, "colours": tints, "unit": judge.unit,
-        "config": dataclasses.asdict(config),
+        "config": config,
     }  # fmt: skip
     write(options.json, figures)
 

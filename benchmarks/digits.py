@@ -8,7 +8,6 @@ without noise: the ratio again, how well classifiers tell them from test images,
 pixels (½ is a guess), by a line and by a forest, and how near they are to training images.
 """
 
-import dataclasses
 import statistics
 import tempfile
 from typing import Any
@@ -20,10 +19,8 @@ from _images import Judge
 from sklearn.ensemble import RandomForestClassifier
 
 import ebmx
-from ebmx.config import RunConfig
+from ebmx.config import merge, recipe
 from ebmx.evaluation import nearest_distances, two_sample_auc
-from ebmx.runs import sample as sample_run
-from ebmx.runs import train as train_run
 
 REPEATS = 4
 """How many disjoint sets of samples are told from the test images, for a mean."""
@@ -72,7 +69,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--updates", type=int, help="instead of seconds")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--denoise", type=int, nargs="*", default=[0, 4, 16], help="steps")
+    quiet = {"type": int, "nargs": "*", "default": [0, 4, 16], "help": "for each set of samples"}
+    parser.add_argument("--steps-without-noise", **quiet)
     options = parser.parse_args()
     data = ebmx.data.load("digits")
     judge = Judge(data)
@@ -82,14 +80,14 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for seed in range(options.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            config = RunConfig(
-                seconds=options.seconds, steps=options.updates, seed=seed, out=folder
-            )
-            report = train_run(config)
-            rounded = {
-                steps: figures_of(sample_run(folder, 4096, denoise=steps)[0], data, judge)
-                for steps in options.denoise
-            }
+            length = {"seconds": options.seconds}
+            if options.updates is not None:
+                length = {"num_steps": options.updates}
+            report = ebmx.runs.train(merge(recipe("digits"), length | {"seed": seed}), out=folder)
+            run, rounded = ebmx.runs.open(folder), {}
+            for steps in options.steps_without_noise:
+                x, _ = ebmx.runs.sample(run, 4096, num_steps_without_noise=steps)
+                rounded[steps] = figures_of(x, data, judge)
         rows.append(
             {
                 "seed": seed,
@@ -107,8 +105,7 @@ def main() -> None:
             print(f"{name:30s}" + "  ".join(f"{k} {v:.3f}" for k, v in row.items()), flush=True)
     ratio = statistics.median(row["frechet_ratio"] for row in rows)
     print(f"median Fréchet ratio of {len(rows)} seeds: {ratio:.3f}")
-    config = dataclasses.asdict(RunConfig())
-    figures = {"median_frechet_ratio": ratio, "runs": rows, "config": config}
+    figures = {"median_frechet_ratio": ratio, "runs": rows, "config": recipe("digits")}
     write(options.json, figures | {"real_images": unseen})
 
 

@@ -24,9 +24,10 @@ import jax
 import numpy as np
 import optax
 from _common import arguments, write
+from _images import run_of
 
 import ebmx
-from ebmx.config import build_energy, build_trainer, default_config
+from ebmx.config import recipe
 from ebmx.energies import ConvNet
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Checkpoints, NoProgress, Trainer, TrainState, fit, restore
@@ -141,12 +142,9 @@ def kill_often(kills: int, scratch: Path) -> dict[str, Any]:
 
 def cost(scratch: Path) -> dict[str, float]:
     """What a save of the digits costs beside the updates of the default interval."""
-    config = default_config("digits")
-    digits = ebmx.data.load("digits", test_share=config.data.test_share)
-    trainer = build_trainer(config, 1000)
-    energy, norm_state = build_energy(config.energy, digits.shape, key=KEY)
-    state = trainer.init(energy, norm_state, key=KEY)
-    batches, ticks = ebmx.data.batches(digits.train, config.data.batch_size, key=KEY), []
+    run = run_of(recipe("digits"), ebmx.data.load("digits"), 1000)
+    trainer, state = run.trainer, run.init()
+    batches, ticks = run.batches(), []
 
     def tick(step: int, state: TrainState, metrics: dict[str, float]) -> None:
         ticks.append(time.perf_counter())

@@ -24,7 +24,7 @@ from _common import arguments, write
 from _images import Judge, draw, energies, others_made_of, train_for
 
 import ebmx
-from ebmx.config import build_sampler, recipe
+from ebmx.config import build, merge, recipe
 from ebmx.data import Dataset
 from ebmx.evaluation import nearest_distances, out_of_distribution
 from ebmx.plotting import chain_strip, sample_grid
@@ -77,7 +77,8 @@ def strip(config, energy, shape, *, seed: int) -> np.ndarray:
     """Chains from noise, `(times, chains, *shape)`."""
     start_key, key = jax.random.split(jax.random.key(seed))
     start = jax.random.uniform(start_key, (8, *shape), minval=-1, maxval=1)
-    walk = ebmx.sample(energy, build_sampler(config.sampler), start, num_samples=STEPS[-1], key=key)
+    sampler = build(config["sampler"], path="sampler")
+    walk = ebmx.sample(energy, sampler, start, num_samples=STEPS[-1], key=key)
     x = np.concatenate([np.asarray(start)[:, None], np.asarray(walk.values)], 1)
     return x[:, list(STEPS)].swapaxes(0, 1)
 
@@ -105,8 +106,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="write pictures to this folder")
     options = parser.parse_args()
     data = data_of(options.test_images)
-    config = dataclasses.replace(recipe("mnist_5k"), seed=options.seed)
-    figures: dict[str, Any] = {"config": dataclasses.asdict(config)}
+    config = merge(recipe("mnist_5k"), {"seed": options.seed})
+    figures: dict[str, Any] = {"config": config}
     if options.minutes > 0:
         figures |= quality(config, data, options)
     if options.held_out is not None:
@@ -129,7 +130,7 @@ def quality(config, data: Dataset, options) -> dict:
         flush=True,
     )
     judge = Judge(data)
-    num = min(4096, config.negatives.capacity)
+    num = min(4096, config["negatives"]["capacity"])
     steps, quiet = options.more_steps, options.quiet_steps
     buffer = draw(config, trained, num, steps=0, quiet=0)
     x = draw(config, trained, num, steps=steps, quiet=quiet)
