@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 from ... import _checks, _warnings
 from ..._arguments import guarded
@@ -105,7 +106,7 @@ def warn_of_islands(found: LogZ, arrived: np.ndarray, covered: bool) -> None:
 
 
 @guarded
-def log_likelihood(energy: EnergyFn, x: XBatch, log_z: Number) -> Vector:
+def log_likelihood(energy: EnergyFn, x: ArrayLike, log_z: Number) -> Vector:
     """The log densities of examples, `-E(x) - log Z`.
 
     Args:

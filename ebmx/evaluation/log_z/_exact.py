@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,7 +21,11 @@ _MOST_BITS = 26
 
 @guarded
 def log_z_by_quadrature(
-    energy: EnergyFn, low: ArrayLike, high: ArrayLike, *, num_points: int = 1001
+    energy: EnergyFn,
+    low: ArrayLike | Sequence[float],
+    high: ArrayLike | Sequence[float],
+    *,
+    num_points: int = 1001,
 ) -> float:
     """`log ∫ exp(-E(x)) dx` over an interval or a rectangle, by the midpoint rule.
 
