@@ -113,7 +113,7 @@ def test_a_hybrid_energy_is_its_marginal_whatever_the_labels():
 
 
 def test_weights_of_the_data_reach_the_loss(getkey):
-    # a datum of twice the weight is the same as one that is there twice
+    # an example of twice the weight is the same as two equal examples
     weighted = Examples(X, None, jnp.log(jnp.array([2.0, 1.0, 1.0, 1.0])))
     repeated = jnp.concatenate([X[:1], X])
     trainer = Trainer(optax.sgd(0.1), DataOnly(), score_matching_loss)

@@ -75,7 +75,7 @@ def energy_discrepancy_loss(
     Raises:
         ValueError: if the negatives are no multiple of the data.
     """
-    num = ratio_of(positives, negatives, "PerturbedTwice(time, num)")
+    num = ratio_of(positives, negatives, "PerturbedTwice(time, num_negatives)")
     _checks.non_negative("stabilise", stabilise)
     real, fake = energies(energy, positives, negatives)
     gap = real[None] - fake.reshape(num, -1)
@@ -90,7 +90,7 @@ def minimum_probability_flow_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean exp(½ (E(x) − E(x⁻)))`: how fast probability flows from the data to its neighbours.
 
-    Use with `Neighbours(sigma, num)`.
+    Use with `Neighbours(sigma, num_neighbours)`.
 
     Sohl-Dickstein, Battaglino and DeWeese (2011), "Minimum probability flow learning".
 
@@ -105,7 +105,7 @@ def minimum_probability_flow_loss(
     Raises:
         ValueError: if the negatives are no multiple of the data.
     """
-    num = ratio_of(positives, negatives, "Neighbours(sigma, num)")
+    num = ratio_of(positives, negatives, "Neighbours(sigma, num_neighbours)")
     real, fake = energies(energy, positives, negatives)
     gap = real[None] - fake.reshape(num, -1)
     return mean(jnp.mean(jnp.exp(0.5 * gap), axis=0), positives), {}
@@ -117,9 +117,9 @@ def negative_log_likelihood_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean E(x) + log Z` with `log Z` by quadrature: maximum likelihood in one or two dimensions.
 
-    Use with `QuadraturePoints(low, high, num)`. It is the likelihood on the box of the points. Data
-    outside it are an error; in a compiled function they are left out and their fraction is
-    reported.
+    Use with `QuadraturePoints(low, high, num_points)`. It is the likelihood on the box of the
+    points. Data outside it are an error; in a compiled function they are left out and their
+    fraction is reported.
 
     Args:
         energy: a fixed energy.

@@ -107,58 +107,58 @@ class NoiseSamples(AbstractStateless):
 
 @guarded
 class PerturbedTwice(AbstractStateless):
-    """`num` negatives `x + √t ξ + √t ξ'` for each example, with one `ξ`, for energy discrepancy.
+    """Negatives `x + √t ξ + √t ξ'` for energy discrepancy; those of one example have the same `ξ`.
 
     Args:
         time: `t > 0`, the variance of each perturbation.
-        num: how many for each example, at least 1.
+        num_negatives: how many for each example, at least 1.
 
     Raises:
         ValueError: if a number is out of its range.
     """
 
     time: Number = number(default=0.25)
-    num: int = eqx.field(static=True, default=16)
+    num_negatives: int = eqx.field(static=True, default=16)
 
     def __check_init__(self):
         _checks.positive("time", self.time)
-        _checks.at_least("num", self.num, 1)
+        _checks.at_least("num_negatives", self.num_negatives, 1)
 
     def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
-        """Negatives `(num · batch, *shape)`; those of example `i` are `i, i + batch, …`."""
+        """`num_negatives` for each positive; those of example `i` are `i, i + batch, …`."""
         del energy
         x = positives.x
         once_key, twice_key = jax.random.split(key)
         scale = jnp.sqrt(cast(self.time, x))
         once = x + scale * jax.random.normal(once_key, x.shape, x.dtype)
-        twice = scale * jax.random.normal(twice_key, (self.num, *x.shape), x.dtype)
+        twice = scale * jax.random.normal(twice_key, (self.num_negatives, *x.shape), x.dtype)
         return positives.with_x((once[None] + twice).reshape(-1, *x.shape[1:])), state, None
 
 
 @guarded
 class Neighbours(AbstractStateless):
-    """`num` neighbours `x + σ ξ` of each example, for minimum probability flow.
+    """`num_neighbours` neighbours `x + σ ξ` of each example, for minimum probability flow.
 
     Args:
         sigma: how far the neighbours are, in units of the data.
-        num: how many for each example, at least 1.
+        num_neighbours: how many for each example, at least 1.
 
     Raises:
         ValueError: if a number is out of its range.
     """
 
     sigma: Number = number(default=0.3)
-    num: int = eqx.field(static=True, default=1)
+    num_neighbours: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
         _checks.positive("sigma", self.sigma)
-        _checks.at_least("num", self.num, 1)
+        _checks.at_least("num_neighbours", self.num_neighbours, 1)
 
     def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
-        """Neighbours `(num · batch, *shape)`; those of example `i` are `i, i + batch, …`."""
+        """`num_neighbours` for each positive; those of example `i` are `i, i + batch, …`."""
         del energy
         x = positives.x
-        noise = jax.random.normal(key, (self.num, *x.shape), x.dtype)
+        noise = jax.random.normal(key, (self.num_neighbours, *x.shape), x.dtype)
         neighbours = x[None] + cast(self.sigma, x) * noise
         return positives.with_x(neighbours.reshape(-1, *x.shape[1:])), state, None
 
@@ -173,19 +173,19 @@ class QuadraturePoints(AbstractStateless):
     Args:
         low: the lower corner of the box, `(d,)` with `d` 1 or 2.
         high: the upper corner of the box, `(d,)`.
-        num: how many points on each axis, at the centres of equal cells.
+        num_points: how many points on each axis, at the centres of equal cells.
         shifted: whether each update shifts the points by a random part of a cell, within the box.
             The estimate of the integral of `exp(-E)` is then unbiased, and a spike of the density
             between fixed points cannot go unseen, so that fewer points are enough.
 
     Raises:
-        ValueError: if the corners are not vectors of one or two numbers in order, or `num` is below
-            2.
+        ValueError: if the corners are not vectors of one or two numbers in order, or `num_points`
+            is below 2.
     """
 
     low: jax.Array = number()
     high: jax.Array = number()
-    num: int = eqx.field(static=True, default=200)
+    num_points: int = eqx.field(static=True, default=200)
     shifted: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
@@ -193,18 +193,18 @@ class QuadraturePoints(AbstractStateless):
         ok = self.low.shape == self.high.shape and self.low.shape in ((1,), (2,))
         _checks.require(ok, "low.shape", self.low.shape, fix)
         _checks.positive("high - low", self.high - self.low, "give low < high")
-        _checks.at_least("num", self.num, 2)
+        _checks.at_least("num_points", self.num_points, 2)
 
     def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
-        """The points, `(num ** d, d)`, with the volume of a cell as their weight, and the box."""
+        """The points `(num_points ** d, d)`, weighted by the volume of a cell, and their box."""
         del energy
         dtype, dim = positives.x.dtype, len(self.low)
         low, high = self.low.astype(dtype), self.high.astype(dtype)
         shift = jnp.full((dim, 1), 0.5, dtype)
         if self.shifted:
             shift = jax.random.uniform(key, (dim, 1), dtype)
-        places = (jnp.arange(self.num, dtype=dtype)[None] + shift) / self.num
+        places = (jnp.arange(self.num_points, dtype=dtype)[None] + shift) / self.num_points
         axes = low[:, None] + (high - low)[:, None] * places
         points = jnp.stack([a.reshape(-1) for a in jnp.meshgrid(*axes, indexing="ij")], -1)
-        cell = jnp.sum(jnp.log((high - low) / self.num))
+        cell = jnp.sum(jnp.log((high - low) / self.num_points))
         return Examples(points, None, jnp.full(len(points), cell), (low, high)), state, None

@@ -113,7 +113,7 @@ def test_a_finite_chain_without_an_energy_is_restarted_and_counted(step):
 
 
 def steep(energy, positives, negatives):
-    """The contrastive loss, with a gradient that is not finite where a datum is 77."""
+    """The contrastive loss, with a gradient that is not finite if a value is 77."""
     value, metrics = ebmx.training.contrastive_loss(energy, positives, negatives)
     marked = jnp.any(positives.x == 77.0)
     # zero, and the slope of a root there

@@ -28,7 +28,7 @@ ENERGY = patched(1.5, 0.3)
 WELLS = Wells(np.float32([[1.0, 0.0], [0.0, -2.0]]), np.float32([1.0, 2.0]))
 
 
-def test_recovery_samples_what_a_noisy_datum_was():
+def test_recovery_samples_the_posterior_of_a_noisy_example():
     # prior N(1, 1/2) and noise 0.5 make the posterior a Gaussian
     energy, sigma = Gaussian(jnp.ones(1), 0.5), 0.5
     recovery = DiffusionRecovery(MALA(0.3), sigma, num_steps=60)
@@ -54,14 +54,14 @@ def test_chains_of_recovery_start_at_noisy_data_and_fall_back_to_the_data(sigma,
     assert_covariance(noise, np.eye(2))
     assert_mean(noise * x, 0.0)
     assert_mean(noise[1:] * noise[:-1], 0.0)
-    # a chain that dies is the datum before its noise
+    # a dead chain is replaced by the example without noise
     dead = np.asarray(info.dead)
     assert 0.2 < dead.mean() < 0.5
     np.testing.assert_array_equal(np.asarray(out.x)[dead], x[dead])
     moved = np.asarray(out.x, np.float64)[~dead]
     noisy = 2 * (moved - 0.25)
     assert np.all(noisy[:, 0] <= edge + 1e-5)
-    # the energy of each chain is that under its own noisy datum
+    # the energy of each chain is that given its own noisy example
     want = values(ENERGY, moved) + np.sum((noisy - moved) ** 2, 1) / (2 * sigma**2)
     np.testing.assert_allclose(info.chains.energy[~dead], want, rtol=1e-3, atol=1e-4)
     assert state is None
@@ -114,7 +114,7 @@ def test_the_plan_is_that_of_entropic_transport(num_iterations):
         np.testing.assert_allclose(np.exp(plan).sum(1), 1, rtol=1e-3)
 
 
-def test_times_are_uniform_and_owe_nothing_to_the_pairs(getkey):
+def test_times_are_uniform_and_independent_of_the_pairs(getkey):
     x = np.asarray(points(500, (3, 2)))
     pairs = TransportPairs(UniformNoise(-1.0, 3.0), num_iterations=1)
     out, state, _ = step(pairs, None, x, None, getkey())
@@ -159,7 +159,7 @@ def test_the_divergence_of_the_sampler_is_that_of_one_more_step(weight):
     x, y, step_size = np.asarray(points(7, (2,)), np.float64), np.array([0, 1, 1, 0, 1, 0, 0]), 0.4
 
     def reference(modes, precisions):
-        """The parameters move the negatives, and the energy that judges them is fixed."""
+        """The parameters move the negatives, and the energy in the loss is fixed."""
         moved = x - 0.5 * step_size * labelled_slope(x, y, modes, precisions)
         fixed = (np.asarray(a, np.float64) for a in (WELLS.modes, WELLS.precisions))
         mode, precision = (a[y] for a in fixed)

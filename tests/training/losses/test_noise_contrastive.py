@@ -190,7 +190,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_conditional_energy_is_judged_label_by_label(name, getkey):
+def test_each_example_of_a_conditional_energy_has_its_label(name, getkey):
     loss, source = SOURCES[name]
     wells = Wells(points(2, (2,)), jnp.array([1.0, 2.0]))
     labels = np.array([1, 0, 1])

@@ -55,9 +55,9 @@ def data(num=200):
     return column(np.sqrt(VARIANCE) * quantiles(num))
 
 
-def twice(num=40, per_datum=201):
+def twice(num=40, per_example=201):
     x, once = pairs(num, math.sqrt(TIME))
-    negatives = once[None] + math.sqrt(TIME) * quantiles(per_datum)[:, None]
+    negatives = once[None] + math.sqrt(TIME) * quantiles(per_example)[:, None]
     return column(x), column(negatives)
 
 

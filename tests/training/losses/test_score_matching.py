@@ -65,7 +65,7 @@ def test_sliced_score_matching_is_exact_in_the_mean_over_directions():
     np.testing.assert_allclose(values, want, rtol=1e-4)
 
 
-def test_each_datum_has_its_own_direction():
+def test_each_example_has_its_own_direction():
     x = points(2, (2,))
     gradient, _ = by_hand(x)
     diagonal = 3 * np.asarray(x) ** 2 - B[:2] * np.sin(x)
@@ -84,7 +84,7 @@ def test_denoising_agrees_with_numpy():
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-def test_each_example_is_judged_under_its_own_label():
+def test_each_example_has_its_own_label():
     wells = Wells(points(3, (2,)), jnp.array([1.0, 2.0, 0.5]))
     x, y = points(4, (2,), seed=1), jnp.array([2, 0, 1, 2])
     a, m = (np.asarray(values)[np.asarray(y)] for values in (wells.precisions, wells.modes))
@@ -92,7 +92,7 @@ def test_each_example_is_judged_under_its_own_label():
     np.testing.assert_allclose(
         call_loss(score_matching_loss, wells, (x, y), (x, y))[0], want, rtol=1e-5
     )
-    # where the curvature is the same all around, all directions of ±1 are alike
+    # where the curvature is the same all around, all directions of ±1 are equal
     sliced = call_loss(sliced_score_matching_loss, wells, (x, y), Examples(jnp.ones_like(x), y))[0]
     np.testing.assert_allclose(sliced, want, rtol=1e-5)
 

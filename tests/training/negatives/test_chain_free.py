@@ -123,7 +123,7 @@ def test_noise_samples_are_of_the_noise_and_not_of_the_data(getkey):
 
 
 @pytest.mark.parametrize("source", [PerturbedTwice(0.25, 4), Neighbours(0.5, 4)])
-def test_those_of_a_datum_are_one_batch_apart(source, getkey):
+def test_those_of_an_example_are_one_batch_apart(source, getkey):
     out = np.asarray(step(source, FAR, getkey()).x)
     np.testing.assert_allclose(out, np.tile(FAR, (4, 1)), atol=5)
     assert len(np.unique(out, axis=0)) == 12
@@ -140,7 +140,7 @@ def test_perturbed_twice_share_their_first_noise_alone(getkey):
         assert_mean(noise[i] * noise[(i + 1) % num], time)
     assert_mean(noise[0, 1:] * noise[1, :-1], 0.0)
     assert_mean(noise[0, :, 0] * noise[1, :, 1], 0.0)
-    # what sets two of a datum apart owes nothing to what they share
+    # the difference of two negatives is independent of their common noise
     assert_mean((noise[0] - noise[1]) * (noise[0] + noise[1]), 0.0)
 
 
@@ -212,9 +212,9 @@ BAD = {
     "matrix": (lambda: Perturbed(jnp.ones((2, 2))), r"sigma\.shape=\(2, 2\): give a number, or"),
     "ratio": (lambda: NoiseSamples(GaussianNoise(), 0), "ratio=0: give a Python integer of at"),
     "time": (lambda: PerturbedTwice(-1.0), r"time=-1\.0: give a finite number above 0"),
-    "num twice": (lambda: PerturbedTwice(1.0, 0), "num=0: give a Python integer of at least 1"),
+    "num twice": (lambda: PerturbedTwice(1.0, 0), "num_negatives=0: give a Python integer"),
     "distance": (lambda: Neighbours(float("nan")), "sigma=nan: give a finite number above 0"),
-    "num": (lambda: Neighbours(0.1, 1.5), r"num=1\.5: give a Python integer"),
+    "num": (lambda: Neighbours(0.1, 1.5), r"num_neighbours=1\.5: give a Python integer"),
     "corner": (
         lambda: QuadraturePoints(-1.0, 1.0),
         r"low\.shape=\(\): give corners \(1,\) or \(2,\)",
@@ -233,7 +233,7 @@ BAD = {
     ),
     "cells": (
         lambda: QuadraturePoints(jnp.zeros(1), jnp.ones(1), 1),
-        "num=1: give .* of at least 2",
+        "num_points=1: give .* of at least 2",
     ),
 }
 

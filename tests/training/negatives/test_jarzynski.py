@@ -78,7 +78,7 @@ def test_an_update_adds_the_change_of_the_energy(getkey):
     np.testing.assert_allclose(again.log_weights, chains.log_weights, atol=1e-6)
 
 
-def test_chains_are_drawn_anew_below_the_threshold_and_not_above(getkey):
+def test_chains_are_resampled_below_the_threshold_and_not_above(getkey):
     state, key = population([0.0, 0.0, 0.0, -9.0, -9.0, -9.0, -9.0, -9.0]), getkey()
     share = float(state.training.effective_fraction)
     np.testing.assert_allclose(share, 3 / 8, rtol=0.01)
@@ -131,15 +131,15 @@ def test_a_chain_that_is_not_finite_counts_for_nothing(value, getkey):
         return contrastive_loss(lambda x: scale * energy(x) + scale * x[1], positives, out)[0]
 
     assert np.all(np.isfinite(loss(jnp.array(1.0))))
-    # where the energy is finite again, such a chain still counts for nothing
+    # where the energy is finite again, this chain still has weight 0
     _, later = step(WIDE, Populations(chains, None, jnp.array(0.0)), getkey(), resample_below=0.0)
     np.testing.assert_array_equal(np.isfinite(later.log_weights), alive)
     np.testing.assert_allclose(later.log_z, np.log(alive.mean()), rtol=1e-4)
-    # until chains are drawn anew
-    _, anew = step(WIDE, Populations(later, None, jnp.array(0.0)), getkey(), resample_below=1.0)
-    np.testing.assert_array_equal(anew.log_weights, 0)
-    assert np.all(np.asarray(anew.positions)[:, 0] < 0)
-    np.testing.assert_allclose(anew.log_z, np.log(alive.mean()), rtol=1e-4)
+    # until chains are resampled
+    _, again = step(WIDE, Populations(later, None, jnp.array(0.0)), getkey(), resample_below=1.0)
+    np.testing.assert_array_equal(again.log_weights, 0)
+    assert np.all(np.asarray(again.positions)[:, 0] < 0)
+    np.testing.assert_allclose(again.log_z, np.log(alive.mean()), rtol=1e-4)
 
 
 NOWHERE = patched(0.5, 0.0, -np.inf, np.nan)
@@ -155,7 +155,7 @@ def test_an_energy_that_is_finite_nowhere_leaves_all_as_it_was(getkey):
 
 
 def test_energies_go_with_the_positions_that_are_drawn(getkey):
-    # no later energy takes their place, since there is none that is finite
+    # energies that are not finite do not replace them
     _, chains = step(NOWHERE, population([3.0, 2.0] + [0.0] * 6), getkey(), resample_below=1.0)
     assert len(np.unique(chains.positions)) < 16
     np.testing.assert_array_equal(chains.log_weights, 0)

@@ -133,7 +133,7 @@ def test_chains_at_rest_stay_and_are_all_visited(getkey):
 
 
 @pytest.mark.parametrize("kind", [Langevin, UnderdampedLangevin])
-def test_saturated_is_the_share_of_values_at_the_bounds(kind, getkey):
+def test_saturated_is_the_fraction_of_values_at_the_bounds(kind, getkey):
     sampler = kind(1e-6, noise_scale=0.0) if kind is Langevin else kind(1e-6, temperature=0.0)
     sampler = eqx.tree_at(lambda s: s.bounds, sampler, (-1.0, 1.0), is_leaf=lambda b: b is None)
     x = jnp.array([[-5.0, 0.2], [1.5, 2.0], [0.0, 0.3], [0.1, 0.2]])

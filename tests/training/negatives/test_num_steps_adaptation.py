@@ -48,7 +48,7 @@ def test_the_number_of_steps_follows_the_gap_of_the_energies(tolerance, num_step
     np.testing.assert_allclose(found, want, rtol=1e-4)
 
 
-def test_the_gap_counts_alike_in_both_directions():
+def test_the_sign_of_the_gap_does_not_count():
     # the energies of the chains are above those of the data, with the other sign below
     for energy in (patched(0.7, 3.0), patched(-0.7, 3.0)):
         found, gap = log_steps_after(3, energy, X, tolerance=gap_of(energy) / 1.5, gain=0.2)

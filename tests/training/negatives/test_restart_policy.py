@@ -1,4 +1,4 @@
-"""Which persistent chains begin anew, and what becomes of those that go on."""
+"""Which persistent chains are restarted, and what the others do."""
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def test_old_chains_restart_more_often(prob, getkey):
     assert not np.any(restarted[ages == 0])
 
 
-def test_alike_owes_nothing_to_age_and_energy(getkey):
+def test_uniform_restarts_are_independent_of_age_and_energy(getkey):
     x, ages = points(NUM, (2,)), np.arange(NUM)
     restarted = after("uniform", 0.3, ReplayBuffer(x, jnp.asarray(ages, jnp.int32)), getkey())
     for values in (ages, np.sum(np.asarray(x) ** 2, 1)):
@@ -125,7 +125,7 @@ def test_augmentation_is_for_drawn_chains_and_each_has_its_key(getkey):
     assert (ages == 1).sum() == num
 
 
-def test_high_energy_is_judged_before_the_augmentation(getkey):
+def test_energies_are_those_before_the_augmentation(getkey):
     x = points(NUM, (2,))
     buffer = ReplayBuffer(x, jnp.asarray(np.ones(NUM, np.int32)))
     flip = lambda x, *, key: 10 / jnp.sum(x**2) * x  # noqa: E731

@@ -78,7 +78,7 @@ def updated(adaptation, log_scales, acceptance, ages):
 def test_the_update_is_the_documented_one(age, gain):
     adaptation = StepSizeAdaptation(target=0.6, gain=0.1)
     found = updated(adaptation, LOG_SCALES, ACCEPTANCE, np.full(7, age, np.int32))
-    # an acceptance that is not finite counts as a rejection, and a chain that died begins anew
+    # an acceptance that is not finite counts as a rejection, and a dead chain starts again
     acceptance = np.where(np.isfinite(ACCEPTANCE), ACCEPTANCE, 0)
     want = np.where(DEAD, 0, LOG_SCALES + gain * (acceptance - 0.6))
     np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
