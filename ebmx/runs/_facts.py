@@ -60,7 +60,8 @@ class Facts:
         """From what `write` has made."""
         known = {field.name for field in dataclasses.fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
-        return cls(**kept | {"shape": tuple(kept["shape"]), "span": tuple(kept["span"])})
+        tuples: dict[str, Any] = {name: tuple(kept[name]) for name in ("shape", "span")}
+        return cls(**kept | tuples)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """As JSON takes it, with the path from the folder of the run."""

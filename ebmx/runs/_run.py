@@ -116,7 +116,7 @@ def planned(make: Any, num_steps: int) -> optax.GradientTransformationExtraArgs:
     def init(params: Any) -> Planned:
         return Planned(jnp.asarray(num_steps, jnp.int32), make(num_steps).init(params))
 
-    def update(updates: Any, state: Planned, params: Any = None, **extra: Any) -> Any:
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         inner = optax.with_extra_args_support(make(state.num_steps))
         updates, new = inner.update(updates, state.inner, params, **extra)
         return updates, Planned(state.num_steps, new)
