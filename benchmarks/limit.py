@@ -116,8 +116,8 @@ def seconds_to_compile(function: Callable[[], Any]) -> float:
 
 def main() -> None:
     options = arguments(__doc__).parse_args()
-    paddings = {"kernel_sizes": (5, 3, 3, 3), "paddings": (4, 1, 1, 1)}
-    uva = ConvNet((28, 28, 1), (16, 32, 64, 64), **paddings, key=KEY)
+    kernels, paddings = (5, 3, 3, 3), (4, 1, 1, 1)
+    uva = ConvNet((28, 28, 1), (16, 32, 64, 64), kernel_sizes=kernels, paddings=paddings, key=KEY)
     small = ConvNet((28, 28, 1), (16, 32, 64), strides=(2, 2, 1), key=KEY)
     resnet = ResNet((32, 32, 3), (32, 64, 128), key=KEY)
     steps = {"uva": STEPS * BATCH, "16-32-64": STEPS * BATCH, "resnet": RESNET_STEPS * RESNET_BATCH}

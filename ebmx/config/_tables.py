@@ -136,7 +136,7 @@ def merge(config: Config, changes: Mapping[str, Any]) -> Config:
             merged.pop(other, None)
     for key, value in changes.items():
         old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        both = isinstance(old, dict) and isinstance(value, Mapping)
         merged[key] = merge(old, value) if both else copy.deepcopy(value)
     return merged
 
@@ -209,5 +209,6 @@ def _changed(node: Any, words: Sequence[str], value: Any, place: str) -> Any:
         node = {}
     if rest:
         return {**node, first: _changed(node.get(first, {}), rest, value, place)}
-    both = isinstance(node.get(first), Mapping) and isinstance(value, Mapping)
-    return merge(node, {first: merge(node[first], value) if both else value})
+    old = node.get(first)
+    both = isinstance(old, dict) and isinstance(value, Mapping)
+    return merge(dict(node), {first: merge(old, value) if both else value})
