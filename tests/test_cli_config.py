@@ -202,3 +202,15 @@ def test_a_config_without_tables_cannot_be_run(tmp_path, capsys):
 def test_unknown_recipes_and_files_are_refused(arguments, message, capsys):
     assert call(*arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_energy_of_ones_own_that_fails(tmp_path, monkeypatch, capsys):
+    text = "from ebmx.energies import Function\n\n\ndef make(*, shape):\n"
+    text += "    return Function(lambda x: x + 'one', shape)\n"
+    (tmp_path / "my_energy.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "c.toml").write_text(
+        to_toml(change(recipe("digits"), "energy", "my_energy.make") | {"num_steps": 1})
+    )
+    assert call("config", "check", tmp_path / "c.toml") == 2
+    assert "an update of this config fails: " in capsys.readouterr().err

@@ -192,7 +192,10 @@ def places(run, tmp_path, monkeypatch):
         ("train digits --out mine --overwrite --energy.activation sillu", "sillu"),
         ("train digits --out mine --overwrite --data.batch-size 100000", "batch_size=100000"),
         ("train digits --out mine --overwrite --steps 0", "--steps"),
-        ("train digits --out mine --overwrite --optim.adam.learning_rate []", "an update"),
+        (
+            "train digits --out mine --overwrite --optim.adam.learning_rate []",
+            "learning_rate=(): give",
+        ),
         ("train nothing.npz --out mine --overwrite", "nothing.npz"),
         ("train --config config.toml --out mine", "holds a run"),
         ("train --config nothing.toml --out mine --overwrite", "does not exist"),

@@ -115,7 +115,7 @@ def _check_scalar(key: str, value: Any) -> None:
 
 
 @guarded
-def merge(config: Config, changes: Mapping[str, Any]) -> Config:
+def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
     """A config with changes: tables are merged, all other values replaced.
 
     A table that names another `kind` replaces the whole call, whose arguments belong to the old
@@ -136,8 +136,10 @@ def merge(config: Config, changes: Mapping[str, Any]) -> Config:
             merged.pop(other, None)
     for key, value in changes.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, Mapping)
-        merged[key] = merge(old, value) if both else copy.deepcopy(value)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = copy.deepcopy(value)
     return merged
 
 
@@ -210,5 +212,6 @@ def _changed(node: Any, words: Sequence[str], value: Any, place: str) -> Any:
     if rest:
         return {**node, first: _changed(node.get(first, {}), rest, value, place)}
     old = node.get(first)
-    both = isinstance(old, dict) and isinstance(value, Mapping)
-    return merge(dict(node), {first: merge(old, value) if both else value})
+    if isinstance(old, Mapping) and isinstance(value, Mapping):
+        value = merge(old, value)
+    return merge(node, {first: value})
