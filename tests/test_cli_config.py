@@ -204,13 +204,27 @@ def test_unknown_recipes_and_files_are_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+FAILING = """
+from ebmx.energies import MLP, AbstractEnergy
+
+
+class Failing(AbstractEnergy):
+    network: MLP
+    shape: tuple[int, ...]
+
+    def __init__(self, shape, *, key):
+        self.network, self.shape = MLP(shape, (4,), key=key), shape
+
+    def __call__(self, x):
+        return self.network(x) + "one"
+"""
+
+
 def test_an_energy_of_ones_own_that_fails(tmp_path, monkeypatch, capsys):
-    text = "from ebmx.energies import Function\n\n\ndef make(*, shape):\n"
-    text += "    return Function(lambda x: x + 'one', shape)\n"
-    (tmp_path / "my_energy.py").write_text(text)
+    (tmp_path / "my_energy.py").write_text(FAILING)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "c.toml").write_text(
-        to_toml(change(recipe("digits"), "energy", "my_energy.make") | {"num_steps": 1})
+        to_toml(change(recipe("digits"), "energy", "my_energy.Failing") | {"num_steps": 1})
     )
     assert call("config", "check", tmp_path / "c.toml") == 2
     assert "an update of this config fails: " in capsys.readouterr().err
