@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
 from .._arguments import guarded
@@ -40,7 +41,7 @@ class Examples(eqx.Module):
         return Examples(x, *jax.tree.map(lambda a: jnp.concatenate([a] * num), parts))
 
 
-Batch = XBatch | tuple[XBatch, jax.Array] | Examples
+Batch = XBatch | np.ndarray | tuple[ArrayLike, ArrayLike] | Examples
 """What users give as a batch: examples alone, pairs with labels or conditions, or `Examples`."""
 
 

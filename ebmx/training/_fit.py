@@ -1,7 +1,7 @@
 """The loop that trains."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -87,7 +87,7 @@ def fit(
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)
     _check_parameters(state)
-    iterator = _checked_batches(iter(batches), state.energy, mesh)
+    iterator = checked_batches(iter(batches), state.energy, mesh)
     state = _own(state) if mesh is None else shard(state, mesh)
     meter = default_progress() if progress is None else progress
     history: list[np.ndarray] = []  # a table `(updates, metrics)` of each interval
@@ -132,7 +132,10 @@ def _jitted_step(inputs: tuple, state: TrainState) -> tuple[tuple, TrainState, j
     return tuple(metrics), stay(state, mesh), stay(jnp.stack(values), mesh)
 
 
-def _checked_batches(iterator, energy, mesh=None):
+def checked_batches(
+    iterator: Iterable[Any], energy: Any, mesh: Mesh | None = None
+) -> Iterator[Any]:
+    """The batches, on the devices of a mesh; the first one is checked."""
     shape, num_labels = shape_of(energy), getattr(energy, "num_labels", None)
     for number, batch in enumerate(iterator):
         if number == 0:
