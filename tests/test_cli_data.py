@@ -9,7 +9,7 @@ import pytest
 from helpers import call
 
 import ebmx
-from ebmx.runs import _train
+from ebmx.runs import _plan
 
 RNG = np.random.default_rng(0)
 SMALL = [
@@ -27,7 +27,7 @@ def taken(monkeypatch, tmp_path):
         found = []
 
         def load_alone(config, **_):
-            found.append(_train.plan(config).dataset)
+            found.append(_plan.plan(config).dataset)
             raise SystemExit(0)
 
         np.savez(tmp_path / "d.npz", x=x, **arrays)

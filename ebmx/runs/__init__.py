@@ -4,9 +4,9 @@ from ._evaluate import Evaluation as Evaluation
 from ._evaluate import evaluate as evaluate
 from ._folder import OpenRun as OpenRun
 from ._folder import open as open
+from ._plan import check as check
 from ._sample import sample as sample
 from ._train import Report as Report
-from ._train import check as check
 from ._train import resume as resume
 from ._train import train as train
 from .report._features import frechet_judge as frechet_judge

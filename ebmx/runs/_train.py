@@ -1,15 +1,11 @@
 """Training: from a config to a folder with all that came out."""
 
-import contextlib
 import dataclasses
 import json
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -20,12 +16,13 @@ from .._interrupt import Interrupt
 from ..config._tables import Config, merge, write_config
 from ..training import AbstractProgress, Checkpoints, TrainState, fit
 from ._chain_checks import warn_of_chains
-from ._facts import Facts, checksum
+from ._facts import checksum
 from ._figures import draw_pictures
 from ._folder import CHECKPOINTS, check_free, claim, free_folder, record
 from ._folder import open as open_run
 from ._metrics_log import Log
-from ._run import Run, check_tables, load_data, make_run, with_plan
+from ._plan import check_start, explained, plan, trace
+from ._run import Run, with_plan
 from ._sample import draw
 from .report._features import frechet_ratio_of
 
@@ -55,60 +52,6 @@ class Report:
     """Their files."""
     interrupted: bool
     """Whether Ctrl-C ended it."""
-
-
-def plan(config: Config) -> Run:
-    """Load the data and make all objects; nothing on disk is changed.
-
-    Raises:
-        ValueError: if a part of the config does not fit.
-    """
-    check_tables(config)
-    dataset = load_data(config)
-    _LOG.info("data: %s", dataset.summary)
-    return make_run(config, Facts.of(dataset), dataset)
-
-
-@guarded
-def check(config: Config) -> str:
-    """Check that a config can be run: load its data, make its objects and trace one update.
-
-    Args:
-        config: nested tables, as `ebmx.config.read_config` returns them.
-
-    Returns:
-        What could not be checked, in words; an empty text if all was.
-
-    Raises:
-        ValueError: that names what does not fit.
-    """
-    check_tables(config)
-    name = str(config["data"].get("name", ""))
-    if name.startswith("hf:") and not Path(name.removeprefix("hf:")).exists():
-        facts = Facts(name, (32, 32, 3), 10, 0.0, 255.0, (-1.0, 1.0), [], [], "")
-        make_run(config, facts)
-        return f"the network was not tried on {name}, which a check does not download"
-    _trace(plan(config))
-    return ""
-
-
-def _trace(run: Run) -> None:
-    batch = next(run.batches())
-
-    def update(key: jax.Array) -> Any:
-        return run.trainer.step(run.init(), batch, key=key)
-
-    with _explained():
-        eqx.filter_eval_shape(update, jax.random.key(0))
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the error of a value of another type, found in the first update, into a `ValueError`."""
-    try:
-        yield
-    except TypeError as error:
-        raise ValueError(f"an update of this config fails: {error}") from error
 
 
 @guarded
@@ -149,7 +92,7 @@ def train(
         if run.num_steps is None:
             num_steps, compiling = _updates_within(run, mesh, interrupt)
         else:
-            _trace(run)
+            trace(run, mesh)
             num_steps, compiling = run.num_steps, 0.0
         if interrupt.asked and run.num_steps is None:
             raise KeyboardInterrupt
@@ -204,6 +147,7 @@ def resume(
     fix = f"the run has made {done} updates: give more"
     _checks.require(total >= done, "num_steps", total, fix)
     run = dataclasses.replace(opened.run, dataset=dataset)
+    check_start(run, mesh)
     state = with_plan(opened.state, total)
     if total != opened.num_steps:
         config = merge(opened.config, {"num_steps": total})
@@ -256,7 +200,7 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> tuple[
         times.append(time.monotonic())
         return interrupt.asked
 
-    with _explained():
+    with explained():
         fit(
             run.trainer,
             run.init(),

@@ -1,0 +1,91 @@
+"""What is checked of a run before anything on disk is changed."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax.sharding import Mesh
+
+from .._arguments import guarded
+from ..config._tables import Config
+from ..training import shard
+from ..training._fit import checked_batches
+from ._facts import Facts
+from ._run import Run, check_tables, load_data, make_run
+
+_LOG = logging.getLogger("ebmx")
+
+
+def plan(config: Config) -> Run:
+    """Load the data and make all objects; nothing on disk is changed.
+
+    Raises:
+        ValueError: if a part of the config does not fit.
+    """
+    check_tables(config)
+    dataset = load_data(config)
+    _LOG.info("data: %s", dataset.summary)
+    return make_run(config, Facts.of(dataset), dataset)
+
+
+@guarded
+def check(config: Config) -> str:
+    """Check that a config can be run: load its data, make its objects and trace one update.
+
+    Args:
+        config: nested tables, as `ebmx.config.read_config` returns them.
+
+    Returns:
+        What could not be checked, in words; an empty text if all was.
+
+    Raises:
+        ValueError: that names what does not fit.
+    """
+    check_tables(config)
+    name = str(config["data"].get("name", ""))
+    if name.startswith("hf:") and not Path(name.removeprefix("hf:")).exists():
+        facts = Facts(name, (32, 32, 3), 10, 0.0, 255.0, (-1.0, 1.0), [], [], "")
+        make_run(config, facts)
+        return f"the network was not tried on {name}, which a check does not download"
+    trace(plan(config))
+    return ""
+
+
+def trace(run: Run, mesh: Mesh | None = None) -> None:
+    """Check the start of a training, and trace one update without computing it.
+
+    Raises:
+        ValueError: that names what does not fit.
+    """
+    check_start(run, mesh)
+    batch = next(run.batches())
+
+    def update(key: jax.Array) -> Any:
+        return run.trainer.step(run.init(), batch, key=key)
+
+    with explained():
+        eqx.filter_eval_shape(update, jax.random.key(0))
+
+
+def check_start(run: Run, mesh: Mesh | None) -> None:
+    """Check the first batch, and that the devices divide what they share.
+
+    Raises:
+        ValueError: that names what does not fit.
+    """
+    next(checked_batches(run.batches(), run.energy, mesh))
+    if mesh is not None:
+        shard(run.init(), mesh)
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Turn the error of a value of another type, found in the first update, into a `ValueError`."""
+    try:
+        yield
+    except TypeError as error:
+        raise ValueError(f"an update of this config fails: {error}") from error
