@@ -9,7 +9,8 @@ import textwrap
 ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config", "runs")
 ARRAYS = re.compile(r"\b(X|XBatch|Batch|ArrayLike|Array|ndarray)\b")
 SHAPE = re.compile(
-    r"`\([^`]*\)`|shape|one example|an array|a batch|as for `|`TransportPairs`|`QuadraturePoints`|`Neigh"
+    r"`\([^`]*\)`|shape|one example|an array|a batch|as for `"
+    r"|`TransportPairs`|`QuadraturePoints`|`Neigh"
 )
 
 

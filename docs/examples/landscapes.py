@@ -42,9 +42,7 @@ minima = local_minima(well, jax.random.normal(key, (64, 2)))
 print(f"{len(minima.energies)} minima, at {np.round(np.asarray(minima.x), 2).tolist()}")
 assert len(minima.energies) == 2 and np.all(np.abs(minima.energies) < 1e-4)
 straight, best = straight_path(well, left, right), minimum_energy_path(well, left, right)
-print(
-    f"barrier: straight {straight.barrier:.3f} (3.5), best {best.barrier:.3f} (3)"
-)
+print(f"barrier: straight {straight.barrier:.3f} (3.5), best {best.barrier:.3f} (3)")
 assert abs(straight.barrier - 3.5) < 0.01 and abs(best.barrier - 3) < 0.01
 curvature = hessian_eigenvalues(well, right, num_eigenvalues=2, key=key).largest
 exact = np.linalg.eigvalsh(jax.hessian(well)(right))
