@@ -90,7 +90,7 @@ NEGATIVES = [
     {"kind": "PCD", "capacity": 8, "adaptation": {"kind": "StepSizeAdaptation"}},
     {"kind": "Perturbed", "sigma": 0.1},
     {"kind": "PerturbedTwice", "time": 0.1},
-    {"kind": "QuadraturePoints", "low": [-1.0, -1.0], "high": [1.0, 1.0], "num": 4},
+    {"kind": "QuadraturePoints", "low": [-1.0, -1.0], "high": [1.0, 1.0], "num_points": 4},
     {"kind": "RandomProjections"},
     {"kind": "ShortRun"},
     {"kind": "TemperedPCD", "capacity": 8},
