@@ -119,7 +119,7 @@ def draw(
     return np.asarray(x)
 
 
-class Judge:
+class Extractor:
     """Compares samples with the test images, in features of a classifier of the training images."""
 
     def __init__(self, dataset: Dataset):

@@ -21,7 +21,7 @@ from _common import arguments, write
 import ebmx
 from ebmx.energies import ConvNet, freeze
 from ebmx.plotting import sample_grid
-from ebmx.runs import frechet_judge
+from ebmx.runs import frechet_ratio_for
 from ebmx.samplers import Langevin
 from ebmx.training import (
     CD,
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="write a picture of the images to this file")
     options = parser.parse_args()
     digits = ebmx.data.load("digits")
-    judge = frechet_judge(digits)
+    judge = frechet_ratio_for(digits)
     assert judge is not None
     data, table = jnp.asarray(digits.train), {}
     pictures: dict[str, list[np.ndarray]] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from _common import arguments, write
-from _images import Judge, draw, energies, others_made_of, train_for
+from _images import Extractor, draw, energies, others_made_of, train_for
 
 import ebmx
 from ebmx.config import change, merge, recipe
@@ -66,7 +66,7 @@ def main() -> None:
     }
     config = merge(CONFIG, changes)
     config = change(config, "optim.adam.learning_rate.peak", options.learning_rate)
-    judge = Judge(data)
+    judge = Extractor(data)
     print(f"the classifier tells {100 * judge.accuracy:.1f} % right; unit {judge.unit:.3f}")
     curve: list[dict[str, float]] = []
 

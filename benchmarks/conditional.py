@@ -21,7 +21,7 @@ from _common import arguments, write
 import ebmx
 from ebmx.energies import JEM, Conditional, ConvNet, Marginal, freeze
 from ebmx.evaluation import calibration_error, train_classifier
-from ebmx.runs import frechet_judge
+from ebmx.runs import frechet_ratio_for
 from ebmx.samplers import Langevin
 from ebmx.training import (
     PCD,
@@ -121,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     data = ebmx.data.load(options.data)
     assert data.train_labels is not None
-    judge = frechet_judge(data)
+    judge = frechet_ratio_for(data)
     assert judge is not None
     figures = {}
     if options.data == "digits":

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 from _common import arguments, write
-from _images import Judge
+from _images import Extractor
 from sklearn.ensemble import RandomForestClassifier
 
 import ebmx
@@ -31,7 +31,7 @@ def flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)
 
 
-def areas(x: np.ndarray, test: np.ndarray, judge: Judge) -> dict[str, float]:
+def areas(x: np.ndarray, test: np.ndarray, judge: Extractor) -> dict[str, float]:
     """How well classifiers tell samples from test images, in equal numbers."""
     forest = RandomForestClassifier(300, min_samples_leaf=2, random_state=0)
     kinds = {
@@ -51,7 +51,7 @@ def areas(x: np.ndarray, test: np.ndarray, judge: Judge) -> dict[str, float]:
     return found
 
 
-def figures_of(x: np.ndarray, data: ebmx.data.Dataset, judge: Judge) -> dict[str, float]:
+def figures_of(x: np.ndarray, data: ebmx.data.Dataset, judge: Extractor) -> dict[str, float]:
     """What is said of a set of samples."""
     rounded = (np.round(8 * (np.clip(x, -1, 1) + 1)) / 8 - 1).astype(np.float32)
     near = nearest_distances(flat(rounded[:2000]), flat(data.train))
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--steps-without-noise", **quiet)
     options = parser.parse_args()
     data = ebmx.data.load("digits")
-    judge = Judge(data)
+    judge = Extractor(data)
     near = nearest_distances(flat(data.test), flat(data.train))
     unseen = areas(data.train, data.test, judge)
     unseen |= {"nearest, median": float(np.median(near)), "nearest, 1 %": np.quantile(near, 0.01)}

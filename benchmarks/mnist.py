@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 from _common import arguments, write
-from _images import Judge, draw, energies, others_made_of, train_for
+from _images import Extractor, draw, energies, others_made_of, train_for
 
 import ebmx
 from ebmx.config import build, merge, recipe
@@ -129,7 +129,7 @@ def quality(config, data: Dataset, options) -> dict:
         f"{trained.cpu_seconds} s of CPU",
         flush=True,
     )
-    judge = Judge(data)
+    judge = Extractor(data)
     num = min(4096, config["negatives"]["capacity"])
     steps, quiet = options.more_steps, options.quiet_steps
     buffer = draw(config, trained, num, steps=0, quiet=0)

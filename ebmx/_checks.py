@@ -104,7 +104,8 @@ def finite(x: Any, name: str) -> None:
     bad = ~np.isfinite(np.asarray(x))
     if bad.any():
         rows = np.unique(np.nonzero(bad)[0])[:5].tolist()
-        fix = f"remove or mend the examples {rows} (…)" if bad.ndim > 1 else "mend these values"
+        fix = f"remove or correct the examples {rows} (…)"
+        fix = fix if bad.ndim > 1 else "correct these values"
         invalid(name, f"{int(bad.sum())} non-finite values of {bad.size}", fix)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C that leaves something usable behind."""
+"""Ctrl-C as a request that a training reads."""
 
 import signal
 import threading
@@ -7,10 +7,10 @@ import jax
 
 
 class Interrupt:
-    """Turns the first Ctrl-C into a wish that the training reads; the second one is as ever.
+    """The first Ctrl-C sets `asked`; a second raises `KeyboardInterrupt`.
 
-    If somebody else already handles Ctrl-C, it is not the main thread, or there are several
-    processes, which would have to end at the same update, it does nothing.
+    It does nothing if another handler of Ctrl-C is installed, outside of the main thread, or with
+    several processes, which would have to end at the same update.
     """
 
     asked = False

@@ -217,14 +217,14 @@ def _seed(text: str) -> int:
 
 def config_options(arguments: list[str]) -> tuple[list[tuple[str, Any]], list[str]]:
     """The options that name a place in a config, with their values, and all other arguments."""
-    from .config._calls import ROOMS
+    from .config._calls import PARTS
 
     places, rest, i = [], [], 0
     while i < len(arguments):
         word, equals, value = arguments[i].partition("=")
         place = word.removeprefix("--").replace("-", "_")
         i += 1
-        if not word.startswith("--") or ("." not in place and place not in ROOMS):
+        if not word.startswith("--") or ("." not in place and place not in PARTS):
             rest.append(arguments[i - 1])
             continue
         if not equals:

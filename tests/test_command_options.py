@@ -14,7 +14,7 @@ import re
 import ebmx.config
 from ebmx.__main__ import main
 from ebmx.config import recipe
-from ebmx.config._calls import ROOMS, resolve
+from ebmx.config._calls import PARTS, resolve
 from ebmx.config._tables import DATA
 from ebmx.runs import check
 from ebmx.training import Trainer
@@ -28,7 +28,7 @@ def options():
     yield from ("--seed", "--steps", "--seconds", "--log-every", "--seed.x", "--data", "--trainer")
     yield from (f"--data.{name}" for name in DATA)
     yield from (f"--trainer.{name}" for name in arguments_of(Trainer, left_out=3))
-    for part in ROOMS:
+    for part in PARTS:
         call = recipe("digits")[part]
         places = {f"optim.{one['kind']}": one for one in call} if part == "optim" else {part: call}
         for place, one in places.items():

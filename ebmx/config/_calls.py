@@ -18,7 +18,7 @@ from ..energies import AbstractEnergy, AbstractStatefulEnergy
 from ..samplers import AbstractSampler
 from ..training import AbstractNegatives
 
-ROOMS = {
+PARTS = {
     "energy": "ebmx.energies",
     "sampler": "ebmx.samplers",
     "negatives": "ebmx.training",
@@ -175,7 +175,7 @@ def resolve(kind: str, path: str) -> Callable:
     """
     module, _, name = kind.rpartition(".")
     slot = slot_of(path)
-    for searched in [module] if module else [ROOMS[slot], *_SEARCHED]:
+    for searched in [module] if module else [PARTS[slot], *_SEARCHED]:
         try:
             found = _attribute(searched, name)
         except ImportError as error:
@@ -188,7 +188,7 @@ def resolve(kind: str, path: str) -> Callable:
 
 def _public(slot: str) -> list[str]:
     """The public names of the module of a part, for those that are no `kinds`."""
-    return [name for name in vars(importlib.import_module(ROOMS[slot])) if name[0] != "_"]
+    return [name for name in vars(importlib.import_module(PARTS[slot])) if name[0] != "_"]
 
 
 def _attribute(module: str, name: str) -> Any:
@@ -229,17 +229,17 @@ def kinds(slot: str) -> list[str]:
     Raises:
         ValueError: if there is no part of this name.
     """
-    _checks.require(slot in ROOMS, "slot", repr(slot), f"give one of {', '.join(ROOMS)}")
+    _checks.require(slot in PARTS, "slot", repr(slot), f"give one of {', '.join(PARTS)}")
     if slot == "optim":
         optax = importlib.import_module("optax")
         return sorted(n for n, f in vars(optax).items() if n[0] != "_" and _transforms(f))
-    room: Any = {"energy": energies, "sampler": samplers}.get(slot, training)
+    module: Any = {"energy": energies, "sampler": samplers}.get(slot, training)
     if slot == "loss":
-        names = [name for name in vars(room) if name.endswith("_loss") or name == "WeightedSum"]
+        names = [name for name in vars(module) if name.endswith("_loss") or name == "WeightedSum"]
         return sorted(names)
     base: Any = {"sampler": AbstractSampler, "negatives": AbstractNegatives}.get(slot)
     bases = base or (AbstractEnergy, AbstractStatefulEnergy, energies.AbstractConditionalEnergy)
-    found = [n for n, c in vars(room).items() if inspect.isclass(c) and issubclass(c, bases)]
+    found = [n for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, bases)]
     return sorted(name for name in found if not name.startswith("Abstract"))
 
 

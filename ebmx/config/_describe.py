@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._arguments import guarded
-from ._calls import _VARIABLE, ROOMS, kinds, nearest, resolve, signature_of
+from ._calls import _VARIABLE, PARTS, kinds, nearest, resolve, signature_of
 from ._tables import SCALARS, Config, check_keys, to_toml
 
 _SCALARS = {
@@ -40,23 +40,23 @@ def describe(name: str) -> str:
     Raises:
         ValueError: if the name is unknown; with the nearest names.
     """
-    if name in ROOMS:
+    if name in PARTS:
         lines = [f"{kind:28} {_first_line(resolve(kind, name))}" for kind in kinds(name)]
-        more = "optax" if name == "optim" else ROOMS[name]
+        more = "optax" if name == "optim" else PARTS[name]
         also = f"Any other of {more}, or an import path of your own, may be named as well."
         return "\n".join([*lines, "", also])
     if name == "data":
         return "\n".join(f"{key:14} {text}" for key, text in _DATA.items())
     if name == "trainer":
         return describe("ebmx.training.Trainer")
-    for part in ROOMS:
+    for part in PARTS:
         if name in kinds(part):
             return _entry(name, resolve(name, part))
     try:
         return _entry(name, resolve(name, "energy"))
     except ValueError as error:
-        parts = ("data", *ROOMS, "trainer")
-        known = [*parts, *(kind for part in ROOMS for kind in kinds(part))]
+        parts = ("data", *PARTS, "trainer")
+        known = [*parts, *(kind for part in PARTS for kind in kinds(part))]
         text = f"name={name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
         raise ValueError(text) from error
 
@@ -99,7 +99,7 @@ def show_config(config: Config) -> str:
             lines += [*_comment(_SCALARS[key]), *to_toml({key: config[key]}).splitlines()]
     if "data" in config:
         lines += ["", "[data]", *_arguments(config["data"], _DATA)]
-    for part in ROOMS:
+    for part in PARTS:
         call = config.get(part)
         if isinstance(call, list):
             for element in call:

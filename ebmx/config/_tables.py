@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._arguments import guarded
-from ._calls import ROOMS, SLOTS, nearest
+from ._calls import PARTS, SLOTS, nearest
 
 Config = dict[str, Any]
 """A training run as nested tables: see `read_config`."""
@@ -15,7 +15,7 @@ Config = dict[str, Any]
 SCALARS = {"description": str, "num_steps": int, "seconds": float, "log_every": int, "seed": int}
 """The keys of a config beside its tables, and their types."""
 DATA = ("name", "layout", "test_fraction", "batch_size", "standardise")
-KEYS = ("data", *ROOMS, "trainer", *SCALARS)
+KEYS = ("data", *PARTS, "trainer", *SCALARS)
 MAX_SEED = 2**32 - 1
 
 
@@ -163,7 +163,7 @@ def change(config: Config, place: str, value: Any) -> Config:
         ValueError: if the place does not exist.
     """
     words = place.split(".")
-    if words[0] in ROOMS and (len(words) == 1 or words[-1] == "kind") and isinstance(value, str):
+    if words[0] in PARTS and (len(words) == 1 or words[-1] == "kind") and isinstance(value, str):
         words = [word for word in words if word != "kind"]
         value = {"kind": value}
     elif len(words) > 1 and isinstance(value, str) and _is_call(config, words, value):
@@ -180,7 +180,7 @@ def _is_call(config: Config, words: Sequence[str], value: str) -> bool:
     if isinstance(_at(config, words), Mapping):
         return True
     slots = any(words[-1] in names for names in SLOTS.values())
-    return words[0] in ROOMS and slots and value != "none" and not value.startswith("$")
+    return words[0] in PARTS and slots and value != "none" and not value.startswith("$")
 
 
 def _at(node: Any, words: Sequence[str]) -> Any:

@@ -9,4 +9,4 @@ from ._sample import sample as sample
 from ._train import Report as Report
 from ._train import resume as resume
 from ._train import train as train
-from .report._features import frechet_judge as frechet_judge
+from .report._features import frechet_ratio_for as frechet_ratio_for

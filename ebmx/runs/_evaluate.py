@@ -19,7 +19,7 @@ from ._folder import open as open_run
 from ._sample import Chains, draw
 from .report._chains import long_run_section
 from .report._classes import classes_section
-from .report._features import judge_of, outsiders
+from .report._features import extractor_of, outsiders
 from .report._landscape import landscape_section
 from .report._likelihood import likelihood_section
 from .report._samples import (
@@ -90,19 +90,19 @@ def evaluate(
     fix = "an evaluation compares with at least 8 test examples: raise data.test_fraction"
     _checks.require(len(dataset.test) >= 8, "data.test_fraction", len(dataset.test), fix)
     outside = outsiders(dataset, run.bounds or (-1.0, 1.0), others, seed=seed)
-    energy = judged_energy(state)
+    energy = evaluated_energy(state)
     keys = jax.random.split(jax.random.key(seed), 4)
     chains = Chains(num_steps_without_noise=num_steps_without_noise)
     drawn = draw(run, state, num, chains=chains, key=keys[0])
-    sets, judge = Sets(dataset, drawn.x, outside), judge_of(dataset, seed=seed)
+    sets, extractor = Sets(dataset, drawn.x, outside), extractor_of(dataset, seed=seed)
     sections = [
         energies_section(energy, sets),
-        quality_section(judge, sets, seed=seed),
-        coverage_section(judge, sets),
+        quality_section(extractor, sets, seed=seed),
+        coverage_section(extractor, sets),
         classes_section(energy, dataset),
         memorisation_section(sets),
         outside_section(energy, sets),
-        long_run_section(run, energy, dataset, judge, num_steps, keys[1]),
+        long_run_section(run, energy, dataset, extractor, num_steps, keys[1]),
         landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
         likelihood_section(run, energy, dataset, drawn.x, keys[3]) if log_z else None,
         _training_section(opened.history),
@@ -127,7 +127,7 @@ def _free(folder: Path) -> Path:
     return target
 
 
-def judged_energy(state: TrainState) -> EnergyFn:
+def evaluated_energy(state: TrainState) -> EnergyFn:
     """The averaged energy as a function of one example."""
     energy: Any = freeze(state.ema, state.norm_state)
     return Marginal(energy) if isinstance(energy, AbstractConditionalEnergy) else energy
@@ -147,5 +147,5 @@ def _training_section(history: dict[str, np.ndarray]) -> Section | None:
 _RUN = {
     "updates": "how many updates of the parameters there were.",
     "data": "the data set of the run.",
-    "samples": "how many samples are judged, and where they come from.",
+    "samples": "how many samples are evaluated, and where they come from.",
 }

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ..config._calls import ROOMS, build, check_arguments, signature_of
+from ..config._calls import PARTS, build, check_arguments, signature_of
 from ..config._tables import Config, check_keys
 from ..data import Dataset, batches, load
 from ..energies import JEM, AbstractConditionalEnergy
@@ -150,7 +150,7 @@ def check_tables(config: Config) -> None:
         ValueError: that names the key.
     """
     check_keys(config)
-    for part in ("data", *ROOMS):
+    for part in ("data", *PARTS):
         if part not in config:
             raise ValueError(f"{part}: the config has no table [{part}]; begin from a recipe")
     if "name" not in config["data"]:

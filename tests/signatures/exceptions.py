@@ -27,7 +27,7 @@ LEFT_OUT = {
         Identity Softplus StickBreaking recipes""",
     "called inside compiled functions, where nothing is checked": "save_position_and_energy",
     "works on a folder for minutes; its command is spoiled": """train resume evaluate open
-        frechet_judge check""",
+        frechet_ratio_for check""",
 }
 """Public names that are not called, by the reason."""
 

@@ -1,4 +1,4 @@
-"""Where the chains of a run go, and how likely its density makes the test data."""
+"""Long chains of a run from the test data, and short ones from noise."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from ...evaluation import (
 from ...plotting import chain_strip, chain_traces
 from ...samplers import sample
 from .._run import Run
-from ._features import Judge
+from ._features import Extractor
 from ._section import Section, warnings_as_remarks
 
 _CHAINS = 128
@@ -22,9 +22,9 @@ _TIMES = (0, 1, 4, 16, 64, 256)
 
 
 def long_run_section(
-    run: Run, energy: EnergyFn, dataset: Dataset, judge: Judge, num_steps: int, key: Key
+    run: Run, energy: EnergyFn, dataset: Dataset, extractor: Extractor, num_steps: int, key: Key
 ) -> Section:
-    """Where long chains go that start at the test data, and what short ones make of noise."""
+    """Long chains from the test data, and chains from noise."""
     sampler, bounds = run.sampler, run.bounds
     start = jnp.asarray(dataset.test[:_CHAINS])
     facts: dict[str, Any] = {"steps": num_steps}
@@ -33,9 +33,14 @@ def long_run_section(
     try:
         with warnings_as_remarks(remarks):
             found = drift(
-                energy, sampler, start, num_steps=num_steps, features=judge.features, bounds=bounds,
+                energy,
+                sampler,
+                start,
+                num_steps=num_steps,
+                features=extractor.features,
+                bounds=bounds,
                 key=jax.random.fold_in(key, 0),
-            )  # fmt: skip
+            )
         first, last = found.energies[0], found.energies[-1]
         facts["energy at the start"] = float(first.mean())
         facts["energy at the end"] = float(last.mean())
@@ -45,7 +50,7 @@ def long_run_section(
         if bounds is not None:
             facts["saturation at the start"] = float(found.saturation[0])
             facts["saturation at the end"] = float(found.saturation[-1])
-            traces["share at a bound"] = found.saturation
+            traces["fraction at a bound"] = found.saturation
         title = "Chains that start at the test data"
         figures["drift"] = chain_traces(traces, steps=found.steps, title=title)
     except FloatingPointError as error:
@@ -69,11 +74,11 @@ def _strip(run: Run, energy: EnergyFn, dataset: Dataset, key: Key) -> Any:
 _LONG_RUN = {
     "steps": "how many steps the chains took, on the averaged energy with the sampler of the run.",
     "energy at the start": "the mean energy of the test data where the chains began, in nats.",
-    "energy at the end": "that of the chains at the end: the same, if the data are where the "
-    "model's density is.",
+    "energy at the end": "that of the chains at the end: the same if the model's density "
+    "is where the data are.",
     "drift": "the change of the mean energy, in standard deviations of the test data's energies.",
     "distance": "the Fréchet distance of the chains' features from where they began.",
-    "saturation at the start": "the share of numbers at a bound, in the test data.",
-    "saturation at the end": "that of the chains at the end: far more than at the start, if they "
-    "walk off to saturated images.",
+    "saturation at the start": "the fraction of numbers at a bound, in the test data.",
+    "saturation at the end": "that of the chains at the end: much larger than at the start if "
+    "the chains drift to saturated images.",
 }

@@ -1,4 +1,4 @@
-"""What a run says about classes."""
+"""Accuracy and calibration of a classifier that is an energy."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from ._section import Section
 
 
 def classes_section(energy: object, dataset: Dataset) -> Section | None:
-    """How well a classifier that is an energy tells classes apart; `None` for another energy."""
+    """Accuracy and calibration on the test data; `None` for an energy that is not a classifier."""
     labels = dataset.test_labels
     if not isinstance(energy, JEM) or labels is None:
         return None
@@ -23,8 +23,8 @@ def classes_section(energy: object, dataset: Dataset) -> Section | None:
         "calibration error": calibration_error(probabilities, labels),
     }
     meanings = {
-        "accuracy": "the share of the test data whose likeliest class is right.",
-        "calibration error": "by how much the probability of the likeliest class misses the share "
-        "of right answers, on average: 0 is best.",
+        "accuracy": "the fraction of the test data whose most probable class is right.",
+        "calibration error": "the mean difference between the probability of the most probable "
+        "class and the frequency with which it is right: 0 is best.",
     }
     return Section("classes", "Classes", facts, meanings)

@@ -1,4 +1,4 @@
-"""What judges a run: the features of a classifier, and examples that are not of the data."""
+"""Features by which samples and data are compared, and examples outside of the distribution."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ _CHUNK = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
-    """From examples to the features by which sets of them are compared."""
+class Extractor:
+    """Features of examples, by which sets of them are compared."""
 
     words: str
     """What the features are."""
@@ -29,11 +29,11 @@ class Judge:
     """To the likeliest class of each, `(num,)`; `None` without a classifier."""
 
 
-def judge_of(dataset: Dataset, *, seed: int = 0) -> Judge:
+def extractor_of(dataset: Dataset, *, seed: int = 0) -> Extractor:
     """A classifier trained on labelled images; for other data, their numbers as they are."""
     if dataset.train_labels is None or len(dataset.shape) != 3:
         words = "the numbers of an example as they are, since there are no labelled images"
-        return Judge(words, lambda x: np.asarray(x).reshape(len(x), -1), None)
+        return Extractor(words, lambda x: np.asarray(x).reshape(len(x), -1), None)
     key = jax.random.key(seed)
     classifier = train_classifier(dataset.train, dataset.train_labels, key=key)
     features = eqx.filter_jit(eqx.filter_vmap(classifier.features))
@@ -45,18 +45,18 @@ def judge_of(dataset: Dataset, *, seed: int = 0) -> Judge:
     words = "the last hidden layer of a small classifier that was trained on the training images"
     if dataset.test_labels is not None:
         right = np.mean(classes(dataset.test) == dataset.test_labels)
-        words = f"{words} and tells {100 * right:.1f} % of the test images right"
-    return Judge(words, lambda x: in_chunks(features, x), classes)
+        words = f"{words} and classifies {100 * right:.1f} % of the test images correctly"
+    return Extractor(words, lambda x: in_chunks(features, x), classes)
 
 
 def frechet_ratio_of(dataset: Dataset, samples: np.ndarray) -> float | None:
-    """The Fréchet ratio of samples, see `frechet_judge`; `None` if the data have no labels."""
-    judge = frechet_judge(dataset)
-    return None if judge is None else judge(samples)
+    """The Fréchet ratio of samples, see `frechet_ratio_for`; `None` if the data have no labels."""
+    extractor = frechet_ratio_for(dataset)
+    return None if extractor is None else extractor(samples)
 
 
 @guarded
-def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
+def frechet_ratio_for(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
     """A function from samples to their Fréchet ratio; `None` if the data has no labels.
 
     The distance of the samples to the test images, over that of the training images, in the
@@ -69,12 +69,12 @@ def frechet_judge(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], 
     Returns:
         A function from samples `(num, *shape)` to a ratio: 1 is as near as training images are.
     """
-    judge = judge_of(dataset, seed=seed)
-    if judge.classes is None:
+    extractor = extractor_of(dataset, seed=seed)
+    if extractor.classes is None:
         return None
-    test = judge.features(dataset.test)
-    unit = frechet_distance(judge.features(dataset.train), test)
-    return lambda samples: frechet_distance(judge.features(samples), test) / unit
+    test = extractor.features(dataset.test)
+    unit = frechet_distance(extractor.features(dataset.train), test)
+    return lambda samples: frechet_distance(extractor.features(samples), test) / unit
 
 
 def levels_of(x: np.ndarray, most: int = 256) -> np.ndarray | None:
@@ -101,7 +101,7 @@ def in_chunks(function: Callable[[jax.Array], Any], x: Any) -> np.ndarray:
 def outsiders(
     dataset: Dataset, bounds: tuple[float, float], others: Sequence[str], *, seed: int
 ) -> dict[str, np.ndarray]:
-    """Examples that are not of the data, for each name as many as there are in the test data.
+    """Examples outside of the distribution, by name, as many of each as there are test data.
 
     Raises:
         ValueError: if another data set is not there, or of another shape.

@@ -1,4 +1,4 @@
-"""What lies between examples: planes, paths, minima."""
+"""The energy landscape between examples: planes, paths, minima."""
 
 from typing import Any
 
@@ -103,12 +103,12 @@ _LANDSCAPE = {
     "straight barrier": "how far the energy rises above the higher one of two test examples on the "
     "straight line between them, in nats.",
     "least barrier": "the same on the path of least energy: chains need not climb higher.",
-    "minima": f"how many different minima {_STARTS} samples fall into, going downhill.",
-    "largest basin": "the share of those samples that fall into one minimum: 1 if all collapse.",
-    "ended": "the share of those samples whose descent came to an end.",
+    "minima": f"how many different minima {_STARTS} samples reach by descent.",
+    "largest basin": "the largest fraction of those samples that reach one minimum: 1 if all do.",
+    "ended": "the fraction of those samples whose descent converged.",
     "least curvature": "the smallest eigenvalue of the Hessian at the lowest minimum, in nats per "
     "squared unit; negative if only the bounds hold it.",
     "largest curvature": "the largest one: a step size of Langevin beyond 4 over it is unstable.",
-    "lowest pass": "how far it is from the lowest minimum up to the lowest pass between two of "
-    "them, in nats.",
+    "lowest pass": "the energy of the lowest pass between two minima above the lowest minimum, in "
+    "nats.",
 }

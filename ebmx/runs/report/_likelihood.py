@@ -1,4 +1,4 @@
-"""How likely the density of a run makes the test data."""
+"""A bracket of the likelihood of the test data."""
 
 from typing import Any
 
@@ -65,8 +65,8 @@ def likelihood_section(
     }
     if over.log_z < under.log_z - 3 * facts["standard error"]:
         text = (
-            "The bounds have crossed: the samples are not those of this density, so that the one "
-            "from above is none."
+            "The bounds have crossed: the samples do not follow this density, so the bound from "
+            "above does not hold."
         )
         remarks.append(text)
     if bounds is not None:
@@ -77,9 +77,9 @@ def likelihood_section(
 _LIKELIHOOD = {
     "temperature": "T of the density exp(-E/T) that the chains of the run sample.",
     "log Z, from below": "annealed importance sampling, a lower bound in the mean, in nats.",
-    "log Z, from above": "the same backwards from the samples: an upper bound in the mean as far "
-    "as they are samples of the density.",
-    "standard error": "the larger one of both, in nats; the gap between both says more.",
+    "log Z, from above": "the same from the samples back: an upper bound in the mean if the "
+    "samples follow the density.",
+    "standard error": "the larger of the two, in nats; the gap between the two is more reliable.",
     "log likelihood, at most": "of the test data in the mean, in nats, by the lower log Z.",
     "log likelihood, at least": "the same by the upper log Z.",
 }

@@ -1,4 +1,4 @@
-"""How good the samples of a run are, and whether its energy knows the data."""
+"""The quality of the samples of a run, and of its energy on data and outside of them."""
 
 import dataclasses
 from typing import Any
@@ -24,7 +24,7 @@ from ...evaluation import (
     two_sample_auc,
 )
 from ...plotting import energy_histogram, sample_grid
-from ._features import Judge, in_chunks, levels_of, rounded
+from ._features import Extractor, in_chunks, levels_of, rounded
 from ._section import Section, warnings_as_remarks
 
 _SHOWN = 100
@@ -60,16 +60,16 @@ def energies_section(energy: EnergyFn, sets: Sets) -> Section:
     return Section("energies", "Energies", facts, meanings, figures)
 
 
-def quality_section(judge: Judge, sets: Sets, *, seed: int) -> Section:
-    """How near the samples are to the data, in features."""
+def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
+    """Distances of samples and data, in features."""
     train, test, samples = (
-        judge.features(x) for x in (sets.dataset.train, sets.dataset.test, sets.samples)
+        extractor.features(x) for x in (sets.dataset.train, sets.dataset.test, sets.samples)
     )
     groups, levels = {"samples": samples}, levels_of(sets.dataset.train)
     if levels is not None:
-        groups["rounded samples"] = judge.features(rounded(sets.samples, levels))
+        groups["rounded samples"] = extractor.features(rounded(sets.samples, levels))
     groups["training data"] = train
-    remarks, facts = [f"Each set against the test data, in {judge.words}."], {}
+    remarks, facts = [f"Each set against the test data, in {extractor.words}."], {}
     with warnings_as_remarks(remarks):
         for name, features in groups.items():
             facts[name] = _distances(features, test, min(map(len, (train, test, samples))), seed)
@@ -77,8 +77,8 @@ def quality_section(judge: Judge, sets: Sets, *, seed: int) -> Section:
     if levels is not None:
         facts["ratio, rounded"] = _ratios(facts["rounded samples"], facts["training data"])
         remarks.append(
-            f"The data take {len(levels)} values; rounded samples are at the nearest of them, so "
-            "that they are not told from data by what lies between."
+            f"The data take {len(levels)} values; rounded samples take the nearest of them, so "
+            "that values in between do not distinguish them from data."
         )
     figures = {}
     if sets.dataset.test.ndim == 4 and sets.dataset.shape[-1] in (1, 3):
@@ -111,11 +111,11 @@ def _ratios(ours: dict[str, float], unit: dict[str, float]) -> dict[str, float]:
     return ratios
 
 
-def coverage_section(judge: Judge, sets: Sets) -> Section | None:
+def coverage_section(extractor: Extractor, sets: Sets) -> Section | None:
     """Whether all classes are among the samples; `None` without a classifier."""
-    if judge.classes is None:
+    if extractor.classes is None:
         return None
-    classes = judge.classes
+    classes = extractor.classes
     groups = {"samples": sets.samples, "test data": sets.dataset.test}
     found = {name: classes(x) for name, x in groups.items()}
     num = 1 + max(int(c.max()) for c in found.values())
@@ -127,9 +127,9 @@ def coverage_section(judge: Judge, sets: Sets) -> Section | None:
         for name, c in found.items()
     }
     meanings = {
-        "effective classes": "how many classes there are in effect, the exponential of the entropy "
-        "of their shares: fewer than in the test data, if modes are missing.",
-        "rarest": "the share of the rarest class: 0 if one is missing.",
+        "effective classes": "the exponential of the entropy of the class frequencies: smaller "
+        "than that of the test data if modes are missing.",
+        "rarest": "the frequency of the rarest class: 0 if one is missing.",
     }
     return Section("coverage", "Modes", facts, meanings)
 
@@ -145,21 +145,21 @@ def memorisation_section(sets: Sets) -> Section:
     facts = {
         "median distance of samples": float(np.median(ours)),
         "median distance of test data": float(np.median(unseen)),
-        "share of near samples": float(np.mean(ours < near)),
+        "fraction of near samples": float(np.mean(ours < near)),
     }
     meanings = {
         "median distance of samples": "from a sample to the nearest training example, over "
         "coordinates, or pixels, that span [-1, 1].",
         "median distance of test data": "the same for unseen data: copies of training data lie "
         "much nearer than this.",
-        "share of near samples": "how many samples are nearer to a training example than 99 % of "
-        "the test data are: about 0.01 for samples like unseen data, 1 for copies.",
+        "fraction of near samples": "of samples that are nearer to a training example than 99 % "
+        "of the test data are: about 0.01 for samples like unseen data, 1 for copies.",
     }
     return Section("memorisation", "Memorisation", facts, meanings)
 
 
 def outside_section(energy: EnergyFn, sets: Sets) -> Section:
-    """How well scores tell what is not of the data."""
+    """How well scores separate data from examples outside of the distribution."""
     scores: dict[str, Any] = {
         "energy": lambda x: energies_of(energy, x),
         "score norm": lambda x: score_norm(energy, x),
@@ -194,18 +194,18 @@ _QUALITY = {
     "kernel distance": "the squared maximum mean discrepancy, without bias: about 0, or below, for "
     "sets from one distribution.",
     "energy distance": "a distance that is zero for equal distributions only.",
-    "precision": "the share of the set that lies among the test data: are they good?",
-    "recall": "the share of the test data that lies among the set: are all kinds there?",
-    "two-sample AUC": "how well a linear classifier tells the set from the test data: ½ if it "
-    "cannot, 1 if each example gives itself away.",
+    "precision": "the fraction of the set that lies among the test data.",
+    "recall": "the fraction of the test data that lies among the set.",
+    "two-sample AUC": "of a linear classifier that separates the set from the test data: 0.5 is "
+    "chance, 1 is complete separation.",
 }
 
 _OUTSIDE = {
     "AUROC, energy": "the probability that an example from outside has a higher energy than one of "
-    "the test data: 1 if all are told apart, ½ for a guess.",
-    "AUPR": "the average precision of finding those from outside by high energies.",
-    "FPR@95": "the share of those from outside that pass a threshold which lets 95 % of the test "
-    "data pass: 0 is best.",
+    "the test data: 1 is complete separation, 0.5 is chance.",
+    "AUPR": "the average precision of detecting those from outside by high energies.",
+    "FPR@95": "the fraction of those from outside below the threshold that 95 % of the test data "
+    "are below: 0 is best.",
     "AUROC, score norm": "the same probability for the norm of the score, |∇E|.",
     "AUROC, class probability": "the same for the negative probability of the likeliest class.",
 }

@@ -12,9 +12,9 @@ from reference import filled
 import ebmx
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.runs._evaluate import judged_energy
+from ebmx.runs._evaluate import evaluated_energy
 from ebmx.runs.report import _likelihood
-from ebmx.runs.report._features import in_chunks, judge_of, levels_of, outsiders, rounded
+from ebmx.runs.report._features import extractor_of, in_chunks, levels_of, outsiders, rounded
 from ebmx.runs.report._landscape import landscape_section
 from ebmx.runs.report._likelihood import likelihood_section
 from ebmx.runs.report._samples import Sets, memorisation_section, outside_section, quality_section
@@ -86,18 +86,18 @@ def test_a_landscape_without_minima_says_so(getkey):
 
 def test_exact_samples_are_as_good_as_data_and_copies_are_told():
     data = Dataset("x", gaussians(400), gaussians(400, seed=1))
-    judge = judge_of(data)
-    assert judge.classes is None
+    extractor = extractor_of(data)
+    assert extractor.classes is None
     exact = Sets(data, gaussians(400, seed=2), {})
-    facts = quality_section(judge, exact, seed=0).facts
+    facts = quality_section(extractor, exact, seed=0).facts
     assert facts["samples"]["two-sample AUC"] == pytest.approx(0.5, abs=0.06)
     assert facts["samples"]["precision"] > 0.8
-    wide = quality_section(judge, Sets(data, gaussians(400, 3.0, 3), {}), seed=0).facts
+    wide = quality_section(extractor, Sets(data, gaussians(400, 3.0, 3), {}), seed=0).facts
     assert wide["ratio"]["Fréchet distance"] > 20
     assert wide["samples"]["precision"] < 0.6
-    assert memorisation_section(exact).facts["share of near samples"] < 0.05
+    assert memorisation_section(exact).facts["fraction of near samples"] < 0.05
     copies = memorisation_section(Sets(data, data.train + 1e-6, {})).facts
-    assert copies["share of near samples"] == 1
+    assert copies["fraction of near samples"] == 1
     assert copies["median distance of samples"] < 1e-4
 
 
@@ -108,9 +108,9 @@ def test_noise_between_grey_levels_is_forgiven_to_rounded_samples():
     noisy = exact + rng.choice([-0.2, 0.2], size=exact.shape).astype(np.float32)
     np.testing.assert_array_equal(rounded(noisy, levels_of(train)), exact)
     data = Dataset("x", train, test)
-    found = quality_section(judge_of(data), Sets(data, noisy, {}), seed=0)
+    found = quality_section(extractor_of(data), Sets(data, noisy, {}), seed=0)
     own, best = found.facts["rounded samples"], Sets(data, exact, {})
-    assert own == quality_section(judge_of(data), best, seed=0).facts["samples"]
+    assert own == quality_section(extractor_of(data), best, seed=0).facts["samples"]
     assert own != found.facts["samples"]
     distances = (own["Fréchet distance"], found.facts["training data"]["Fréchet distance"])
     assert found.facts["ratio, rounded"]["Fréchet distance"] == distances[0] / distances[1]
@@ -120,7 +120,7 @@ def test_noise_between_grey_levels_is_forgiven_to_rounded_samples():
 
 def test_fewer_samples_than_features_are_remarked():
     data = Dataset("x", *np.random.default_rng(0).normal(size=(2, 30, 8)).astype(np.float32))
-    found = quality_section(judge_of(data), Sets(data, data.train[:8], {}), seed=0)
+    found = quality_section(extractor_of(data), Sets(data, data.train[:8], {}), seed=0)
     assert found.remarks[1].startswith("Warning: samples has 8 rows of 8 features")
     assert np.isfinite(found.facts["ratio"]["Fréchet distance"])
 
@@ -161,15 +161,15 @@ def test_other_tables_are_scaled_by_the_ranges_of_the_run(tmp_path):
     np.testing.assert_allclose(found[str(tmp_path / "other.npz")], want, rtol=1e-5)
 
 
-def test_a_conditional_energy_is_judged_without_its_label():
+def test_a_conditional_energy_is_evaluated_without_its_label():
     energy = filled(conditional)
     state = SimpleNamespace(ema=energy, norm_state=None)
     x = gaussians(4)
     single = np.stack([np.asarray(ebmx.energy(energy.at(y), x)) for y in range(3)])
     want = -np.log(np.exp(-single).sum(0))
-    np.testing.assert_allclose(ebmx.energy(judged_energy(state), x), want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ebmx.energy(evaluated_energy(state), x), want, rtol=1e-5, atol=1e-6)
     plain = SimpleNamespace(ema=Gaussian(jnp.zeros(2)), norm_state=None)
-    assert isinstance(judged_energy(plain), Gaussian)
+    assert isinstance(evaluated_energy(plain), Gaussian)
 
 
 def test_chunks_are_compiled_once_and_forgotten():
