@@ -44,7 +44,7 @@ def warn_of_chains(run: Run, state: TrainState, drawn: Drawn, key: Key) -> None:
     found = sample(tied, run.sampler, jnp.asarray(drawn.x[first]), **options)
     ok = bool(np.all(np.asarray(jax.device_get(found.result)) == 0))
     if not ok:
-        text = "chains left the finite numbers: give the sampler a smaller step_size"
+        text = "chains became non-finite: give the sampler a smaller step_size"
         _warnings.warn(text, ConvergenceWarning)
         return
     if drawn.y is not None:
