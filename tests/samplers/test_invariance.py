@@ -141,7 +141,14 @@ def drawn(sampler, constant, x, key):
     return sample(Bowl(constant=constant), sampler, x, key=key, **options)
 
 
-@pytest.mark.parametrize("name", LADDERS)
+FEW = ("exchange", "exchange-of-cycles", "cycle-of-exchange")
+"""One of each kind; the others compile as long, and are slow tests."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in LADDERS],
+)
 def test_ladders_sample_the_density(name, getkey):
     x, key = exact()[:2500], getkey()
     got = drawn(LADDERS[name], jnp.asarray(0.0), x, key)

@@ -55,6 +55,7 @@ def test_replicas_go_on_from_their_state(getkey):
     np.testing.assert_array_equal(again.state.step, [1] * 3)
 
 
+@pytest.mark.slow
 def test_single_steps_from_a_state_leave_the_density_invariant(getkey):
     # each call is one step, and all replicas at one place would be a burn-in in each of them
     target = Gaussian(jnp.zeros(1), 1.0)
