@@ -151,7 +151,7 @@ def test_a_seed_chooses_the_same_mutants_and_every_module_has_one():
 @pytest.mark.slow
 def test_a_mutant_is_killed_by_the_tests_of_its_module(tmp_path):
     script, figures = ROOT / "benchmarks/mutation.py", tmp_path / "figures.json"
-    options = ["--only", "evaluation/_calibration", "--num", "600", "--seeds", "0"]
+    options = ["--only", "evaluation/samples/_calibration", "--num", "600", "--seeds", "0"]
     command = [sys.executable, script, *options, "--target", "0", "--json", figures]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
