@@ -180,6 +180,7 @@ def test_a_density_of_fixed_numbers_has_nothing_to_train(call):
         run_of(energy=call).init()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", NEGATIVES, ids=name)
 def test_negatives_are_made(call):
     tempered = {"kind": "ReplicaExchange", "sampler": MALA, "temperatures": [1.0, 2.0]}
@@ -194,6 +195,7 @@ def test_negatives_are_made(call):
     assert trace(run) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(LOSSES))
 def test_a_loss_is_made(kind):
     arguments, negatives = LOSSES[kind]

@@ -44,6 +44,7 @@ def test_the_weights_of_two_modes_are_right(getkey):
     assert float(alone.max()) < 0
 
 
+@pytest.mark.slow
 def test_replicas_go_on_from_their_state(getkey):
     options = {"throw": False, "num_samples": 1}
     first = sample(MODES, SAMPLER, jnp.full((3, 1), -4.0), num_warmup=9, key=getkey(), **options)

@@ -310,6 +310,7 @@ def test_kinds_of_numbers_compile_one_program(getkey):
         assert move(one) == count
 
 
+@pytest.mark.slow
 def test_positions_on_a_mesh_with_explicit_axes(getkey):
     mesh, key = jax.make_mesh((1,), ("data",)), getkey()
     x = jax.device_put(X, NamedSharding(mesh, PartitionSpec("data")))

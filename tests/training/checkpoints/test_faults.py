@@ -169,6 +169,7 @@ def faults(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_training_loses_nothing_before_its_last_save(whole, faults):
     folder = faults / "kill"
     state = restore(folder, start())
@@ -178,6 +179,7 @@ def test_a_killed_training_loses_nothing_before_its_last_save(whole, faults):
     assert Checkpoints(folder).steps == [8, 10, 12]
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_the_saves_that_it_hits_and_no_other(whole, faults):
     folder = faults / "disk"
     (warning,) = json.loads(folder.with_suffix(".json").read_text())
@@ -187,6 +189,7 @@ def test_a_full_disk_costs_the_saves_that_it_hits_and_no_other(whole, faults):
     assert same(go_on(restore(folder, start()), 12), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "steps"), MOMENTS.items())
 def test_a_save_that_is_killed_leaves_the_ones_before_it(moment, steps, faults):
     folder = faults / moment
