@@ -63,7 +63,7 @@ def unknown_argument(word: str, parser: argparse.ArgumentParser) -> str:
 
     names = [name for action in parser._actions for name in action.option_strings]
     near = nearest(word, names) if word.startswith("-") else ""
-    return f"{word}: {parser.prog} takes no such argument{near}; see `{parser.prog} --help`"
+    return f"{word}: {parser.prog} does not take this argument{near}; see `{parser.prog} --help`"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -39,7 +39,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command, monkeypatch):
         ("train digits --steps 2 --seconds 3", "not allowed with argument --steps"),
         ("train digits --data.batch-size 100000", "batch_size=100000"),
         ("train digits --energy.activation sillu", "sillu"),
-        ("train digits --energy.widths [4]", "energy.widths: ConvNet takes no such argument"),
+        ("train digits --energy.widths [4]", "energy.widths: ConvNet does not take this argument"),
         ("train digits --seed many", "--seed: many: give a whole number from 0"),
         ("train digits --seed -1", "--seed: -1"),
         ("train digits --out gs://bucket/run", "out=gs://bucket/run: give a folder"),
@@ -47,11 +47,17 @@ def test_a_reader_that_has_seen_enough_is_no_error(command, monkeypatch):
         ("train digits --negatives.storage UInt9", "did you mean UInt8?"),
         ("train digits --optim adam", "optim: adam needs learning_rate"),
         ("train digits --optim.adam.learning_rate []", "learning_rate=(): give"),
-        ("train digits --trainer.ema_deacy 0", "trainer.ema_deacy: Trainer takes no such arg"),
+        ("train digits --trainer.ema_deacy 0", "trainer.ema_deacy: Trainer does not take this arg"),
         ("train digits --trainer.ema_deacy 0", "did you mean ema_decay?"),
         ("train digits --smapler.step_size 1", "did you mean sampler?"),
-        ("train digits --stpes 3", "--stpes: ebmx train takes no such argument: did you mean --st"),
-        ("train digits twice", "twice: ebmx train takes no such argument; see `ebmx train --help`"),
+        (
+            "train digits --stpes 3",
+            "--stpes: ebmx train does not take this argument: did you mean --st",
+        ),
+        (
+            "train digits twice",
+            "twice: ebmx train does not take this argument; see `ebmx train --help`",
+        ),
         ("train digits --energy", "--energy: give a value"),
         ("train --resume no/such/run", "holds no trained run"),
         ("train --resume run --seed 0", "--seed: --resume goes with --steps and --devices alone"),
@@ -73,7 +79,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command, monkeypatch):
         ("data", "action"),
         ("completion fish", "invalid choice: 'fish'"),
         ("help MAAL", "'MAAL': unknown: did you mean MALA?"),
-        ("recipes digits", "digits: ebmx recipes takes no such argument"),
+        ("recipes digits", "digits: ebmx recipes does not take this argument"),
     ],
 )
 def test_what_does_not_fit_ends_with_a_message(arguments, message, tmp_path, monkeypatch, capsys):

@@ -63,8 +63,8 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
         The object.
 
     Raises:
-        ValueError: if a name is unknown, a call takes no such argument or lacks one, or the class
-            refuses a value. The error names the place and the nearest names.
+        ValueError: if a name is unknown, an argument is unknown or missing, or the class refuses a
+            value. The error names the place and the nearest names.
     """
     known = {} if known is None else known
     if isinstance(call, Mapping):
@@ -292,6 +292,6 @@ def check_arguments(
         called = getattr(function, "__name__", str(function))
         listed = ", ".join(takes) or "nothing"
         raise ValueError(
-            f"{path}.{name}: {called} takes no such argument{nearest(name, takes)} "
+            f"{path}.{name}: {called} does not take this argument{nearest(name, takes)} "
             f"(it takes {listed})"
         )

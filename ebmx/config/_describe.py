@@ -20,7 +20,7 @@ _SCALARS = {
 _DATA = {
     "name": "a data set as `ebmx.data.load` takes it: digits, mnist-5k, hf:NAME or a path.",
     "layout": "what the axes of examples are: auto, images, channels-first, series, table.",
-    "test_fraction": "the fraction of examples held out, where the source has no such part.",
+    "test_fraction": "the fraction of examples held out, where the source does not have this part.",
     "batch_size": "examples, and chains, in an update.",
     "standardise": "scale each column to mean 0 and standard deviation 1, not to [-1, 1].",
 }

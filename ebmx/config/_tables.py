@@ -100,7 +100,7 @@ def check_keys(config: Config) -> None:
             raise ValueError(f"{key}={value!r}: give a table, such as [{key}]")
     for key in config.get("data", {}):
         if key not in DATA:
-            raise ValueError(f"data.{key}: no such key{nearest(key, DATA)} ({', '.join(DATA)})")
+            raise ValueError(f"data.{key}: not a key{nearest(key, DATA)} ({', '.join(DATA)})")
 
 
 def _check_scalar(key: str, value: Any) -> None:

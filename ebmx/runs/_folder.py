@@ -1,5 +1,6 @@
 """The folder of a run: claimed without losing anything, and opened again."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -62,13 +63,41 @@ def check_free(out: str | Path, overwrite: bool) -> None:
         raise ValueError(f"out={folder}: holds files that are not of a run ({some}); {fix}")
 
 
-def claim(folder: Path, run: Run, num_steps: int) -> None:
-    """Write the config and what is known of the data; an earlier run's files are deleted."""
-    if (folder / RECORD).is_file():
-        _delete_run(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def claim(out: Path | None, run: Run, num_steps: int, overwrite: bool) -> Path:
+    """Take a folder, and write the config and what is known of the data into it.
+
+    Whether it is free is checked again: another process may have taken it since the start.
+
+    Args:
+        out: the folder; the first free `runs/NAME-N` if not given.
+        run: what is trained.
+        num_steps: the planned number of updates.
+        overwrite: whether the run that `out` holds may be deleted.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if `out` is not free.
+    """
+    folder = _new_folder(run.facts.name.removeprefix("hf:")) if out is None else out
+    if out is not None:
+        check_free(out, overwrite)
+        if (out / RECORD).is_file():
+            _delete_run(out)
+        out.mkdir(parents=True, exist_ok=True)
     write_config(folder / "config.toml", run.config)
     record(folder, run, num_steps)
+    return folder
+
+
+def _new_folder(name: str) -> Path:
+    """Make the first free folder; one that another process makes meanwhile is not free."""
+    while True:
+        with contextlib.suppress(FileExistsError):
+            folder = free_folder(name)
+            folder.mkdir(parents=True)
+            return folder
 
 
 def record(folder: Path, run: Run, num_steps: int) -> None:
@@ -83,7 +112,7 @@ def record(folder: Path, run: Run, num_steps: int) -> None:
 
 
 def _delete_run(folder: Path) -> None:
-    """Delete what a run has written, and nothing else."""
+    """Delete what a run and its evaluations have written, and nothing else."""
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     checkpoints = folder / CHECKPOINTS
@@ -91,6 +120,12 @@ def _delete_run(folder: Path) -> None:
         # steps, and what an interrupted save has left
         if re.match(r"\d+(\D|$)", path.name) and path.is_dir():
             shutil.rmtree(path)
+    for page in list(folder.glob("evaluation*/report.md")):
+        pictures = re.findall(r"!\[\w+\]\((\w+\.png)\)", page.read_text(encoding="utf-8"))
+        for name in ("report.json", "report.md", *pictures):
+            (page.parent / name).unlink(missing_ok=True)
+        if not any(page.parent.iterdir()):
+            page.parent.rmdir()
 
 
 @dataclasses.dataclass(frozen=True)

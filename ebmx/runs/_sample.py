@@ -81,8 +81,8 @@ def sample(
         those of the data, and where they come from, in words.
 
     Raises:
-        ValueError: if the folder holds no run, or a damaged one; or the energy has no such label;
-            or the chains have no noise to leave out.
+        ValueError: if the folder holds no run, or a damaged one; or the energy does not have this
+            label; or the chains have no noise to leave out.
 
     Warns:
         ConvergenceWarning: if sequential Monte Carlo has not converged.

@@ -18,7 +18,7 @@ from ..training import AbstractProgress, Checkpoints, TrainState, fit
 from ._chain_checks import warn_of_chains
 from ._facts import checksum
 from ._figures import draw_pictures
-from ._folder import CHECKPOINTS, check_free, claim, free_folder, record
+from ._folder import CHECKPOINTS, check_free, claim, record
 from ._folder import open as open_run
 from ._metrics_log import Log
 from ._plan import check_start, explained, plan, trace
@@ -87,7 +87,6 @@ def train(
     if out is not None:
         check_free(out, overwrite)
     run = plan(config)
-    folder = free_folder(run.facts.name.removeprefix("hf:")) if out is None else Path(out)
     with Interrupt() as interrupt:
         if run.num_steps is None:
             num_steps, compiling = _updates_within(run, mesh, interrupt)
@@ -96,7 +95,7 @@ def train(
             num_steps, compiling = run.num_steps, 0.0
         if interrupt.asked and run.num_steps is None:
             raise KeyboardInterrupt
-        claim(folder, run, num_steps)
+        folder = claim(None if out is None else Path(out), run, num_steps, overwrite)
         begin = time.monotonic()
         end = None if run.num_steps else begin + run.seconds
         log = Log(folder, 0, begin, end, interrupt)

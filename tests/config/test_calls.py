@@ -83,18 +83,6 @@ def test_a_kernel_of_blackjax():
     assert 0.5 < float(jnp.mean(info.acceptance)) <= 1
 
 
-class Own(samplers.AbstractSampler):
-    """A sampler of a user."""
-
-    size: float = 1.0
-
-    def init(self, energy, x, *, key):
-        return None
-
-    def step(self, energy, x, state, *, key):
-        raise NotImplementedError
-
-
 def test_a_class_of_a_user_by_its_import_path(tmp_path, monkeypatch):
     text = "import ebmx.samplers\n\n\nclass Mine(ebmx.samplers.MALA):\n    pass\n"
     (tmp_path / "my_samplers.py").write_text(text)
@@ -164,7 +152,7 @@ def test_optimisers_and_schedules_of_optax():
         (
             {"kind": "MALA", "stepsize": 1},
             "sampler",
-            "sampler.stepsize: MALA takes no such argument: did you mean step_size?",
+            "sampler.stepsize: MALA does not take this argument: did you mean step_size?",
         ),
         ({"kind": "MALA", "step_size": -1.0}, "sampler", "sampler.step_size=-1"),
         ({"step_size": 1}, "sampler", "sampler.kind=None: name a class"),
@@ -174,7 +162,7 @@ def test_optimisers_and_schedules_of_optax():
         (
             {"kind": "Cycle", "samplers": [{"kind": "MALA", "step": 1}]},
             "sampler",
-            "sampler.samplers.0.step: MALA takes no such argument",
+            "sampler.samplers.0.step: MALA does not take this argument",
         ),
     ],
 )

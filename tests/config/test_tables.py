@@ -66,7 +66,7 @@ def test_a_part_alone_names_its_kind_and_forgets_the_arguments():
     [
         ("smapler.step_size", "--smapler.step_size: no key of a config: did you mean sampler?"),
         ("optim.sgd.b1", "--optim.sgd.b1: sgd is not in the list (clip_by_global_norm, adam)"),
-        ("data.size", "data.size: no such key"),
+        ("data.size", "data.size: not a key"),
     ],
 )
 def test_a_place_that_does_not_exist(place, message):
@@ -83,7 +83,7 @@ def test_a_place_that_does_not_exist(place, message):
         ("seconds = true", "seconds=True"),
         ("sampler = 3", "sampler=3: give a table"),
         ("sampler = ", "not a TOML file"),
-        ("[data]\nnam = 'x'", "data.nam: no such key: did you mean name?"),
+        ("[data]\nnam = 'x'", "data.nam: not a key: did you mean name?"),
     ],
 )
 def test_files_that_do_not_fit(text, message, tmp_path):

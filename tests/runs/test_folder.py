@@ -2,9 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
+from configs import TINY
 
+from ebmx.config import merge
+from ebmx.data import Dataset
 from ebmx.runs import _folder
+from ebmx.runs._facts import Facts
+from ebmx.runs._run import make_run as make_objects
 
 RECORD = json.dumps({"format": 1})
 
@@ -71,7 +77,30 @@ def test_overwriting_deletes_our_files_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "checkpoints" / "model.pt").write_text("mine")
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation" / "report.md").write_text("of an evaluation")
+    (tmp_path / "evaluation" / "report.md").write_text("![drift](drift.png)")
+    for name in ("report.json", "drift.png", "mine.png"):
+        (tmp_path / "evaluation" / name).write_text("")
+    (tmp_path / "evaluation-2").mkdir()
+    (tmp_path / "evaluation-2" / "report.md").write_text("")
     _folder._delete_run(tmp_path)
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert left == {"notes.txt", "checkpoints/model.pt", "evaluation/report.md"}
+    assert left == {"notes.txt", "checkpoints/model.pt", "evaluation/mine.png"}
+    assert not (tmp_path / "evaluation-2").exists()
+
+
+def test_a_folder_that_another_process_has_taken_meanwhile_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.zeros((6, 2), np.float32)
+    config = merge(TINY, {"energy": {"kind": "MLP", "hidden_dims": [2]}})
+    run = make_objects(config, Facts.of(Dataset("points", x, x)))
+    taken = [_folder.claim(None, run, 5, False) for _ in range(2)]
+    assert [str(folder) for folder in taken] == ["runs/points-0", "runs/points-1"]
+    before = tree(tmp_path)
+    # free when the process began, and not when it writes
+    with pytest.raises(ValueError, match="holds a run"):
+        _folder.claim(taken[0], run, 9, False)
+    assert tree(tmp_path) == before
+    first = iter([taken[0], tmp_path / "runs" / "points-7"])
+    monkeypatch.setattr(_folder, "free_folder", lambda name: next(first))
+    assert _folder.claim(None, run, 9, False).name == "points-7"
+    assert {path: tree(tmp_path)[path] for path in before} == before
