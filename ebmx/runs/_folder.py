@@ -121,7 +121,10 @@ def _delete_run(folder: Path) -> None:
         if re.match(r"\d+(\D|$)", path.name) and path.is_dir():
             shutil.rmtree(path)
     for page in list(folder.glob("evaluation*/report.md")):
-        pictures = re.findall(r"!\[\w+\]\((\w+\.png)\)", page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        if not text.startswith("# Evaluation of "):
+            continue  # a page of the user
+        pictures = re.findall(r"!\[\w+\]\((\w+\.png)\)", text)
         for name in ("report.json", "report.md", *pictures):
             (page.parent / name).unlink(missing_ok=True)
         if not any(page.parent.iterdir()):

@@ -77,14 +77,21 @@ def test_overwriting_deletes_our_files_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "checkpoints" / "model.pt").write_text("mine")
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation" / "report.md").write_text("![drift](drift.png)")
+    (tmp_path / "evaluation" / "report.md").write_text("# Evaluation of x\n![drift](drift.png)")
     for name in ("report.json", "drift.png", "mine.png"):
         (tmp_path / "evaluation" / name).write_text("")
     (tmp_path / "evaluation-2").mkdir()
-    (tmp_path / "evaluation-2" / "report.md").write_text("")
+    (tmp_path / "evaluation-2" / "report.md").write_text("# Evaluation of x\n")
+    (tmp_path / "evaluation-3").mkdir()
+    (tmp_path / "evaluation-3" / "report.md").write_text("mine")
     _folder._delete_run(tmp_path)
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert left == {"notes.txt", "checkpoints/model.pt", "evaluation/mine.png"}
+    assert left == {
+        "notes.txt",
+        "checkpoints/model.pt",
+        "evaluation/mine.png",
+        "evaluation-3/report.md",
+    }
     assert not (tmp_path / "evaluation-2").exists()
 
 
