@@ -1,4 +1,9 @@
-"""Checks of kinds of arguments by their annotations, at the public calls."""
+"""Checks of arguments by their annotations, at the public calls.
+
+Each subpackage calls `check_public(globals())` at the end of its `__init__`, so that no public name
+is left out and calls within the library cost nothing. Ranges, shapes and dtypes are for the
+functions to check, with `_checks`.
+"""
 
 import collections.abc
 import dataclasses
@@ -38,11 +43,27 @@ _SUCH_AS = {
 _SEQUENCES = (tuple, list, collections.abc.Sequence)
 
 
-def guarded(public: Public) -> Public:
-    """Name the argument that is of another kind than the annotations of a function or class say.
+def check_public(names: dict[str, Any], *, but: tuple[str, ...] = ()) -> None:
+    """Check the arguments of all public functions and final classes among the names of a module.
 
-    Shapes, ranges and dtypes of arrays are for the function to check.
+    Args:
+        names: the module's `globals()`; its functions are replaced, its classes changed in place.
+        but: results that the library makes, whose fields may hold a batch of what they say.
     """
+    for name, public in tuple(names.items()):
+        ours = getattr(public, "__module__", "").startswith("ebmx.")
+        if name.startswith("_") or name in but or not ours:
+            continue
+        if isinstance(public, types.FunctionType):
+            names[name] = check_arguments(public)
+            # where pickle looks for it
+            names[name].__module__ = names["__name__"]
+        elif isinstance(public, type) and "__init__" in vars(public) and not _is_abstract(public):
+            check_arguments(public)
+
+
+def check_arguments(public: Public) -> Public:
+    """Name the argument that is of another kind than the annotations of a function or class say."""
     function = public.__init__ if isinstance(public, type) else public
     parameters = inspect.signature(function).parameters.values()
     kinds = {p.name: p.annotation for p in parameters if p.kind not in _VARIABLE}
@@ -66,8 +87,16 @@ def guarded(public: Public) -> Public:
     return cast(Public, wrapper)
 
 
+def _is_abstract(public: type) -> bool:
+    return inspect.isabstract(public) or public.__name__.startswith("Abstract")
+
+
 def _is(value: Any, kind: Any) -> bool:
-    """Whether a value is of a kind, or nothing is known of the kind."""
+    """Whether a value is of a kind, or nothing is known of the kind.
+
+    `beartype.door.is_bearable` looks at one element of a sequence, chosen at random (three times of
+    four it accepts `(1, 2, "a", 4)` as `tuple[int, ...]`), and refuses NumPy's numbers.
+    """
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         return any(_is(value, one) for one in typing.get_args(kind))

@@ -27,7 +27,7 @@ from signatures.spoiled import Never
 from signatures.values import KIN
 
 from ebmx import _checks
-from ebmx._arguments import guarded
+from ebmx._arguments import check_arguments
 from ebmx._types import EnergyFn, Key, Number, XBatch
 from ebmx.training import AbstractNoise
 
@@ -140,7 +140,7 @@ def test_a_spoiled_argument_is_named():
     assert not wrong, "\n".join(f"{call}: {words}" for call, words in wrong.items())
 
 
-@guarded
+@check_arguments
 def _checked(energy: EnergyFn, x: XBatch, *, num_steps: int, sigma: Number = 0.3, key: Key) -> Any:
     """A function that nobody made a call for."""
     x = _checks.batch(x, "x", (2,))
@@ -154,7 +154,7 @@ def _half_checked(energy: EnergyFn, x: XBatch, *, num_steps: int, note: Any = No
     return jax.vmap(energy)(x) / num_steps
 
 
-@guarded
+@check_arguments
 class _Part(eqx.Module):
     noise: AbstractNoise
     sigma: Number = eqx.field(converter=jnp.asarray)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ebmx
-from ebmx._arguments import guarded
+from ebmx._arguments import check_arguments
 from ebmx.evaluation import _diagnostics as diagnostics
 from ebmx.evaluation import diagnose, frechet_distance
 from ebmx.evaluation._long_chains import _warn_of_few
@@ -28,11 +28,11 @@ def stuck():
 # a function that is checked stands around each, as it does where a user calls it
 CALLS = {
     "frechet_distance": lambda: frechet_distance(np.eye(4), np.eye(8, 4)),
-    "weights": lambda: guarded(warn_of_weights)(UNEVEN, True),
-    "base": lambda: guarded(warn_of_weights)(EVEN, False),
-    "islands on the way": lambda: guarded(warn_of_islands)(EVEN, np.zeros(4, bool), True),
-    "islands": lambda: guarded(warn_of_islands)(UNEVEN, np.ones(4, bool), True),
-    "drift": lambda: guarded(_warn_of_few)(3, 3),
+    "weights": lambda: check_arguments(warn_of_weights)(UNEVEN, True),
+    "base": lambda: check_arguments(warn_of_weights)(EVEN, False),
+    "islands on the way": lambda: check_arguments(warn_of_islands)(EVEN, np.zeros(4, bool), True),
+    "islands": lambda: check_arguments(warn_of_islands)(UNEVEN, np.ones(4, bool), True),
+    "drift": lambda: check_arguments(_warn_of_few)(3, 3),
     "diagnose": lambda: diagnose(stuck()),
 }
 

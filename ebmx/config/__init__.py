@@ -1,5 +1,6 @@
 """Configs: a training run as constructor calls in nested tables, read from TOML."""
 
+from .._arguments import check_public as _check_public
 from ._calls import build as build
 from ._calls import kinds as kinds
 from ._describe import describe as describe
@@ -11,3 +12,5 @@ from ._tables import change as change
 from ._tables import merge as merge
 from ._tables import read_config as read_config
 from ._tables import write_config as write_config
+
+_check_public(globals())

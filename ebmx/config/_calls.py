@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks, energies, samplers, training
-from .._arguments import guarded
 from ..energies import AbstractEnergy, AbstractStatefulEnergy
 from ..samplers import AbstractSampler
 from ..training import AbstractNegatives
@@ -40,7 +39,6 @@ SLOTS = {
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-@guarded
 def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "config") -> Any:
     """The object of a constructor call, and of all calls nested in it.
 
@@ -216,7 +214,6 @@ def slot_of(path: str) -> str:
     return "energy"
 
 
-@guarded
 def kinds(slot: str) -> list[str]:
     """The names that a part of a config may call, sorted.
 

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .._arguments import guarded
 from ._calls import _VARIABLE, PARTS, kinds, nearest, resolve, signature_of
 from ._tables import SCALARS, Config, check_keys, to_toml
 
@@ -26,7 +25,6 @@ _DATA = {
 }
 
 
-@guarded
 def describe(name: str) -> str:
     """What a config may name: a part and its kinds, or a class with its arguments.
 
@@ -77,7 +75,6 @@ def _first_line(function: Callable) -> str:
     return textwrap.shorten(line, 68, placeholder=" …")
 
 
-@guarded
 def show_config(config: Config) -> str:
     """A config as TOML, with the meaning of each argument as a comment, and those not given.
 

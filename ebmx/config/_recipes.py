@@ -4,7 +4,6 @@ import tomllib
 from importlib import resources
 
 from .. import _checks
-from .._arguments import guarded
 from ._calls import nearest
 from ._tables import Config, check_keys, merge
 
@@ -22,7 +21,6 @@ def recipes() -> dict[str, str]:
     return {name: str(recipe(name).get("description", "")).strip() for name in names}
 
 
-@guarded
 def recipe(name: str) -> Config:
     """The config of a recipe.
 
@@ -45,7 +43,6 @@ def recipe(name: str) -> Config:
     return config
 
 
-@guarded
 def recipe_for(name: str, shape: tuple[int, ...]) -> Config:
     """The recipe for a data set, by its name or the shape of its examples.
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._arguments import guarded
 from ._calls import PARTS, SLOTS, nearest
 
 Config = dict[str, Any]
@@ -19,7 +18,6 @@ KEYS = ("data", *PARTS, "trainer", *SCALARS)
 MAX_SEED = 2**32 - 1
 
 
-@guarded
 def read_config(path: str | Path) -> Config:
     """Read a config from TOML.
 
@@ -48,7 +46,6 @@ def read_config(path: str | Path) -> Config:
     return config
 
 
-@guarded
 def write_config(path: str | Path, config: Config) -> None:
     """Write a config as TOML. Needs `pip install 'ebmx[cli]'`.
 
@@ -114,7 +111,6 @@ def _check_scalar(key: str, value: Any) -> None:
         raise ValueError(f"seed={value}: give a whole number from 0 to {MAX_SEED}")
 
 
-@guarded
 def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
     """A config with changes: tables are merged, all other values replaced.
 
@@ -143,7 +139,6 @@ def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
     return merged
 
 
-@guarded
 def change(config: Config, place: str, value: Any) -> Config:
     """A config with one value at a place such as `"sampler.step_size"`.
 

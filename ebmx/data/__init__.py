@@ -1,5 +1,6 @@
 """Data sets: loading by name or from files, scaling, splitting and batching."""
 
+from .._arguments import check_public as _check_public
 from ._dataset import Dataset as Dataset
 from ._dataset import batches as batches
 from ._dataset import scale as scale
@@ -7,3 +8,5 @@ from ._dataset import split as split
 from ._files import read_idx as read_idx
 from ._load import SOURCES as SOURCES
 from ._load import load as load
+
+_check_public(globals())

@@ -9,14 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Key
 from ._labels import as_conditions, as_labels
 
 Range = float | np.ndarray
 
 
-@guarded
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Examples for training and for testing, scaled to [-1, 1] or another span.
@@ -118,7 +116,6 @@ def _check_span(span: tuple[float, float]) -> None:
     _checks.require(ok, "span", span, "give (low, high), such as (-1, 1) or (0, 1)")
 
 
-@guarded
 def scale(
     x: np.ndarray,
     low: Range | None = None,
@@ -166,7 +163,6 @@ def _ends(value: Range) -> Range:
     return float(value) if np.ndim(value) == 0 else np.asarray(value, np.float64)
 
 
-@guarded
 def split(
     x: np.ndarray, labels: np.ndarray | None = None, *, test_fraction: float = 0.2, key: Key
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
@@ -200,7 +196,6 @@ def split(
     return x[train], x[test], labels[train], labels[test]
 
 
-@guarded
 def batches(
     x: np.ndarray,
     batch_size: int,

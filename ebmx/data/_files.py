@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 
 Parts = dict[str, np.ndarray]
 """Some of `train`, `train_labels`, `test`, `test_labels`; `all` and `all_labels` if not split."""
 
 
-@guarded
 def read_idx(path: str | Path) -> np.ndarray:
     """Read a file in the IDX format of the original MNIST, gzipped or not.
 

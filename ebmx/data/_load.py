@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from ._dataset import Dataset, scale, split
 from ._files import Parts, load_huggingface, load_idx, load_npz
 from ._labels import as_labels
@@ -27,7 +26,6 @@ SOURCES: dict[str, str] = {
 _NAMES = "'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX file or a folder of IDX files"
 
 
-@guarded
 def load(
     name: str | Path,
     *,

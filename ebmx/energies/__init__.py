@@ -1,5 +1,6 @@
 """Energies: functions from one example to one number, `E(x)`."""
 
+from .._arguments import check_public as _check_public
 from ._base import AbstractAnalyticEnergy as AbstractAnalyticEnergy
 from ._base import AbstractEnergy as AbstractEnergy
 from ._base import AbstractExactEnergy as AbstractExactEnergy
@@ -52,3 +53,5 @@ from .networks import ResNet as ResNet
 from .networks import SpectralNorm as SpectralNorm
 from .networks import deep as deep
 from .networks import mnist as mnist
+
+_check_public(globals())

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Key, Number, Scalar, X
 from ._constants import as_number, constant
 from ._precision import together
@@ -73,7 +72,6 @@ class AbstractEnergy(eqx.Module):
         return Weighted(self, 1 / as_number(temperature))
 
 
-@guarded
 class Function(AbstractEnergy):
     """A plain function of one example with the shape that it takes.
 
@@ -99,7 +97,6 @@ class Function(AbstractEnergy):
         return self.function(x)
 
 
-@guarded
 class Product(AbstractEnergy):
     """`E(x) = Σᵢ Eᵢ(x)`: the product of densities, where all of them agree. Also `a + b`.
 
@@ -131,7 +128,6 @@ class Product(AbstractEnergy):
         return functools.reduce(operator.add, together(*(energy(x) for energy in self.energies)))
 
 
-@guarded
 class Weighted(AbstractEnergy):
     """`E(x) = w E₁(x)`. Also `w * a`, `-a`, and `a / T` for `w = 1/T`.
 

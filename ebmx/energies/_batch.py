@@ -9,14 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, Scalar, Vector, X, XBatch
 from ._base import AbstractExactEnergy, check_scalar
 from ._conditional import Conditioned, ForEach
 
 
-@guarded
 def energy(energy: EnergyFn, x: ArrayLike) -> Vector:
     """The energies `E(x)` of a batch.
 
@@ -34,7 +32,6 @@ def energy(energy: EnergyFn, x: ArrayLike) -> Vector:
     return _energy(energy, _checks.batch(x, "x", shape_of(energy)))
 
 
-@guarded
 def score(energy: EnergyFn, x: ArrayLike) -> XBatch:
     """The scores `-∇E(x)` of a batch: the gradients of the log density with respect to `x`.
 
@@ -43,7 +40,6 @@ def score(energy: EnergyFn, x: ArrayLike) -> XBatch:
     return _score(energy, _checks.batch(x, "x", shape_of(energy)))
 
 
-@guarded
 def log_density_unnormalised(energy: EnergyFn, x: ArrayLike) -> Vector:
     """The log densities of a batch up to the constant `log Z`: `-E(x)`.
 
@@ -52,7 +48,6 @@ def log_density_unnormalised(energy: EnergyFn, x: ArrayLike) -> Vector:
     return -_energy(energy, _checks.batch(x, "x", shape_of(energy)))
 
 
-@guarded
 def exact_samples(energy: AbstractExactEnergy, num_samples: int, *, key: Key) -> XBatch:
     """Draw exact, independent examples.
 

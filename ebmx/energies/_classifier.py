@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Scalar, X
 from ._base import AbstractEnergy, check_features
 from ._conditional import AbstractConditionalEnergy, Conditioned
@@ -36,7 +35,6 @@ class ClassEnergy(AbstractConditionalEnergy):
         return jnp.where(known, -logits[y], jnp.nan)
 
 
-@guarded
 class JEM(AbstractEnergy):
     """A classifier as an energy, `E(x) = -log Σ_y exp(logits(x)[y])`.
 

@@ -9,14 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Number, Scalar, X
 from ._base import AbstractEnergy, common_shape
 from ._constants import as_number, constant, relative
 from ._precision import together
 
 
-@guarded
 class Normalised(AbstractEnergy):
     """`E(x) = E₁(x) + c` with a constant that training learns.
 
@@ -45,7 +43,6 @@ class Normalised(AbstractEnergy):
         return value + self.constant.astype(value.dtype)
 
 
-@guarded
 class Mixture(AbstractEnergy):
     """`E(x) = -log Σₖ wₖ exp(-Eₖ(x))`: where any of the densities is likely.
 
@@ -82,7 +79,6 @@ class Mixture(AbstractEnergy):
         return -jax.nn.logsumexp(log_weights - values)
 
 
-@guarded
 class Box(AbstractEnergy):
     """An energy restricted to a box: infinite where a coordinate is outside.
 

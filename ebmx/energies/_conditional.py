@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Key, Scalar, X
 from ._base import AbstractEnergy, check_features
 from ._constants import constant
@@ -132,7 +131,6 @@ def check_condition(
     return y.astype(int)  # one dtype, so that one program serves all kinds of whole numbers
 
 
-@guarded
 class Conditional(AbstractConditionalEnergy):
     """A conditional energy on the features of a network.
 

@@ -7,7 +7,6 @@ import jax
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import EnergyFn, Scalar, X
 from ._base import AbstractEnergy, AbstractStatefulEnergy, check_scalar
 from ._constants import constant
@@ -25,7 +24,6 @@ class Frozen(AbstractEnergy):
         return self.energy(x, self.state)[0]
 
 
-@guarded
 def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     """Bind `state` and put all layers into inference mode, so that the energy is a fixed `E(x)`.
 
@@ -54,7 +52,6 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     return inference
 
 
-@guarded
 def advance(energy: Any, state: eqx.nn.State | None, x: ArrayLike) -> eqx.nn.State | None:
     """Update the state of the norm layers by one batch: running statistics, power iteration.
 

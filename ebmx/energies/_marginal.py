@@ -5,13 +5,11 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Scalar, X
 from ._base import AbstractEnergy
 from ._conditional import AbstractConditionalEnergy
 
 
-@guarded
 class Marginal(AbstractEnergy):
     """`E(x) = -log Σ_y exp(-E(x, y))` over all labels: the energy of `x` without its label.
 

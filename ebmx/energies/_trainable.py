@@ -6,13 +6,11 @@ import equinox as eqx
 import jax
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Scalar, X
 from ._base import AbstractAnalyticEnergy, AbstractEnergy, common_shape
 from ._constants import CONSTANT, EXACT, FREE, constant, role_of
 
 
-@guarded
 class Fixed(AbstractEnergy):
     """An energy that training does not change: all its numbers are constants.
 

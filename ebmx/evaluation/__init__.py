@@ -1,5 +1,6 @@
 """Evaluation: how good a model and its samples are."""
 
+from .._arguments import check_public as _check_public
 from ._diagnostics import ConvergenceWarning as ConvergenceWarning
 from ._diagnostics import diagnose as diagnose
 from ._diagnostics import to_arviz as to_arviz
@@ -35,3 +36,5 @@ from .samples import score_norm as score_norm
 from .samples import sliced_wasserstein as sliced_wasserstein
 from .samples import train_classifier as train_classifier
 from .samples import two_sample_auc as two_sample_auc
+
+_check_public(globals())

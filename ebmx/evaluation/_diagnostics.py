@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from .. import _checks, _warnings
-from .._arguments import guarded
 from ..samplers import RESULTS, Samples
 from ._draws import Draws, draws_of
 
@@ -66,7 +65,6 @@ class Diagnosis:
         return "\n".join([*lines, *self.warnings])
 
 
-@guarded
 def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     """R-hat, effective sample sizes and other convergence diagnostics of chains.
 
@@ -131,7 +129,6 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     return found
 
 
-@guarded
 def to_arviz(samples: Any) -> Any:
     """The samples as ArviZ data, with the groups `posterior` and, with energies, `sample_stats`.
 

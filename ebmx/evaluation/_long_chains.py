@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks, _warnings
-from .._arguments import guarded
 from .._checks import checked
 from .._types import Count, EnergyFn, Key, Keys, X, XBatch
 from ..energies import energy as energies_of
@@ -38,7 +37,6 @@ class Drift:
     """The last positions, `(chains, *shape)`."""
 
 
-@guarded
 def drift(
     energy: EnergyFn,
     sampler: AbstractSampler,
@@ -104,7 +102,6 @@ def drift(
     return Drift(steps, energies, distances, fractions, x)
 
 
-@guarded
 def saturated_fraction(
     x: ArrayLike, bounds: Sequence[float] = (-1.0, 1.0), *, tolerance: float = 0.0
 ) -> float:

@@ -7,14 +7,12 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from .._arguments import guarded
 from ._style import COLOURS, label, looks, new_figure
 
 _MOST_CHAINS = 20
 _COLUMNS = 3
 
 
-@guarded
 def chain_traces(
     traces: Mapping[str, ArrayLike],
     *,
@@ -59,7 +57,6 @@ def chain_traces(
     return figure
 
 
-@guarded
 def training_curves(
     history: Mapping[str, ArrayLike],
     *,
@@ -110,7 +107,6 @@ def training_curves(
     return figure
 
 
-@guarded
 def temperature_ladder(
     temperatures: ArrayLike,
     swap_rates: ArrayLike,

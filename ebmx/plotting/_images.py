@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from ._style import label, looks, new_figure
 
 _MOST_AREAS = 4
 
 
-@guarded
 def sample_grid(
     groups: Mapping[str, np.ndarray], *, num_columns: int = 10, num_rows: int = 10
 ) -> Any:
@@ -41,7 +39,6 @@ def sample_grid(
     return figure
 
 
-@guarded
 def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chains") -> Any:
     """Images of chains over time: a chain in each row, a number of steps in each column.
 
@@ -75,7 +72,6 @@ def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chain
     return figure
 
 
-@guarded
 def energy_histogram(
     energies: Mapping[str, np.ndarray],
     *,

@@ -7,14 +7,12 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from .._arguments import guarded
 from ._style import COLOURS, MAP, label, looks, new_figure
 
 _ARROWS = 16  # along each side
 _MARKERS = "osD^vP*"
 
 
-@guarded
 def energy_landscape(
     a: ArrayLike,
     b: ArrayLike,
@@ -78,7 +76,6 @@ def energy_landscape(
     return figure
 
 
-@guarded
 def energy_profile(
     paths: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
@@ -118,7 +115,6 @@ def energy_profile(
     return figure
 
 
-@guarded
 def disconnectivity_graph(
     energies: ArrayLike,
     merges: ArrayLike,

@@ -5,14 +5,12 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from ._style import COLOURS, new_figure
 
 _MOST = 8
 _BINS = 30
 
 
-@guarded
 def pairwise_marginals(sets: dict[str, Any], *, names: tuple[str, ...] | None = None) -> Any:
     """A histogram of each column, and a scatter plot of each pair of columns.
 

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import EnergyFn
 from ..energies import AbstractConditionalEnergy, Marginal, freeze
 from ..plotting import training_curves
@@ -47,7 +46,6 @@ class Evaluation:
     """How long it took."""
 
 
-@guarded
 def evaluate(
     folder: str | Path,
     *,

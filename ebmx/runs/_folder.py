@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from .. import _warnings
-from .._arguments import guarded
 from ..config._tables import Config, read_config, write_config
 from ..data import Dataset
 from ..energies import freeze
@@ -214,7 +213,6 @@ class OpenRun:
         return dataclasses.replace(load_data(config), name=facts.name)
 
 
-@guarded
 def open(folder: str | Path, *, fallback: bool = False) -> OpenRun:
     """Open the folder of a trained run; its data are not needed.
 

@@ -10,7 +10,6 @@ import equinox as eqx
 import jax
 from jax.sharding import Mesh
 
-from .._arguments import guarded
 from ..config._tables import Config
 from ..training import shard
 from ..training._fit import checked_batches
@@ -32,7 +31,6 @@ def plan(config: Config) -> Run:
     return make_run(config, Facts.of(dataset), dataset)
 
 
-@guarded
 def check(config: Config) -> str:
     """Check that a config can be run: load its data, make its objects and trace one update.
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Key
 from ..config._calls import build
 from ..energies import JEM, AbstractConditionalEnergy, Gaussian, freeze
@@ -47,7 +46,6 @@ class Chains:
     """Another sampler, for chains from noise."""
 
 
-@guarded
 def sample(
     run: str | Path | OpenRun,
     num: int,

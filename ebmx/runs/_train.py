@@ -11,7 +11,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks
-from .._arguments import guarded
 from .._interrupt import Interrupt
 from ..config._tables import Config, merge, write_config
 from ..training import AbstractProgress, Checkpoints, TrainState, fit
@@ -54,7 +53,6 @@ class Report:
     """Whether Ctrl-C ended it."""
 
 
-@guarded
 def train(
     config: Config,
     *,
@@ -110,7 +108,6 @@ def train(
     return _report(run, state, folder, seconds, interrupt.asked)
 
 
-@guarded
 def resume(
     folder: str | Path,
     *,

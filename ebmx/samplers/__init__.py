@@ -1,5 +1,6 @@
 """Samplers: Markov chains whose steps are driven by an energy."""
 
+from .._arguments import check_public as _check_public
 from ._base import AbstractSampler as AbstractSampler
 from ._base import StepInfo as StepInfo
 from ._blackjax import BlackJAX as BlackJAX
@@ -37,3 +38,5 @@ from ._save_policies import save_position_and_energy as save_position_and_energy
 from ._schedules import Annealed as Annealed
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin
 from ._warmup import warmup as warmup
+
+_check_public(globals(), but=("StepInfo", "Samples"))

@@ -10,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, X
 from ..energies._batch import as_scalar
 from ..energies._constants import as_number
 from ._base import AbstractSampler, StepInfo
 
 
-@guarded
 class BlackJAX(AbstractSampler[Any]):
     """Any kernel of BlackJAX, or your own of the same form.
 

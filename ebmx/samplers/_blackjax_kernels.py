@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Numbers, X
 from ._base import AbstractSampler, StepInfo
 from ._blackjax import BlackJAX, check_masses, wide
@@ -47,7 +46,6 @@ class AbstractKernelSampler(AbstractSampler[Any]):
         return self.kernel(x).step(energy, x, state, key=key)
 
 
-@guarded
 class MALA(AbstractKernelSampler):
     """Metropolis-adjusted Langevin; one gradient a step, exact at any step size.
 
@@ -71,7 +69,6 @@ class MALA(AbstractKernelSampler):
         return BlackJAX(*_parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
 
 
-@guarded
 class HMC(AbstractKernelSampler):
     """Hamiltonian Monte Carlo; `num_integration_steps` gradients a step.
 
@@ -106,7 +103,6 @@ class HMC(AbstractKernelSampler):
         )
 
 
-@guarded
 class NUTS(AbstractKernelSampler):
     """The no-U-turn sampler: Hamiltonian Monte Carlo that chooses the length of its trajectories.
 
@@ -139,7 +135,6 @@ class NUTS(AbstractKernelSampler):
         )
 
 
-@guarded
 class Barker(AbstractKernelSampler):
     """The Barker proposal: one gradient a step, robust to a step size that is too large.
 
@@ -160,7 +155,6 @@ class Barker(AbstractKernelSampler):
         return BlackJAX(*_parts("barker"), step_size=self.step_size)
 
 
-@guarded
 class MCLMC(AbstractKernelSampler):
     """Microcanonical Langevin: a momentum of constant length; not Metropolis-adjusted.
 

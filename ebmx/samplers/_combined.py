@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Numbers, Scalar, X
 from ..energies import AbstractExactEnergy
 from ..energies._batch import as_scalar
@@ -75,7 +74,6 @@ class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
         return functools.reduce(jnp.minimum, low), functools.reduce(jnp.maximum, high)
 
 
-@guarded
 class Cycle(AbstractCombined):
     """One step is a step of each sampler in turn.
 
@@ -116,7 +114,6 @@ class Cycle(AbstractCombined):
         return x, tuple(states), info
 
 
-@guarded
 class Mixture(AbstractCombined):
     """One step is a step of one of the samplers, chosen at random.
 
@@ -177,7 +174,6 @@ class Mixture(AbstractCombined):
         return jax.lax.switch(choice, branches, x, state)
 
 
-@guarded
 class Independence(AbstractSampler[Scalar]):
     """Proposes exact samples of another density, accepted so that the chain is exact.
 

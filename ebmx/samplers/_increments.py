@@ -12,11 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Key
 
 
-@guarded
 def normal(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
     """Normal increments.
 
@@ -35,7 +33,6 @@ def normal(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
     return jax.random.normal(key, shape, dtype)
 
 
-@guarded
 def rademacher(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
     """`-1` or `1`, each with probability ½, from one random bit each.
 
@@ -55,7 +52,6 @@ def rademacher(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Arr
     return (2 * bits.astype(jnp.int32) - 1).astype(dtype)
 
 
-@guarded
 def binomial(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
     """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk.
 

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
 from ..energies._batch import value_and_gradient
 from ._base import AbstractSampler, StepInfo
@@ -120,7 +119,6 @@ class AbstractOverdamped(AbstractLangevin[State]):
         return cast(self.noise_scale, x)
 
 
-@guarded
 class Langevin(AbstractOverdamped[Here | None]):
     """`x ← x − (ε/2) ∇E(x) + √(εT) ξ` with standard normal `ξ`; one gradient a step.
 
@@ -228,7 +226,6 @@ def _acceptance(fall: Scalar, distances: Scalar, scale: Scalar, step_size: Scala
     return jnp.where(jnp.isfinite(log_ratio) | (log_ratio > 0), acceptance, 0)
 
 
-@guarded
 def displacement_budget(sampler: AbstractSampler, num_steps: int) -> float:
     """How far the drift can carry one coordinate in `num_steps`, `num_steps · (ε/2) · grad_clip`.
 

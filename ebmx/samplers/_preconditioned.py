@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, Numbers, X
 from ..energies._repr import show
 from ._base import StepInfo
@@ -40,7 +39,6 @@ class AbstractPreconditioner(eqx.Module, Generic[Memory]):
         """The diagonal, of the shape of one example, and the memory after this gradient."""
 
 
-@guarded
 class Diagonal(AbstractPreconditioner[None]):
     """A fixed diagonal, best near the variances of the coordinates.
 
@@ -67,7 +65,6 @@ class Diagonal(AbstractPreconditioner[None]):
         return jnp.broadcast_to(cast(self.scale, gradient), gradient.shape), memory
 
 
-@guarded
 class RMSProp(AbstractPreconditioner[jax.Array]):
     """`V ← β V + (1 − β) ∇E²`, `G = 1 / (λ + √V)`.
 
@@ -102,7 +99,6 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
         return 1 / (cast(self.damping, memory) + jnp.sqrt(square)), square
 
 
-@guarded
 class PreconditionedLangevin(AbstractOverdamped[Any]):
     """`x ← x − (ε/2) G ∇E(x) + √(εTG) ξ` with a diagonal `G`; one gradient a step.
 

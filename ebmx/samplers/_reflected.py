@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, X
 from ..energies._batch import as_scalar
 from ._base import AbstractSampler, AbstractWrapper, StepInfo
@@ -21,7 +20,6 @@ class Unfolded(NamedTuple):
     state: Any
 
 
-@guarded
 class Reflected(AbstractWrapper[Unfolded]):
     """A sampler whose positions are reflected at bounds; an exact sampler stays exact.
 

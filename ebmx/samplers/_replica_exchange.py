@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import EnergyFn, Key, Number, Numbers, X
 from ..energies._batch import as_scalar
 from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried, take_step
@@ -40,7 +39,6 @@ class Ladder(NamedTuple):
         return self.accepted / jnp.maximum(self.attempted, 1).astype(self.accepted.dtype)
 
 
-@guarded
 class ReplicaExchange(AbstractWrapper[Ladder]):
     """Replicas of a chain at rising temperatures, which swap places with their neighbours.
 

@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
-from .._arguments import guarded
 from .._checks import checked
 from .._threefry import fuse
 from .._types import Count, EnergyFn, Key, Keys, Number, X, XBatch
@@ -65,7 +64,6 @@ class PerChain(AbstractWrapper[Any]):
 _PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; give it to `run` or `sample`"
 
 
-@guarded
 def run(
     energy: EnergyFn,
     sampler: AbstractSampler,

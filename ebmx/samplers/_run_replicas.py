@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from .. import _checks, _mesh
-from .._arguments import guarded
 from .._checks import checked
 from .._types import Count, EnergyFn, Keys
 from ..energies._batch import shape_of
@@ -15,7 +14,6 @@ from ._replica_exchange import ReplicaExchange
 from ._run import advance_chain, check_energy, over_chains
 
 
-@guarded
 def run_replicas(
     energy: EnergyFn,
     sampler: ReplicaExchange,

@@ -12,7 +12,6 @@ from jax.sharding import Mesh
 from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
-from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies._batch import as_scalar, shape_of, value_and_gradient
@@ -72,7 +71,6 @@ class Samples(eqx.Module):
     """How each chain ended, `(chains,)`: the numbers of `RESULTS`."""
 
 
-@guarded
 def sample(
     energy: EnergyFn,
     sampler: AbstractSampler,

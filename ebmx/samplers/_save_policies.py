@@ -8,7 +8,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._arguments import guarded
 from .._types import X
 from ._base import StepInfo
 from ._fields import at_least_single
@@ -56,7 +55,6 @@ def save_position_and_energy(x: X, info: StepInfo) -> dict[str, Any]:
     return {"x": x, "energy": info.energy}
 
 
-@guarded
 class Trace(AbstractSave[None]):
     """Keep a function of each sample, stacked to `(num_samples, ...)`.
 

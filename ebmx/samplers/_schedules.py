@@ -8,14 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Count, EnergyFn, Key, Number, X
 from ._base import AbstractSampler, AbstractWrapper, StepInfo
 
 Schedule = Callable[[Count], Any]
 
 
-@guarded
 class Annealed(AbstractWrapper[tuple[Count, Any]]):
     """A sampler whose hyper-parameters follow schedules of the step of the chain.
 

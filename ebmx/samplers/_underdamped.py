@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
 from ._base import StepInfo
 from ._fields import bounds as bounds_field
@@ -25,7 +24,6 @@ class Momentum(NamedTuple):
     energy: Scalar
 
 
-@guarded
 class UnderdampedLangevin(AbstractLangevin[Momentum]):
     """`dx = v dt, dv = −∇E(x) dt − γ v dt + √(2γT) dW` by the BAOAB splitting; one gradient a step.
 

@@ -12,7 +12,6 @@ from jax.sharding import Mesh
 from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
-from .._arguments import guarded
 from .._checks import checked
 from .._types import EnergyFn, Key, XBatch
 from ..energies._batch import for_each, shape_of
@@ -69,7 +68,6 @@ class DualAveraging(eqx.Module):
         return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)
 
 
-@guarded
 def warmup(
     energy: EnergyFn,
     sampler: AbstractSampler,

@@ -1,5 +1,6 @@
 """Training: sources of negatives, losses, the trainer and its loop, checkpoints."""
 
+from .._arguments import check_public as _check_public
 from ._batch import Examples as Examples
 from ._fit import fit as fit
 from ._learning_rate import cosine_schedule as cosine_schedule
@@ -59,3 +60,5 @@ from .negatives import TemperedPCD as TemperedPCD
 from .negatives import TransportPairs as TransportPairs
 from .negatives import UInt8 as UInt8
 from .negatives import UniformNoise as UniformNoise
+
+_check_public(globals(), but=("Chains", "NegativesInfo", "TrainState"))

@@ -10,13 +10,11 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
-from .._arguments import guarded
 from .._types import EnergyFn, Scalar, Vector, XBatch
 from ..energies import AbstractConditionalEnergy
 from ..energies._batch import for_each
 
 
-@guarded
 class Examples(eqx.Module):
     """A batch of examples, with conditions and weights if there are any."""
 

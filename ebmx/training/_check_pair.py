@@ -1,6 +1,7 @@
 """Which losses go with which negatives, and whether their settings agree."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -74,7 +75,9 @@ def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
     settings: dict[str, Any] = {}
     while isinstance(loss, functools.partial | eqx.Partial):
         settings, loss = {**loss.keywords, **settings}, loss.func
-    # by identity, since a loss of the user may hold arrays, which have no hash
+    # the public name is a wrapper that checks arguments; a user's loss may hold arrays, which have
+    # no hash, so losses are compared one by one
+    loss = inspect.unwrap(loss)
     wanted = next((kinds for one, kinds in _MADE_FOR.items() if one is loss), None)
     if wanted is None:
         return

@@ -11,7 +11,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks, _mesh
-from .._arguments import guarded
 from .._types import Key
 from ..energies._batch import shape_of
 from ..energies._trainable import parameters_of
@@ -29,7 +28,6 @@ Callback = Callable[[int, TrainState, dict[str, float]], bool | None]
 _COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
 
 
-@guarded
 def fit(
     trainer: Trainer,
     state: TrainState,

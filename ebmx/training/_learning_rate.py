@@ -6,11 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Count, Number, Scalar
 
 
-@guarded
 def cosine_schedule(
     peak: Number, num_steps: Number, num_warmup_steps: int = 0
 ) -> Callable[[Count], Scalar]:

@@ -10,7 +10,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks, _mesh
-from .._arguments import guarded
 from .negatives._buffer import ReplayBuffer
 from .negatives._jarzynski import WeightedChains
 
@@ -18,7 +17,6 @@ _WHOLE = {"storage", "log_z_before", "resamplings"}
 """Fields that are not of single chains."""
 
 
-@guarded
 def shard(state: Any, mesh: Mesh) -> Any:
     """A copy of a state on a mesh: chains in equal parts, all other arrays on each device.
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
-from .._arguments import guarded
 from .._types import Count, Key, Number, Scalar
 from ..energies import advance, freeze
 from ..energies._batch import shape_of
@@ -41,7 +40,6 @@ class TrainState(eqx.Module):
     skipped: Count
 
 
-@guarded
 class Trainer(eqx.Module):
     """How to train: an optimiser, a source of negatives and a loss.
 

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import _checks
-from .._arguments import guarded
 
 
 class DivergedError(RuntimeError):
     """A training diverged, and does not recover by itself."""
 
 
-@guarded
 @dataclasses.dataclass
 class Watchdog:
     """A callback for `fit` that raises a `DivergedError` when the metrics show divergence.

@@ -125,5 +125,5 @@ def test_all_losses_and_negatives_of_the_library_are_known():
     words = ("positives", "negatives")
     functions = [one for one in vars(t).values() if inspect.isfunction(one)]
     losses = [one for one in functions if {*words} <= {*inspect.signature(one).parameters}]
-    # these two look at the data alone
-    assert {*losses} - {t.score_matching_loss, t.cross_entropy_loss} == {*_MADE_FOR}
+    of_data = {t.score_matching_loss, t.cross_entropy_loss}
+    assert {inspect.unwrap(one) for one in {*losses} - of_data} == {*_MADE_FOR}

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Scalar, X
 from .._constants import constant
 
@@ -103,7 +102,6 @@ class Softplus(AbstractBijection):
         return shape
 
 
-@guarded
 class Sigmoid(AbstractBijection):
     """`f(z) = low + (high - low) σ(z)`: numbers between two ends, each coordinate by itself.
 
@@ -194,7 +192,6 @@ class StickBreaking(AbstractBijection):
         return (*shape[:-1], num - 1)
 
 
-@guarded
 class Blockwise(AbstractBijection):
     """Another map for each part of a vector: the parts are side by side.
 

@@ -10,14 +10,12 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Scalar, X
 from .._base import common_shape
 from .._conditional import AbstractConditionalEnergy, Conditioned
 from ..exact._rbm import BernoulliRBM
 
 
-@guarded
 class Clamped(AbstractConditionalEnergy):
     """`E(z, y) = E₁(x)`, where `x` is `y` where the mask holds and `z` elsewhere: inpainting.
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Scalar, X
 from .._base import AbstractEnergy
 from .._batch import as_scalar
@@ -18,7 +17,6 @@ from ._bijections import AbstractBijection, Identity, _split
 from ._transformed import check_inside, over_leading
 
 
-@guarded
 class Raveled(AbstractEnergy):
     """`E(z) = E₁(tree of z)`: a function of a tree of arrays as an energy of vectors.
 

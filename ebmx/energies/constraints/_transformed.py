@@ -11,13 +11,11 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Scalar, X
 from .._base import AbstractEnergy, common_shape
 from ._bijections import AbstractBijection
 
 
-@guarded
 class Transformed(AbstractEnergy):
     """`E(z) = E₁(f(z)) - log |det ∂f/∂z|`: an energy of `x = f(z)` in coordinates without bounds.
 

@@ -6,13 +6,11 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
 from .._precision import together
 
 
-@guarded
 class Bernoulli(AbstractExactEnergy):
     """Independent zeros and ones, `E(x) = -logits · x`: the base for a `BernoulliRBM`.
 

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Number, Scalar, X
 from .._base import AbstractAnalyticEnergy
 from .._constants import number
@@ -16,7 +15,6 @@ _FARTHEST = 50.0  # nats above the wells, where integrals over a well end
 _NODES = 401
 
 
-@guarded
 class DoubleWell(AbstractAnalyticEnergy):
     """`E(x) = h Σ (xᵢ² − 1)²`: `2^d` wells at `±1`, barriers of height `h`.
 

@@ -8,13 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
 from .._precision import together
 
 
-@guarded
 class GaussianMixture(AbstractExactEnergy):
     """`E(x) = -log Σₖ wₖ N(x; μₖ, diag σₖ²)`, a normalised mixture, so `log Z = 0`.
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
 from .._constants import constant
@@ -129,7 +128,6 @@ class _Pinwheel(AbstractExactEnergy):
         return jnp.stack([cos * x[0] - sin * x[1], sin * x[0] + cos * x[1]])
 
 
-@guarded
 def plane(name: str) -> AbstractExactEnergy:
     """A density on the plane by name, as an energy with `log Z = 0`.
 

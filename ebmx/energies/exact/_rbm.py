@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
 from .._precision import together
@@ -15,7 +14,6 @@ _LARGEST = 22  # 4 million states
 _CHUNK = 10  # so many of the units run in one batch of states
 
 
-@guarded
 class BernoulliRBM(AbstractExactEnergy):
     """The free energy of a restricted Boltzmann machine with binary units.
 

@@ -11,13 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Number, Scalar, X
 from .._base import AbstractAnalyticEnergy, AbstractExactEnergy
 from .._constants import as_number, constant, number
 
 
-@guarded
 class Banana(AbstractExactEnergy):
     """`E(x) = x₀² / 2s² + (x₁ − b (x₀² − s²))² / 2`: a Gaussian on the plane, bent.
 
@@ -68,7 +66,6 @@ class Banana(AbstractExactEnergy):
         return jnp.log(2 * math.pi * jnp.abs(self.scale))
 
 
-@guarded
 class Funnel(AbstractExactEnergy):
     """`x₀ ~ N(0, s²)` and `xᵢ ~ N(0, exp x₀)`: scales that differ from place to place.
 
@@ -120,7 +117,6 @@ class Funnel(AbstractExactEnergy):
         return 0.5 * self.shape[0] * math.log(2 * math.pi) + jnp.log(jnp.abs(self.scale))
 
 
-@guarded
 class StudentT(AbstractExactEnergy):
     """Independent coordinates with tails like `|x|^(-ν-1)`: `E = (ν+1)/2 Σ log(1 + x²/ν)`.
 
@@ -165,7 +161,6 @@ class StudentT(AbstractExactEnergy):
         return math.prod(self.shape) * one
 
 
-@guarded
 class Ring(AbstractAnalyticEnergy):
     """`E(x) = (|x| − r)² / 2s²` on the plane.
 

@@ -6,14 +6,12 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractExactEnergy
 from .._constants import constant
 from .._precision import together
 
 
-@guarded
 class Uniform(AbstractExactEnergy):
     """`E(x) = 0` within a box and infinite outside: `log Z` is the logarithm of its volume.
 

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, X
 from .._base import AbstractEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
@@ -18,7 +17,6 @@ from ._mlp import apply_layers, dense_layers, num_outputs
 Sizes = int | Sequence[int]
 
 
-@guarded
 class ConvNet(AbstractEnergy):
     """Convolutions with an activation after each, then linear layers: an energy, or features.
 

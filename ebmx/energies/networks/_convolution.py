@@ -11,13 +11,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key
 
 _SMALL = 32  # numbers under the kernel, up to which a sum is faster than a product over patches
 
 
-@guarded
 class Convolution(eqx.Module):
     """A two-dimensional convolution of one image `(height, width, channel)`.
 

@@ -8,14 +8,12 @@ import equinox as eqx
 import jax
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, X
 from .._base import AbstractEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
 
 
-@guarded
 class MLP(AbstractEnergy):
     """A multi-layer perceptron on the flattened example: an energy, or features of an example.
 

@@ -3,14 +3,12 @@
 import equinox as eqx
 import jax
 
-from ..._arguments import guarded
 from ..._types import Key
 from ._convnet import ConvNet
 from ._resnet import ResNet
 from ._spectral_norm import SpectralNorm
 
 
-@guarded
 def mnist(*, key: Key) -> ConvNet:
     """The energy for 28×28×1 images: 3×3 convolutions 32-64-64 with stride 2, silu, linear 64.
 
@@ -25,7 +23,6 @@ def mnist(*, key: Key) -> ConvNet:
     return ConvNet((28, 28, 1), (32, 64, 64), key=key)
 
 
-@guarded
 def deep(*, key: Key) -> tuple[SpectralNorm, eqx.nn.State]:
     """A residual energy for 32×32×3 images with spectral norm, and the state of the norm.
 

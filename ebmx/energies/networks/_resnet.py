@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractEnergy, AbstractStatefulEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
@@ -132,7 +131,6 @@ class ResidualNetwork(eqx.Module):
         return apply_layers(self.layers, self.activation, x), state
 
 
-@guarded
 class ResNet(AbstractEnergy):
     """A convolution, residual blocks and a linear layer for images: an energy, or features.
 
@@ -202,7 +200,6 @@ class ResNet(AbstractEnergy):
         return outputs[0] if self.out_size == "scalar" else outputs
 
 
-@guarded
 class BatchNormResNet(AbstractStatefulEnergy):
     """`ResNet` with batch norm, whose running statistics move in `advance` alone.
 

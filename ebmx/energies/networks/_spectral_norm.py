@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Scalar, X
 from .._base import AbstractEnergy, AbstractStatefulEnergy, check_scalar
 from ._convolution import Convolution
@@ -15,7 +14,6 @@ from ._convolution import Convolution
 _TINY = 1e-12  # so that a layer of zeros stays a layer of zeros
 
 
-@guarded
 class SpectralNorm(AbstractStatefulEnergy):
     """An energy with every weight of a convolution or linear layer divided by its spectral norm.
 

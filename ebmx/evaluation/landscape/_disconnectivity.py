@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Number, XBatch
 from ...energies import energy as energies_of
@@ -38,7 +37,6 @@ class Disconnectivity:
         return self.passes - self.energies[:, None]
 
 
-@guarded
 def disconnectivity(
     energy: EnergyFn,
     minima: XBatch,

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Number, Scalar, XBatch
 from ...energies._batch import as_scalar
@@ -23,7 +22,6 @@ _SPRING = 0.1  # spring constant, in units of that curvature
 Images = Float[Array, "images size"]
 
 
-@guarded
 def minimum_energy_path(
     energy: EnergyFn,
     a: ArrayLike,

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Key, Vector, X
 from ...energies._batch import as_scalar
@@ -35,7 +34,6 @@ class HessianEigenvalues:
     """Bounds `(2 k,)` of the distance of each number, the smallest first, to an eigenvalue."""
 
 
-@guarded
 def hessian_eigenvalues(
     energy: EnergyFn,
     x: ArrayLike,

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Number, X, XBatch
 from ...energies._batch import as_scalar, shape_of
@@ -37,7 +36,6 @@ class Minima:
     components that point out of the bounds."""
 
 
-@guarded
 def local_minima(
     energy: EnergyFn,
     starts: XBatch,

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Vector, X, XBatch
 from ...energies import energy as energies_of
@@ -45,7 +44,6 @@ class EnergySlice:
         return np.linalg.lstsq(plane.T, rows.T, rcond=None)[0].T
 
 
-@guarded
 def energy_slice(
     energy: EnergyFn,
     origin: ArrayLike,
@@ -125,7 +123,6 @@ class EnergyPath:
         return f"barrier: {self.barrier:.4g} nats forwards, {back:.4g} backwards"
 
 
-@guarded
 def straight_path(
     energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num_points: int = 33
 ) -> EnergyPath:

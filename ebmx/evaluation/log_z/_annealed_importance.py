@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Key, XBatch
 from ...energies import AbstractExactEnergy
@@ -19,7 +18,6 @@ from ._annealing_schedule import Plan, move, plan, rises, starts, tuned
 from ._estimate import LogZ, estimate, warn_of_weights
 
 
-@guarded
 def annealed_importance_sampling(
     energy: EnergyFn,
     base: AbstractExactEnergy,
@@ -83,7 +81,6 @@ def annealed_importance_sampling(
     return found
 
 
-@guarded
 def reverse_annealed_importance_sampling(
     energy: EnergyFn,
     base: AbstractExactEnergy,

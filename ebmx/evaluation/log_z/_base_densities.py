@@ -4,13 +4,11 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ...energies import Gaussian
 from ...energies.exact._bernoulli import Bernoulli
 from ..samples._covariance import ledoit_wolf
 
 
-@guarded
 def fit_bernoulli(x: ArrayLike) -> Bernoulli:
     """Independent bits with the means of examples, after adding one 0 and one 1 to each bit.
 
@@ -31,7 +29,6 @@ def fit_bernoulli(x: ArrayLike) -> Bernoulli:
     return Bernoulli(np.log(mean) - np.log1p(-mean))
 
 
-@guarded
 def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:
     """The Gaussian with the mean and the shrunk covariance of examples.
 

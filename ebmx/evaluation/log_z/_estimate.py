@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks, _warnings
-from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar, Vector, XBatch
 from ...energies import energy as energies_of
 from .._diagnostics import ConvergenceWarning
@@ -105,7 +104,6 @@ def warn_of_islands(found: LogZ, arrived: np.ndarray, covered: bool) -> None:
     _warn_of_base(covered)
 
 
-@guarded
 def log_likelihood(energy: EnergyFn, x: ArrayLike, log_z: Number) -> Vector:
     """The log densities of examples, `-E(x) - log Z`.
 
@@ -128,7 +126,6 @@ def log_likelihood(energy: EnergyFn, x: ArrayLike, log_z: Number) -> Vector:
     return -values - jnp.asarray(log_z, values.dtype)
 
 
-@guarded
 def bits_per_dimension(energy: EnergyFn, x: XBatch, log_z: Number, *, bin_width: float) -> Vector:
     """The negative log likelihood of discrete data, in bits per number of an example.
 

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn
 from ...energies import energy as energies_of
 from ...energies._batch import shape_of
@@ -19,7 +18,6 @@ _CHUNK = 2**14
 _MOST_BITS = 26
 
 
-@guarded
 def log_z_by_quadrature(
     energy: EnergyFn,
     low: ArrayLike | Sequence[float],
@@ -64,7 +62,6 @@ def log_z_by_quadrature(
     return _log_sum(energy, points, num_points**low.size) + float(np.sum(np.log(width)))
 
 
-@guarded
 def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float:
     """`log Σ_x exp(-E(x))` over all `x` of zeros and ones.
 

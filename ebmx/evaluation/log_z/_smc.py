@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import EnergyFn, Key, Number, XBatch
 from ...energies import AbstractExactEnergy
@@ -24,7 +23,6 @@ _GAIN = 1.0  # of the step size, per temperature
 _MEMORY = 0.5  # weight of the old variances, per temperature
 
 
-@guarded
 def adaptive_smc(
     energy: EnergyFn,
     base: AbstractExactEnergy,

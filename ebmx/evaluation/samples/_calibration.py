@@ -4,10 +4,8 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 
 
-@guarded
 def calibration_error(probabilities: ArrayLike, labels: ArrayLike, *, num_bins: int = 15) -> float:
     """The expected calibration error: `Σ_b fraction_b · |accuracy_b − confidence_b|`.
 

@@ -4,10 +4,8 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 
 
-@guarded
 def effective_classes(classes: ArrayLike) -> float:
     """The effective number of classes, `exp(H)` with the entropy `H` of their frequencies.
 

@@ -9,12 +9,10 @@ import numpy as np
 import optax
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, X
 from ...energies import Convolution
 
 
-@guarded
 class Classifier(eqx.Module):
     """Two 3×3 convolutions with stride 2, one hidden layer, and logits.
 
@@ -63,7 +61,6 @@ class Classifier(eqx.Module):
         return self.head(self.features(x))
 
 
-@guarded
 def train_classifier(
     x: np.ndarray, labels: np.ndarray, *, num_steps: int = 600, batch_size: int = 128, key: Key
 ) -> Classifier:

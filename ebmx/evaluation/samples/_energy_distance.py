@@ -5,12 +5,10 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key
 from ._pairwise import blocks, squared_distances, two_sets
 
 
-@guarded
 def energy_distance(samples: ArrayLike, data: ArrayLike) -> float:
     """The squared energy distance, `2 E|X - Y| - E|X - X'| - E|Y - Y'|`, in units of the features.
 
@@ -35,7 +33,6 @@ def energy_distance(samples: ArrayLike, data: ArrayLike) -> float:
     return 2 * _mean_distance(samples, data) - within
 
 
-@guarded
 def sliced_wasserstein(
     samples: ArrayLike,
     data: ArrayLike,

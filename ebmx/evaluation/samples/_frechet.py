@@ -4,12 +4,10 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _warnings
-from ..._arguments import guarded
 from ._covariance import ledoit_wolf
 from ._pairwise import two_sets
 
 
-@guarded
 def frechet_distance(samples: ArrayLike, data: ArrayLike) -> float:
     """The squared Fréchet distance of Gaussians fitted to two sets of features.
 

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key
 from ._pairwise import blocks, two_sets
 
@@ -24,7 +23,6 @@ def kernel_distance(
     subset_size: int = 1000,
     key: Key,
 ) -> np.ndarray: ...
-@guarded
 def kernel_distance(
     samples: ArrayLike,
     data: ArrayLike,

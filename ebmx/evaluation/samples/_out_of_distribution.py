@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Vector, XBatch
 from ...energies import JEM
 from ...energies import score as scores_of
@@ -38,7 +37,6 @@ class OutOfDistribution:
         )
 
 
-@guarded
 def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDistribution:
     """How well a score separates examples inside and outside of the distribution.
 
@@ -77,7 +75,6 @@ def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDis
     )
 
 
-@guarded
 def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
     """The norms of the scores, `|∇E(x)|`, `(batch,)`: large where the energy is steep.
 
@@ -94,7 +91,6 @@ def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
     return jnp.sqrt(jnp.sum(score.reshape(score.shape[0], -1) ** 2, 1))
 
 
-@guarded
 def negative_max_probability(energy: JEM, x: XBatch) -> Vector:
     """The negative probability of the most probable class, `-max p(y | x)`, `(batch,)`.
 

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ._pairwise import blocks, squared_distances, two_sets
 from ._scikit_learn import scikit_learn
 
@@ -20,7 +19,6 @@ class PrecisionRecall(NamedTuple):
     """The fraction of the data that lie on the manifold of the samples: coverage."""
 
 
-@guarded
 def precision_recall(
     samples: ArrayLike, data: ArrayLike, *, num_neighbours: int = 3
 ) -> PrecisionRecall:
@@ -53,7 +51,6 @@ def precision_recall(
     return PrecisionRecall(precision, recall)
 
 
-@guarded
 def nearest_distances(samples: ArrayLike, data: ArrayLike) -> np.ndarray:
     """The distance of each sample to the nearest row of the data, `(num_samples,)`.
 

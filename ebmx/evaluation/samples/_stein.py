@@ -6,7 +6,6 @@ import jax
 import numpy as np
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Key, XBatch
 from ...energies import score as scores_of
 from ...energies._batch import shape_of
@@ -24,7 +23,6 @@ class SteinDiscrepancy(NamedTuple):
     """Probability of a U-statistic at least as large for independent samples of the energy."""
 
 
-@guarded
 def kernel_stein_discrepancy(
     energy: EnergyFn,
     x: XBatch,

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key
 from ._pairwise import two_sets
 from ._scikit_learn import scikit_learn
@@ -15,7 +14,6 @@ from ._scikit_learn import scikit_learn
 _RIDGE = 1e-2  # weight of half the squared coefficients beside the mean log loss
 
 
-@guarded
 def two_sample_auc(
     samples: ArrayLike,
     data: ArrayLike,

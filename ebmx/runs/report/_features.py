@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import _checks
-from ..._arguments import guarded
 from ...data import Dataset, load
 from ...evaluation import frechet_distance, train_classifier
 
@@ -55,7 +54,6 @@ def frechet_ratio_of(dataset: Dataset, samples: np.ndarray) -> float | None:
     return None if extractor is None else extractor(samples)
 
 
-@guarded
 def frechet_ratio_for(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
     """A function from samples to their Fréchet ratio; `None` if the data has no labels.
 

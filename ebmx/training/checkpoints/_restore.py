@@ -6,7 +6,6 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from ..._arguments import guarded
 from ..._types import EnergyFn
 from ...energies import freeze
 from .._sharding import shapes
@@ -14,7 +13,6 @@ from ._manifest import CheckpointError, Config, DamagedCheckpointError, read_man
 from ._orbax import read_parts, read_state, steps_in
 
 
-@guarded
 def restore(
     folder: str | Path,
     like: Any,
@@ -46,7 +44,6 @@ def restore(
     return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
 
 
-@guarded
 def restore_energy(
     folder: str | Path,
     like: Any,
@@ -78,7 +75,6 @@ def restore_energy(
     return freeze(found[name], found.get("norm_state"))
 
 
-@guarded
 def checkpoint_config(folder: str | Path, *, step: int | None = None) -> Config:
     """The config beside a checkpoint, the last one if `step` is not given.
 

@@ -10,10 +10,8 @@ from typing import Any
 import equinox as eqx
 
 from ... import _checks
-from ..._arguments import guarded
 
 
-@guarded
 def save_energy(path: str | Path, energy: Any) -> None:
     """Write the arrays of an energy to one file, complete or absent.
 
@@ -33,7 +31,6 @@ def save_energy(path: str | Path, energy: Any) -> None:
     os.replace(partial, path)
 
 
-@guarded
 def load_energy(path: str | Path, like: Any) -> Any:
     """Read a file of `save_energy`.
 

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jax.experimental import multihost_utils
 
 from ... import _checks, _warnings
-from ..._arguments import guarded
 from ._manifest import (
     CheckpointError,
     Config,
@@ -30,7 +29,6 @@ class SaveWarning(UserWarning):
     """A checkpoint that could not be written, while the training goes on."""
 
 
-@guarded
 @dataclasses.dataclass(frozen=True)
 class Checkpoints:
     """Where and how often `fit` saves its state. Needs `pip install ebmx[checkpoint]`.

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
 from ...energies._constants import as_number
 from ...samplers._fields import cast
@@ -14,7 +13,6 @@ from .._batch import Examples
 from ._contrastive import Loss
 
 
-@guarded
 class WeightedSum(eqx.Module):
     """The loss `Σ wᵢ lossᵢ`, with the metrics of all, and `loss_0`, `loss_1`, … for the parts.
 

@@ -5,14 +5,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar, Vector
 from .._batch import Examples, energies, mean
 
 Loss = Callable[..., tuple[Scalar, dict[str, Scalar]]]
 
 
-@guarded
 def contrastive_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples, *, alpha: Number = 0.0
 ) -> tuple[Scalar, dict[str, Scalar]]:

@@ -4,12 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Scalar
 from .._batch import Examples, mean
 
 
-@guarded
 def cross_entropy_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples | None
 ) -> tuple[Scalar, dict[str, Scalar]]:

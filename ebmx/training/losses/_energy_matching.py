@@ -4,13 +4,11 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Scalar
 from ...energies._batch import for_each
 from .._batch import Examples
 
 
-@guarded
 def transport_matching_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples
 ) -> tuple[Scalar, dict[str, Scalar]]:

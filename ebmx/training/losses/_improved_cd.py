@@ -4,14 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
 from ...energies._batch import for_each
 from .._batch import Examples, condition, energies
 from .._distances import nearest_squared_distances
 
 
-@guarded
 def sampler_divergence_loss(
     energy: EnergyFn,
     positives: Examples,

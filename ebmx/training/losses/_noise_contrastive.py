@@ -6,13 +6,11 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar, Vector, XBatch
 from .._batch import Examples, energies, mean, ratio_of, where_chain
 from ..negatives._noise import AbstractNoise
 
 
-@guarded
 def noise_contrastive_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples, *, noise: AbstractNoise
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -51,7 +49,6 @@ def noise_contrastive_loss(
     return loss, {"accuracy": right.astype(loss.dtype)}
 
 
-@guarded
 def energy_discrepancy_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples, *, stabilise: Number = 1.0
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -84,7 +81,6 @@ def energy_discrepancy_loss(
     return mean(values, positives) - jnp.log(float(num)), {}
 
 
-@guarded
 def minimum_probability_flow_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -111,7 +107,6 @@ def minimum_probability_flow_loss(
     return mean(jnp.mean(jnp.exp(0.5 * gap), axis=0), positives), {}
 
 
-@guarded
 def negative_log_likelihood_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples
 ) -> tuple[Scalar, dict[str, Scalar]]:

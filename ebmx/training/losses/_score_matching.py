@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Number, Scalar
 from ...energies._batch import for_each
 from .._batch import Examples, condition, mean, same_shape
@@ -15,7 +14,6 @@ _BLOCK = 32
 """How many Hessian products of an example are computed at once."""
 
 
-@guarded
 def score_matching_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples | None
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -59,7 +57,6 @@ def _trace(product: Callable[[jax.Array], jax.Array], x: jax.Array) -> Scalar:
     return jnp.sum(jax.lax.map(jax.checkpoint(entry), every, batch_size=_BLOCK))
 
 
-@guarded
 def sliced_score_matching_loss(
     energy: EnergyFn, positives: Examples, negatives: Examples
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -92,7 +89,6 @@ def sliced_score_matching_loss(
     return mean(for_each(one, conditioned, positives.x, negatives.x), positives), {}
 
 
-@guarded
 def denoising_score_matching_loss(
     energy: EnergyFn,
     positives: Examples,

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._checks import checked
 from ..._types import Key
 from .._batch import Batch, as_examples
@@ -35,7 +34,6 @@ class Chains(eqx.Module):
     """Which are written back, if rows share slots; all if not given."""
 
 
-@guarded
 class ReplayBuffer(eqx.Module):
     """An immutable store of chains: positions, and how often each was moved since its start.
 

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number
 from ...energies._constants import as_number
 from ...samplers._fields import cast, number
@@ -33,7 +32,6 @@ class DataOnly(AbstractStateless):
         return positives, state, None
 
 
-@guarded
 class Perturbed(AbstractStateless):
     """Data with Gaussian noise, `x̃ = x + σ ξ`, for denoising score matching.
 
@@ -79,7 +77,6 @@ class RandomProjections(AbstractStateless):
         return positives.with_x(jax.random.rademacher(key, x.shape, x.dtype)), state, None
 
 
-@guarded
 class NoiseSamples(AbstractStateless):
     """Samples of a noise distribution, for noise-contrastive estimation.
 
@@ -105,7 +102,6 @@ class NoiseSamples(AbstractStateless):
         return positives.with_x(noise.astype(x.dtype)), state, None
 
 
-@guarded
 class PerturbedTwice(AbstractStateless):
     """Negatives `x + √t ξ + √t ξ'` for energy discrepancy; those of one example have the same `ξ`.
 
@@ -135,7 +131,6 @@ class PerturbedTwice(AbstractStateless):
         return positives.with_x((once[None] + twice).reshape(-1, *x.shape[1:])), state, None
 
 
-@guarded
 class Neighbours(AbstractStateless):
     """`num_neighbours` neighbours `x + σ ξ` of each example, for minimum probability flow.
 
@@ -163,7 +158,6 @@ class Neighbours(AbstractStateless):
         return positives.with_x(neighbours.reshape(-1, *x.shape[1:])), state, None
 
 
-@guarded
 class QuadraturePoints(AbstractStateless):
     """The points of a grid over a box of one or two dimensions, for maximum likelihood.
 

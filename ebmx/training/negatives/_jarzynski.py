@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Count, EnergyFn, Key, Number, Scalar, XBatch
 from ...samplers import AbstractSampler
 from ...samplers._base import check_invariant
@@ -62,7 +61,6 @@ class Populations(eqx.Module):
         return (self.training if self.held_out is None else self.held_out).log_z
 
 
-@guarded
 class Jarzynski(AbstractNegatives[Populations]):
     """Persistent chains with importance weights that correct for the changes of the energy.
 

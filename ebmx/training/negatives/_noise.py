@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Number, Scalar, X
 from ...samplers._fields import cast, number
 
@@ -25,7 +24,6 @@ class AbstractNoise(eqx.Module):
         """The log density of one example, in nats."""
 
 
-@guarded
 class UniformNoise(AbstractNoise):
     """Each coordinate uniform on `[low, high)`.
 
@@ -54,7 +52,6 @@ class UniformNoise(AbstractNoise):
         return jnp.where(inside, -x.size * jnp.log(high - low), -jnp.inf)
 
 
-@guarded
 class GaussianNoise(AbstractNoise):
     """Each coordinate normal with this mean and standard deviation.
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number, Scalar
 from ...samplers._fields import cast, number
 from .._batch import Examples, energies, mean
@@ -30,7 +29,6 @@ class StepsState(eqx.Module):
         return jnp.round(jnp.exp(self.log_steps)).astype(jnp.int32)
 
 
-@guarded
 class NumStepsAdaptation(AbstractNegatives[StepsState]):
     """Chains that take more steps while they lag behind the energy, and fewer when they do not.
 

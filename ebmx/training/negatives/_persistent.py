@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Count, EnergyFn, Key, Number, Vector, XBatch
 from ...samplers import AbstractSampler
 from ...samplers._base import check_restartable
@@ -24,7 +23,6 @@ from ._step_size_adaptation import StepSizeAdaptation, fraction_at_limit
 from ._storage import AbstractStorage, FullPrecision
 
 
-@guarded
 class PCD(AbstractBuffered):
     """Persistent contrastive divergence: chains that go on from update to update.
 

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number, Scalar, X
 from ...energies import AbstractConditionalEnergy
 from ...samplers import AbstractSampler
@@ -36,7 +35,6 @@ class Recovered(AbstractConditionalEnergy):
         return self.energy(x) + jnp.sum((y - x) ** 2) / (2 * self.sigma**2)
 
 
-@guarded
 class DiffusionRecovery(AbstractNegatives[None]):
     """Negatives of diffusion recovery likelihood, for the contrastive loss.
 

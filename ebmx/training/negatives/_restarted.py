@@ -4,7 +4,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..._arguments import guarded
 from ..._types import Count, EnergyFn, Key, Number
 from ...samplers import AbstractSampler
 from ...samplers._base import check_restartable
@@ -20,7 +19,6 @@ from ._base import (
 from ._noise import AbstractNoise, GaussianNoise, UniformNoise
 
 
-@guarded
 class CD(AbstractNegatives[None]):
     """Contrastive divergence: chains of `num_steps` that start at the positives.
 
@@ -66,7 +64,6 @@ class CD(AbstractNegatives[None]):
         return positives.with_x(moved), state, info
 
 
-@guarded
 class ShortRun(AbstractNegatives[None]):
     """Short-run chains of `num_steps` that start from noise.
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Number, Scalar
 from ...samplers import AbstractSampler
 from ...samplers._fields import cast, number
@@ -20,7 +19,6 @@ _LIMIT = math.log(1000.0)
 """The largest absolute value of the logarithm of the factor on a step size."""
 
 
-@guarded
 class StepSizeAdaptation(eqx.Module):
     """Adapts the step size of each persistent chain to a target acceptance.
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import Key, Number
 from ...samplers._fields import cast, number
 
@@ -78,7 +77,6 @@ class BFloat16(AbstractStorage):
         return code.astype(jnp.result_type(float))
 
 
-@guarded
 class UInt8(AbstractStorage):
     """Positions in 256 levels over a range, with uniform noise within a level when they are read.
 

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number, Scalar
 from ...samplers import ReplicaExchange, run_replicas
 from ...samplers._fields import number
@@ -19,7 +18,6 @@ from ._noise import AbstractNoise, UniformNoise
 from ._storage import AbstractStorage, FullPrecision
 
 
-@guarded
 class TemperedPCD(AbstractBuffered):
     """Persistent contrastive divergence with replica exchange.
 

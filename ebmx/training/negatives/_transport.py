@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._arguments import guarded
 from ..._types import EnergyFn, Key, Number
 from ...samplers._fields import cast, number
 from .._batch import Examples
@@ -15,7 +14,6 @@ from ._chain_free import AbstractStateless, Stateless
 from ._noise import AbstractNoise, GaussianNoise
 
 
-@guarded
 class TransportPairs(AbstractStateless):
     """For each example, noise that is drawn from an optimal transport plan of the batch.
 
