@@ -21,13 +21,12 @@ from _common import arguments, write
 import ebmx
 from ebmx.energies import ConvNet, freeze
 from ebmx.plotting import sample_grid
-from ebmx.runs import frechet_ratio_for
+from ebmx.runs.report._features import frechet_ratio_for
 from ebmx.samplers import Langevin
 from ebmx.training import (
     CD,
     PCD,
     Examples,
-    NoProgress,
     ShortRun,
     Trainer,
     UniformNoise,
@@ -58,7 +57,7 @@ def train(negatives: Any, digits: Any, evaluations: int, seed: int) -> tuple[Any
     state = trainer.init(energy, key=chain_key)
     begin = time.perf_counter()
     state, _ = ebmx.fit(
-        trainer, state, batches, num_steps=num_steps, key=fit_key, progress=NoProgress()
+        trainer, state, batches, num_steps=num_steps, key=fit_key, progress=False
     )
     return state, num_steps, time.perf_counter() - begin
 

@@ -14,7 +14,7 @@ from _common import arguments, write
 from _images import Extractor, draw, energies, others_made_of, train_for
 
 import ebmx
-from ebmx.config import change, merge, recipe
+from ebmx.config import merge, recipe
 from ebmx.evaluation import out_of_distribution
 from ebmx.plotting import sample_grid
 
@@ -65,7 +65,7 @@ def main() -> None:
         "loss": {"alpha": options.alpha},
     }
     config = merge(CONFIG, changes)
-    config = change(config, "optim.adam.learning_rate.peak", options.learning_rate)
+    config["optim"][1]["learning_rate"]["peak"] = options.learning_rate
     judge = Extractor(data)
     print(f"the classifier tells {100 * judge.accuracy:.1f} % right; unit {judge.unit:.3f}")
     curve: list[dict[str, float]] = []

@@ -21,11 +21,10 @@ from _common import arguments, write
 import ebmx
 from ebmx.energies import JEM, Conditional, ConvNet, Marginal, freeze
 from ebmx.evaluation import calibration_error, train_classifier
-from ebmx.runs import frechet_ratio_for
+from ebmx.runs.report._features import frechet_ratio_for
 from ebmx.samplers import Langevin
 from ebmx.training import (
     PCD,
-    NoProgress,
     Trainer,
     UniformNoise,
     WeightedSum,
@@ -49,7 +48,7 @@ def train(model, loss, num_labels, digits, num_steps, seed):
     batches = ebmx.data.batches(digits.train, 128, labels=digits.train_labels, key=data_key)
     state = trainer.init(model(model_key), key=chain_key)
     return ebmx.fit(
-        trainer, state, batches, num_steps=num_steps, key=fit_key, progress=NoProgress()
+        trainer, state, batches, num_steps=num_steps, key=fit_key, progress=False
     )[0]
 
 

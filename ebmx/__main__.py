@@ -59,12 +59,11 @@ def _run(arguments: list[str]) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from . import runs
-    from .training import NoProgress
 
     say = Output(options.quiet, options.json)
     more: dict[str, Any] = {"mesh": None if options.devices is None else _mesh(options.devices)}
     if say.silent:
-        more["progress"] = NoProgress()
+        more["progress"] = False
     if options.resume is not None:
         given = [f"--{place}" for place, _ in options.places]
         names = ("data", "out", "seed", "seconds", "log_every", "overwrite")
@@ -82,7 +81,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _config_of(options: argparse.Namespace) -> dict[str, Any]:
-    from .config import change, merge, read_config, recipe
+    from .config import merge, read_config, recipe
+    from .config._tables import change
 
     if options.config is not None:
         config = read_config(options.config)
@@ -106,7 +106,8 @@ def _recipe_for(options: argparse.Namespace) -> dict[str, Any]:
 
     Batches hold at most all training examples.
     """
-    from .config import merge, recipe_for
+    from .config import merge
+    from .config._recipes import recipe_for
     from .data import load
 
     given = dict(options.places)
@@ -135,7 +136,7 @@ def _mesh(num: int) -> Any:
 
 def _sample(options: argparse.Namespace) -> int:
     from . import runs
-    from .config import change
+    from .config._tables import change
 
     say = Output(options.quiet, options.json)
     sampler: dict[str, Any] = {"sampler": {}}
@@ -215,7 +216,7 @@ def _config(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from .data import SOURCES
+    from .data._load import SOURCES
 
     del options
     for name, words in SOURCES.items():
@@ -226,7 +227,7 @@ def _data(options: argparse.Namespace) -> int:
 def _help(options: argparse.Namespace) -> int:
     if options.name in (None, "train", "sample", "evaluate", "recipes", "completion"):
         return _run([options.name, "--help"] if options.name else ["--help"])
-    from .config import describe
+    from .config._describe import describe
 
     print(describe(options.name))
     return 0

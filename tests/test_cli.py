@@ -14,7 +14,8 @@ import ebmx
 import ebmx.runs.report._features
 import ebmx.training
 from ebmx.config import recipes
-from ebmx.runs import Evaluation, Report
+from ebmx.runs._evaluate import Evaluation
+from ebmx.runs._train import Report
 
 
 @pytest.mark.parametrize("command", [["data", "list"], ["train", "--help"], ["--help"]])
@@ -208,7 +209,7 @@ def test_quiet_and_json(monkeypatch, capsys, tmp_path):
     assert facts["run"] == str(tmp_path)
     assert facts["pictures"] == [str(tmp_path / "a.png")]
     assert (facts["updates"], facts["frechet_ratio"], facts["interrupted"]) == (4, 1.25, False)
-    assert all(isinstance(o["progress"], ebmx.training.NoProgress) for o in seen)
+    assert all(o["progress"] is False for o in seen)
 
     def evaluate(run, **options):
         return Evaluation(tmp_path, {"quality": {"fid": np.float32(2)}}, (), 1.0)

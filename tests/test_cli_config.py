@@ -8,8 +8,9 @@ import pytest
 from helpers import call
 
 import ebmx
-from ebmx.config import change, merge, read_config, recipe, recipe_for, recipes
-from ebmx.config._tables import to_toml
+from ebmx.config import merge, read_config, recipe, recipes
+from ebmx.config._recipes import recipe_for
+from ebmx.config._tables import change, to_toml
 
 
 @pytest.fixture

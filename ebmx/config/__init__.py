@@ -2,13 +2,9 @@
 
 from .._arguments import check_public as _check_public
 from ._calls import build as build
-from ._calls import kinds as kinds
-from ._describe import describe as describe
 from ._describe import show_config as show_config
 from ._recipes import recipe as recipe
-from ._recipes import recipe_for as recipe_for
 from ._recipes import recipes as recipes
-from ._tables import change as change
 from ._tables import merge as merge
 from ._tables import read_config as read_config
 from ._tables import write_config as write_config

@@ -28,7 +28,7 @@ PARTS = {
 
 FILLED = ("shape", "key", "sampler")
 """The known values that a required argument of the same name takes without being asked."""
-_SEARCHED = ("ebmx.energies", "ebmx.samplers", "ebmx.training", "optax")
+_SEARCHED = ("ebmx.energies", "ebmx.energies.bijections", "ebmx.samplers", "ebmx.training", "optax")
 SLOTS = {
     "energy": ("energy", "energies", "base", "network", "proposal"),
     "sampler": ("sampler", "samplers"),

@@ -1,15 +1,12 @@
 """Runs: a training, its folder, its samples and its report."""
 
 from .._arguments import check_public as _check_public
-from ._evaluate import Evaluation as Evaluation
 from ._evaluate import evaluate as evaluate
 from ._folder import OpenRun as OpenRun
 from ._folder import open as open
 from ._plan import check as check
 from ._sample import sample as sample
-from ._train import Report as Report
 from ._train import resume as resume
 from ._train import train as train
-from .report._features import frechet_ratio_for as frechet_ratio_for
 
 _check_public(globals())

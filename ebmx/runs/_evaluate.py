@@ -73,7 +73,8 @@ def evaluate(
         seed: random seed.
 
     Returns:
-        An `Evaluation`.
+        What was found: `folder`, where `report.json`, `report.md` and the pictures are; `facts`,
+        the numbers by section and name; `pictures`, their paths; and `seconds`, how long it took.
 
     Raises:
         ValueError: if the folder holds no run, or a damaged one, or a number or another data set

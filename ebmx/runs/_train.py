@@ -58,7 +58,7 @@ def train(
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: AbstractProgress | None = None,
+    progress: AbstractProgress | bool | None = None,
     mesh: Mesh | None = None,
 ) -> Report:
     """Train what a config says, into a folder of its own.
@@ -77,7 +77,11 @@ def train(
         mesh: as for `ebmx.fit`.
 
     Returns:
-        A `Report`.
+        What came out: `folder`; `num_updates`, those before a resumption too; `seconds` of
+        training, without the time to compile; `samples` `(num, *shape)` in the units of the model,
+        and their `source` in words; `frechet_ratio`, the distance of samples to test data over that
+        of training data, or `None` without labels; `pictures`, their paths; and `interrupted`,
+        whether Ctrl-C ended it.
 
     Raises:
         ValueError: if a part of the config does not fit, or the folder is not free.
@@ -112,7 +116,7 @@ def resume(
     folder: str | Path,
     *,
     num_steps: int | None = None,
-    progress: AbstractProgress | None = None,
+    progress: AbstractProgress | bool | None = None,
     mesh: Mesh | None = None,
 ) -> Report:
     """Go on with a run from its last good checkpoint until all its updates are done.
@@ -127,7 +131,7 @@ def resume(
         mesh: as for `ebmx.fit`; it may be another than before, or none.
 
     Returns:
-        A `Report`.
+        As for `train`.
 
     Raises:
         ValueError: if the folder holds no run, none of its checkpoints is good, the data have
@@ -163,7 +167,7 @@ def _go_on(
     folder: Path,
     num_steps: int,
     log: Log,
-    progress: AbstractProgress | None,
+    progress: AbstractProgress | bool | None,
     mesh: Mesh | None,
 ) -> TrainState:
     done = int(state.step)

@@ -11,7 +11,8 @@ import pytest
 
 import ebmx
 from ebmx import energies, samplers, training
-from ebmx.config import build, kinds
+from ebmx.config import build
+from ebmx.config._calls import kinds
 
 KNOWN = {"shape": (2,), "num_labels": 3, "zeros": np.zeros(2, np.float32), "num_steps": 10}
 KNOWN |= {"key": jax.random.key(0)}

@@ -5,8 +5,9 @@ import inspect
 import pytest
 
 import ebmx
-from ebmx.config import describe, kinds, read_config, recipe, recipes, show_config
-from ebmx.config._describe import argument_texts
+from ebmx.config import read_config, recipe, recipes, show_config
+from ebmx.config._calls import kinds
+from ebmx.config._describe import argument_texts, describe
 
 
 @pytest.mark.parametrize("part", ["energy", "sampler", "negatives", "loss", "optim"])

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
-from ebmx.config import change, merge, read_config, recipe, recipe_for, recipes, write_config
+from ebmx.config import merge, read_config, recipe, recipes, write_config
+from ebmx.config._recipes import recipe_for
+from ebmx.config._tables import change
 
 
 @pytest.mark.parametrize("name", recipes())

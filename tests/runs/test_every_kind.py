@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from configs import TINY
 
-from ebmx.config import kinds, merge
+from ebmx.config import merge
+from ebmx.config._calls import kinds
 from ebmx.data import Dataset
 from ebmx.runs._facts import Facts
 from ebmx.runs._run import has_labels, make_run
