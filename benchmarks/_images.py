@@ -17,7 +17,7 @@ from ebmx.energies import freeze
 from ebmx.evaluation import effective_classes, frechet_distance, train_classifier, two_sample_auc
 from ebmx.runs._facts import Facts
 from ebmx.runs._run import Run, make_run
-from ebmx.training import NoProgress, TrainState
+from ebmx.training import TrainState
 
 Look = Callable[[TrainState, float], None]
 """Looks at the state of a training after so many seconds."""
@@ -68,7 +68,7 @@ def train_for(
         batches = ebmx.data.batches(dataset.train, config["data"]["batch_size"], key=keys[2])
         return ebmx.fit(
             run.trainer, state, batches, num_steps=num_steps, key=keys[3], log_every=log_every,
-            callbacks=callbacks, progress=NoProgress(),
+            callbacks=callbacks, progress=False,
         )[0]  # fmt: skip
 
     planned = updates

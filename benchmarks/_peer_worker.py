@@ -60,7 +60,7 @@ def ebmx_workloads() -> Builders:
     import ebmx
     from ebmx.energies import MLP, ConvNet
     from ebmx.samplers import MALA, Langevin
-    from ebmx.training import PCD, NoProgress, Trainer
+    from ebmx.training import PCD, Trainer
 
     key = jax.random.key(0)
     langevin, normal = Langevin(2 * ETA), partial(jax.random.normal, key)
@@ -80,7 +80,7 @@ def ebmx_workloads() -> Builders:
         def run(count: int):
             nonlocal state
             batches = itertools.repeat(x)
-            options: dict[str, Any] = {"num_steps": count, "key": key, "progress": NoProgress()}
+            options: dict[str, Any] = {"num_steps": count, "key": key, "progress": False}
             state, history = ebmx.fit(trainer, state, batches, **options)
             return history["loss"][-1]
 

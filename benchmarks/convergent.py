@@ -28,7 +28,6 @@ from ebmx.evaluation import frechet_distance, train_classifier
 from ebmx.samplers import Langevin
 from ebmx.training import (
     PCD,
-    NoProgress,
     Perturbed,
     Trainer,
     contrastive_loss,
@@ -51,7 +50,7 @@ def learn_the_score(energy: Any, images: np.ndarray, sigma: float, updates: int,
     state, _ = ebmx.fit(
         trainer, trainer.init(energy, key=state_key),
         ebmx.data.batches(images, 128, key=data_key),
-        num_steps=updates, key=fit_key, progress=NoProgress(),
+        num_steps=updates, key=fit_key, progress=False,
     )  # fmt: skip
     return state.ema
 
@@ -75,7 +74,7 @@ def learn_the_density(energy: Any, images: np.ndarray, options: Any, key: Any) -
     state = eqx.tree_at(lambda s: s.negatives_state, state, buffer)
     state, _ = ebmx.fit(
         trainer, state, ebmx.data.batches(images, 512, key=data_key),
-        num_steps=options.updates, key=fit_key, progress=NoProgress(),
+        num_steps=options.updates, key=fit_key, progress=False,
     )  # fmt: skip
     return state
 

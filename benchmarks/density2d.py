@@ -37,7 +37,6 @@ from ebmx.training import (
     Jarzynski,
     Neighbours,
     NoiseSamples,
-    NoProgress,
     Perturbed,
     PerturbedTwice,
     QuadraturePoints,
@@ -205,7 +204,7 @@ def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -
     begin = time.perf_counter()
     state, _ = ebmx.fit(
         trainer, trainer.init(model, shape=(2,), key=chain_key), batches(truth, batch, data_key),
-        num_steps=num_steps, key=fit_key, progress=NoProgress(),
+        num_steps=num_steps, key=fit_key, progress=False,
     )  # fmt: skip
     seconds = time.perf_counter() - begin
     model_density, _ = log_densities(state.ema)

@@ -30,7 +30,7 @@ import ebmx
 from ebmx.config import recipe
 from ebmx.energies import ConvNet
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Checkpoints, NoProgress, Trainer, TrainState, fit, restore
+from ebmx.training import PCD, Checkpoints, Trainer, TrainState, fit, restore
 
 EVERY, STEPS = 20, 1200
 KEY = jax.random.key(0)
@@ -61,7 +61,7 @@ def train(folder: Path, keep: int) -> None:
         key=KEY,
         log_every=5,
         callbacks=[lambda step, *_: print(step, flush=True)],
-        progress=NoProgress(),
+        progress=False,
         checkpoints=checkpoints,
     )
 

@@ -29,7 +29,7 @@ from ebmx.evaluation import (
     reverse_annealed_importance_sampling,
 )
 from ebmx.samplers import HMC, Langevin
-from ebmx.training import PCD, GaussianNoise, NoProgress, Trainer, TrainState, contrastive_loss
+from ebmx.training import PCD, GaussianNoise, Trainer, TrainState, contrastive_loss
 
 COPIES = 4
 """How often each image is given noise, for mixtures and for the test."""
@@ -80,7 +80,7 @@ def trained(digits: Dataset, base: Gaussian, options) -> tuple[TrainState, float
 
     state, _ = ebmx.fit(
         trainer, state, batches, num_steps=options.updates, key=fit_key, callbacks=[look],
-        log_every=max(1, options.updates // 10), progress=NoProgress(),
+        log_every=max(1, options.updates // 10), progress=False,
     )  # fmt: skip
     return state, time.perf_counter() - begin
 

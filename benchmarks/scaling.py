@@ -34,7 +34,7 @@ from _on_paper import LINK, estimate, plans
 import ebmx
 from ebmx.energies import ConvNet
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, NoProgress, Trainer, fit, shard
+from ebmx.training import PCD, Trainer, fit, shard
 from ebmx.training._fit import _jitted_step
 from ebmx.training._sharding import put_batch
 
@@ -67,7 +67,7 @@ def work(folder: Path) -> None:
     digits = ebmx.data.load("digits").train
     batches = map(rows_here, ebmx.data.batches(digits, BATCH, key=key))
     trainer, state = trained()
-    options: dict[str, Any] = {"key": key, "progress": NoProgress(), "mesh": mesh}
+    options: dict[str, Any] = {"key": key, "progress": False, "mesh": mesh}
     state, _ = fit(trainer, state, batches, num_steps=STEPS, log_every=STEPS, **options)
     buffer = state.negatives_state.positions
     facts = {
@@ -137,7 +137,7 @@ def cost_model(widths: tuple[int, ...]) -> dict[str, float]:
     energy, key = state.energy, jax.random.key(1)
     digits = ebmx.data.load("digits").train
     batches = ebmx.data.batches(digits, BATCH, key=key)
-    measured = milliseconds(trainer, state, batches, key=key, progress=NoProgress())
+    measured = milliseconds(trainer, state, batches, key=key, progress=False)
     forward = flop_of_energy(energy)
     numbers = math.prod(energy.shape)
     parameters = sum(a.size for a in jax.tree.leaves(eqx.filter(energy, eqx.is_inexact_array)))

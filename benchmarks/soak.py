@@ -19,7 +19,7 @@ from _common import arguments, write
 import ebmx
 from ebmx.energies import ConvNet
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, NoProgress, Trainer, fit
+from ebmx.training import PCD, Trainer, fit
 
 KEY = jax.random.key(0)
 
@@ -67,7 +67,7 @@ def main() -> int:
         key=KEY,
         log_every=options.updates // 20,
         callbacks=[look],
-        progress=NoProgress(),
+        progress=False,
     )
     seconds = time.perf_counter() - begin
     warm, rest = memory[4], memory[5:]

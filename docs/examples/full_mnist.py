@@ -18,7 +18,6 @@ import ebmx
 from ebmx.config import merge, recipe
 from ebmx.evaluation import energy_distance
 from ebmx.plotting import sample_grid, training_curves
-from ebmx.training import NoProgress
 
 SHORT = os.environ.get("EBMX_SHORT") == "1"
 name = "mnist-5k"
@@ -37,7 +36,7 @@ if SHORT:
     short = {"data": {"batch_size": 16}, "negatives": {"capacity": 512}}
     config = merge(config, {"num_steps": 8, "log_every": 2} | short)
 assert ebmx.runs.check(config) == ""
-report = ebmx.runs.train(config, out="full_mnist", overwrite=True, progress=NoProgress())
+report = ebmx.runs.train(config, out="full_mnist", overwrite=True, progress=False)
 print(f"{report.num_updates} updates in {report.seconds:.0f} s; samples: {report.source}")
 if report.frechet_ratio is not None:
     print(

@@ -5,7 +5,6 @@ from ._batch import Examples as Examples
 from ._fit import fit as fit
 from ._learning_rate import cosine_schedule as cosine_schedule
 from ._progress import AbstractProgress as AbstractProgress
-from ._progress import NoProgress as NoProgress
 from ._progress import TqdmProgress as TqdmProgress
 from ._sharding import shard as shard
 from ._trainer import Trainer as Trainer

@@ -16,7 +16,7 @@ from ..energies._batch import shape_of
 from ..energies._trainable import parameters_of
 from ._batch import as_examples
 from ._check_binary import check_binary
-from ._progress import AbstractProgress, default_progress
+from ._progress import AbstractProgress, showing
 from ._sharding import put_batch, shard, stay
 from ._trainer import Trainer, TrainState
 from .checkpoints._autosave import saving
@@ -37,7 +37,7 @@ def fit(
     key: Key,
     log_every: int = 50,
     callbacks: Sequence[Callback] = (),
-    progress: AbstractProgress | None = None,
+    progress: AbstractProgress | bool | None = None,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
 ) -> tuple[TrainState, History]:
@@ -59,7 +59,8 @@ def fit(
         callbacks: functions of `(step, state, metrics)`, called after each log interval with the
             means of the metrics over it (sums of `restarts` and `dead_chains`). The state is
             donated to the next update, so copy what you keep. Returning `True` ends the training.
-        progress: a meter; a tqdm bar on a terminal if not given, `NoProgress()` for none.
+        progress: `True` for a bar of tqdm, `False` for nothing, or a meter; by default a bar at a
+            terminal.
         checkpoints: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
             `Watchdog` raises. To go on, give what `restore` returns, and batches from that step on,
             as `ebmx.data.batches(..., start=int(state.step))` makes them.
@@ -87,11 +88,9 @@ def fit(
     _check_parameters(state)
     iterator = checked_batches(iter(batches), state.energy, mesh)
     state = _own(state) if mesh is None else shard(state, mesh)
-    meter = default_progress() if progress is None else progress
     history: list[np.ndarray] = []  # a table `(updates, metrics)` of each interval
     names: Sequence[str] = ()
-    with saving(checkpoints, state) as writer:
-        meter.start(num_steps)
+    with saving(checkpoints, state) as writer, showing(progress, num_steps) as show:
         try:
             for count in _intervals(int(state.step), num_steps, log_every):
                 pending = []
@@ -106,7 +105,7 @@ def fit(
                 # copied into one table: a row by itself would keep its buffer on the device
                 history.append(np.stack(jax.device_get(pending)))
                 metrics = _summary(names, history[-1])
-                meter.update(len(pending), metrics)
+                show(len(pending), metrics)
                 step = int(jax.device_get(state.step))
                 answers = [callback(step, state, metrics) for callback in callbacks]
                 writer.after_interval(step, state)
@@ -116,8 +115,6 @@ def fit(
         except BaseException as error:
             writer.rescue(state, error)
             raise
-        finally:
-            meter.close()
     return state, _columns(names, history)
 
 

@@ -1,7 +1,9 @@
 """Progress meters for `fit`."""
 
 import abc
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 
 _SHOWN = {
     "loss": "loss",
@@ -25,19 +27,6 @@ class AbstractProgress(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """After the last update, also if an error ends the training."""
-
-
-class NoProgress(AbstractProgress):
-    """Shows nothing."""
-
-    def start(self, num_steps: int) -> None:
-        """Nothing."""
-
-    def update(self, num_steps: int, metrics: dict[str, float]) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 class TqdmProgress(AbstractProgress):
@@ -71,11 +60,20 @@ class TqdmProgress(AbstractProgress):
         self._bar.close()
 
 
-def default_progress() -> AbstractProgress:
-    """A bar at a terminal if tqdm is installed, nothing otherwise."""
-    if not sys.stderr.isatty():
-        return NoProgress()
+@contextlib.contextmanager
+def showing(progress: AbstractProgress | bool | None, num_steps: int) -> Iterator[Callable]:
+    """The `update` of a meter, which does nothing if nothing is shown."""
+    meter = _default() if progress is None else TqdmProgress() if progress is True else progress
+    if not isinstance(meter, AbstractProgress):
+        yield lambda num_steps, metrics: None
+        return
+    meter.start(num_steps)
+    with contextlib.closing(meter):
+        yield meter.update
+
+
+def _default() -> AbstractProgress | None:
     try:
-        return TqdmProgress()
+        return TqdmProgress() if sys.stderr.isatty() else None
     except ImportError:
-        return NoProgress()
+        return None

@@ -15,7 +15,6 @@ from ebmx.config import merge
 from ebmx.evaluation import train_classifier
 from ebmx.runs import _evaluate
 from ebmx.runs.report._section import Section
-from ebmx.training import NoProgress
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,7 +53,7 @@ def trained(folder, **arrays):
         # what a training says of itself is not what is tested here
         patch.setattr(ebmx.runs._train, "frechet_ratio_of", lambda *_: None)
         patch.setattr(ebmx.runs._train, "draw_pictures", lambda *_: ())
-        return runs.train(config, out=folder / "run", progress=NoProgress()).folder
+        return runs.train(config, out=folder / "run", progress=False).folder
 
 
 def stand_in(patch, *names):

@@ -15,7 +15,6 @@ from ebmx.energies import JEM, Gaussian, GaussianMixture
 from ebmx.runs._facts import Facts
 from ebmx.runs._run import make_run
 from ebmx.runs._sample import Chains, draw
-from ebmx.training import NoProgress
 
 pytestmark = pytest.mark.slow
 
@@ -160,7 +159,7 @@ def test_a_conditional_run_is_sampled_by_class(tmp_path):
     labels = np.random.default_rng(0).integers(0, 3, 200)
     config = on_points(tmp_path, labels=labels)
     config = merge({**CONDITIONAL, "data": config["data"]}, {"seed": 0})
-    report = runs.train(config, out=tmp_path / "run", progress=NoProgress())
+    report = runs.train(config, out=tmp_path / "run", progress=False)
     assert report.num_updates == 2
     assert (report.folder / "energies.png").exists()
     samples, source = runs.sample(report.folder, 6, label=1)

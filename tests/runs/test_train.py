@@ -13,7 +13,7 @@ import ebmx.runs.report._features
 from ebmx import runs
 from ebmx.config import merge, read_config
 from ebmx.evaluation import ConvergenceWarning, train_classifier
-from ebmx.training import NoProgress
+from ebmx.training import AbstractProgress
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,14 +40,14 @@ def report(tmp_path_factory):
         # how well the features were trained is not what is tested here
         quick = functools.partial(train_classifier, num_steps=60)
         patch.setattr(ebmx.runs.report._features, "train_classifier", quick)
-        return runs.train(TINY, out=out, progress=NoProgress())
+        return runs.train(TINY, out=out, progress=False)
 
 
 @pytest.fixture(scope="module")
 def run_on_points(tmp_path_factory):
     """One run on points in the plane."""
     folder = tmp_path_factory.mktemp("points")
-    return runs.train(on_points(folder), out=folder / "run", progress=NoProgress())
+    return runs.train(on_points(folder), out=folder / "run", progress=False)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_folder_is_enough_to_sample_from(run_on_points, tmp_path, monkeypatch)
 
 
 def test_changed_data_are_noticed(points, tmp_path):
-    report = runs.train(points, out=tmp_path / "run", progress=NoProgress())
+    report = runs.train(points, out=tmp_path / "run", progress=False)
     path = tmp_path / "points.npz"
     np.savez(path, x=np.load(path)["x"] + 1)
     with pytest.warns(UserWarning, match="has changed since the run"):
@@ -129,12 +129,12 @@ def test_changed_data_are_noticed(points, tmp_path):
 
 def test_samples_at_the_bounds_are_warned_of(points, tmp_path):
     with pytest.warns(ConvergenceWarning, match=r"lie at the bounds \(-1.0, 1.0\)"):
-        runs.train(points, out=tmp_path / "run", progress=NoProgress())
+        runs.train(points, out=tmp_path / "run", progress=False)
 
 
 def test_the_same_seed_makes_the_same_run(run_on_points, points, tmp_path):
     # the same data, from another file
-    other = runs.train(points, out=tmp_path / "run", progress=NoProgress())
+    other = runs.train(points, out=tmp_path / "run", progress=False)
     np.testing.assert_array_equal(other.samples, run_on_points.samples)
     assert metrics(run_on_points.folder) == metrics(other.folder)
 
@@ -148,7 +148,7 @@ def test_rows_of_two_numbers_have_a_picture_of_their_density(run_on_points):
 
 def test_runs_without_persistent_chains_sample_from_noise(points, tmp_path):
     config = merge(points, {"negatives": {"kind": "CD", "num_steps": 3}, "num_steps": 2})
-    report = runs.train(config, out=tmp_path / "run", progress=NoProgress())
+    report = runs.train(config, out=tmp_path / "run", progress=False)
     samples, source = runs.sample(report.folder, 20)
     assert "from noise" in source
     opened = runs.open(report.folder)
@@ -170,7 +170,7 @@ def test_runs_without_chains_are_sampled_by_sequential_monte_carlo(points, tmp_p
             ],
         },
     }
-    report = runs.train(merge(points, changes), out=tmp_path / "run", progress=NoProgress())
+    report = runs.train(merge(points, changes), out=tmp_path / "run", progress=False)
     assert report.source.startswith("sequential Monte Carlo")
     assert report.samples.shape == (4096, 2)
     # near the Gaussian, since the network has not learned much in six updates
@@ -193,21 +193,29 @@ def test_a_run_with_tempered_chains(points, tmp_path):
             ],
         },
     }
-    report = runs.train(merge(points, changes), out=tmp_path / "run", progress=NoProgress())
+    report = runs.train(merge(points, changes), out=tmp_path / "run", progress=False)
     assert report.samples.shape == (4096, 2)
     assert runs.sample(report.folder, 5)[0].shape == (5, 2)
 
 
 def test_a_run_ends_when_its_seconds_do(points, tmp_path):
     config = merge(points, {"seconds": 1.0, "log_every": 5})
-    report = runs.train(config, out=tmp_path / "run", progress=NoProgress())
+    report = runs.train(config, out=tmp_path / "run", progress=False)
     assert report.num_updates >= 1
     assert not report.interrupted
     assert report.seconds < 10
     assert runs.open(report.folder).num_steps >= report.num_updates
 
 
-class _PressCtrlC(NoProgress):
+class _Silent(AbstractProgress):
+    def start(self, num_steps):
+        pass
+
+    def close(self):
+        pass
+
+
+class _PressCtrlC(_Silent):
     """A person who presses Ctrl-C after the second interval."""
 
     count = 0
@@ -233,7 +241,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_used(points, tmp_path):
     assert np.all(np.isfinite(samples))
 
 
-class _PressCtrlCTwice(NoProgress):
+class _PressCtrlCTwice(_Silent):
     def update(self, num_steps, metrics):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -251,21 +259,21 @@ def test_ctrl_c_and_resume_are_one_run(run_on_points, points, tmp_path):
     assert runs.train(points, out=out, progress=_PressCtrlC()).num_updates == 4
     with open(out / "metrics.jsonl", "a") as file:
         file.write('{"step": 6, "seconds": 1e9}\n{"step": 8, "sec')
-    report = runs.resume(out, progress=NoProgress())
+    report = runs.resume(out, progress=False)
     assert report.num_updates == 6
     assert not report.interrupted
     np.testing.assert_array_equal(report.samples, run_on_points.samples)
     assert metrics(run_on_points.folder) == metrics(report.folder)
     # and there is nothing left to do
-    again = runs.resume(out, progress=NoProgress())
+    again = runs.resume(out, progress=False)
     np.testing.assert_array_equal(again.samples, report.samples)
     assert lines(report.folder)[-1]["step"] == 6
 
 
 def test_a_finished_run_is_extended(points, tmp_path):
     out = tmp_path / "run"
-    runs.train(points, out=out, progress=NoProgress())
-    report = runs.resume(out, num_steps=8, progress=NoProgress())
+    runs.train(points, out=out, progress=False)
+    report = runs.resume(out, num_steps=8, progress=False)
     assert report.num_updates == 8
     opened = runs.open(out)
     assert opened.config["num_steps"] == opened.num_steps == 8

@@ -85,7 +85,7 @@ def _trained():
     folder = shared("folder")
     t.save_energy(folder / "energy", shared("mlp"))
     saved = t.Checkpoints(folder / "saved")
-    options = {"num_steps": 1, "key": KEY, "progress": t.NoProgress(), "checkpoints": saved}
+    options = {"num_steps": 1, "key": KEY, "progress": False, "checkpoints": saved}
     t.fit(shared("trainer"), shared("started"), [X], **options)
     return folder
 

@@ -8,7 +8,7 @@ import optax
 import ebmx
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, NoProgress, Trainer, fit
+from ebmx.training import PCD, Trainer, fit
 
 KEY = jax.random.key(7)
 TRAINER = Trainer(optax.adam(0.01), PCD(Langevin(0.1), 2, capacity=16, reinit_prob=0.3))
@@ -22,7 +22,7 @@ def start(hidden_dims=(4,), trainer=TRAINER):
 
 def go_on(state, num_steps, checkpoints=None, **options):
     batches = ebmx.data.batches(X, 8, start=int(state.step), key=KEY)
-    options = {"log_every": 2, "progress": NoProgress()} | options
+    options = {"log_every": 2, "progress": False} | options
     return fit(
         TRAINER, state, batches, num_steps=num_steps, key=KEY, checkpoints=checkpoints, **options
     )

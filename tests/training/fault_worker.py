@@ -22,7 +22,7 @@ import optax
 import ebmx
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Checkpoints, NoProgress, Trainer, TrainState, fit
+from ebmx.training import PCD, Checkpoints, Trainer, TrainState, fit
 from ebmx.training.checkpoints import _writer
 
 X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
@@ -62,7 +62,7 @@ def go_on(state, to, folder=None, callbacks=(), asynchronous=True):
         key=key,
         log_every=2,
         callbacks=callbacks,
-        progress=NoProgress(),
+        progress=False,
         checkpoints=folder and Checkpoints(folder, every=2, asynchronous=asynchronous),
     )[0]
 

@@ -11,7 +11,7 @@ import optax
 import ebmx
 from ebmx.energies import MLP, BatchNormResNet, Conditional, SpectralNorm
 from ebmx.samplers import MALA, Langevin
-from ebmx.training import PCD, BFloat16, GaussianNoise, Jarzynski, NoProgress, Trainer, fit, restore
+from ebmx.training import PCD, BFloat16, GaussianNoise, Jarzynski, Trainer, fit, restore
 
 KEY = jax.random.key(11)
 FIRST, ALL = 5, 12
@@ -62,7 +62,7 @@ def train(case, state, trainer, to, checkpoints=None):
         num_steps=to - done,
         key=KEY,
         log_every=3,
-        progress=NoProgress(),
+        progress=False,
         checkpoints=checkpoints,
     )
     leaves = jax.tree.leaves(eqx.filter(state, eqx.is_array))

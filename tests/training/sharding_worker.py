@@ -22,7 +22,6 @@ from ebmx.training import (
     BFloat16,
     Checkpoints,
     Jarzynski,
-    NoProgress,
     StepSizeAdaptation,
     TemperedPCD,
     Trainer,
@@ -111,7 +110,7 @@ def train(case, mesh, folder=None, go_on=False, to=STEPS):
         num_steps=to - done,
         key=KEY,
         log_every=5,
-        progress=NoProgress(),
+        progress=False,
         checkpoints=Checkpoints(folder, every=STEPS // 2) if folder and not go_on else None,
         mesh=mesh,
     )[0]

@@ -9,7 +9,7 @@ import pytest
 import ebmx
 from ebmx.energies import BernoulliRBM, Gaussian, Mixture
 from ebmx.samplers import BlockGibbs
-from ebmx.training import CD, NoProgress, Trainer, fit
+from ebmx.training import CD, Trainer, fit
 from ebmx.training._check_binary import check_binary
 
 KEY = jax.random.key(0)
@@ -20,7 +20,7 @@ FIX = r"=values from -1 to 1: a BernoulliRBM takes zeros and ones.*span=\(0, 1\)
 
 
 def train(batch):
-    state, options = TRAINER.init(RBM, key=KEY), {"progress": NoProgress(), "key": KEY}
+    state, options = TRAINER.init(RBM, key=KEY), {"progress": False, "key": KEY}
     return fit(TRAINER, state, [batch] * 2, num_steps=2, **options)
 
 

@@ -20,7 +20,7 @@ from ebmx.energies import (
     constant,
     trainable,
 )
-from ebmx.training import DataOnly, Examples, NoProgress, Trainer, fit
+from ebmx.training import DataOnly, Examples, Trainer, fit
 
 KEY, X = jax.random.key(0), points(8, (2,))
 # weight decay moves a number whose gradient is zero
@@ -128,7 +128,7 @@ def test_constants_may_be_infinite_and_training_goes_on_where_it_stopped():
     one = trainer()
 
     def run(state, num):
-        options = {"num_steps": num, "key": KEY, "log_every": 2, "progress": NoProgress()}
+        options = {"num_steps": num, "key": KEY, "log_every": 2, "progress": False}
         return fit(one, state, [X] * num, **options)[0]
 
     start = one.init(energy, key=KEY)

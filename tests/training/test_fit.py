@@ -15,7 +15,6 @@ from ebmx.training import (
     CD,
     PCD,
     AbstractProgress,
-    NoProgress,
     TqdmProgress,
     Trainer,
     contrastive_loss,
@@ -251,7 +250,7 @@ def test_the_meter_is_closed_if_training_fails(getkey):
 
 def test_no_progress_shows_nothing_and_tqdm_a_bar(getkey, capsys):
     state, key = start(getkey), getkey()
-    fit(TRAINER, state, data(4), num_steps=4, key=key, progress=NoProgress())
+    fit(TRAINER, state, data(4), num_steps=4, key=key, progress=False)
     assert capsys.readouterr() == ("", "")
     fit(TRAINER, state, data(4), num_steps=4, key=key, log_every=2, progress=TqdmProgress())
     shown = capsys.readouterr().err

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from ebmx.training import NoProgress, TqdmProgress
-from ebmx.training._progress import default_progress
+from ebmx.training import TqdmProgress
+from ebmx.training._progress import showing
 
 
 @pytest.mark.parametrize(("acceptance", "shown"), [(0.573, True), (1.0, False)])
@@ -29,11 +29,21 @@ def test_a_bar_without_tqdm_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("terminal", "package", "expected"),
-    [(True, True, TqdmProgress), (False, True, NoProgress), (True, False, NoProgress)],
+    ("progress", "terminal", "package", "shown"),
+    [
+        (None, True, True, True),
+        (None, False, True, False),
+        (None, True, False, False),
+        (True, False, True, True),
+        (False, True, True, False),
+    ],
 )
-def test_a_bar_is_for_a_terminal_and_needs_its_package(terminal, package, expected, monkeypatch):
+def test_a_bar_is_for_a_terminal_and_needs_its_package(
+    progress, terminal, package, shown, monkeypatch, capsys
+):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     if not package:
         monkeypatch.setitem(sys.modules, "tqdm", None)
-    assert isinstance(default_progress(), expected)
+    with showing(progress, 10) as show:
+        show(10, {"loss": 0.25})
+    assert ("10/10" in capsys.readouterr().err) == shown

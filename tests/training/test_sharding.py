@@ -29,7 +29,7 @@ from sharding_worker import (
 
 from ebmx.energies import MLP, Gaussian
 from ebmx.samplers import Langevin
-from ebmx.training import CD, PCD, NoProgress, ReplayBuffer, Trainer, UInt8, fit, shard
+from ebmx.training import CD, PCD, ReplayBuffer, Trainer, UInt8, fit, shard
 from ebmx.training._sharding import put_batch, shapes, shardings
 
 WORKER = Path(sharding_worker.__file__)
@@ -155,7 +155,7 @@ def go(negatives, batch=8, **options):
     trainer = Trainer(optax.sgd(0.1), negatives)
     state = trainer.init(MLP((2,), (2,), key=KEY), key=KEY)
     batches = [X[0][:batch]]
-    return fit(trainer, state, batches, num_steps=1, key=KEY, progress=NoProgress(), **options)
+    return fit(trainer, state, batches, num_steps=1, key=KEY, progress=False, **options)
 
 
 CHAINS = Langevin(0.1)
@@ -277,7 +277,7 @@ def test_a_batch_on_a_mesh_has_the_dtype_that_it_has_without():
 def test_a_mesh_of_one_device_trains_as_no_mesh():
     trainer = Trainer(optax.sgd(0.1), PCD(CHAINS, 1, capacity=8))
     state = trainer.init(Gaussian(np.zeros(2)), key=KEY)
-    options = {"num_steps": 2, "key": KEY, "progress": NoProgress()}
+    options = {"num_steps": 2, "key": KEY, "progress": False}
     one, one_history = fit(trainer, state, [*X[:2, :8]], mesh=ONE, **options)
     two, two_history = fit(trainer, state, [*X[:2, :8]], **options)
     assert_close(arrays(state=one), arrays(state=two), {"state"})

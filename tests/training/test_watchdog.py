@@ -11,7 +11,7 @@ import pytest
 import ebmx
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import CD, DivergedError, NoProgress, Trainer, Watchdog
+from ebmx.training import CD, DivergedError, Trainer, Watchdog
 
 GOOD = {
     "real_energy_mean": 0.3,
@@ -116,7 +116,7 @@ def test_a_training_that_runs_away_is_stopped(getkey):
             num_steps=400,
             log_every=10,
             callbacks=[Watchdog()],
-            progress=NoProgress(),
+            progress=False,
             key=jax.random.key(0),
         )
     assert jnp.all(jnp.isfinite(state.energy.layers[0].weight))

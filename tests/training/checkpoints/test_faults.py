@@ -17,7 +17,7 @@ from fault_worker import MOMENTS, X, go_on, plain, start, trainer
 import ebmx
 from ebmx.energies import AbstractEnergy
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Checkpoints, NoProgress, Trainer, UniformNoise, fit, restore
+from ebmx.training import PCD, Checkpoints, Trainer, UniformNoise, fit, restore
 
 KEY = jax.random.key(3)
 TRAINER = trainer()
@@ -41,7 +41,7 @@ def update(state, batches, trainer=TRAINER, **options):
         num_steps=len(batches),
         key=KEY,
         log_every=1,
-        progress=NoProgress(),
+        progress=False,
         **options,
     )
 
