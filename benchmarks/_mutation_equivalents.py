@@ -32,7 +32,7 @@ _ADAM = "updates of Adam do not depend on the scale of the loss, but for roundin
 EQUIVALENTS: dict[str, str] = {
     "evaluation/landscape/_slices.py | off by one | 1 -> 2 | returnas_scalar(energy(origin+point[0]*first+point[1]*second))": _CLAMPED,
     "evaluation/landscape/_minima.py | swapped arguments | jnp.clip(walker.x-walker.length*walker.gradient,low,high) -> jnp.clip(low,walker.x-walker.length*walker.gradient,high)": _CLIPPED,
-    "energies/constraints/_bijections.py | swapped arguments | jnp.clip(log,-_furthest(log),_furthest(log)) -> jnp.clip(-_furthest(log),log,_furthest(log))": _CLIPPED,
+    "energies/bijections/_bijections.py | swapped arguments | jnp.clip(log,-_furthest(log),_furthest(log)) -> jnp.clip(-_furthest(log),log,_furthest(log))": _CLIPPED,
     "energies/_conditional.py | key used twice | embed_key -> head_key | self.embedding=jax.random.normal(embed_key,(num_labels,size))/np.sqrt(width)": _OTHER_DRAWS,
     "energies/networks/_convolution.py | dropped term | height*width -> (height)": _EITHER_WAY,
     "energies/networks/_convolution.py | dropped term | height*width -> (width)": _EITHER_WAY,

@@ -75,7 +75,7 @@ FURTHER = {
     "energies/exact/_gaussian_mixture.py": "test_gaussian ../test_normalised",
     "energies/networks/_mlp.py": "test_networks ../test_dtypes",
     "energies/exact/_uniform.py": "test_gaussian",
-    "energies/constraints/_bijections.py": "test_transformed",
+    "energies/bijections/_bijections.py": "../constraints/test_transformed",
     "energies/constraints/_transformed.py": "test_raveled",
     "evaluation/log_z/_base_densities.py": "test_exact ../samples/test_features",
     "evaluation/samples/_calibration.py": "test_features",

@@ -15,12 +15,13 @@ from _common import arguments, write
 
 import ebmx
 from ebmx import energies, samplers
+from ebmx.energies._base import AbstractAnalyticEnergy
 from ebmx.samplers import HMC, MALA, NUTS, Barker, Langevin, UnderdampedLangevin
 
 CHAINS, SAMPLES = 64, 1000
 
 
-def targets() -> dict[str, energies.AbstractAnalyticEnergy]:
+def targets() -> dict[str, AbstractAnalyticEnergy]:
     return {
         "gaussian 32": energies.Gaussian(jnp.zeros(32)),
         "gaussian 32, condition 100": energies.Gaussian(jnp.zeros(32), jnp.logspace(-1.0, 1.0, 32)),
@@ -42,9 +43,7 @@ def sampler_table() -> dict[str, samplers.AbstractSampler]:
     }
 
 
-def measure(
-    energy: energies.AbstractAnalyticEnergy, sampler: samplers.AbstractSampler, key
-) -> dict:
+def measure(energy: AbstractAnalyticEnergy, sampler: samplers.AbstractSampler, key) -> dict:
     start = energy.mean + jnp.sqrt(energy.variance) * jax.random.normal(
         key, (CHAINS, *energy.shape)
     )

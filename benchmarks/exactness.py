@@ -17,6 +17,7 @@ import ebmx
 from ebmx import energies, samplers
 from ebmx._types import EnergyFn
 from ebmx.energies import Gaussian, GaussianMixture
+from ebmx.energies._base import AbstractAnalyticEnergy
 
 CHAINS = 256
 
@@ -53,7 +54,7 @@ def by_quadrature(energy: EnergyFn, low: float, high: float, dim: int) -> Target
         cells = grid[random.choice(len(grid), CHAINS, p=p)]
         return jnp.asarray(cells + random.uniform(-0.5, 0.5, cells.shape) * width, jnp.float32)
 
-    if isinstance(energy, energies.AbstractAnalyticEnergy):
+    if isinstance(energy, AbstractAnalyticEnergy):
         return Target(energy, np.asarray(energy.mean), np.asarray(energy.variance), draw)
     mean = p @ grid
     return Target(energy, mean, p @ (grid - mean) ** 2, draw)

@@ -26,6 +26,7 @@ from _images import Extractor, draw, energies, others_made_of, train_for
 import ebmx
 from ebmx.config import build, merge, recipe
 from ebmx.data import Dataset
+from ebmx.data._files import read_idx
 from ebmx.evaluation import nearest_distances, out_of_distribution
 from ebmx.plotting import chain_strip, sample_grid
 
@@ -45,8 +46,8 @@ def data_of(folder: Path | None) -> Dataset:
         own,
         train=np.concatenate([own.train, own.test]),
         train_labels=np.concatenate([own.train_labels, own.test_labels]),
-        test=ebmx.data.scale(ebmx.data.read_idx(images))[..., None],
-        test_labels=ebmx.data.read_idx(labels),
+        test=ebmx.data.scale(read_idx(images))[..., None],
+        test_labels=read_idx(labels),
     )
 
 

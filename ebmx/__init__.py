@@ -14,7 +14,6 @@ from . import runs as runs
 from . import samplers as samplers
 from . import training as training
 from .energies import energy as energy
-from .energies import log_density_unnormalised as log_density_unnormalised
 from .energies import score as score
 from .samplers import run as run
 from .samplers import sample as sample

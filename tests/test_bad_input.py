@@ -252,8 +252,7 @@ BATCHES = [
 ]
 ENTRIES = [
     *(functools.partial(f, GAUSSIAN) for f in (ebmx.energy, ebmx.score)),
-    *(functools.partial(ebmx.log_density_unnormalised, GAUSSIAN), lambda x: go(x=x)),
-    lambda x: draw(x=x),
+    *(lambda x: go(x=x), lambda x: draw(x=x)),
 ]
 CALLS = [*RUNS, *NETWORKS, *DENSITIES, *COMPOSED, *CONDITIONAL, *TRAINING]
 CALLS += [(lambda f=f, x=x: f(x), start, fix) for f in ENTRIES for x, start, fix in BATCHES]

@@ -14,6 +14,7 @@ import ebmx
 import ebmx.runs.report._features
 import ebmx.training
 from ebmx.config import recipes
+from ebmx.data._load import SOURCES
 from ebmx.runs._evaluate import Evaluation
 from ebmx.runs._train import Report
 
@@ -187,7 +188,7 @@ def test_completion_is_a_script_of_that_shell(shell, capsys):
 def test_data_list_names_what_load_takes(capsys):
     assert call("data", "list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(ebmx.data.SOURCES)
+    assert [line.split()[0] for line in lines] == list(SOURCES)
     assert call("data", "--help") == 0
 
 

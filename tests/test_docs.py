@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config", "runs")
+ROOMS += ("energies.bijections",)
 
 
 def public(room):
@@ -22,8 +23,8 @@ def public(room):
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_reference_has_each_public_name_of_a_room(room):
-    text = (ROOT / "docs/reference" / f"{room}.md").read_text()
-    found = re.findall(rf"^::: ebmx\.{room}\.(\w+)$", text, re.MULTILINE)
+    text = (ROOT / "docs/reference" / f"{room.split('.')[-1]}.md").read_text()
+    found = re.findall(rf"^::: ebmx\.{re.escape(room)}\.(\w+)$", text, re.MULTILINE)
     assert found == sorted(public(room), key=str.lower)
 
 

@@ -7,6 +7,7 @@ import re
 import textwrap
 
 ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config", "runs")
+ROOMS += ("energies.bijections",)
 ARRAYS = re.compile(r"\b(X|XBatch|Batch|ArrayLike|Array|ndarray)\b")
 SHAPE = re.compile(
     r"`\([^`]*\)`|shape|one example|an array|a batch|as for `"

@@ -43,12 +43,12 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
     """The object of a constructor call, and of all calls nested in it.
 
     A call is a table: `kind` names a class or a function, the other keys are its arguments. A name
-    without dots is one of `ebmx.energies`, `ebmx.samplers`, `ebmx.training` or `optax`; a name with
-    dots is an import path, also of your own module. `shape`, `key` and `sampler` are filled in
-    where a class requires them. `"$name"` anywhere stands for a known value or an attribute of one,
-    such as `"$sampler.step_size"`; `"@name"` for a class or function itself, such as
-    `"@blackjax.ghmc.init"`; and `"none"` for `None`. A function of which required arguments remain,
-    such as a loss, is returned as a partial function.
+    without dots is one of `ebmx.energies`, its `bijections`, `ebmx.samplers`, `ebmx.training` or
+    `optax`; a name with dots is an import path, also of your own module. `shape`, `key` and
+    `sampler` are filled in where a class requires them. `"$name"` anywhere stands for a known value
+    or an attribute of one, such as `"$sampler.step_size"`; `"@name"` for a class or function
+    itself, such as `"@blackjax.ghmc.init"`; and `"none"` for `None`. A function of which required
+    arguments remain, such as a loss, is returned as a partial function.
 
     Args:
         call: a table, a list of values, or any other value, which stays as it is.
@@ -185,8 +185,9 @@ def resolve(kind: str, path: str) -> Callable:
 
 
 def _public(slot: str) -> list[str]:
-    """The public names of the module of a part, for those that are no `kinds`."""
-    return [name for name in vars(importlib.import_module(PARTS[slot])) if name[0] != "_"]
+    """The public names of the module of a part and of bijections, which are no `kinds`."""
+    modules = map(importlib.import_module, (PARTS[slot], "ebmx.energies.bijections"))
+    return [name for module in modules for name in vars(module) if name[0] != "_"]
 
 
 def _attribute(module: str, name: str) -> Any:

@@ -5,8 +5,6 @@ from ._dataset import Dataset as Dataset
 from ._dataset import batches as batches
 from ._dataset import scale as scale
 from ._dataset import split as split
-from ._files import read_idx as read_idx
-from ._load import SOURCES as SOURCES
 from ._load import load as load
 
 _check_public(globals())

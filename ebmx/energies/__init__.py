@@ -1,7 +1,6 @@
 """Energies: functions from one example to one number, `E(x)`."""
 
 from .._arguments import check_public as _check_public
-from ._base import AbstractAnalyticEnergy as AbstractAnalyticEnergy
 from ._base import AbstractEnergy as AbstractEnergy
 from ._base import AbstractExactEnergy as AbstractExactEnergy
 from ._base import AbstractStatefulEnergy as AbstractStatefulEnergy
@@ -10,7 +9,6 @@ from ._base import Product as Product
 from ._base import Weighted as Weighted
 from ._batch import energy as energy
 from ._batch import exact_samples as exact_samples
-from ._batch import log_density_unnormalised as log_density_unnormalised
 from ._batch import score as score
 from ._classifier import JEM as JEM
 from ._composition import Box as Box
@@ -24,15 +22,8 @@ from ._freeze import freeze as freeze
 from ._marginal import Marginal as Marginal
 from ._trainable import Fixed as Fixed
 from ._trainable import trainable as trainable
-from .constraints import AbstractBijection as AbstractBijection
-from .constraints import Blockwise as Blockwise
 from .constraints import Clamped as Clamped
-from .constraints import Exp as Exp
-from .constraints import Identity as Identity
 from .constraints import Raveled as Raveled
-from .constraints import Sigmoid as Sigmoid
-from .constraints import Softplus as Softplus
-from .constraints import StickBreaking as StickBreaking
 from .constraints import Transformed as Transformed
 from .exact import Banana as Banana
 from .exact import Bernoulli as Bernoulli

@@ -40,14 +40,6 @@ def score(energy: EnergyFn, x: ArrayLike) -> XBatch:
     return _score(energy, _checks.batch(x, "x", shape_of(energy)))
 
 
-def log_density_unnormalised(energy: EnergyFn, x: ArrayLike) -> Vector:
-    """The log densities of a batch up to the constant `log Z`: `-E(x)`.
-
-    Arguments and errors as for `energy`. Returns an array `(batch,)`, in nats.
-    """
-    return -_energy(energy, _checks.batch(x, "x", shape_of(energy)))
-
-
 def exact_samples(energy: AbstractExactEnergy, num_samples: int, *, key: Key) -> XBatch:
     """Draw exact, independent examples.
 

@@ -149,6 +149,7 @@ def test_optimisers_and_schedules_of_optax():
     [
         ({"kind": "MAL"}, "sampler", r"sampler.kind='MAL': unknown: did you mean MALA?"),
         ({"kind": "mala"}, "sampler", r"did you mean MALA?"),
+        ({"kind": "Softpuls"}, "energy.bijection", r"did you mean Softplus?"),
         ({"kind": "MALA"}, "sampler", "sampler: MALA needs step_size"),
         (
             {"kind": "MALA", "stepsize": 1},

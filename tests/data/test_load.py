@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from ebmx.data import load, read_idx
+from ebmx.data import load
+from ebmx.data._files import read_idx
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (10, 4, 3), np.uint8)

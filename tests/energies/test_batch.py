@@ -1,4 +1,4 @@
-"""`energy`, `score` and `log_density_unnormalised` of a batch; `test_laws.py` has every energy."""
+"""`energy` and `score` of a batch; `test_laws.py` has every energy."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,6 @@ def test_plain_callables_are_energies(getkey):
     x = np.asarray(jax.random.normal(getkey(), (5, 3)))
     quartic = lambda x: jnp.sum(x**4)  # noqa: E731
     np.testing.assert_allclose(ebmx.energy(quartic, x), np.sum(x**4, 1), rtol=1e-5)
-    log_density = ebmx.log_density_unnormalised(quartic, x)
-    np.testing.assert_allclose(log_density, -np.sum(x**4, 1), rtol=1e-5)
     np.testing.assert_allclose(ebmx.score(quartic, x), -4 * x**3, rtol=1e-5)
     value, slope = value_and_gradient(quartic, jnp.asarray(x[0]))
     np.testing.assert_allclose(value, np.sum(x[0] ** 4), rtol=1e-5)

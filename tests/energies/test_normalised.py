@@ -13,7 +13,6 @@ from reference import answers, exact_samples
 from steps import step
 
 from ebmx.energies import (
-    AbstractAnalyticEnergy,
     AbstractExactEnergy,
     Banana,
     Bernoulli,
@@ -29,6 +28,7 @@ from ebmx.energies import (
     plane,
     trainable,
 )
+from ebmx.energies._base import AbstractAnalyticEnergy
 from ebmx.training import DataOnly, Trainer
 
 ENERGIES = {

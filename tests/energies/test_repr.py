@@ -11,13 +11,13 @@ from ebmx.energies import (
     Box,
     Conditional,
     DoubleWell,
-    Exp,
     Function,
     Gaussian,
     Ring,
     SpectralNorm,
     Transformed,
 )
+from ebmx.energies.bijections import Exp
 
 KEY = jax.random.key(0)
 

@@ -17,6 +17,7 @@ from .values import USUAL, Later, Underivable, value_of
 __all__ = ["Underivable", "calls", "derive", "left_out", "public"]
 
 MODULES = ("energies", "samplers", "training", "evaluation", "data", "config", "plotting", "runs")
+MODULES += ("energies.bijections",)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -114,7 +115,7 @@ def calls() -> dict[str, Call]:
     return {
         name: derive(STAND_INS.get(name, function), name)
         for name, function in public().items()
-        if name.split(".")[1] not in left_out()
+        if name.split(".")[-1] not in left_out()
     }
 
 
@@ -124,7 +125,7 @@ def instance(kind: type) -> Any:
         own = next((name for name, one in public().items() if one is kind), kind.__name__)
         return derive(kind, own).smallest()
     kinds = {
-        name.split(".")[1]: one
+        name.split(".")[-1]: one
         for name, one in public().items()
         if isinstance(one, type) and issubclass(one, kind)
     }

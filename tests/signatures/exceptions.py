@@ -83,7 +83,7 @@ def _kernel():
     return s.MALA(0.1).kernel(X[0])
 
 
-_IDX, _LINE = bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]), np.arange(3.0)
+_LINE = np.arange(3.0)
 _MLP, _STARTED, _JEM, _CONDITIONAL = (
     Later(shared, name) for name in ("mlp", "started", "jem", "conditional")
 )
@@ -149,7 +149,6 @@ NEEDS = [
     ("config", Later(c.recipe, "digits"), "merge show_config write_config"),
     ("changes", {"seed": 3}, "merge"),
     ("path", Later(lambda: shared("folder") / "written"), "training.save_energy write_config"),
-    ("path", Later(_file, "images.idx", _IDX), "read_idx"),
     ("path", Later(_file, "config.toml", b"num_steps = 1\n"), "read_config"),
     ("run", Later(lambda: shared("folder") / "none"), "runs.sample"),
     ("num_steps_without_noise", 0, "runs.sample"),
@@ -195,7 +194,7 @@ ZERO = {
 
 PASSES = {
     **dict.fromkeys(("energies.energy", "energies.score", "samplers.run"), "x"),
-    **{"energies.log_density_unnormalised": "x", "samplers.run_replicas": "replicas"},
+    "samplers.run_replicas": "replicas",
     "training.ReplayBuffer": "positions ages log_scales labels",
     "evaluation.minimum_energy_path": "a b",
 }

@@ -13,7 +13,7 @@ from ... import _checks
 from ..._types import Scalar, X
 from .._base import AbstractEnergy
 from .._batch import as_scalar
-from ._bijections import AbstractBijection, Identity, _split
+from ..bijections._bijections import AbstractBijection, Identity, _split
 from ._transformed import check_inside, over_leading
 
 
@@ -65,7 +65,7 @@ class Raveled(AbstractEnergy):
         _checks.require(not unknown, "bijections", unknown, fix)
         for name, bijection in given.items():
             ok = isinstance(bijection, AbstractBijection)
-            fix = "give a bijection, such as ebmx.energies.Exp()"
+            fix = "give a bijection, such as ebmx.energies.bijections.Exp()"
             _checks.require(ok, f"bijections[{name!r}]", bijection, fix)
         self.bijections = tuple(given.get(name, Identity()) for name in self.names)
         self.function = function

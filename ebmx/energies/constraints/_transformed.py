@@ -13,7 +13,7 @@ from jaxtyping import ArrayLike
 from ... import _checks
 from ..._types import Scalar, X
 from .._base import AbstractEnergy, common_shape
-from ._bijections import AbstractBijection
+from ..bijections._bijections import AbstractBijection
 
 
 class Transformed(AbstractEnergy):

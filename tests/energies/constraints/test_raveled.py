@@ -10,7 +10,8 @@ from helpers import assert_covariance, assert_mean
 from scipy.special import gammaln
 
 import ebmx
-from ebmx.energies import Exp, Gaussian, Raveled, Sigmoid, StickBreaking
+from ebmx.energies import Gaussian, Raveled
+from ebmx.energies.bijections import Exp, Sigmoid, StickBreaking
 from ebmx.evaluation import diagnose, log_z_by_quadrature, to_arviz
 from ebmx.samplers import HMC
 

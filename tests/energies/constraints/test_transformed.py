@@ -10,17 +10,8 @@ from helpers import assert_mean
 from scipy.special import gammaln
 
 import ebmx
-from ebmx.energies import (
-    Blockwise,
-    Exp,
-    Function,
-    Gaussian,
-    Identity,
-    Sigmoid,
-    Softplus,
-    StickBreaking,
-    Transformed,
-)
+from ebmx.energies import Function, Gaussian, Transformed
+from ebmx.energies.bijections import Blockwise, Exp, Identity, Sigmoid, Softplus, StickBreaking
 from ebmx.evaluation import log_z_by_quadrature
 from ebmx.samplers import HMC
 

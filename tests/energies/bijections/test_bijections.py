@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.energies import Blockwise, Exp, Identity, Sigmoid, Softplus, StickBreaking
+from ebmx.energies.bijections import Blockwise, Exp, Identity, Sigmoid, Softplus, StickBreaking
 
 LOW, HIGH = np.array([-1.0, 0.0, 2.0, -5.0]), np.array([0.5, 1e-3, 7.0, 90.0])
 BIJECTIONS = {
