@@ -65,60 +65,68 @@ def _train(options: argparse.Namespace) -> int:
     if say.silent:
         more["progress"] = False
     if options.resume is not None:
-        given = [f"--{place}" for place, _ in options.places]
-        names = ("data", "out", "seed", "seconds", "log_every", "overwrite")
-        values = {name: getattr(options, name) for name in names}
-        given += [f"--{n}" for n, v in values.items() if v is not None and v is not False]
+        given = [place for place, _ in options.places]
+        given += _given(options, "data", "out", "seed", "seconds", "log_every")
+        given += ["overwrite"] if options.overwrite else []
         if given:
             word = given[0].replace("_", "-")
-            raise ValueError(f"{word}: --resume goes with --steps and --devices alone")
-        report = runs.resume(options.resume, num_steps=options.steps, **more)
+            raise ValueError(f"--{word}: --resume goes with --steps and --devices alone")
+        report = runs.resume(options.resume, num_steps=options.num_steps, **more)
     else:
-        config = _config_of(options)
+        config, dataset = _config_of(options)
+        if dataset is not None:
+            more["dataset"] = dataset
         report = runs.train(config, out=options.out, overwrite=options.overwrite, **more)
     report_training(say, report)
     return _INTERRUPTED if report.interrupted else 0
 
 
-def _config_of(options: argparse.Namespace) -> dict[str, Any]:
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _config_of(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
+    """The config of all options, and its data if they had to be loaded for it."""
     from .config import merge, read_config, recipe
     from .config._tables import change
 
+    dataset = None
     if options.config is not None:
         config = read_config(options.config)
     elif options.recipe is not None:
         config = recipe(options.recipe)
     else:
-        config = _recipe_for(options)
-    names = {"steps": "num_steps", "seconds": "seconds", "seed": "seed", "log_every": "log_every"}
-    given = {key: getattr(options, name) for name, key in names.items()}
-    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        config, dataset = _recipe_for(options)
+    changes = _given(options, "num_steps", "seconds", "seed", "log_every")
     if options.data is not None:
         changes["data"] = {"name": options.data}
     config = merge(config, changes)
     for place, value in options.places:
         config = change(config, place, value)
-    return config
+    return config, dataset
 
 
-def _recipe_for(options: argparse.Namespace) -> dict[str, Any]:
-    """The recipe for the data, which are looked at unless they are those of the package.
-
-    Batches hold at most all training examples.
-    """
+def _recipe_for(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
+    """The recipe for the data, which are loaded unless they are those of the package."""
     from .config import merge
     from .config._recipes import recipe_for
-    from .data import load
+    from .data._load import load_where
 
-    given = dict(options.places)
-    name = given.get("data.name", options.data) or "digits"
+    places = dict(options.places)
+    name = places.get("data.name", options.data) or "digits"
     if name in ("digits", "mnist-5k"):
-        return recipe_for(name, (8, 8, 1) if name == "digits" else (28, 28, 1))
-    keys = [key for key in ("layout", "test_fraction") if f"data.{key}" in given]
-    dataset = load(name, **{key: given[f"data.{key}"] for key in keys})
+        return recipe_for(name, (8, 8, 1) if name == "digits" else (28, 28, 1)), None
+
+    def standardise(shape: tuple[int, ...]) -> bool:
+        own = recipe_for(name, shape)["data"].get("standardise", False)
+        return places.get("data.standardise", own)
+
+    keys = [key for key in ("layout", "test_fraction") if f"data.{key}" in places]
+    dataset = load_where(name, standardise, **{key: places[f"data.{key}"] for key in keys})
     config = recipe_for(name, dataset.shape)
+    # a batch holds at most all training examples
     size = min(config["data"]["batch_size"], len(dataset.train))
-    return merge(config, {"data": {"batch_size": size}})
+    return merge(config, {"data": {"batch_size": size}}), dataset
 
 
 def _mesh(num: int) -> Any:
@@ -154,7 +162,7 @@ def _sample(options: argparse.Namespace) -> int:
         opened,
         options.num,
         label=options.label,
-        num_steps=options.steps,
+        num_steps=options.num_steps,
         num_steps_without_noise=options.steps_without_noise,
         sampler=call or None,
         seed=options.seed,
@@ -172,7 +180,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     found = runs.evaluate(
         options.run,
-        num_steps=options.steps,
+        num_steps=options.num_steps,
         num=options.num,
         others=tuple(options.others),
         log_z=options.log_z,

@@ -18,7 +18,8 @@ def caught(monkeypatch):
     """The configs that would be trained."""
     configs = []
 
-    def catch(config, *, out, overwrite, mesh):
+    def catch(config, *, out, overwrite, mesh, dataset=None):
+        assert dataset is None or dataset.name == config["data"]["name"]
         assert (out, overwrite, mesh) == (None, False, None)
         configs.append(config)
         raise ValueError("caught")

@@ -9,7 +9,9 @@ import pytest
 from helpers import call
 
 import ebmx
+from ebmx.data import _load
 from ebmx.runs import _plan
+from ebmx.runs._facts import checksum
 
 RNG = np.random.default_rng(0)
 SMALL = [
@@ -26,8 +28,8 @@ def taken(monkeypatch, tmp_path):
     def take(x, *options, code=0, **arrays):
         found = []
 
-        def load_alone(config, **_):
-            found.append(_plan.plan(config).dataset)
+        def load_alone(config, *, dataset, **_):
+            found.append(_plan.plan(config, dataset).dataset)
             raise SystemExit(0)
 
         np.savez(tmp_path / "d.npz", x=x, **arrays)
@@ -47,6 +49,23 @@ def test_the_summary_is_printed_before_training(taken, capsys):
     assert "series of 40×3, each of 3 channels standardised" in capsys.readouterr().err
     taken(RNG.uniform(size=(10, 3)), "--quiet")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("shape", [(10, 6, 5), (10, 40, 3), (10, 3)])
+def test_a_file_is_loaded_once(shape, taken, tmp_path, monkeypatch):
+    read, names = _load._read, []
+    monkeypatch.setattr(_load, "_read", lambda name: names.append(name) or read(name))
+    data = taken(RNG.uniform(size=shape))
+    assert names == [str(tmp_path / "d.npz")]
+    # and as the recipe has it
+    want = ebmx.data.load(tmp_path / "d.npz", standardise=len(data.shape) < 3)
+    assert checksum(data) == checksum(want)
+
+
+@pytest.mark.parametrize("option", ["standardise=3", "test_fraction=ab", "layout=[]", "layout=x"])
+def test_an_option_of_the_data_that_does_not_fit(option, taken, capsys):
+    taken(RNG.uniform(size=(10, 3)), f"--data.{option}", code=2)
+    assert option.partition("=")[0] in capsys.readouterr().err
 
 
 def test_zeros_and_ones_become_the_ends(taken):

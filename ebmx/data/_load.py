@@ -1,5 +1,6 @@
 """Loading data sets by name or from files."""
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import jax
 import numpy as np
 
 from .. import _checks
+from .._arguments import check_arguments
 from ._dataset import Dataset, scale, split
 from ._files import Parts, load_huggingface, load_idx, load_npz
 from ._labels import as_labels
@@ -78,6 +80,19 @@ def load(
     Warns:
         UserWarning: if `layout` is `"auto"` and images are transposed.
     """
+    return load_where(name, lambda shape: standardise, test_fraction, seed, layout, span)
+
+
+@check_arguments
+def load_where(
+    name: str | Path,
+    standardise: Callable[[tuple[int, ...]], bool],
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    layout: Layout = "auto",
+    span: tuple[float, float] = (-1.0, 1.0),
+) -> Dataset:
+    """As `load`; whether to standardise may depend on the shape of an example."""
     parts, known = _read(str(name))
     examples = {k: _numbers(v) for k, v in parts.items() if "labels" not in k}
     axes = layout_of(examples["all" if "all" in examples else "train"], layout)
@@ -94,10 +109,12 @@ def load(
         pieces = parts["train"], parts["test"], *labels
     train, test, train_labels, test_labels = pieces
     low, high = known or ranges(train, test, axes)
-    if standardise:
+    standard = standardise(train.shape[1:])
+    _checks.require(isinstance(standard, bool), "standardise", standard, "give True or False")
+    if standard:
         low, high = standard_ranges(train, axes)
     train, test = scale(train, low, high, span=span), scale(test, low, high, span=span)
-    reading = words(train.shape[1:], axes, low, high, standardise)
+    reading = words(train.shape[1:], axes, low, high, standard)
     return Dataset(str(name), train, test, train_labels, test_labels, low, high, span, reading)
 
 

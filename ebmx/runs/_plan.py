@@ -10,7 +10,9 @@ import equinox as eqx
 import jax
 from jax.sharding import Mesh
 
+from .. import _checks
 from ..config._tables import Config
+from ..data import Dataset
 from ..training import shard
 from ..training._fit import checked_batches
 from ._facts import Facts
@@ -19,14 +21,13 @@ from ._run import Run, check_tables, load_data, make_run
 _LOG = logging.getLogger("ebmx")
 
 
-def plan(config: Config) -> Run:
-    """Load the data and make all objects; nothing on disk is changed.
-
-    Raises:
-        ValueError: if a part of the config does not fit.
-    """
+def plan(config: Config, dataset: Dataset | None = None) -> Run:
+    """Load the data, unless they are given, and make all objects; nothing on disk is changed."""
     check_tables(config)
-    dataset = load_data(config)
+    if dataset is None:
+        dataset = load_data(config)
+    fix = f"give the data that the config names, {config['data']['name']}"
+    _checks.require(dataset.name == str(config["data"]["name"]), "dataset", dataset.name, fix)
     _LOG.info("data: %s", dataset.summary)
     return make_run(config, Facts.of(dataset), dataset)
 

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from .. import _checks
 from .._interrupt import Interrupt
 from ..config._tables import Config, merge, write_config
+from ..data import Dataset
 from ..training import AbstractProgress, Checkpoints, TrainState, fit
 from ._chain_checks import warn_of_chains
 from ._facts import checksum
@@ -58,6 +59,7 @@ def train(
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
+    dataset: Dataset | None = None,
     progress: AbstractProgress | bool | None = None,
     mesh: Mesh | None = None,
 ) -> Report:
@@ -73,6 +75,7 @@ def train(
         out: the folder; the first free `runs/NAME-N` if not given.
         overwrite: whether the run that the folder holds may be deleted, of which only files are
             deleted that ebmx has written.
+        dataset: the data that the config names, if they are loaded already.
         progress: as for `ebmx.fit`.
         mesh: as for `ebmx.fit`.
 
@@ -88,7 +91,7 @@ def train(
     """
     if out is not None:
         check_free(out, overwrite)
-    run = plan(config)
+    run = plan(config, dataset)
     with Interrupt() as interrupt:
         if run.num_steps is None:
             num_steps, compiling = _updates_within(run, mesh, interrupt)

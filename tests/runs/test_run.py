@@ -11,10 +11,10 @@ from configs import TINY, on_points
 
 from ebmx.config import merge, recipe, recipes
 from ebmx.data import Dataset
-from ebmx.runs import check
+from ebmx.runs import _plan, check
 from ebmx.runs._facts import Facts, checksum
 from ebmx.runs._run import make_run, with_plan
-from ebmx.samplers import AbstractLangevin, displacement_budget
+from ebmx.samplers import Langevin, displacement_budget
 
 SHAPES = {"digits": (8, 8, 1), "mnist_5k": (28, 28, 1), "uva_mnist": (28, 28, 1), "table": (5,)}
 SHAPES |= {"convergent_mnist": (28, 28, 1), "igebm_cifar10": (32, 32, 3)}
@@ -48,7 +48,7 @@ def test_there_are_these_recipes():
 def test_chains_of_a_recipe_cross_the_range_at_the_temperature_of_its_source(name):
     config = merge(recipe(name), {"energy": {"kind": "MLP", "hidden_dims": [2]}})
     run = make_run({**config, "loss": {"kind": "contrastive_loss"}}, facts_of((2,)))
-    assert isinstance(run.sampler, AbstractLangevin)
+    assert isinstance(run.sampler, Langevin)
     budget = displacement_budget(run.sampler, run.num_chain_steps)
     assert budget >= 2
     np.testing.assert_allclose(budget, BUDGETS[name], rtol=1e-5)
@@ -166,6 +166,12 @@ def test_check_says_what_does_not_fit(tmp_path):
         check(merge(config, {"data": {"batch_size": 1000}}))
     hub = merge(recipe("uva_mnist"), {})
     assert "does not download" in check(hub)
+
+
+def test_given_data_are_those_that_the_config_names(tmp_path):
+    x = np.zeros((6, 2), np.float32)
+    with pytest.raises(ValueError, match="dataset=other: give the data that the config names"):
+        _plan.plan(on_points(tmp_path), Dataset("other", x, x))
 
 
 def test_facts_are_the_same_after_writing_and_reading(tmp_path):
