@@ -21,7 +21,6 @@ from ebmx.evaluation import (
     hessian_eigenvalues,
     local_minima,
     minimum_energy_path,
-    straight_path,
 )
 from ebmx.plotting import disconnectivity_graph, energy_landscape, energy_profile
 from ebmx.samplers import Langevin
@@ -41,7 +40,8 @@ left, right = jnp.array([-1.0, 0.0]), jnp.array([1.0, 0.0])
 minima = local_minima(well, jax.random.normal(key, (64, 2)))
 print(f"{len(minima.energies)} minima, at {np.round(np.asarray(minima.x), 2).tolist()}")
 assert len(minima.energies) == 2 and np.all(np.abs(minima.energies) < 1e-4)
-straight, best = straight_path(well, left, right), minimum_energy_path(well, left, right)
+straight = minimum_energy_path(well, left, right, num_points=33, num_steps=0)
+best = minimum_energy_path(well, left, right)
 print(f"barrier: straight {straight.barrier:.3f} (3.5), best {best.barrier:.3f} (3)")
 assert abs(straight.barrier - 3.5) < 0.01 and abs(best.barrier - 3) < 0.01
 curvature = hessian_eigenvalues(well, right, num_eigenvalues=2, key=key).largest
@@ -95,7 +95,7 @@ figure
 # %%
 a, b = few[0], few[1]
 paths = {
-    "straight": straight_path(state.ema, a, b, num_points=17),
+    "straight": minimum_energy_path(state.ema, a, b, num_steps=0),
     "least energy": minimum_energy_path(state.ema, a, b, bounds=(-1, 1), num_steps=100),
 }
 assert paths["least energy"].barrier <= paths["straight"].barrier + 1e-4

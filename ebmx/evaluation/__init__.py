@@ -11,7 +11,6 @@ from .landscape import energy_slice as energy_slice
 from .landscape import hessian_eigenvalues as hessian_eigenvalues
 from .landscape import local_minima as local_minima
 from .landscape import minimum_energy_path as minimum_energy_path
-from .landscape import straight_path as straight_path
 from .log_z import adaptive_smc as adaptive_smc
 from .log_z import annealed_importance_sampling as annealed_importance_sampling
 from .log_z import bits_per_dimension as bits_per_dimension

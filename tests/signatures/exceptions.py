@@ -23,7 +23,7 @@ LEFT_OUT = {
         NegativesInfo Chains TrainState
         RESULTS OpenRun""",
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments RandomProjections DataOnly
-        FullPrecision BFloat16 TqdmProgress constant deep mnist Exp
+        BFloat16 TqdmProgress constant deep mnist Exp
         Identity Softplus StickBreaking recipes""",
     "called inside compiled functions, where nothing is checked": "save_position_and_energy",
     "works on a folder for minutes; its command is spoiled": "train resume evaluate open check",
@@ -140,8 +140,8 @@ NEEDS = [
     ("num_steps", 4, "drift"),
     ("num_steps", 200, "local_minima"),
     ("x", X[0], "hessian_eigenvalues"),
-    ("a", X[0], "straight_path minimum_energy_path"),
-    ("b", X[1], "straight_path minimum_energy_path"),
+    ("a", X[0], "minimum_energy_path"),
+    ("b", X[1], "minimum_energy_path"),
     ("name", "digits", "data.load recipe"),
     ("name", "rings", "plane"),
     ("call", {"kind": "MALA", "step_size": 0.1}, "config.build"),
@@ -186,9 +186,9 @@ ANYTHING = {
 """Arguments that may be anything at all, or that are not looked at."""
 
 ZERO = {
-    **dict.fromkeys(("samplers.normal", "samplers.rademacher", "samplers.binomial"), "shape"),
     "energies.SpectralNorm": "num_iterations",
     "plotting.chain_strip": "steps",
+    "evaluation.minimum_energy_path": "num_steps",
 }
 """Numbers below 1 that pass, against the convention for the name."""
 
@@ -207,5 +207,5 @@ FINITE = {
 }
 """JAX arrays of functions in which they do not pass."""
 
-NAN_RESULTS = ("evaluation.straight_path",)
+NAN_RESULTS = ("evaluation.minimum_energy_path",)
 """Functions that return NaN for what they do not measure."""

@@ -55,7 +55,7 @@ def minimum_energy_path(
         start: the first path `(num_points, *shape)`, whose ends replace `a` and `b`; by default the
             straight line.
         bounds: `(low, high)` of each coordinate, for an energy that is defined in a box.
-        num_steps: largest number of steps.
+        num_steps: largest number of steps; 0 for the energies along the first path as it is.
         tolerance: the iteration ends when the perpendicular force is below this fraction of the
             largest gradient on the first path.
 
@@ -63,12 +63,12 @@ def minimum_energy_path(
         An object with the points `x` `(num_points, *shape)`, their `energies` `(num_points,)` in
         nats, `distances` `(num_points,)` along the path from its start, `barrier`, the highest
         energy above that of the start, and `residual`, the largest force left perpendicular to the
-        path, in nats per unit of `x`.
+        path, in nats per unit of `x`, NaN without steps.
 
     Raises:
         ValueError: if a shape or a number does not fit.
     """
-    _checks.at_least("num_steps", num_steps, 1)
+    _checks.at_least("num_steps", num_steps, 0)
     _checks.positive("tolerance", tolerance)
     first = example_of(energy, a, "a")
     if start is None:
@@ -78,6 +78,8 @@ def minimum_energy_path(
     _checks.finite(start, "start")
     _checks.require(len(start) >= 3, "start.shape", start.shape, "give at least three images")
     low, high, least = numbers(start.dtype, *box(bounds), tolerance)
+    if num_steps == 0:
+        return path_through(energy, start)
     x, residual = relax(energy, start, low, high, num_steps, least)
     return path_through(energy, x, float(residual))
 

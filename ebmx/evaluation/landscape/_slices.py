@@ -100,7 +100,7 @@ def energy_slice(
 
 @dataclasses.dataclass(frozen=True)
 class EnergyPath:
-    """Energies along a path: the result of `straight_path` and `minimum_energy_path`."""
+    """Energies along a path: the result of `minimum_energy_path`."""
 
     x: jax.Array
     """The points, `(num_points, *shape)`."""
@@ -110,7 +110,7 @@ class EnergyPath:
     """The length of the path up to each point, `(num_points,)`, in units of `x`."""
     residual: float
     """The largest force perpendicular to the path, in nats per unit of `x`: zero for a minimum
-    energy path, NaN for a straight one."""
+    energy path, NaN if it was not relaxed."""
 
     @property
     def barrier(self) -> float:
@@ -121,30 +121,6 @@ class EnergyPath:
         """The barriers of both directions in one line."""
         back = float(self.energies.max() - self.energies[-1])
         return f"barrier: {self.barrier:.4g} nats forwards, {back:.4g} backwards"
-
-
-def straight_path(
-    energy: EnergyFn, a: ArrayLike, b: ArrayLike, *, num_points: int = 33
-) -> EnergyPath:
-    """The energies along the straight line from `a` to `b`.
-
-    Args:
-        energy: an energy, or any callable from one example to a scalar.
-        a: one example, the start.
-        b: one example, the end.
-        num_points: number of points, including both ends.
-
-    Returns:
-        An object with the points `x` `(num_points, *shape)`, their `energies` `(num_points,)` in
-        nats, `distances` `(num_points,)` along the path from its start, and `barrier`, the highest
-        energy above that of the start.
-
-    Raises:
-        ValueError: if a shape does not fit.
-    """
-    _checks.at_least("num_points", num_points, 3)
-    first = example_of(energy, a, "a")
-    return path_through(energy, between(first, example_of(first, b, "b"), num_points))
 
 
 def path_through(energy: EnergyFn, x: XBatch, residual: float = float("nan")) -> EnergyPath:

@@ -14,7 +14,6 @@ from ...evaluation import (
     hessian_eigenvalues,
     local_minima,
     minimum_energy_path,
-    straight_path,
 )
 from ...plotting import disconnectivity_graph, energy_landscape, energy_profile
 from ._section import Section
@@ -36,7 +35,7 @@ def landscape_section(
     slope = np.abs(np.asarray(scores_of(energy, jnp.asarray(test[:_STARTS]))))
     tolerance = max(1e-2 * float(np.median(slope.reshape(len(slope), -1).max(1))), 1e-6)
     options: dict[str, Any] = {"bounds": bounds, "num_steps": _BAND_STEPS}
-    straight = straight_path(energy, test[0], test[1])
+    straight = minimum_energy_path(energy, test[0], test[1], num_points=33, num_steps=0)
     least = minimum_energy_path(energy, test[0], test[1], **options)
     facts: dict[str, Any] = {
         "straight barrier": _rise(straight),

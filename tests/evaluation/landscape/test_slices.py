@@ -1,11 +1,15 @@
 """Planes and paths against closed forms, floods of grids and a surface from the literature."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.evaluation import energy_slice, straight_path
+from ebmx.evaluation import energy_slice, minimum_energy_path
+
+straight = functools.partial(minimum_energy_path, num_steps=0)
 
 
 def test_a_plane_through_a_gaussian():
@@ -46,8 +50,8 @@ def test_a_path_has_the_length_of_its_way_and_two_barriers():
     ends = np.zeros((2, 2, 1), np.float32), np.float32([[[3.0], [4.0]]] * 2)
     rising = lambda x: jnp.sum(x[:, 0])  # noqa: E731
     up, down = (
-        straight_path(rising, *ends, num_points=6),
-        straight_path(rising, *ends[::-1], num_points=6),
+        straight(rising, *ends, num_points=6),
+        straight(rising, *ends[::-1], num_points=6),
     )
     t = np.linspace(0, 1, 6)
     np.testing.assert_allclose(np.asarray(up.x), t[:, None, None, None] * ends[1], rtol=1e-5)
@@ -60,7 +64,7 @@ def test_a_path_has_the_length_of_its_way_and_two_barriers():
 
 
 def test_a_straight_path_over_a_double_well():
-    path = straight_path(DoubleWell((1,), 3.0), jnp.array([-1.0]), jnp.array([1.0]), num_points=5)
+    path = straight(DoubleWell((1,), 3.0), jnp.array([-1.0]), jnp.array([1.0]), num_points=5)
     np.testing.assert_allclose(path.energies, 3 * (np.linspace(-1, 1, 5) ** 2 - 1) ** 2, atol=1e-6)
     np.testing.assert_allclose(path.distances, [0, 0.5, 1, 1.5, 2], atol=1e-6)
     assert path.barrier == pytest.approx(3, abs=1e-6)
@@ -87,14 +91,14 @@ BAD = {
     "parallel": (lambda: energy_slice(G2, O2, (I2[0], 2 * I2[0])), "directions=.*parallel"),
     "limits": (lambda: energy_slice(G2, O2, I2, limits=((1, 0), (0, 1))), "limits=.*low < high"),
     "num": (lambda: energy_slice(G2, O2, I2, num_points=1), "num_points=1"),
-    "ends": (lambda: straight_path(G2, O2, jnp.zeros(3)), r"b=float32\[3\]"),
+    "ends": (lambda: straight(G2, O2, jnp.zeros(3)), r"b=float32\[3\]"),
     "bad shape": (lambda: energy_slice(G2, O2, I2, limits=((0, 1),)), "limits=.*low < high"),
-    "integers": (lambda: straight_path(G2, O2, np.zeros(2, int)), r"b=int\d\d\[2\]: .*floating"),
-    "other": (lambda: straight_path(lambda x: x[0], O2, jnp.zeros(3)), r"b=float32\[3\]"),
+    "integers": (lambda: straight(G2, O2, np.zeros(2, int)), r"b=int\d\d\[2\]: .*floating"),
+    "other": (lambda: straight(lambda x: x[0], O2, jnp.zeros(3)), r"b=float32\[3\]"),
     "way": (lambda: energy_slice(lambda x: x[0], O2, jnp.eye(3)[:2]), r"directions=float32\[3\]"),
-    "short": (lambda: straight_path(G2, O2, O2 + 1, num_points=2), "num_points=2"),
+    "short": (lambda: straight(G2, O2, O2 + 1, num_points=2), "num_points=2"),
     "zero": (lambda: energy_slice(G2, O2, (I2[0], 0 * I2[0])), "directions=.*parallel"),
-    "nan": (lambda: straight_path(G2, O2, O2 * jnp.nan), "b=2 non-finite"),
+    "nan": (lambda: straight(G2, O2, O2 * jnp.nan), "b=2 non-finite"),
 }
 
 
