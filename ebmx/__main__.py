@@ -1,14 +1,25 @@
 """The command line: `ebmx train`, `sample`, `evaluate`, `recipes`, `config`, `data` and `help`."""
 
 import argparse
+import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
+from . import runs
 from ._output import Output, notices, report_training
 from ._parser import config_options, make_parser, unknown_argument
 from ._samples import free_stem, stem_of, write_samples
+from .config import merge, read_config, recipe, recipes, show_config
+from .config._describe import describe
+from .config._recipes import recipe_for
+from .config._tables import change
+from .data import Dataset
+from .data._load import SOURCES, load_where
 
 _INTERRUPTED = 130
 
@@ -42,7 +53,7 @@ def _run(arguments: list[str]) -> int:
         options.places = places
         quiet = getattr(options, "quiet", False) or getattr(options, "json", False)
         with notices(quiet=quiet):
-            return _COMMANDS[options.command](options)
+            return _COMMANDS[options.command](options) or 0
     except SystemExit as end:
         return 0 if end.code in (0, None) else 2
     except BrokenPipeError:
@@ -58,8 +69,6 @@ def _run(arguments: list[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from . import runs
-
     say = Output(options.quiet, options.json)
     more: dict[str, Any] = {"mesh": None if options.devices is None else _mesh(options.devices)}
     if say.silent:
@@ -85,11 +94,8 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
-def _config_of(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
+def _config_of(options: argparse.Namespace) -> tuple[dict[str, Any], Dataset | None]:
     """The config of all options, and its data if they had to be loaded for it."""
-    from .config import merge, read_config, recipe
-    from .config._tables import change
-
     dataset = None
     if options.config is not None:
         config = read_config(options.config)
@@ -106,12 +112,8 @@ def _config_of(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
     return config, dataset
 
 
-def _recipe_for(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
+def _recipe_for(options: argparse.Namespace) -> tuple[dict[str, Any], Dataset | None]:
     """The recipe for the data, which are loaded unless they are those of the package."""
-    from .config import merge
-    from .config._recipes import recipe_for
-    from .data._load import load_where
-
     places = dict(options.places)
     name = places.get("data.name", options.data) or "digits"
     if name in ("digits", "mnist-5k"):
@@ -131,10 +133,6 @@ def _recipe_for(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
 
 def _mesh(num: int) -> Any:
     """So many devices; on a CPU, so many parts of it, if JAX is not in use yet."""
-    import contextlib
-
-    import jax
-
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", num)
     if num > len(jax.devices()):
@@ -142,42 +140,35 @@ def _mesh(num: int) -> Any:
     return jax.make_mesh((num,), ("data",), devices=jax.devices()[:num])
 
 
-def _sample(options: argparse.Namespace) -> int:
-    from . import runs
-    from .config._tables import change
-
-    say = Output(options.quiet, options.json)
-    sampler: dict[str, Any] = {"sampler": {}}
+def _sample(options: argparse.Namespace) -> None:
+    changed: dict[str, Any] = {"sampler": {}}
     for place, value in options.places:
         if place.split(".")[0] != "sampler":
             raise ValueError(f"--{place}: an option of `ebmx train`; here only --sampler changes")
-        sampler = change(sampler, place, value)
+        changed = change(changed, place, value)
     out = free_stem("samples") if options.out is None else options.out
     stem_of(out, overwrite=options.overwrite)  # before the chains run
     opened = runs.open(options.run)
-    call = sampler["sampler"]
-    if call and "kind" not in call:
-        call = {**opened.config["sampler"], **call}
+    sampler = changed["sampler"]
+    if sampler and "kind" not in sampler:
+        sampler = {**opened.config["sampler"], **sampler}
     samples, source = runs.sample(
         opened,
         options.num,
         label=options.label,
         num_steps=options.num_steps,
         num_steps_without_noise=options.steps_without_noise,
-        sampler=call or None,
+        sampler=sampler or None,
         seed=options.seed,
     )
     facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
     facts |= write_samples(out, samples, opened.to_units(samples), overwrite=options.overwrite)
     lines = [f"{options.num} samples ({source}): {facts['out']}"]
     lines += [f"{name}: {facts[name]}" for name in ("array", "picture") if name in facts]
-    say(facts, *lines)
-    return 0
+    Output(options.quiet, options.json)(facts, *lines)
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    from . import runs
-
+def _evaluate(options: argparse.Namespace) -> None:
     found = runs.evaluate(
         options.run,
         num_steps=options.num_steps,
@@ -190,76 +181,51 @@ def _evaluate(options: argparse.Namespace) -> int:
     report = found.folder / "report.md"
     facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
     lines = [f"picture: {picture}" for picture in found.pictures]
-    say = Output(options.quiet, options.json)
-    say(facts | found.facts, *lines, f"report: {report} ({found.seconds:.1f} s)")
-    return 0
+    lines += [f"report: {report} ({found.seconds:.1f} s)"]
+    Output(options.quiet, options.json)(facts | found.facts, *lines)
 
 
-def _recipes(options: argparse.Namespace) -> int:
-    import textwrap
-
-    from .config import recipes
-
+def _recipes(options: argparse.Namespace) -> None:
     del options
     for name, text in recipes().items():
         lines = textwrap.wrap(" ".join(text.split()), 78)
         print(name, *(f"  {line}" for line in lines), sep="\n")
-    return 0
 
 
-def _config(options: argparse.Namespace) -> int:
-    from .config import read_config, recipe, show_config
-
+def _config(options: argparse.Namespace) -> None:
     if options.action == "show":
         config = recipe(options.recipe) if options.file is None else read_config(options.file)
         print(show_config(config), end="")
-        return 0
-    if options.file is None:
+    elif options.file is None:
         raise ValueError("config check: give a FILE")
-    from .runs import check
-
-    left_out = check(read_config(options.file))
-    print(f"{options.file}: this config can be run{left_out and f'; {left_out}'}")
-    return 0
+    else:
+        left_out = runs.check(read_config(options.file))
+        print(f"{options.file}: this config can be run{left_out and f'; {left_out}'}")
 
 
-def _data(options: argparse.Namespace) -> int:
-    from .data._load import SOURCES
-
+def _data(options: argparse.Namespace) -> None:
     del options
     for name, words in SOURCES.items():
         print(f"{name:10} {words}")
-    return 0
 
 
-def _help(options: argparse.Namespace) -> int:
+def _help(options: argparse.Namespace) -> None:
     if options.name in (None, "train", "sample", "evaluate", "recipes", "completion"):
-        return _run([options.name, "--help"] if options.name else ["--help"])
-    from .config._describe import describe
-
-    print(describe(options.name))
-    return 0
+        _run([options.name, "--help"] if options.name else ["--help"])
+    else:
+        print(describe(options.name))
 
 
-def _completion(options: argparse.Namespace) -> int:
+def _completion(options: argparse.Namespace) -> None:
     try:
         import shtab
     except ImportError as error:
         raise ImportError("completion needs shtab: pip install 'ebmx[cli]'") from error
     print(shtab.complete(make_parser(), options.shell))
-    return 0
 
 
-_COMMANDS = {
-    "train": _train,
-    "sample": _sample,
-    "evaluate": _evaluate,
-    "recipes": _recipes,
-    "config": _config,
-    "data": _data,
-    "help": _help,
-    "completion": _completion,
-}
+_HANDLERS = (_train, _sample, _evaluate, _recipes, _config, _data, _help, _completion)
+_COMMANDS = {handler.__name__.strip("_"): handler for handler in _HANDLERS}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,10 +3,14 @@
 import argparse
 import math
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from .config._calls import PARTS, nearest
+from .config._tables import MAX_SEED
 
 _OVER = """exit codes: 0 done, 1 failed on the way, 2 an argument does not fit or is missing,
 130 ended by Ctrl-C; a training is saved then, and --resume goes on."""
@@ -37,7 +41,7 @@ def _whole(lowest: int, highest: float, range_: str) -> Callable[[str], int]:
 _FLAG: dict[str, Any] = {"action": "store_true"}
 _COUNT: dict[str, Any] = {"type": _whole(1, math.inf, "of at least 1")}
 _STEPS = _COUNT | {"dest": "num_steps"}
-_SEED: dict[str, Any] = {"type": _whole(0, 2**32 - 1, f"from 0 to {2**32 - 1}")}
+_SEED: dict[str, Any] = {"type": _whole(0, MAX_SEED, f"from 0 to {MAX_SEED}")}
 _PATH: dict[str, Any] = {"type": Path}
 _MAYBE: dict[str, Any] = {"nargs": "?"}
 _OUTPUT = [
@@ -144,8 +148,6 @@ def _add(parser: Any, options: list[Any]) -> None:
 
 def unknown_argument(word: str, parser: argparse.ArgumentParser) -> str:
     """What to say of an argument that a command does not take."""
-    from .config._calls import nearest
-
     names = [name for action in parser._actions for name in action.option_strings]
     near = nearest(word, names) if word.startswith("-") else ""
     return f"{word}: {parser.prog} does not take this argument{near}; see `{parser.prog} --help`"
@@ -159,8 +161,6 @@ class _Parser(argparse.ArgumentParser):
 
 def config_options(arguments: list[str]) -> tuple[list[tuple[str, Any]], list[str]]:
     """The options that name a place in a config, with their values, and all other arguments."""
-    from .config._calls import PARTS
-
     places, rest, i = [], [], 0
     while i < len(arguments):
         word, equals, value = arguments[i].partition("=")
@@ -180,8 +180,6 @@ def config_options(arguments: list[str]) -> tuple[list[tuple[str, Any]], list[st
 
 def _parsed(text: str) -> Any:
     """A value as TOML writes it; any other text as it is."""
-    import tomllib
-
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

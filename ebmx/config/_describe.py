@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ..training import Trainer
 from ._calls import _VARIABLE, PARTS, kinds, nearest, resolve, signature_of
-from ._tables import SCALARS, Config, check_keys, to_toml
+from ._tables import Config, check_keys, to_toml
 
 _SCALARS = {
     "description": "what the config is for.",
@@ -26,53 +27,28 @@ _DATA = {
 
 
 def describe(name: str) -> str:
-    """What a config may name: a part and its kinds, or a class with its arguments.
-
-    Args:
-        name: `"energy"`, `"sampler"`, `"negatives"`, `"loss"` or `"optim"`; `"data"` or
-            `"trainer"`; or the name of a class or function, such as `"MALA"` or `"optax.adam"`.
-
-    Returns:
-        A text: the names with the first line of each docstring; or signature and docstring.
-
-    Raises:
-        ValueError: if the name is unknown; with the nearest names.
-    """
+    """A part and its kinds, each with a line; or the signature and docstring of a class."""
     if name in PARTS:
         lines = [f"{kind:28} {_first_line(resolve(kind, name))}" for kind in kinds(name)]
-        more = "optax" if name == "optim" else PARTS[name]
-        also = f"Any other of {more}, or an import path of your own, may be named as well."
+        also = f"Any other of {PARTS[name]}, or an import path of your own, may be named as well."
         return "\n".join([*lines, "", also])
     if name == "data":
         return "\n".join(f"{key:14} {text}" for key, text in _DATA.items())
-    if name == "trainer":
-        return describe("ebmx.training.Trainer")
-    for part in PARTS:
-        if name in kinds(part):
-            return _entry(name, resolve(name, part))
     try:
-        return _entry(name, resolve(name, "energy"))
+        function = Trainer if name == "trainer" else resolve(name, "energy")
     except ValueError as error:
         parts = ("data", *PARTS, "trainer")
         known = [*parts, *(kind for part in PARTS for kind in kinds(part))]
         text = f"name={name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
         raise ValueError(text) from error
-
-
-def _entry(name: str, function: Callable) -> str:
-    parameters = [
-        p.replace(annotation=p.empty)
-        for p in signature_of(function).parameters.values()
-        if p.name != "self"
-    ]
-    signature = inspect.Signature(parameters)
+    parameters = signature_of(function).parameters.values()
+    signature = inspect.Signature([p.replace(annotation=p.empty) for p in parameters])
     return f"{name}{signature}\n\n{inspect.getdoc(function) or ''}"
 
 
 def _first_line(function: Callable) -> str:
     text = (inspect.getdoc(function) or "").split("\n\n")[0]
-    line = " ".join(text.split())
-    return textwrap.shorten(line, 68, placeholder=" …")
+    return textwrap.shorten(text, 68, placeholder=" …")
 
 
 def show_config(config: Config) -> str:
@@ -90,39 +66,39 @@ def show_config(config: Config) -> str:
         ValueError: if a key or the name of a class is unknown.
     """
     check_keys(config)
-    lines = []
-    for key in SCALARS:
-        if key in config:
-            lines += [*_comment(_SCALARS[key]), *to_toml({key: config[key]}).splitlines()]
-    if "data" in config:
-        lines += ["", "[data]", *_arguments(config["data"], _DATA)]
-    for part in PARTS:
-        call = config.get(part)
-        if isinstance(call, list):
-            for element in call:
-                lines += ["", f"[[{part}]]", *_call(element, part)]
-        elif call is not None:
-            lines += ["", f"[{part}]", *_call(call, part)]
-    if "trainer" in config:
-        from ..training import Trainer
-
-        texts = argument_texts(Trainer)
-        lines += ["", "[trainer]", *_arguments(config["trainer"], texts)]
-    return "\n".join(lines).strip() + "\n"
+    return "\n".join(_table("", config)).strip() + "\n"
 
 
-def _call(call: Mapping[str, Any], path: str) -> Iterator[str]:
-    """The lines of a call, those of calls nested in it inline."""
-    function = resolve(str(call.get("kind")), path)
-    yield from _comment(_first_line(function))
-    yield from _inline({"kind": call.get("kind")})
-    arguments = {name: value for name, value in call.items() if name != "kind"}
-    texts = argument_texts(function)
-    yield from _arguments(arguments, texts)
-    for name, parameter in signature_of(function).parameters.items():
+def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a table: its values, and then, as TOML wants it, the tables in it."""
+    function, texts = None, {"": _SCALARS, "data": _DATA}.get(path)
+    if texts is None:
+        function = Trainer if path == "trainer" else resolve(str(table.get("kind")), path)
+        texts = argument_texts(function)
+        yield from _comment(_first_line(function))
+    nested = {name: value for name, value in table.items() if _is_table(value)}
+    for name, value in table.items():
+        if name not in nested:
+            yield from _comment(f"{name}: {texts[name]}" if name in texts else "")
+            yield f"{name} = {_toml(value)}"
+    given = {*table, *(PARTS if path == "trainer" else ())}
+    for name, parameter in signature_of(function).parameters.items() if function else ():
         plain = parameter.default is not parameter.empty and parameter.kind not in _VARIABLE
-        if plain and name not in call:
-            yield from _comment(f"{name}: {texts.get(name, '')} Not given: {_default(parameter)}.")
+        if plain and name not in given:
+            text = f"{name}: {texts[name]}" if name in texts else f"{name}."
+            yield from _comment(f"{text} Not given: {_default(parameter)}.")
+    for name, value in nested.items():
+        place = f"{path}.{name}".removeprefix(".")
+        for one in value if isinstance(value, list) else [value]:
+            yield from ("", f"[[{place}]]" if isinstance(value, list) else f"[{place}]")
+            yield from _comment(f"{name}: {texts[name]}" if name in texts else "")
+            yield from _table(place, one)
+
+
+def _is_table(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) > 0 and all(isinstance(one, Mapping) for one in value)
+    return isinstance(value, Mapping)
 
 
 def _default(parameter: inspect.Parameter) -> str:
@@ -130,28 +106,12 @@ def _default(parameter: inspect.Parameter) -> str:
     return "a default of its own" if value.startswith("<") else value
 
 
-def _arguments(values: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[str]:
-    for name, value in values.items():
-        yield from _comment(f"{name}: {texts[name]}" if name in texts else "")
-        yield from _inline({name: value})
-
-
-def _inline(values: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in values.items():
-        yield f"{name} = {_toml(value)}"
-
-
 def _toml(value: Any) -> str:
-    """One value on one line."""
+    """One value on one line, which tomli-w gives to lists only if they are tables."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml(v)}" for key, v in value.items()) + "}"
+        return f"{{{', '.join(f'{key} = {_toml(one)}' for key, one in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return to_toml_value(value)
-
-
-def to_toml_value(value: Any) -> str:
-    """A number, a truth value or a text as TOML."""
     return to_toml({"value": value}).strip().removeprefix("value = ")
 
 

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import ebmx
-from ebmx.config import read_config, recipe, recipes, show_config
+from ebmx.config import merge, read_config, recipe, recipes, show_config
 from ebmx.config._calls import kinds
 from ebmx.config._describe import argument_texts, describe
 
@@ -37,6 +37,27 @@ def test_a_shown_config_is_the_config(name, tmp_path):
     (tmp_path / "c.toml").write_text(text)
     assert read_config(tmp_path / "c.toml") == recipe(name)
     assert max(map(len, (line for line in text.splitlines() if line.startswith("#")))) <= 100
+
+
+def test_calls_within_calls_are_tables_of_their_own(tmp_path):
+    mlp = {"kind": "MLP", "hidden_dims": [4, 4]}
+    jump = {"kind": "Independence", "proposal": {"kind": "Gaussian", "mean": "$zeros"}}
+    config = merge(
+        recipe("table"),
+        {
+            "energy": {"energies": [{"kind": "SpectralNorm", "energy": mlp}, mlp]},
+            "sampler": {"samplers": [{"kind": "Mixture", "samplers": [jump, jump]}, jump]},
+            "trainer": {"data_noise": {"kind": "GaussianNoise", "scale": 0.1}},
+        },
+    )
+    text = show_config(config)
+    (tmp_path / "c.toml").write_text(text)
+    assert read_config(tmp_path / "c.toml") == config
+    shown = [line for line in text.splitlines() if not line.startswith("#")]
+    assert not [line for line in shown if "{" in line]
+    assert "[sampler.samplers.samplers.proposal]" in shown
+    # and what they mean stands there, too
+    assert text.count("# hidden_dims: ") == 2
 
 
 def test_a_shown_config_says_what_arguments_mean_and_which_are_not_given():
