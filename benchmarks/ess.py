@@ -47,7 +47,7 @@ def measure(energy: AbstractAnalyticEnergy, sampler: samplers.AbstractSampler, k
     start = energy.mean + jnp.sqrt(energy.variance) * jax.random.normal(
         key, (CHAINS, *energy.shape)
     )
-    if not isinstance(sampler, samplers.AbstractLangevin):
+    if sampler.reports_acceptance:
         sampler, start = samplers.warmup(energy, sampler, start, num_steps=400, key=key)
 
     def draw():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from _common import arguments, medians, write
 
 from ebmx._threefry import fuse
-from ebmx.samplers import binomial, normal, rademacher
+from ebmx.samplers._increments import INCREMENTS
 
 ROWS, COLUMNS, STEPS = 128, 784, 20
 
@@ -30,9 +30,10 @@ def in_scan(increments, keys):
 def main() -> None:
     options = arguments(__doc__).parse_args()
     plain = jax.random.split(jax.random.key(0), STEPS)
-    kinds = {"normal": normal, "binomial": binomial, "rademacher": rademacher}
-    functions = {name: in_scan(kind, fuse(plain)) for name, kind in kinds.items()}
-    times = medians({"normal, plain key": in_scan(normal, plain)} | functions, repeats=15)
+    functions = {name: in_scan(kind, fuse(plain)) for name, kind in INCREMENTS.items()}
+    times = medians(
+        {"normal, plain key": in_scan(INCREMENTS["normal"], plain)} | functions, repeats=15
+    )
     figures = {name: 1e9 * seconds / (ROWS * COLUMNS * STEPS) for name, seconds in times.items()}
     for name, value in figures.items():
         print(f"{name:20s}{value:8.2f} ns")

@@ -29,7 +29,7 @@ _SUCH_AS = {
     "AbstractSampler": "a sampler, such as ebmx.samplers.Langevin(step_size=0.1)",
     "AbstractNoise": "a noise with a log_density, such as UniformNoise()",
     "AbstractNegatives": "negatives, such as ebmx.training.PCD(sampler)",
-    "AbstractStorage": "a storage, such as FullPrecision()",
+    "AbstractStorage": "a storage, such as BFloat16()",
     "AbstractPreconditioner": "a preconditioner, such as RMSProp()",
     "AbstractConditionalEnergy": "a conditional energy, such as ebmx.energies.Conditional",
     "AbstractExactEnergy": "an energy with `log_z` and `sample`, such as a Gaussian",
@@ -176,7 +176,10 @@ def _words(kind: Any) -> str:
     union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     kinds = typing.get_args(kind) if union else (kind,)
     if jax.Array in kinds:
-        return "a number or an array of numbers"
+        modules = [
+            _word(one) for one in kinds if getattr(one, "__name__", "").startswith("Abstract")
+        ]
+        return " or ".join([*modules, "a number or an array of numbers"])
     if float in kinds:
         kinds = tuple(one for one in kinds if one in (float, type(None)))
     return " or ".join(dict.fromkeys(_word(one) for one in kinds))

@@ -30,7 +30,6 @@ from ebmx.samplers import (
     ReplicaExchange,
     RMSProp,
     UnderdampedLangevin,
-    rademacher,
 )
 
 
@@ -67,7 +66,7 @@ SAMPLERS = {
     "langevin": Langevin(0.1),
     "langevin-image": Langevin(0.2, noise_scale=0.05, grad_clip=0.5, bounds=(-2.0, 2.0)),
     "langevin-cold": Langevin(0.1, temperature=0.5),
-    "langevin-rademacher": Langevin(0.1, increments=rademacher),
+    "langevin-rademacher": Langevin(0.1, increments="rademacher"),
     "langevin-reported": Langevin(0.1, report_acceptance=True),
     "underdamped": UnderdampedLangevin(0.2, friction=2.0),
     "preconditioned-rmsprop": PreconditionedLangevin(0.1, RMSProp(0.9, damping=0.1)),

@@ -13,10 +13,12 @@ from .._types import Key
 from ..config._calls import build
 from ..energies import JEM, AbstractConditionalEnergy, Gaussian, freeze
 from ..evaluation import adaptive_smc
-from ..samplers import AbstractLangevin, AbstractSampler
+from ..samplers import AbstractSampler
 from ..samplers import run as move
+from ..samplers._langevin import AbstractLangevin
 from ..training import ReplayBuffer, TrainState
 from ..training.negatives._jarzynski import Populations
+from ..training.negatives._storage import decode
 from ._folder import OpenRun
 from ._folder import open as open_run
 from ._run import Run
@@ -239,7 +241,7 @@ def _persistent(
         slots = jnp.flatnonzero(buffer.labels == label)
     index = jax.random.permutation(key, slots)[:num]
     stored = buffer.positions[index]
-    x = buffer.storage.decode(stored, key=jax.random.fold_in(key, 0))
+    x = decode(buffer.storage, stored, key=jax.random.fold_in(key, 0))
     if x.ndim > 1 + num_axes:
         x = x[:, 0]  # of a ladder, the replica at the lowest temperature
     labels = None if buffer.labels is None else buffer.labels[index]

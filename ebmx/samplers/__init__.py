@@ -13,14 +13,9 @@ from ._combined import Cycle as Cycle
 from ._combined import Independence as Independence
 from ._combined import Mixture as Mixture
 from ._gibbs import BlockGibbs as BlockGibbs
-from ._increments import binomial as binomial
-from ._increments import normal as normal
-from ._increments import rademacher as rademacher
-from ._langevin import AbstractLangevin as AbstractLangevin
 from ._langevin import Langevin as Langevin
 from ._langevin import displacement_budget as displacement_budget
 from ._preconditioned import AbstractPreconditioner as AbstractPreconditioner
-from ._preconditioned import Diagonal as Diagonal
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
 from ._reflected import Reflected as Reflected

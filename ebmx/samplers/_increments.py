@@ -7,73 +7,44 @@ adjusted sampler needs the normal ones.
 """
 
 import math
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from .. import _checks
 from .._types import Key
 
+Increments: TypeAlias = Literal["normal", "rademacher", "binomial"] | Callable
 
-def normal(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
-    """Normal increments.
 
-    Args:
-        shape: the shape of the array of increments.
-        dtype: its dtype, floating point.
-        key: a key.
-
-    Returns:
-        Independent numbers of mean 0 and variance 1, of this shape.
-
-    Raises:
-        ValueError: if the shape is not one of integers of at least 0.
-    """
-    shape = _checks.sizes("shape", shape)
+def _normal(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
     return jax.random.normal(key, shape, dtype)
 
 
-def rademacher(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
-    """`-1` or `1`, each with probability ½, from one random bit each.
-
-    Args:
-        shape: the shape of the array of increments.
-        dtype: its dtype, floating point.
-        key: a key.
-
-    Returns:
-        Independent numbers of mean 0 and variance 1, of this shape.
-
-    Raises:
-        ValueError: if the shape is not one of integers of at least 0.
-    """
-    shape = _checks.sizes("shape", shape)
+def _rademacher(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
+    """`-1` or `1`. `jax.random.rademacher` spends 32 random bits on each, this one."""
     bits = _pieces(_words(key, shape, 32), 1, shape)
     return (2 * bits.astype(jnp.int32) - 1).astype(dtype)
 
 
-def binomial(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
-    """A centred binomial of 8 bits, `(k - 4) / √2`: nine values, nearly normal in its bulk.
-
-    Args:
-        shape: the shape of the array of increments.
-        dtype: its dtype, floating point.
-        key: a key.
-
-    Returns:
-        Independent numbers of mean 0 and variance 1, of this shape.
-
-    Raises:
-        ValueError: if the shape is not one of integers of at least 0.
-    """
-    shape = _checks.sizes("shape", shape)
+def _binomial(shape: tuple[int, ...], dtype: jnp.dtype, *, key: Key) -> jax.Array:
+    """A centred binomial of 8 bits, `(k - 4) / √2`."""
     words = _words(key, shape, 4)
-    # the ones in each byte of a word, added up in pairs, nibbles and bytes
+    # Four numbers from each word at once: the ones of all four bytes are counted in parallel, by
+    # adding up neighbouring bits, then pairs of bits, then nibbles, in the same few operations.
     words = words - ((words >> 1) & 0x55555555)
     words = (words & 0x33333333) + ((words >> 2) & 0x33333333)
     words = (words + (words >> 4)) & 0x0F0F0F0F
     ones = _pieces(words, 8, shape).astype(jnp.int32)
     return (ones - 4).astype(dtype) / math.sqrt(2)
+
+
+INCREMENTS: dict[str, Callable] = {
+    "normal": _normal,
+    "rademacher": _rademacher,
+    "binomial": _binomial,
+}
 
 
 def _words(key: Key, shape: tuple[int, ...], per_word: int) -> jax.Array:

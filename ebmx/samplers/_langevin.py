@@ -2,7 +2,6 @@
 
 import abc
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -15,7 +14,7 @@ from ..energies._batch import value_and_gradient
 from ._base import AbstractSampler, StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import cast, check_bounds, clip_to, number, reflect_at
-from ._increments import normal
+from ._increments import INCREMENTS, Increments
 
 State = TypeVar("State")
 ANY: Any = None
@@ -61,7 +60,7 @@ class AbstractLangevin(AbstractSampler[State]):
         grad_clip: eqx.AbstractVar[Number | None]
         bounds: eqx.AbstractVar[Bounds]
         boundary: eqx.AbstractVar[str]
-        increments: eqx.AbstractVar[Callable]
+        increments: eqx.AbstractVar[Increments]
 
     @property
     @abc.abstractmethod
@@ -82,11 +81,19 @@ class AbstractLangevin(AbstractSampler[State]):
         check_bounds(self.bounds)
         ok = self.boundary in ("clip", "reflect")
         _checks.require(ok, "boundary", repr(self.boundary), "give 'clip' or 'reflect'")
+        ok = callable(self.increments) or self.increments in INCREMENTS
+        fix = f"give one of {', '.join(INCREMENTS)}, or a function of (shape, dtype, *, key)"
+        _checks.require(ok, "increments", repr(self.increments), fix)
 
     @property
     def reports_acceptance(self) -> bool:
         """No: every proposal is accepted."""
         return False
+
+    def draw(self, x: X, key: Key) -> X:
+        """The increments of a step from `x`."""
+        function: Any = self.increments
+        return INCREMENTS.get(function, function)(x.shape, x.dtype, key=key)
 
     def clip(self, gradient: X) -> X:
         """The gradient that drives the chain."""
@@ -141,7 +148,10 @@ class Langevin(AbstractOverdamped[Here | None]):
         bounds: `(low, high)`: numbers for all coordinates or arrays of the shape of one example;
             `None` or an infinite number where there is no bound.
         boundary: what happens there, `"clip"` or `"reflect"`.
-        increments: the distribution of `ξ`: `normal`, or the cheaper `rademacher` or `binomial`.
+        increments: the distribution of `ξ`: `"normal"`; `"rademacher"`, `±1` from one random bit
+            each; or `"binomial"`, nine values that are nearly normal in their bulk, from 8 bits.
+            All match the first three moments, which is all that an unadjusted step needs (Kloeden
+            and Platen, 1992, section 14.2). Or your own function of `(shape, dtype, *, key)`.
         report_acceptance: whether `StepInfo.acceptance` is that of a Metropolis test of the step,
             as `MALA` would make it; far from 1, the chain is far from exact. It needs one more
             gradient when a chain starts, and none for a step. Otherwise all steps report 1. The
@@ -157,7 +167,7 @@ class Langevin(AbstractOverdamped[Here | None]):
     grad_clip: Number | None = number(default=None)
     bounds: Bounds = bounds_field(default=None)
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
-    increments: Callable = eqx.field(static=True, default=normal)
+    increments: Increments = eqx.field(static=True, default="normal")
     report_acceptance: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
@@ -201,7 +211,7 @@ class Langevin(AbstractOverdamped[Here | None]):
         here = drift(energy, x) if state is None else state
         step_size, scale = cast(self.step_size, x), self.noise_size(x)
         mean = x - 0.5 * step_size * self.clip(here.gradient)
-        new = self.confine(mean + scale * self.increments(x.shape, x.dtype, key=key))
+        new = self.confine(mean + scale * self.draw(x, key))
         if state is None:
             return new, None, info_of(here)
         there = drift(energy, new)

@@ -1,7 +1,6 @@
 """Langevin dynamics with a step size for each coordinate."""
 
 import abc
-from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
 
 import equinox as eqx
@@ -10,11 +9,12 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._types import Bounds, EnergyFn, Key, Number, Numbers, X
+from ..energies._constants import as_number
 from ..energies._repr import show
 from ._base import StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import cast, number
-from ._increments import normal
+from ._increments import Increments
 from ._langevin import AbstractOverdamped, drift, info_of
 
 Memory = TypeVar("Memory")
@@ -24,7 +24,7 @@ class AbstractPreconditioner(eqx.Module, Generic[Memory]):
     """A diagonal matrix `G(x)`, the factor on the step size of each coordinate.
 
     Define `init`, the memory of a new chain, and `update`, which returns the diagonal and the
-    memory after a gradient. `Diagonal` is the shortest example.
+    memory after a gradient, as `RMSProp` does.
     """
 
     def __repr__(self) -> str:
@@ -37,32 +37,6 @@ class AbstractPreconditioner(eqx.Module, Generic[Memory]):
     @abc.abstractmethod
     def update(self, memory: Memory, gradient: X) -> tuple[X, Memory]:
         """The diagonal, of the shape of one example, and the memory after this gradient."""
-
-
-class Diagonal(AbstractPreconditioner[None]):
-    """A fixed diagonal, best near the variances of the coordinates.
-
-    Args:
-        scale: positive, of the shape of one example or a part that broadcasts to it.
-
-    Raises:
-        ValueError: if a number is out of its range.
-    """
-
-    scale: Numbers = number()
-
-    def __check_init__(self):
-        _checks.positive("scale", self.scale)
-
-    def init(self, x: X) -> None:
-        """Nothing."""
-        shape = jnp.shape(self.scale)
-        fix = f"give a scalar or an array of shape {x.shape}"
-        _checks.require(shape in ((), x.shape), "scale.shape", shape, fix)
-
-    def update(self, memory: None, gradient: X) -> tuple[X, None]:
-        """The fixed diagonal."""
-        return jnp.broadcast_to(cast(self.scale, gradient), gradient.shape), memory
 
 
 class RMSProp(AbstractPreconditioner[jax.Array]):
@@ -99,12 +73,17 @@ class RMSProp(AbstractPreconditioner[jax.Array]):
         return 1 / (cast(self.damping, memory) + jnp.sqrt(square)), square
 
 
+def _diagonal(given: Any) -> Any:
+    return given if isinstance(given, AbstractPreconditioner) else as_number(given)
+
+
 class PreconditionedLangevin(AbstractOverdamped[Any]):
     """`x ← x − (ε/2) G ∇E(x) + √(εTG) ξ` with a diagonal `G`; one gradient a step.
 
     Args:
         step_size: `ε > 0`.
-        preconditioner: `Diagonal(...)` or `RMSProp(...)`.
+        preconditioner: a fixed diagonal `G`, best near the variances of the coordinates: a positive
+            number or array of the shape of one example; or one that adapts, such as `RMSProp()`.
         temperature: as for `Langevin`.
         noise_scale: the noise is `noise_scale · √G ξ`, if it is not to be `√(εTG) ξ`.
         grad_clip: as for `Langevin`; the gradient is clipped before it is multiplied by `G`.
@@ -117,21 +96,29 @@ class PreconditionedLangevin(AbstractOverdamped[Any]):
     """
 
     step_size: Number = number()
-    preconditioner: AbstractPreconditioner = eqx.field(default_factory=RMSProp)
+    preconditioner: AbstractPreconditioner | Numbers = eqx.field(
+        converter=_diagonal, default_factory=RMSProp
+    )
     temperature: Number = number(default=1.0)
     noise_scale: Number | None = number(default=None)
     grad_clip: Number | None = number(default=None)
     bounds: Bounds = bounds_field(default=None)
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
-    increments: Callable = eqx.field(static=True, default=normal)
+    increments: Increments = eqx.field(static=True, default="normal")
 
     def __check_init__(self):
         self.check()
+        if not isinstance(self.preconditioner, AbstractPreconditioner):
+            _checks.positive("preconditioner", self.preconditioner)
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
-        """The memory of the preconditioner."""
+        """The memory of the preconditioner, if it adapts."""
         del energy, key
-        return self.preconditioner.init(x)
+        if isinstance(self.preconditioner, AbstractPreconditioner):
+            return self.preconditioner.init(x)
+        shape, fix = jnp.shape(self.preconditioner), f"give a scalar or an array of shape {x.shape}"
+        _checks.require(shape in ((), x.shape), "preconditioner.shape", shape, fix)
+        return None
 
     def refresh(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> Any:
         """The memory of the preconditioner stays."""
@@ -141,9 +128,11 @@ class PreconditionedLangevin(AbstractOverdamped[Any]):
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One step of one chain, at the cost of one gradient."""
         here = drift(energy, x)
-        diagonal, state = self.preconditioner.update(state, here.gradient)
-        diagonal, step_size = diagonal.astype(x.dtype), cast(self.step_size, x)
-        increments = self.increments(x.shape, x.dtype, key=key)
-        noise = self.noise_size(x) * jnp.sqrt(diagonal) * increments
+        if isinstance(self.preconditioner, AbstractPreconditioner):
+            diagonal, state = self.preconditioner.update(state, here.gradient)
+        else:
+            diagonal = jnp.broadcast_to(self.preconditioner, x.shape)
+        diagonal, step_size = cast(diagonal, x), cast(self.step_size, x)
+        noise = self.noise_size(x) * jnp.sqrt(diagonal) * self.draw(x, key)
         new = self.confine(x - 0.5 * step_size * diagonal * self.clip(here.gradient) + noise)
         return new, state, info_of(here)

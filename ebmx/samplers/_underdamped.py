@@ -1,6 +1,5 @@
 """Underdamped Langevin dynamics, unadjusted."""
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import equinox as eqx
@@ -12,7 +11,7 @@ from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
 from ._base import StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import cast, number, reflect_at
-from ._increments import normal
+from ._increments import Increments
 from ._langevin import AbstractLangevin, Here, drift, info_of
 
 
@@ -56,7 +55,7 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
     grad_clip: Number | None = number(default=None)
     bounds: Bounds = bounds_field(default=None)
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
-    increments: Callable = eqx.field(static=True, default=normal)
+    increments: Increments = eqx.field(static=True, default="normal")
 
     def __check_init__(self):
         self.check()
@@ -109,7 +108,7 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
         velocity = state.velocity - half * self.clip(state.gradient)
         x_half = x + half * velocity
         velocity = velocity * jnp.exp(-friction * step_size)
-        velocity = velocity + scale * self.increments(x.shape, x.dtype, key=key)
+        velocity = velocity + scale * self.draw(x, key)
         free = x_half + half * velocity
         new = self.confine(free)
         value, gradient = drift(energy, new)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .. import _checks
-from ..samplers import AbstractLangevin
+from ..samplers._langevin import AbstractLangevin
 from .losses._combine import WeightedSum
 from .losses._contrastive import contrastive_loss
 from .losses._energy_matching import transport_matching_loss

@@ -33,7 +33,7 @@ SAMPLERS = [
     {"kind": "BlockGibbs"},
     {"kind": "Cycle", "samplers": [MALA, JUMP]},
     {"kind": "HMC", "step_size": 0.1},
-    {"kind": "Langevin", "step_size": 0.1, "increments": "@rademacher"},
+    {"kind": "Langevin", "step_size": 0.1, "increments": "rademacher"},
     {"kind": "MCLMC", "step_size": 0.1, "decoherence_length": 1.0},
     {"kind": "Mixture", "samplers": [MALA, JUMP], "weights": [1.0, 2.0]},
     {"kind": "NUTS", "step_size": 0.1},

@@ -10,7 +10,6 @@ from ebmx.samplers import (
     MALA,
     Annealed,
     Cycle,
-    Diagonal,
     Independence,
     Langevin,
     PreconditionedLangevin,
@@ -27,7 +26,7 @@ SHOWN = {
     "samplers=(MALA(step_size=0.1), Independence(proposal=Gaussian(": lambda: Cycle(
         (MALA(0.1), Independence(Gaussian(np.zeros(1))))
     ),
-    "Diagonal(scale=2.0)": lambda: PreconditionedLangevin(0.1, Diagonal(2.0)),
+    "preconditioner=2.0": lambda: PreconditionedLangevin(0.1, 2.0),
     "sampler=MALA(step_size=0.1)": lambda: Annealed(
         MALA(0.1), step_size=optax.constant_schedule(0.1)
     ),

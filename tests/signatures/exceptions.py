@@ -95,7 +95,7 @@ NEEDS = [
     ("num_labels", 3, "Conditional"),
     ("energy", _MLP, "SpectralNorm"),
     ("energy", _CONDITIONAL, "Marginal"),
-    ("energy", _JEM, "cross_entropy_loss negative_max_probability"),
+    ("energy", _JEM, "cross_entropy_loss"),
     ("energy", Later(lambda: shared("spectral")[0]), "advance freeze"),
     ("state", Later(lambda: shared("spectral")[1]), "advance freeze"),
     ("mask", np.array([True, False]), "Clamped"),

@@ -15,7 +15,7 @@ from ...evaluation import (
     fit_gaussian,
     reverse_annealed_importance_sampling,
 )
-from ...samplers import AbstractLangevin
+from ...samplers._langevin import AbstractLangevin
 from .._run import Run
 from ._chains import _CHAINS
 from ._section import Section, warnings_as_remarks
