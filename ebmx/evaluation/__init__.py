@@ -28,10 +28,8 @@ from .samples import frechet_distance as frechet_distance
 from .samples import kernel_distance as kernel_distance
 from .samples import kernel_stein_discrepancy as kernel_stein_discrepancy
 from .samples import nearest_distances as nearest_distances
-from .samples import negative_max_probability as negative_max_probability
 from .samples import out_of_distribution as out_of_distribution
 from .samples import precision_recall as precision_recall
-from .samples import score_norm as score_norm
 from .samples import sliced_wasserstein as sliced_wasserstein
 from .samples import train_classifier as train_classifier
 from .samples import two_sample_auc as two_sample_auc

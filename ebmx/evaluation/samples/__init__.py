@@ -8,9 +8,7 @@ from ._energy_distance import energy_distance as energy_distance
 from ._energy_distance import sliced_wasserstein as sliced_wasserstein
 from ._frechet import frechet_distance as frechet_distance
 from ._kernel_distance import kernel_distance as kernel_distance
-from ._out_of_distribution import negative_max_probability as negative_max_probability
 from ._out_of_distribution import out_of_distribution as out_of_distribution
-from ._out_of_distribution import score_norm as score_norm
 from ._precision_recall import nearest_distances as nearest_distances
 from ._precision_recall import precision_recall as precision_recall
 from ._stein import kernel_stein_discrepancy as kernel_stein_discrepancy

@@ -1,17 +1,11 @@
-"""Out-of-distribution detection: scores, and how well they separate two sets."""
+"""Out-of-distribution detection: how well scores separate two sets."""
 
 import dataclasses
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._types import EnergyFn, Vector, XBatch
-from ...energies import JEM
-from ...energies import score as scores_of
 from ._scikit_learn import scikit_learn
 
 
@@ -40,11 +34,17 @@ class OutOfDistribution:
 def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDistribution:
     """How well a score separates examples inside and outside of the distribution.
 
-    Scores should be low inside and high outside, as `ebmx.energy`, `score_norm` and
-    `negative_max_probability` are. Needs scikit-learn.
+    Scores are low inside and high outside of the distribution, such as
 
-    Hendrycks and Gimpel (2017), "A baseline for detecting misclassified and out-of-distribution
-    examples in neural networks"; Liu et al. (2020), "Energy-based out-of-distribution detection".
+    - the energy (Liu et al., 2020, "Energy-based out-of-distribution detection"),
+      `ebmx.energy(energy, x)`;
+    - the norm of the score (Grathwohl et al., 2020, "Your classifier is secretly an energy based
+      model"), `jnp.linalg.norm(ebmx.score(energy, x).reshape(len(x), -1), axis=1)`;
+    - of a `JEM` the negative largest class probability (Hendrycks and Gimpel, 2017, "A baseline for
+      detecting misclassified and out-of-distribution examples in neural networks"),
+      `-jax.nn.softmax(jax.vmap(energy.logits)(x)).max(1)`.
+
+    Needs scikit-learn.
 
     Args:
         scores_in: scores of examples from the distribution, `(num_in,)`. Scores may be infinite.
@@ -73,45 +73,6 @@ def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDis
         aupr_in=float(metrics.average_precision_score(1 - is_outside, -ranks)),
         fpr95=float(np.mean(outside <= threshold)),
     )
-
-
-def score_norm(energy: EnergyFn, x: XBatch) -> Vector:
-    """The norms of the scores, `|∇E(x)|`, `(batch,)`: large where the energy is steep.
-
-    Grathwohl et al. (2020), "Your classifier is secretly an energy based model".
-
-    Args:
-        energy: an energy, or any callable from one example to a scalar.
-        x: a batch `(batch, *shape)`.
-
-    Returns:
-        Scores `(batch,)`, in nats per unit of `x`.
-    """
-    score = scores_of(energy, x)
-    return jnp.sqrt(jnp.sum(score.reshape(score.shape[0], -1) ** 2, 1))
-
-
-def negative_max_probability(energy: JEM, x: XBatch) -> Vector:
-    """The negative probability of the most probable class, `-max p(y | x)`, `(batch,)`.
-
-    Args:
-        energy: a `JEM` energy.
-        x: a batch `(batch, *shape)`.
-
-    Returns:
-        Scores `(batch,)`, in [-1, 0): higher for examples unlike the data.
-
-    Raises:
-        ValueError: if the energy is not a `JEM`, or `x` does not fit it.
-    """
-    fix = "give a JEM, which has classes"
-    _checks.require(isinstance(energy, JEM), "energy", type(energy).__name__, fix)
-    return _negative_max(energy, _checks.batch(x, "x", energy.shape))
-
-
-@eqx.filter_jit
-def _negative_max(energy: JEM, x: XBatch) -> Vector:
-    return -jax.vmap(lambda x: jnp.max(jax.nn.softmax(energy.logits(x))))(x)
 
 
 def _scores(scores: ArrayLike, name: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,16 +12,15 @@ from ..._types import EnergyFn
 from ...data import Dataset
 from ...energies import JEM
 from ...energies import energy as energies_of
+from ...energies import score as scores_of
 from ...evaluation import (
     effective_classes,
     energy_distance,
     frechet_distance,
     kernel_distance,
     nearest_distances,
-    negative_max_probability,
     out_of_distribution,
     precision_recall,
-    score_norm,
     two_sample_auc,
 )
 from ...plotting import energy_histogram, sample_grid
@@ -162,10 +162,11 @@ def outside_section(energy: EnergyFn, sets: Sets) -> Section:
     """How well scores separate data from examples outside of the distribution."""
     scores: dict[str, Any] = {
         "energy": lambda x: energies_of(energy, x),
-        "score norm": lambda x: score_norm(energy, x),
+        "score norm": lambda x: jnp.linalg.norm(scores_of(energy, x).reshape(len(x), -1), axis=1),
     }
     if isinstance(energy, JEM):
-        scores["class probability"] = lambda x: negative_max_probability(energy, x)
+        logits = eqx.filter_jit(eqx.filter_vmap(energy.logits))
+        scores["class probability"] = lambda x: -jax.nn.softmax(logits(x)).max(1)
     facts: dict[str, dict[str, float]] = {name: {} for name in sets.outsiders}
     histogram: dict[str, np.ndarray] = {}
     for title, score in scores.items():
