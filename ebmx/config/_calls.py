@@ -4,7 +4,7 @@ import difflib
 import importlib
 import inspect
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _checks, energies, samplers, training
-from ..energies import AbstractEnergy, AbstractStatefulEnergy
+from ..energies import AbstractConditionalEnergy, AbstractEnergy, AbstractStatefulEnergy
 from ..samplers import AbstractSampler
 from ..training import AbstractNegatives
 
@@ -35,6 +34,11 @@ SLOTS = {
     "negatives": ("negatives", "noise", "storage", "adaptation"),
     "loss": ("loss", "losses"),
     "optim": ("optim", "learning_rate"),
+}
+_BASES: dict[str, Any] = {
+    "energy": (AbstractEnergy, AbstractStatefulEnergy, AbstractConditionalEnergy),
+    "sampler": AbstractSampler,
+    "negatives": AbstractNegatives,
 }
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -79,25 +83,26 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
 def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
     kind = call.pop("kind", None)
     if not isinstance(kind, str):
-        raise ValueError(f"{path}.kind={kind!r}: name a class or a function; {_some(path)}")
+        raise ValueError(f"{path}.kind={kind!r}: name a class or a function; {_see(path)}")
     function = resolve(kind, path)
-    signature = signature_of(function)
-    check_arguments(function, signature, call, path)
+    check_arguments(function, call, path)
+    parameters = signature_of(function).parameters
     positional = build(call.pop("args", ()), known, path=f"{path}.args")
-    values = {
-        name: _value(value, signature.parameters.get(name), known, f"{path}.{name}")
-        for name, value in call.items()
-    }
-    for name, value in values.items():
-        _check_number(function, signature.parameters.get(name), value, f"{path}.{name}")
-    taken = len(positional)
+    values: dict[str, Any] = {}
+    for name, value in call.items():
+        values[name] = _value(value, parameters.get(name), known, f"{path}.{name}")
+        _check_number(function, parameters.get(name), values[name], f"{path}.{name}")
     missing = []
-    for i, (name, parameter) in enumerate(signature.parameters.items()):
-        given = name in values or i < taken or parameter.kind in _VARIABLE
-        if given or parameter.default is not parameter.empty:
+    for name, parameter in list(parameters.items())[len(positional) :]:
+        optional = parameter.default is not parameter.empty or parameter.kind in _VARIABLE
+        if optional or name in values:
             continue
-        if name in FILLED and name in known:
-            values[name] = _key(known["key"], path) if name == "key" else known[name]
+        if name == "key" and "key" in known:
+            # of the place, so that a network keeps its weights if others are added beside it
+            place = zlib.crc32(path.encode()) % 2**31
+            values["key"] = jax.random.fold_in(known["key"], place)
+        elif name in FILLED and name in known:
+            values[name] = known[name]
         else:
             missing.append(name)
     if missing and (inspect.isclass(function) or slot_of(path) == "optim"):
@@ -106,18 +111,14 @@ def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
         # numbers as arrays, so that another value does not compile again
         values = {n: jnp.asarray(v) if isinstance(v, float) else v for n, v in values.items()}
         return eqx.Partial(function, *positional, **values) if values or positional else function
-    return _made(function, positional, values, path)
-
-
-def _made(function: Callable, positional: tuple, values: dict[str, Any], path: str) -> Any:
-    stateful = inspect.isclass(function) and issubclass(function, AbstractStatefulEnergy)
-    make = eqx.nn.make_with_state(function) if stateful else function
+    if inspect.isclass(function) and issubclass(function, AbstractStatefulEnergy):
+        function = eqx.nn.make_with_state(function)
     try:
-        return make(*positional, **values)
+        return function(*positional, **values)
     except (ValueError, TypeError) as error:
-        text = str(error)
-        dot = "." if any(text.startswith(f"{name}=") for name in values) else ": "
-        raise ValueError(f"{path}{dot}{text}") from error
+        # "name=value: fix" of our classes becomes "path.name=value: fix"
+        named = any(str(error).startswith(f"{name}=") for name in values)
+        raise ValueError(f"{path}{'.' if named else ': '}{error}") from error
 
 
 def _value(value: Any, parameter: Any, known: Mapping[str, Any], path: str) -> Any:
@@ -147,7 +148,8 @@ def _check_number(function: Callable, parameter: Any, value: Any, path: str) -> 
 def _known(name: str, known: Mapping[str, Any], path: str) -> Any:
     first, *attributes = name.split(".")
     if known.get(first) is None:
-        raise ValueError(f"{path}='${name}': not known here; {_names(known)}")
+        names = ", ".join(sorted(name for name, value in known.items() if value is not None))
+        raise ValueError(f"{path}='${name}': not known here; known are {names or 'none'}")
     value = known[first]
     for attribute in attributes:
         if not hasattr(value, attribute):
@@ -156,21 +158,8 @@ def _known(name: str, known: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _names(known: Mapping[str, Any]) -> str:
-    names = sorted(name for name, value in known.items() if value is not None)
-    return f"known are {', '.join(names)}" if names else "nothing is"
-
-
-def _key(key: Any, path: str) -> Any:
-    return jax.random.fold_in(key, zlib.crc32(path.encode()) % 2**31)
-
-
 def resolve(kind: str, path: str) -> Callable:
-    """The class or function of this name.
-
-    Raises:
-        ValueError: if there is none; with the nearest names.
-    """
+    """The class or function of this name; an error has the nearest names."""
     module, _, name = kind.rpartition(".")
     slot = slot_of(path)
     for searched in [module] if module else [PARTS[slot], *_SEARCHED]:
@@ -180,14 +169,14 @@ def resolve(kind: str, path: str) -> Callable:
             raise ValueError(f"{path}.kind={kind!r}: {error}") from error
         if callable(found):
             return found
-    near = nearest(name, kinds(slot)) or nearest(name, _public(slot))
-    raise ValueError(f"{path}.kind={kind!r}: unknown{near}; {_some(path)}")
+    others = _public(PARTS[slot]) | _public("ebmx.energies.bijections")
+    near = nearest(name, kinds(slot)) or nearest(name, others)
+    raise ValueError(f"{path}.kind={kind!r}: unknown{near}; {_see(path)}")
 
 
-def _public(slot: str) -> list[str]:
-    """The public names of the module of a part and of bijections, which are no `kinds`."""
-    modules = map(importlib.import_module, (PARTS[slot], "ebmx.energies.bijections"))
-    return [name for module in modules for name in vars(module) if name[0] != "_"]
+def _public(module: str) -> dict[str, Any]:
+    found = vars(importlib.import_module(module))
+    return {name: value for name, value in found.items() if not name.startswith("_")}
 
 
 def _attribute(module: str, name: str) -> Any:
@@ -216,36 +205,16 @@ def slot_of(path: str) -> str:
 
 
 def kinds(slot: str) -> list[str]:
-    """The names that a part of a config may call, sorted.
-
-    Args:
-        slot: `"energy"`, `"sampler"`, `"negatives"`, `"loss"` or `"optim"`.
-
-    Returns:
-        Names of classes or functions; of optax, those that return a transformation of gradients.
-
-    Raises:
-        ValueError: if there is no part of this name.
-    """
-    _checks.require(slot in PARTS, "slot", repr(slot), f"give one of {', '.join(PARTS)}")
-    if slot == "optim":
-        optax = importlib.import_module("optax")
-        return sorted(n for n, f in vars(optax).items() if n[0] != "_" and _transforms(f))
-    module: Any = {"energy": energies, "sampler": samplers}.get(slot, training)
+    """The names that a part may call, sorted; of optax, those that return an optimiser."""
+    public = _public(PARTS[slot])
     if slot == "loss":
-        names = [name for name in vars(module) if name.endswith("_loss") or name == "WeightedSum"]
-        return sorted(names)
-    base: Any = {"sampler": AbstractSampler, "negatives": AbstractNegatives}.get(slot)
-    bases = base or (AbstractEnergy, AbstractStatefulEnergy, energies.AbstractConditionalEnergy)
-    found = [n for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, bases)]
+        return sorted(n for n in public if n.endswith("_loss") or n == "WeightedSum")
+    if slot == "optim":
+        functions = {n: f for n, f in public.items() if inspect.isfunction(f)}
+        returned = {n: str(inspect.signature(f).return_annotation) for n, f in functions.items()}
+        return sorted(n for n, words in returned.items() if "GradientTransformation" in words)
+    found = [n for n, c in public.items() if inspect.isclass(c) and issubclass(c, _BASES[slot])]
     return sorted(name for name in found if not name.startswith("Abstract"))
-
-
-def _transforms(function: Any) -> bool:
-    if not inspect.isfunction(function):
-        return False
-    returned = str(inspect.signature(function).return_annotation)
-    return "GradientTransformation" in returned
 
 
 def nearest(name: str, names: Any) -> str:
@@ -258,7 +227,7 @@ def nearest(name: str, names: Any) -> str:
     return f": did you mean {' or '.join(found)}?" if found else ""
 
 
-def _some(path: str) -> str:
+def _see(path: str) -> str:
     return f"`ebmx help {slot_of(path)}` lists the names"
 
 
@@ -273,23 +242,14 @@ def signature_of(function: Callable) -> inspect.Signature:
     return signature.replace(parameters=parameters)
 
 
-def check_arguments(
-    function: Callable, signature: inspect.Signature, names: Any, path: str
-) -> None:
-    """Check that a function takes arguments of these names.
-
-    Raises:
-        ValueError: that names the first one that it does not take, and the nearest that it takes.
-    """
-    parameters = signature.parameters.values()
+def check_arguments(function: Callable, names: Iterable[str], path: str) -> None:
+    """Check that a function takes arguments of these names, and name the nearest that it takes."""
+    parameters = signature_of(function).parameters.values()
     takes = [p.name for p in parameters if p.kind not in _VARIABLE]
     more = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in names:
-        if name in takes or more or name == "args":
-            continue
-        called = getattr(function, "__name__", str(function))
-        listed = ", ".join(takes) or "nothing"
-        raise ValueError(
-            f"{path}.{name}: {called} does not take this argument{nearest(name, takes)} "
-            f"(it takes {listed})"
-        )
+        if not (name in takes or more or name == "args"):
+            called = getattr(function, "__name__", str(function))
+            text = f"{called} does not take this argument{nearest(name, takes)}"
+            listed = ", ".join(takes) or "nothing"
+            raise ValueError(f"{path}.{name}: {text} (it takes {listed})")

@@ -3,7 +3,6 @@
 import tomllib
 from importlib import resources
 
-from .. import _checks
 from ._calls import nearest
 from ._tables import Config, check_keys, merge
 
@@ -16,9 +15,12 @@ def recipes() -> dict[str, str]:
     Returns:
         Descriptions by name, sorted by name.
     """
-    files = [file for file in _FOLDER.iterdir() if file.name.endswith(".toml")]
-    names = sorted(file.name.removesuffix(".toml") for file in files)
-    return {name: str(recipe(name).get("description", "")).strip() for name in names}
+    return {name: str(recipe(name).get("description", "")).strip() for name in _names()}
+
+
+def _names() -> list[str]:
+    endings = (file.name.rpartition(".") for file in _FOLDER.iterdir())
+    return sorted(name for name, _, ending in endings if ending == "toml")
 
 
 def recipe(name: str) -> Config:
@@ -33,31 +35,21 @@ def recipe(name: str) -> Config:
     Raises:
         ValueError: if the name is unknown; with the names.
     """
-    file = _FOLDER / f"{name}.toml"
-    if not name.isidentifier() or not file.is_file():
-        names = [f.name.removesuffix(".toml") for f in _FOLDER.iterdir()]
-        listed = ", ".join(sorted(n for n in names if n.isidentifier()))
-        raise ValueError(f"recipe={name!r}: unknown{nearest(name, names)} (there are {listed})")
-    config = tomllib.loads(file.read_text(encoding="utf-8"))
+    names = _names()
+    if name not in names:
+        near = nearest(name, names)
+        raise ValueError(f"recipe={name!r}: unknown{near} (there are {', '.join(names)})")
+    config = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     check_keys(config)
     return config
 
 
 def recipe_for(name: str, shape: tuple[int, ...]) -> Config:
-    """The recipe for a data set, by its name or the shape of its examples.
+    """The recipe for the data of a name with examples of a shape.
 
-    Args:
-        name: of the data set, which the config gets.
-        shape: of one example.
-
-    Returns:
-        That of MNIST for images `(height, width, channels)`, that of digits for images of up to 12
-        pixels a side, that of tables for all other examples.
-
-    Raises:
-        ValueError: if a size is not positive.
+    That of MNIST for images `(height, width, channels)`, that of digits for images of up to 12
+    pixels a side, that of tables for all other examples.
     """
-    _checks.require(all(size > 0 for size in shape), "shape", shape, "give positive integers")
     if name == "digits":
         return recipe("digits")
     images = len(shape) == 3

@@ -81,16 +81,11 @@ def _plain(value: Any) -> Any:
 
 
 def check_keys(config: Config) -> None:
-    """Check the keys of a config and the types of its numbers.
-
-    Raises:
-        ValueError: that names the key.
-    """
+    """Check the keys of a config and the types of its numbers."""
     for key, value in config.items():
         if key not in KEYS:
-            raise ValueError(
-                f"{key}: no key of a config{nearest(key, KEYS)} (it has {', '.join(KEYS)})"
-            )
+            near = nearest(key, KEYS)
+            raise ValueError(f"{key}: no key of a config{near} (it has {', '.join(KEYS)})")
         if key in SCALARS:
             _check_scalar(key, value)
         elif not (isinstance(value, Mapping) or (key == "optim" and isinstance(value, list))):
@@ -145,17 +140,6 @@ def change(config: Config, place: str, value: Any) -> Config:
     An element of a list is named by its number or its kind: `"optim.adam.b1"`. A word in place of a
     call names its kind: `("sampler", "MALA")` is `("sampler.kind", "MALA")`, and
     `("negatives.storage", "UInt8")` is `("negatives.storage.kind", "UInt8")`.
-
-    Args:
-        config: a config; it is not changed.
-        place: the names of keys, joined by dots.
-        value: what to put there.
-
-    Returns:
-        The changed config.
-
-    Raises:
-        ValueError: if the place does not exist.
     """
     words = place.split(".")
     if words[0] in PARTS and (len(words) == 1 or words[-1] == "kind") and isinstance(value, str):
@@ -172,41 +156,38 @@ def change(config: Config, place: str, value: Any) -> Config:
 
 def _is_call(config: Config, words: Sequence[str], value: str) -> bool:
     """Whether a word at a place names a kind: where a call is, or where arguments are calls."""
-    if isinstance(_at(config, words), Mapping):
-        return True
-    slots = any(words[-1] in names for names in SLOTS.values())
-    return words[0] in PARTS and slots and value != "none" and not value.startswith("$")
-
-
-def _at(node: Any, words: Sequence[str]) -> Any:
+    node: Any = config
     for word in words:
         if isinstance(node, list):
-            node = next((v for i, v in enumerate(node) if _is_named(v, i, word)), None)
+            index = _index(node, word)
+            node = None if index is None else node[index]
         else:
             node = node.get(word) if isinstance(node, Mapping) else None
-    return node
+    slots = any(words[-1] in names for names in SLOTS.values())
+    named = words[0] in PARTS and slots and value != "none" and not value.startswith("$")
+    return named or isinstance(node, Mapping)
 
 
-def _is_named(value: Any, place: int, word: str) -> bool:
-    kind = value.get("kind", "") if isinstance(value, Mapping) else ""
-    return word == str(place) or word == str(kind).rpartition(".")[2]
+def _kind(value: Any) -> str:
+    return str(value.get("kind", "")) if isinstance(value, Mapping) else str(value)
+
+
+def _index(calls: list[Any], word: str) -> int | None:
+    """Which one of a list of calls a word names, by its number or its kind."""
+    names = [(str(i), _kind(call).rpartition(".")[2]) for i, call in enumerate(calls)]
+    return next((i for i, both in enumerate(names) if word in both), None)
 
 
 def _changed(node: Any, words: Sequence[str], value: Any, place: str) -> Any:
     first, *rest = words
     if isinstance(node, list):
-        index = [i for i, v in enumerate(node) if _is_named(v, i, first)]
-        if not index:
-            names = [v.get("kind", "") if isinstance(v, Mapping) else str(v) for v in node]
-            raise ValueError(f"--{place}: {first} is not in the list ({', '.join(names)})")
-        new = list(node)
-        new[index[0]] = _changed(node[index[0]], rest, value, place) if rest else value
-        return new
-    if not isinstance(node, Mapping):
-        node = {}
+        index = _index(node, first)
+        if index is None:
+            listed = ", ".join(map(_kind, node))
+            raise ValueError(f"--{place}: {first} is not in the list ({listed})")
+        new = _changed(node[index], rest, value, place) if rest else value
+        return [*node[:index], new, *node[index + 1 :]]
+    node = node if isinstance(node, Mapping) else {}
     if rest:
         return {**node, first: _changed(node.get(first, {}), rest, value, place)}
-    old = node.get(first)
-    if isinstance(old, Mapping) and isinstance(value, Mapping):
-        value = merge(old, value)
     return merge(node, {first: value})

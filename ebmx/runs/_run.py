@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ..config._calls import PARTS, build, check_arguments, signature_of
+from ..config._calls import PARTS, build, check_arguments
 from ..config._tables import Config, check_keys
 from ..data import Dataset, batches, load
 from ..energies import JEM, AbstractConditionalEnergy
@@ -155,7 +155,7 @@ def check_tables(config: Config) -> None:
             raise ValueError(f"{part}: the config has no table [{part}]; begin from a recipe")
     if "name" not in config["data"]:
         raise ValueError('data.name: the config names no data, such as "digits"')
-    check_arguments(Trainer, signature_of(Trainer), config.get("trainer", {}), "trainer")
+    check_arguments(Trainer, config.get("trainer", {}), "trainer")
 
 
 def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Run:
