@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._types import Key, Number, Scalar, X
@@ -51,7 +53,8 @@ class AbstractEnergy(eqx.Module):
     def __sub__(self, other: Any) -> "Product":
         if not callable(other):
             return NotImplemented
-        return Product((self, Weighted(_with_shape(other, self.shape), -1.0)))
+        other = other if hasattr(other, "shape") else Function(other, self.shape)
+        return Product((self, Weighted(other, -1.0)))
 
     def __rsub__(self, other: Any) -> "Product":
         return Product((other, Weighted(self, -1.0))) if callable(other) else NotImplemented
@@ -62,8 +65,7 @@ class AbstractEnergy(eqx.Module):
     def __mul__(self, weight: Number) -> "Weighted":
         return NotImplemented if callable(weight) else Weighted(self, weight)
 
-    def __rmul__(self, weight: Number) -> "Weighted":
-        return NotImplemented if callable(weight) else Weighted(self, weight)
+    __rmul__ = __mul__
 
     def __truediv__(self, temperature: Number) -> "Weighted":
         if callable(temperature):
@@ -160,10 +162,6 @@ class Weighted(AbstractEnergy):
         return jax.lax.stop_gradient(self.weight).astype(value.dtype) * value
 
 
-def _with_shape(energy: Any, shape: tuple[int, ...]) -> Any:
-    return energy if hasattr(energy, "shape") else Function(energy, shape)
-
-
 def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
     """The shape of one example of all these energies."""
     fix = "give at least one energy"
@@ -182,6 +180,22 @@ def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
     fix = f"energies of one shape are needed; these are {names}"
     _checks.require(len(set(shapes)) == 1, "shapes", shapes, fix)
     return shapes[0]
+
+
+def log_weights(weights: ArrayLike | None, num: int) -> jax.Array:
+    """The logarithms of so many weights, normalised; equal ones if not given."""
+    weights = jnp.ones(num) if weights is None else jnp.asarray(weights, float)
+    fix = f"give ({num},): one weight for each of the {num} components"
+    _checks.require(weights.shape == (num,), "weights.shape", weights.shape, fix)
+    _checks.positive("weights", weights)
+    return jax.nn.log_softmax(jnp.log(weights))
+
+
+def check_order(low: jax.Array, high: jax.Array) -> None:
+    """Check that `low < high` everywhere."""
+    if _checks.is_concrete(low) and _checks.is_concrete(high):
+        ok = bool(np.all(np.asarray(low) < np.asarray(high)))
+        _checks.require(ok, "high", high, "give low < high for each coordinate")
 
 
 def check_scalar(energy: Any) -> None:
@@ -217,6 +231,14 @@ class AbstractAnalyticEnergy(AbstractEnergy):
     @abc.abstractmethod
     def log_z(self) -> Scalar:
         """`log ∫ exp(-E(x)) dx`, in nats."""
+
+
+class AbstractCentred(AbstractAnalyticEnergy):
+    """An analytic energy with mean zero."""
+
+    @property
+    def mean(self) -> X:
+        return jnp.zeros(self.shape)
 
 
 class AbstractExactEnergy(AbstractAnalyticEnergy):

@@ -10,7 +10,7 @@ from jaxtyping import ArrayLike
 
 from .. import _checks
 from .._types import Number, Scalar, X
-from ._base import AbstractEnergy, common_shape
+from ._base import AbstractEnergy, check_order, common_shape, log_weights
 from ._constants import as_number, constant, relative
 from ._precision import together
 
@@ -65,18 +65,14 @@ class Mixture(AbstractEnergy):
     def __init__(self, energies: Sequence[Any], weights: ArrayLike | None = None):
         self.shape = common_shape(energies)
         self.energies = tuple(energies)
-        count = len(self.energies)
-        weights = jnp.ones(count) if weights is None else jnp.asarray(weights, float)
-        fix = f"give one weight for each of the {count} energies"
-        _checks.require(weights.shape == (count,), "weights.shape", weights.shape, fix)
-        _checks.positive("weights", weights)
-        self.log_weights = jax.nn.log_softmax(jnp.log(weights))
+        self.log_weights = log_weights(weights, len(self.energies))
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
         values = jnp.stack(together(*(energy(x) for energy in self.energies)))
-        log_weights = jax.nn.log_softmax(self.log_weights).astype(values.dtype)
-        return -jax.nn.logsumexp(log_weights - values)
+        # training may have moved the weights, which still add up to 1
+        log_w = jax.nn.log_softmax(self.log_weights).astype(values.dtype)
+        return -jax.nn.logsumexp(log_w - values)
 
 
 class Box(AbstractEnergy):
@@ -102,18 +98,13 @@ class Box(AbstractEnergy):
     def __init__(self, energy: Any, low: ArrayLike, high: ArrayLike):
         self.shape = common_shape([energy])
         self.energy = energy
-        self.low, self.high = (self._corner(name, c) for name, c in (("low", low), ("high", high)))
-        fix = "give low < high for each coordinate"
-        if _checks.is_concrete(self.low) and _checks.is_concrete(self.high):
-            ok = bool(jnp.all(self.low < self.high))
-            _checks.require(ok, "high", high, fix)
-
-    def _corner(self, name: str, corner: ArrayLike) -> jax.Array:
-        corner = jnp.asarray(corner, float)
-        fix = f"give a number or an array of shape {self.shape}"
-        ok = corner.shape in ((), self.shape)
-        _checks.require(ok, f"{name}.shape", corner.shape, fix)
-        return jnp.broadcast_to(corner, self.shape)
+        corners = jnp.asarray(low, float), jnp.asarray(high, float)
+        for name, corner in zip(("low", "high"), corners, strict=True):
+            fix = f"give a number or an array of shape {self.shape}"
+            ok = corner.shape in ((), self.shape)
+            _checks.require(ok, f"{name}.shape", corner.shape, fix)
+        check_order(*corners)
+        self.low, self.high = (jnp.broadcast_to(corner, self.shape) for corner in corners)
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)

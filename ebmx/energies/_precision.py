@@ -29,6 +29,11 @@ def together(*arrays: ArrayLike) -> tuple[jax.Array, ...]:
     return tuple(jnp.asarray(array, dtype) for array in arrays)
 
 
+def as_dtype_of(x: jax.Array, *numbers: ArrayLike) -> tuple[jax.Array, ...]:
+    """Numbers in the dtype of an example, which the energy then has."""
+    return tuple(jnp.asarray(number, jnp.result_type(x)) for number in numbers)
+
+
 def cast_input(x: jax.Array, compute_dtype: str | None, layers: Sequence[Any]) -> jax.Array:
     """`x` in the dtype that the network computes in; for `None`, that of its last layer."""
     return x.astype(compute_dtype or layers[-1].weight.dtype)

@@ -11,6 +11,7 @@ from jaxtyping import ArrayLike
 
 from ... import _checks
 from ..._types import Scalar, X
+from .._base import check_order
 from .._constants import constant
 
 
@@ -42,51 +43,43 @@ class AbstractBijection(eqx.Module):
         """
 
 
-class Identity(AbstractBijection):
+class AbstractElementwise(AbstractBijection):
+    """A map of each coordinate by itself, of any shape."""
+
+    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+
+class Identity(AbstractElementwise):
     """`f(z) = z`: no constraint."""
 
     def forward(self, z: X) -> X:
-        """`z`."""
         return z
 
     def inverse(self, x: X) -> X:
-        """`x`."""
         return x
 
     def log_det(self, z: X) -> Scalar:
-        """0."""
         return jnp.zeros((), jnp.result_type(z))
 
-    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The same."""
-        return shape
 
-
-class Exp(AbstractBijection):
+class Exp(AbstractElementwise):
     """`f(z) = exp(z)`: positive numbers, each coordinate by itself."""
 
     def forward(self, z: X) -> X:
-        """`exp(z)`."""
         return jnp.exp(_within(z))
 
     def inverse(self, x: X) -> X:
-        """`log x`."""
         return jnp.log(x)
 
     def log_det(self, z: X) -> Scalar:
-        """`Σ z`."""
         return jnp.sum(z)
 
-    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The same."""
-        return shape
 
-
-class Softplus(AbstractBijection):
+class Softplus(AbstractElementwise):
     """`f(z) = log(1 + exp(z))`: positive numbers, near `z` where these are large."""
 
     def forward(self, z: X) -> X:
-        """`log(1 + exp(z))`."""
         return jax.nn.softplus(jnp.maximum(z, -_furthest(z)))
 
     def inverse(self, x: X) -> X:
@@ -94,22 +87,16 @@ class Softplus(AbstractBijection):
         return x + jnp.log(-jnp.expm1(-x))
 
     def log_det(self, z: X) -> Scalar:
-        """`Σ log σ(z)`."""
         return jnp.sum(jax.nn.log_sigmoid(z))
-
-    def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The same."""
-        return shape
 
 
 class Sigmoid(AbstractBijection):
     """`f(z) = low + (high - low) σ(z)`: numbers between two ends, each coordinate by itself.
 
     Args:
-        low: the ends, finite numbers or arrays of the shape of one example. Training does not
-            change them.
-        high: the ends, finite numbers or arrays of the shape of one example. Training does not
-            change them.
+        low: the lower end, a finite number or an array of the shape of one example. Training does
+            not change it.
+        high: the upper end, likewise.
 
     Raises:
         ValueError: if shapes do not fit, or `low < high` does not hold everywhere.
@@ -125,29 +112,24 @@ class Sigmoid(AbstractBijection):
         shapes = {self.low.shape, self.high.shape} - {()}
         fix = f"low has the shape {self.low.shape}: give the same, or a number"
         _checks.require(len(shapes) <= 1, "high.shape", self.high.shape, fix)
-        if _checks.is_concrete(self.low) and _checks.is_concrete(self.high):
-            ok = bool(np.all(np.asarray(self.low) < np.asarray(self.high)))
-            _checks.require(ok, "high", high, "give low < high for each coordinate")
+        check_order(self.low, self.high)
 
     def forward(self, z: X) -> X:
-        """`low + (high - low) σ(z)`, strictly between the ends."""
         low, high = self._ends(z)
         x = low + (high - low) * jax.nn.sigmoid(_within(z))
+        # rounding must not give an end, whose inverse is infinite
         return jnp.clip(x, jnp.nextafter(low, high), jnp.nextafter(high, low))
 
     def inverse(self, x: X) -> X:
-        """`log(x - low) - log(high - x)`."""
         low, high = self._ends(x)
         return jnp.log(x - low) - jnp.log(high - x)
 
     def log_det(self, z: X) -> Scalar:
-        """`Σ log(high - low) + log σ(z) + log σ(-z)`."""
         low, high = self._ends(z)
         slope = jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
         return jnp.sum(jnp.log(high - low) + slope)
 
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The same."""
         for name, end in (("low", self.low), ("high", self.high)):
             fix = f"give a number or an array of shape {shape}"
             _checks.require(end.shape in ((), shape), f"{name}.shape", end.shape, fix)
@@ -170,7 +152,6 @@ class StickBreaking(AbstractBijection):
     """
 
     def forward(self, z: X) -> X:
-        """The parts, which add up to 1."""
         return jnp.exp(_within(_log_parts(z)))
 
     def inverse(self, x: X) -> X:
@@ -185,7 +166,6 @@ class StickBreaking(AbstractBijection):
         return jnp.sum(_log_parts(z))
 
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """One less along the last axis."""
         num = shape[-1] if shape else 0
         fix = "parts that add up to 1 are along the last axis: give at least two"
         _checks.require(num > 1, "shape", shape, fix)
@@ -216,23 +196,18 @@ class Blockwise(AbstractBijection):
         self._shapes()
 
     def forward(self, z: X) -> X:
-        """Each part by its map."""
-        parts = _split(z, [shape[0] for shape in self._shapes()])
-        return self._joined([b.forward(p) for b, p in zip(self.bijections, parts, strict=True)])
+        pairs = zip(self.bijections, self._parts(z), strict=True)
+        return jnp.concatenate([bijection.forward(part) for bijection, part in pairs])
 
     def inverse(self, x: X) -> X:
-        """Each part by its map."""
-        parts = _split(x, self.sizes)
-        return self._joined([b.inverse(p) for b, p in zip(self.bijections, parts, strict=True)])
+        pairs = zip(self.bijections, split(x, self.sizes), strict=True)
+        return jnp.concatenate([bijection.inverse(part) for bijection, part in pairs])
 
     def log_det(self, z: X) -> Scalar:
-        """The sum over the parts."""
-        parts = _split(z, [shape[0] for shape in self._shapes()])
-        logs = [b.log_det(part) for b, part in zip(self.bijections, parts, strict=True)]
-        return jnp.sum(jnp.stack(logs))
+        pairs = zip(self.bijections, self._parts(z), strict=True)
+        return jnp.sum(jnp.stack([bijection.log_det(part) for bijection, part in pairs]))
 
     def unconstrained_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """A vector of all parts."""
         fix = f"the parts are a vector of {sum(self.sizes)} coordinates"
         _checks.require(shape == (sum(self.sizes),), "shape", shape, fix)
         return (sum(part[0] for part in self._shapes()),)
@@ -241,8 +216,8 @@ class Blockwise(AbstractBijection):
         pairs = zip(self.bijections, self.sizes, strict=True)
         return [bijection.unconstrained_shape((size,)) for bijection, size in pairs]
 
-    def _joined(self, parts: list[jax.Array]) -> jax.Array:
-        return jnp.concatenate(parts)
+    def _parts(self, z: X) -> list[jax.Array]:
+        return split(z, [shape[0] for shape in self._shapes()])
 
 
 def _furthest(log: jax.Array) -> float:
@@ -269,5 +244,5 @@ def _offsets(z: jax.Array) -> jax.Array:
     return jnp.broadcast_to(logs, z.shape)
 
 
-def _split(x: jax.Array, sizes: Sequence[int]) -> list[jax.Array]:
+def split(x: jax.Array, sizes: Sequence[int]) -> list[jax.Array]:
     return jnp.split(x, np.cumsum(sizes)[:-1].tolist())

@@ -14,6 +14,7 @@ from ..._types import Scalar, X
 from .._base import common_shape
 from .._conditional import AbstractConditionalEnergy, Conditioned
 from ..exact._rbm import BernoulliRBM
+from ._transformed import leading
 
 
 class Clamped(AbstractConditionalEnergy):
@@ -76,7 +77,7 @@ class Clamped(AbstractConditionalEnergy):
             The free coordinates, `(..., num_free)`.
         """
         x = jnp.asarray(x)
-        lead = self._leading("x", x)
+        lead = leading("x", x, self.condition_shape, "whole examples, ")
         return x.reshape(*lead, math.prod(self.condition_shape))[..., self.free_index]
 
     def fill(self, x: ArrayLike, y: ArrayLike) -> jax.Array:
@@ -94,42 +95,24 @@ class Clamped(AbstractConditionalEnergy):
         y = jnp.asarray(y, x.dtype)
         fix = f"give the {self.shape[0]} free coordinates along the last axis"
         _checks.require(x.shape[-1:] == self.shape, "x.shape", x.shape, fix)
-        lead, own = x.shape[:-1], self._leading("y", y)
+        lead, own = x.shape[:-1], leading("y", y, self.condition_shape, "whole examples, ")
         fix = f"x has the leading axes {lead}: give one example, or one for each of the first"
         _checks.require(own == lead[: len(own)], "y.shape", y.shape, fix)
-        size = math.prod(self.condition_shape)
-        rows = y.reshape(*own, *(1 for _ in lead[len(own) :]), size)
-        whole = jnp.broadcast_to(rows, (*lead, size)).at[..., self.free_index].set(x)
+        # axes of one between those of `y` and of the example, for the draws of each chain
+        rows = y.reshape(*own, *(1,) * (len(lead) - len(own)), math.prod(self.condition_shape))
+        whole = jnp.broadcast_to(rows, (*lead, rows.shape[-1])).at[..., self.free_index].set(x)
         return whole.reshape(*lead, *self.condition_shape)
-
-    def _leading(self, name: str, x: jax.Array) -> tuple[int, ...]:
-        """The axes before those of one whole example."""
-        num = x.ndim - len(self.condition_shape)
-        fix = f"give whole examples, (..., {', '.join(map(str, self.condition_shape))})"
-        ok = num >= 0 and x.shape[num:] == self.condition_shape
-        _checks.require(ok, f"{name}.shape", x.shape, fix)
-        return x.shape[:num]
 
 
 def as_rbm(energy: Any) -> BernoulliRBM | None:
-    """The restricted Boltzmann machine of an energy, or of its free units if some are clamped.
-
-    With the visible units `v` fixed, the other ones are those of the machine with the rows of the
-    weight that are theirs and with the hidden biases `c + v·W`. Its energy lacks the constant
-    `-b·v`.
-
-    Args:
-        energy: an energy.
-
-    Returns:
-        The machine, `None` if the energy is of another kind.
-    """
+    """The machine of an energy, or of its free units if some are clamped; else `None`."""
     if isinstance(energy, BernoulliRBM):
         return energy
     clamped = energy.energy if isinstance(energy, Conditioned) else None
     if not (isinstance(clamped, Clamped) and isinstance(clamped.energy, BernoulliRBM)):
         return None
     rbm, free = clamped.energy, clamped.free_index
+    # fixed visible units `v` move the hidden biases to `c + v·W`; the constant `-b·v` is left out
     fixed = jnp.asarray(energy.y, rbm.weight.dtype).at[free].set(0.0)
     hidden_bias = rbm.hidden_bias + fixed @ rbm.weight
     return BernoulliRBM(rbm.weight[free], rbm.visible_bias[free], hidden_bias)

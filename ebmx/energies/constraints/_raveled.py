@@ -13,8 +13,8 @@ from ... import _checks
 from ..._types import Scalar, X
 from .._base import AbstractEnergy
 from .._batch import as_scalar
-from ..bijections._bijections import AbstractBijection, Identity, _split
-from ._transformed import check_inside, over_leading
+from ..bijections._bijections import AbstractBijection, Identity, split
+from ._transformed import check_inside, leading, over_leading
 
 
 class Raveled(AbstractEnergy):
@@ -60,9 +60,8 @@ class Raveled(AbstractEnergy):
             _checks.require(ok, f"example[{name!r}]", leaf, fix)
         self.shapes = tuple(jnp.shape(leaf) for _, leaf in leaves)
         given = dict(bijections or {})
-        fix = f"the leaves are {self.names}"
         unknown = sorted(given.keys() - set(self.names))
-        _checks.require(not unknown, "bijections", unknown, fix)
+        _checks.require(not unknown, "bijections", unknown, f"the leaves are {self.names}")
         for name, bijection in given.items():
             ok = isinstance(bijection, AbstractBijection)
             fix = "give a bijection, such as ebmx.energies.bijections.Exp()"
@@ -74,8 +73,7 @@ class Raveled(AbstractEnergy):
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
         parts = self._parts(x)
-        tree = self.structure.unflatten(self._leaves(parts))
-        value = as_scalar(self.function(tree))
+        value = as_scalar(self.function(self.structure.unflatten(self._leaves(parts))))
         logs = [b.log_det(part) for b, part in zip(self.bijections, parts, strict=True)]
         return value - jnp.sum(jnp.stack(logs)).astype(value.dtype)
 
@@ -120,25 +118,11 @@ class Raveled(AbstractEnergy):
         return self.structure.unflatten(self._many(z))
 
     def named(self, z: ArrayLike) -> dict[str, jax.Array]:
-        """The leaves of `unravel` by their names.
-
-        Args:
-            z: vectors `(..., size)`.
-
-        Returns:
-            For each name an array `(..., *shape)`.
-        """
+        """The leaves of `unravel(z)` by their names, each `(..., *shape)`."""
         return dict(zip(self.names, self._many(z), strict=True))
 
     def save(self, x: X, info: Any) -> dict[str, jax.Array]:
-        """What `ebmx.sample` keeps of a draw: the leaves by their names, and the `energy`.
-
-        Args:
-            x: the position, `(size,)`.
-            info: what the step reports.
-
-        Returns:
-            For each name an array, and `energy`, in nats.
+        """What `ebmx.sample(..., save=raveled.save)` keeps of a draw: leaves by names, `energy`.
 
         Raises:
             ValueError: if a leaf is called `energy`.
@@ -149,14 +133,13 @@ class Raveled(AbstractEnergy):
 
     def _many(self, z: ArrayLike) -> list[jax.Array]:
         z = jnp.asarray(z)
-        fix = f"give vectors (..., {self.shape[0]})"
-        _checks.require(z.shape[-1:] == self.shape, "z.shape", z.shape, fix)
+        leading("z", z, self.shape, "vectors ")
         return over_leading(lambda row: self._leaves(self._parts(row)), z, 1)
 
     def _parts(self, x: jax.Array) -> list[jax.Array]:
         """The coordinates of each leaf, without bounds."""
         shapes = self._unconstrained()
-        parts = _split(x, [math.prod(shape) for shape in shapes])
+        parts = split(x, [math.prod(shape) for shape in shapes])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _leaves(self, parts: list[jax.Array]) -> list[jax.Array]:

@@ -1,6 +1,5 @@
 """Energies of constrained examples in coordinates without constraints."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +53,7 @@ class Transformed(AbstractEnergy):
             `x`, `(..., *shape)` with the shape of one example of the energy that was transformed.
         """
         z = jnp.asarray(z)
-        _check_last(z, "z", self.shape)
+        leading("z", z, self.shape)
         return over_leading(self.bijection.forward, z, len(self.shape))
 
     def unconstrain(self, x: ArrayLike) -> jax.Array:
@@ -70,7 +69,7 @@ class Transformed(AbstractEnergy):
             ValueError: if an `x` is outside of the domain, or on its edge.
         """
         x, shape = jnp.asarray(x), common_shape([self.energy])
-        _check_last(x, "x", shape)
+        leading("x", x, shape)
         z = over_leading(self.bijection.inverse, x, len(shape))
         check_inside(z, "x", self.bijection)
         return z
@@ -86,13 +85,14 @@ def check_inside(z: jax.Array, name: str, bijection: AbstractBijection) -> None:
 
 def over_leading(function: Callable, values: jax.Array, num_axes: int) -> Any:
     """A function of an array of so many axes, mapped over all axes before these."""
-    lead = values.shape[: values.ndim - num_axes]
-    rows = values.reshape(math.prod(lead), *values.shape[len(lead) :])
-    result = jax.vmap(function)(rows)
-    return jax.tree.map(lambda leaf: leaf.reshape(*lead, *leaf.shape[1:]), result)
+    for _ in range(values.ndim - num_axes):
+        function = jax.vmap(function)
+    return function(values)
 
 
-def _check_last(x: jax.Array, name: str, shape: tuple[int, ...]) -> None:
-    fix = f"give (..., {', '.join(map(str, shape))})"
-    ok = x.ndim >= len(shape) and x.shape[x.ndim - len(shape) :] == shape
-    _checks.require(ok, f"{name}.shape", x.shape, fix)
+def leading(name: str, x: jax.Array, shape: tuple[int, ...], what: str = "") -> tuple[int, ...]:
+    """The axes before those of one example, which have to be `shape`."""
+    num = x.ndim - len(shape)
+    fix = f"give {what}(..., {', '.join(map(str, shape))})"
+    _checks.require(num >= 0 and x.shape[num:] == shape, f"{name}.shape", x.shape, fix)
+    return x.shape[:num]

@@ -37,7 +37,6 @@ class Bernoulli(AbstractExactEnergy):
         return -jnp.sum(logits * x)
 
     def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example of zeros and ones."""
         uniform = jax.random.uniform(key, self.shape, self.logits.dtype)
         return (uniform < self.mean).astype(self.logits.dtype)
 
@@ -48,7 +47,6 @@ class Bernoulli(AbstractExactEnergy):
 
     @property
     def variance(self) -> X:
-        """The variance of each unit."""
         return self.mean * (1 - self.mean)
 
     @property

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 
 from ... import _checks
 from ..._types import Number, Scalar, X
-from .._base import AbstractAnalyticEnergy
+from .._base import AbstractCentred
 from .._constants import number
 
 _FARTHEST = 50.0  # nats above the wells, where integrals over a well end
 _NODES = 401
 
 
-class DoubleWell(AbstractAnalyticEnergy):
+class DoubleWell(AbstractCentred):
     """`E(x) = h Σ (xᵢ² − 1)²`: `2^d` wells at `±1`, barriers of height `h`.
 
     Normaliser and variance are one-dimensional integrals, by the trapezoidal rule, whose error is
@@ -41,19 +41,12 @@ class DoubleWell(AbstractAnalyticEnergy):
         return jnp.asarray(self.height, jnp.result_type(x)) * jnp.sum((x**2 - 1) ** 2)
 
     @property
-    def mean(self) -> X:
-        """Zero."""
-        return jnp.zeros(self.shape)
-
-    @property
     def variance(self) -> X:
-        """Of each coordinate."""
         x, mass = self._density()
         return jnp.full(self.shape, jnp.sum(mass * x**2) / jnp.sum(mass))
 
     @property
     def log_z(self) -> Scalar:
-        """In nats."""
         _, mass = self._density()
         return math.prod(self.shape) * jnp.log(2 * jnp.sum(mass))
 

@@ -50,7 +50,6 @@ class Gaussian(AbstractExactEnergy):
         return 0.5 * jnp.sum(_apply(whiten, x - location) ** 2)
 
     def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example."""
         noise = jax.random.normal(key, self.shape, self.location.dtype)
         if self.whiten.shape == self.shape:
             return self.location + noise / self.whiten
@@ -59,7 +58,6 @@ class Gaussian(AbstractExactEnergy):
 
     @property
     def mean(self) -> X:
-        """The mean, of the shape of one example."""
         return self.location
 
     @property
@@ -73,14 +71,12 @@ class Gaussian(AbstractExactEnergy):
 
     @property
     def variance(self) -> X:
-        """The variance of each coordinate, of the shape of one example."""
         if self.whiten.shape == self.shape:
             return 1 / self.whiten**2
         return jnp.diag(self.covariance).reshape(self.shape)
 
     @property
     def log_z(self) -> Scalar:
-        """`log ∫ exp(-E(x)) dx`, in nats."""
         diagonal = self.whiten if self.whiten.shape == self.shape else jnp.diag(self.whiten)
         log_det = jnp.sum(jnp.log(jnp.abs(diagonal)))
         return 0.5 * self.location.size * math.log(2 * math.pi) - log_det

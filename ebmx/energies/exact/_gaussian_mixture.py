@@ -9,7 +9,7 @@ from jaxtyping import ArrayLike
 
 from ... import _checks
 from ..._types import Key, Scalar, X
-from .._base import AbstractExactEnergy
+from .._base import AbstractExactEnergy, log_weights
 from .._precision import together
 
 
@@ -41,31 +41,24 @@ class GaussianMixture(AbstractExactEnergy):
         _checks.finite_value("means", self.means)
         count, self.shape = self.means.shape[0], self.means.shape[1:]
         scales = jnp.asarray(scales, self.means.dtype)
-        weights = jnp.ones(count) if weights is None else jnp.asarray(weights, self.means.dtype)
         _checks.positive("scales", scales)
-        _checks.positive("weights", weights)
-        _checks.require(
-            weights.shape == (count,), "weights.shape", weights.shape, f"give ({count},)"
-        )
         if scales.shape == (count,):
             scales = scales.reshape(count, *(1,) * len(self.shape))
         elif scales.shape not in ((), self.means.shape):
             fix = f"give a scalar, ({count},) or {self.means.shape}"
             _checks.invalid("scales.shape", scales.shape, fix)
         self.scales = jnp.broadcast_to(scales, self.means.shape)
-        self.log_weights = jax.nn.log_softmax(jnp.log(weights))
+        self.log_weights = log_weights(weights, count)
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
         axes = tuple(range(1, self.means.ndim))
-        x, means, scales, log_weights = together(x, self.means, self.scales, self.log_weights)
+        x, means, scales, log_w = together(x, self.means, self.scales, self.log_weights)
         z = (x[None] - means) / scales
         log_norm = jnp.log(jnp.abs(scales)) + 0.5 * math.log(2 * math.pi)
-        log_weights = jax.nn.log_softmax(log_weights)
-        return -jax.nn.logsumexp(log_weights - jnp.sum(0.5 * z**2 + log_norm, axes))
+        return -jax.nn.logsumexp(jax.nn.log_softmax(log_w) - jnp.sum(0.5 * z**2 + log_norm, axes))
 
     def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example."""
         component_key, noise_key = jax.random.split(key)
         k = jax.random.categorical(component_key, self.log_weights)
         noise = jax.random.normal(noise_key, self.shape, self.means.dtype)
@@ -78,16 +71,13 @@ class GaussianMixture(AbstractExactEnergy):
 
     @property
     def mean(self) -> X:
-        """The mean of the mixture, of the shape of one example."""
         return jnp.tensordot(self.weights, self.means, 1)
 
     @property
     def variance(self) -> X:
-        """The variance of each coordinate, of the shape of one example."""
         between = self.means - self.mean[None]
         return jnp.tensordot(self.weights, between**2 + self.scales**2, 1)
 
     @property
     def log_z(self) -> Scalar:
-        """`log ∫ exp(-E(x)) dx = 0`: the mixture is normalised."""
         return jnp.zeros((), self.means.dtype)

@@ -9,21 +9,29 @@ import numpy as np
 
 from ... import _checks
 from ..._types import Key, Scalar, X
-from .._base import AbstractExactEnergy
+from .._base import AbstractCentred, AbstractExactEnergy
 from .._constants import constant
 from .._precision import together
 from ._gaussian_mixture import GaussianMixture
 
 
-class _Rings(AbstractExactEnergy):
+class _AbstractNormalised(AbstractCentred, AbstractExactEnergy):
+    """A density on the plane with mean zero and `log Z = 0`."""
+
+    shape: tuple[int, ...] = eqx.field(static=True, default=(2,), init=False)
+
+    @property
+    def log_z(self) -> Scalar:
+        return jnp.zeros(())
+
+
+class _Rings(_AbstractNormalised):
     """Circles convolved with a normal distribution, whose density has a Bessel function in it."""
 
-    shape: tuple[int, ...] = eqx.field(static=True)
     radii: jax.Array = constant()
     scale: jax.Array = constant()
 
     def __init__(self, radii: np.ndarray, scale: float):
-        self.shape = (2,)
         self.radii, self.scale = jnp.asarray(radii, float), jnp.asarray(scale, float)
 
     def __call__(self, x: X) -> Scalar:
@@ -45,22 +53,12 @@ class _Rings(AbstractExactEnergy):
         return radius * circle + self.scale * jax.random.normal(noise_key, (2,), dtype)
 
     @property
-    def mean(self) -> X:
-        return jnp.zeros(2, self.radii.dtype)
-
-    @property
     def variance(self) -> X:
         return jnp.full(2, 0.5 * jnp.mean(self.radii**2) + self.scale**2)
 
-    @property
-    def log_z(self) -> Scalar:
-        return jnp.zeros((), self.radii.dtype)
 
-
-class _Checkerboard(AbstractExactEnergy):
+class _Checkerboard(_AbstractNormalised):
     """Uniform on every other of 4×4 fields of side 2; the energy is infinite elsewhere."""
-
-    shape: tuple[int, ...] = eqx.field(static=True, default=(2,))
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
@@ -74,22 +72,13 @@ class _Checkerboard(AbstractExactEnergy):
         return 2 * (jnp.stack([row, column]) + jax.random.uniform(place_key, (2,)))
 
     @property
-    def mean(self) -> X:
-        return jnp.zeros(2)
-
-    @property
     def variance(self) -> X:
         return jnp.full(2, 16 / 3)
 
-    @property
-    def log_z(self) -> Scalar:
-        return jnp.zeros(())
 
-
-class _Pinwheel(AbstractExactEnergy):
+class _Pinwheel(_AbstractNormalised):
     """Normal blades, twisted by an angle that grows with the radius: the twist keeps areas."""
 
-    shape: tuple[int, ...] = eqx.field(static=True, default=(2,))
     arms: int = eqx.field(static=True, default=5)
     size: float = eqx.field(static=True, default=2.0)
     rate: float = eqx.field(static=True, default=0.25)
@@ -108,17 +97,9 @@ class _Pinwheel(AbstractExactEnergy):
         return self.size * self._turn(noise + jnp.array([1.0, 0.0]), arm, 1)
 
     @property
-    def mean(self) -> X:
-        return jnp.zeros(2)
-
-    @property
     def variance(self) -> X:
         # turning keeps the radius, and blades at equal angles have a covariance of one variance
         return jnp.full(2, 0.5 * self.size**2 * (1 + 0.3**2 + 0.1**2))
-
-    @property
-    def log_z(self) -> Scalar:
-        return jnp.zeros(())
 
     def _turn(self, x: X, arm: jax.Array, sign: int) -> X:
         radius = jnp.sqrt(jnp.sum(x**2) + 1e-12)

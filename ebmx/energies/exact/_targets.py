@@ -12,11 +12,12 @@ import jax.numpy as jnp
 
 from ... import _checks
 from ..._types import Key, Number, Scalar, X
-from .._base import AbstractAnalyticEnergy, AbstractExactEnergy
+from .._base import AbstractCentred, AbstractExactEnergy
 from .._constants import as_number, constant, number
+from .._precision import as_dtype_of
 
 
-class Banana(AbstractExactEnergy):
+class Banana(AbstractCentred, AbstractExactEnergy):
     """`E(x) = x₀² / 2s² + (x₁ − b (x₀² − s²))² / 2`: a Gaussian on the plane, bent.
 
     Haario et al. (1999), "Adaptive proposal distribution for random walk Metropolis algorithm".
@@ -39,21 +40,14 @@ class Banana(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        dtype = jnp.result_type(x)
-        scale, bend = jnp.asarray(self.scale, dtype), jnp.asarray(self.bend, dtype)
+        scale, bend = as_dtype_of(x, self.scale, self.bend)
         ridge = bend * (x[0] ** 2 - scale**2)
         return 0.5 * (x[0] / scale) ** 2 + 0.5 * (x[1] - ridge) ** 2
 
     def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example."""
         z = jax.random.normal(key, (2,))
         u = self.scale * z[0]
         return jnp.stack([u, z[1] + self.bend * (u**2 - self.scale**2)])
-
-    @property
-    def mean(self) -> X:
-        """Zero."""
-        return jnp.zeros(2)
 
     @property
     def variance(self) -> X:
@@ -66,7 +60,7 @@ class Banana(AbstractExactEnergy):
         return jnp.log(2 * math.pi * jnp.abs(self.scale))
 
 
-class Funnel(AbstractExactEnergy):
+class Funnel(AbstractCentred, AbstractExactEnergy):
     """`x₀ ~ N(0, s²)` and `xᵢ ~ N(0, exp x₀)`: scales that differ from place to place.
 
     Neal (2003), "Slice sampling".
@@ -90,20 +84,14 @@ class Funnel(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        rest = x[1:]
+        (scale,), rest = as_dtype_of(x, self.scale), x[1:]
         width = 0.5 * jnp.sum(rest**2) * jnp.exp(-x[0]) + 0.5 * rest.size * x[0]
-        return 0.5 * (x[0] / jnp.asarray(self.scale, jnp.result_type(x))) ** 2 + width
+        return 0.5 * (x[0] / scale) ** 2 + width
 
     def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example."""
         z = jax.random.normal(key, self.shape)
         first = self.scale * z[:1]
         return jnp.concatenate([first, jnp.exp(0.5 * first) * z[1:]])
-
-    @property
-    def mean(self) -> X:
-        """Zero."""
-        return jnp.zeros(self.shape)
 
     @property
     def variance(self) -> X:
@@ -117,7 +105,7 @@ class Funnel(AbstractExactEnergy):
         return 0.5 * self.shape[0] * math.log(2 * math.pi) + jnp.log(jnp.abs(self.scale))
 
 
-class StudentT(AbstractExactEnergy):
+class StudentT(AbstractCentred, AbstractExactEnergy):
     """Independent coordinates with tails like `|x|^(-ν-1)`: `E = (ν+1)/2 Σ log(1 + x²/ν)`.
 
     Args:
@@ -137,17 +125,11 @@ class StudentT(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        dof = jnp.asarray(self.dof, jnp.result_type(x))
+        (dof,) = as_dtype_of(x, self.dof)
         return 0.5 * (dof + 1) * jnp.sum(jnp.log1p(x**2 / dof))
 
     def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example."""
         return jax.random.t(key, self.dof, self.shape)
-
-    @property
-    def mean(self) -> X:
-        """Zero."""
-        return jnp.zeros(self.shape)
 
     @property
     def variance(self) -> X:
@@ -156,12 +138,11 @@ class StudentT(AbstractExactEnergy):
 
     @property
     def log_z(self) -> Scalar:
-        """In nats."""
         one = 0.5 * jnp.log(self.dof * math.pi) - _log_gamma_half_step(0.5 * jnp.asarray(self.dof))
         return math.prod(self.shape) * one
 
 
-class Ring(AbstractAnalyticEnergy):
+class Ring(AbstractCentred):
     """`E(x) = (|x| − r)² / 2s²` on the plane.
 
     Args:
@@ -184,28 +165,22 @@ class Ring(AbstractAnalyticEnergy):
         _checks.example(x, self.shape)
         # |x|, but with a gradient at the origin
         radius = jnp.sqrt(jnp.sum(x**2) + 1e-12)
-        dtype = jnp.result_type(x)
-        centre, scale = jnp.asarray(self.radius, dtype), jnp.asarray(self.scale, dtype)
+        centre, scale = as_dtype_of(x, self.radius, self.scale)
         return 0.5 * ((radius - centre) / scale) ** 2
 
     @property
-    def mean(self) -> X:
-        """Zero."""
-        return jnp.zeros(2)
-
-    @property
     def variance(self) -> X:
-        """Half the mean squared radius, for each coordinate."""
-        moments = self._radial_moments()
-        return jnp.full(2, 0.5 * moments[3] / moments[1])
+        # half the mean squared radius, for each coordinate
+        _, first, _, third = self._radial_moments()
+        return jnp.full(2, 0.5 * third / first)
 
     @property
     def log_z(self) -> Scalar:
-        """In nats."""
         return jnp.log(2 * math.pi * self._radial_moments()[1])
 
     def _radial_moments(self) -> Sequence[jax.Array]:
         """`∫ ρⁿ exp(-(ρ - r)² / 2s²) dρ` over positive `ρ`, for `n` from 0 to 3."""
+        # the first by the error function; each further one by parts from the two before
         r, s = jnp.asarray(self.radius), jnp.abs(self.scale)
         zeroth = s * math.sqrt(math.pi / 2) * (1 + jax.scipy.special.erf(r / (s * math.sqrt(2))))
         first = r * zeroth + s**2 * jnp.exp(-0.5 * (r / s) ** 2)

@@ -41,21 +41,17 @@ class Uniform(AbstractExactEnergy):
         return jnp.where(inside, 0.0, jnp.inf).astype(jnp.result_type(x))
 
     def sample(self, *, key: Key) -> X:
-        """Draw one exact, independent example."""
         fraction = jax.random.uniform(key, self.shape, self.low.dtype)
         return self.low + fraction * (self.high - self.low)
 
     @property
     def mean(self) -> X:
-        """The middle of the box."""
         return 0.5 * (self.low + self.high)
 
     @property
     def variance(self) -> X:
-        """The variance of each coordinate."""
         return (self.high - self.low) ** 2 / 12
 
     @property
     def log_z(self) -> Scalar:
-        """The logarithm of the volume."""
         return jnp.sum(jnp.log(self.high - self.low))
