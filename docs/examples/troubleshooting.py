@@ -18,7 +18,7 @@ import ebmx
 from ebmx.energies import MLP, GaussianMixture, Uniform
 from ebmx.plotting import training_curves
 from ebmx.samplers import MALA, Cycle, Independence, Langevin, warmup
-from ebmx.training import PCD, FullPrecision, Trainer, UInt8, UniformNoise, contrastive_loss
+from ebmx.training import PCD, Trainer, UInt8, UniformNoise, contrastive_loss
 
 SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
@@ -217,7 +217,7 @@ assert anew == 3 * len(traces)
 
 # %%
 sizes = []
-for storage in (FullPrecision(), UInt8(-1, 1)):
+for storage in (None, UInt8(-1, 1)):
     pcd = PCD(good_chains, 20, capacity=1000, noise=UniformNoise(), storage=storage)
     sizes.append(pcd.init((32, 32, 3), key=key).positions.nbytes / 1e6)
 say("megabytes of the buffer", *sizes)

@@ -41,7 +41,6 @@ from .negatives import BFloat16 as BFloat16
 from .negatives import Chains as Chains
 from .negatives import DataOnly as DataOnly
 from .negatives import DiffusionRecovery as DiffusionRecovery
-from .negatives import FullPrecision as FullPrecision
 from .negatives import GaussianNoise as GaussianNoise
 from .negatives import Jarzynski as Jarzynski
 from .negatives import NegativesInfo as NegativesInfo

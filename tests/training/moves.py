@@ -81,6 +81,6 @@ def draw(buffer, num, key):
 
 def empty(storage, capacity):
     """A buffer of chains in the plane that are nowhere yet."""
-    code = storage.empty((capacity, 2))
-    positions, ages = np.zeros(code.shape, code.dtype), np.zeros(capacity, np.int32)
-    return ReplayBuffer(jnp.asarray(positions), jnp.asarray(ages), storage=storage)
+    x = jnp.zeros((capacity, 2))
+    code = x if storage is None else jnp.zeros_like(storage.encode(x, key=jax.random.key(0)))
+    return ReplayBuffer(code, jnp.zeros(capacity, jnp.int32), storage=storage)

@@ -23,7 +23,6 @@ from ._restarted import ShortRun as ShortRun
 from ._step_size_adaptation import StepSizeAdaptation as StepSizeAdaptation
 from ._storage import AbstractStorage as AbstractStorage
 from ._storage import BFloat16 as BFloat16
-from ._storage import FullPrecision as FullPrecision
 from ._storage import UInt8 as UInt8
 from ._tempered import TemperedPCD as TemperedPCD
 from ._transport import TransportPairs as TransportPairs

@@ -14,7 +14,7 @@ from ..._checks import checked
 from ..._types import Key
 from .._batch import Batch, as_examples
 from ._buffer_slots import one_of_each_arc, one_of_each_label
-from ._storage import AbstractStorage, BFloat16, FullPrecision
+from ._storage import AbstractStorage, decode
 
 
 class Chains(eqx.Module):
@@ -45,7 +45,7 @@ class ReplayBuffer(eqx.Module):
         log_scales: the log factor on the step size of each, `(capacity,)`, if they are adapted.
         labels: the label of each chain, `(capacity,)`, for a conditional energy. They rise within
             each shard, so that the slots of a label are found by binary search.
-        storage: how positions are encoded.
+        storage: how positions are encoded, if not in full precision.
         num_shards: the number of blocks of slots; a draw takes equally many chains from each.
 
     Raises:
@@ -59,7 +59,7 @@ class ReplayBuffer(eqx.Module):
     log_scales: Float[Array, "capacity"] | None = None
     # Never changed.
     labels: Int[Array, "capacity"] | None = None
-    storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
+    storage: AbstractStorage | None = None
     num_shards: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
@@ -157,7 +157,7 @@ class ReplayBuffer(eqx.Module):
         fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
         _checks.require(x.shape[1:] == self.positions.shape[1:], "x.shape", x.shape, fix)
         self._check_num(len(x), "index.shape", index.shape)
-        stored = self.storage.encode(x, key=_checked_key(self.storage, key))
+        stored = x if self.storage is None else self.storage.encode(x, key=key)
         if chains.own is not None:
             # a different place beyond every block for each of the others: these are dropped
             beyond = self.capacity + jnp.arange(len(x), dtype=index.dtype)
@@ -183,14 +183,16 @@ class ReplayBuffer(eqx.Module):
                 the range that is stored or there is no position for a label.
         """
         batch = as_examples(x, "x", self.positions.shape[1:])
-        self.storage.check(batch.x)
         index_key, code_key = jax.random.split(key)
         if self.labels is None or batch.y is None:
             index = jax.random.randint(index_key, (self.capacity,), 0, len(batch.x))
         else:
             index = _of_labels(self.labels, batch.y, index_key)
-        stored = self.storage.encode(batch.x[index], key=code_key).astype(self.positions.dtype)
-        return eqx.tree_at(lambda b: b.positions, self, stored)
+        stored = batch.x[index]
+        if self.storage is not None:
+            self.storage.check(batch.x)
+            stored = self.storage.encode(stored, key=code_key)
+        return eqx.tree_at(lambda b: b.positions, self, stored.astype(self.positions.dtype))
 
     def _in_each(self, draw: Callable, key: Key, *arrays: jax.Array) -> tuple[jax.Array, ...]:
         """`draw(*arrays, key)` in each shard, with its parts of the arrays; slots come first."""
@@ -207,7 +209,7 @@ class ReplayBuffer(eqx.Module):
         """The chains in these slots."""
         slots = self.positions, self.ages, self.log_scales, self.labels
         stored, *rest = jax.tree.map(lambda values: self._at(values, index), slots)
-        x = self.storage.decode(stored, key=jax.random.fold_in(key, 0))
+        x = decode(self.storage, stored, key=jax.random.fold_in(key, 0))
         ages, log_scales, labels = rest
         return Chains(x, index, ages, log_scales, labels, own)
 
@@ -247,12 +249,6 @@ def _of_labels(wanted: jax.Array, y: jax.Array, key: Key) -> jax.Array:
         fix = "give positions of each label, whole numbers as the buffer has them"
         _checks.require(len(missing) == 0, "x[1] without labels", missing, fix)
     return order[jax.random.randint(key, wanted.shape, low, high)]
-
-
-def _checked_key(storage: AbstractStorage, key: Key | None) -> Any:
-    fix = "this storage rounds at random: give a key"
-    _checks.require(key is not None or not isinstance(storage, BFloat16), "key", key, fix)
-    return key
 
 
 def _put(slots: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from .._batch import Examples, condition, where_chain
 from ._base import AbstractNegatives, check_chain, draw_noise
 from ._buffer import Chains, ReplayBuffer
 from ._noise import AbstractNoise
-from ._storage import AbstractStorage, FullPrecision, UInt8
+from ._storage import AbstractStorage, UInt8
 
 
 def as_weights(weights: ArrayLike | None) -> jax.Array | None:
@@ -34,7 +34,7 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
     noise: eqx.AbstractVar[AbstractNoise]
     num_labels: eqx.AbstractVar[int | None]
     label_weights: eqx.AbstractVar[jax.Array | None]
-    storage: eqx.AbstractVar[AbstractStorage]
+    storage: eqx.AbstractVar[AbstractStorage | None]
     num_shards: eqx.AbstractVar[int]
 
     def check_buffer(self) -> None:
@@ -70,17 +70,18 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
             draw = jax.vmap(lambda key: self.noise.sample(shape, key=key))
             return draw(keys).reshape(-1, *rungs, *shape)
 
-        if isinstance(self.storage, FullPrecision):
+        storage = self.storage
+        if storage is None:
             positions = sample(jax.random.split(key, self.capacity * size))
         else:
             noise_key, code_key = jax.random.split(key)
             keys = jax.random.split(noise_key, (self.capacity, size))
             codes = jax.random.split(code_key, self.capacity)
             positions = jax.lax.map(
-                lambda k: self.storage.encode(sample(k[0])[0], key=k[1]),
+                lambda k: storage.encode(sample(k[0])[0], key=k[1]),
                 (keys, codes),
                 batch_size=min(self.capacity, 256),
-            ).astype(self.storage.empty(()).dtype)
+            )
         ages, labels = jnp.zeros(self.capacity, jnp.int32), None
         if self.num_labels is not None:
             labels = jnp.tile(self._labels_of_a_shard(self.num_labels), self.num_shards)

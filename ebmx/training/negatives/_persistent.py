@@ -20,7 +20,7 @@ from ._buffered import AbstractBuffered, as_weights
 from ._noise import AbstractNoise, UniformNoise
 from ._restarted import width_of
 from ._step_size_adaptation import StepSizeAdaptation, fraction_at_limit
-from ._storage import AbstractStorage, FullPrecision
+from ._storage import AbstractStorage
 
 
 class PCD(AbstractBuffered):
@@ -55,7 +55,8 @@ class PCD(AbstractBuffered):
             `"age"` or `"energy"`, with a probability proportional to the age, or to the rank of the
             energy, whose mean is `reinit_prob`.
         augment: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
-        storage: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
+        storage: `BFloat16()` or `UInt8(low, high)` to store positions in less memory; in full
+            precision if not given.
         num_shards: the number of blocks of chains; an update draws equally many from each. Draws
             depend on it, and not on the devices, whose number divides it: see `fit(..., mesh=...)`.
 
@@ -75,7 +76,7 @@ class PCD(AbstractBuffered):
     label_weights: jax.Array | None = eqx.field(converter=as_weights, default=None)
     restart: Literal["uniform", "age", "energy"] = eqx.field(static=True, default="uniform")
     augment: Callable | None = None
-    storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
+    storage: AbstractStorage | None = None
     num_shards: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):

@@ -20,38 +20,12 @@ class AbstractStorage(eqx.Module):
         """Check that these positions can be stored."""
 
     @abc.abstractmethod
-    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of encoded positions of this shape."""
-
-    @abc.abstractmethod
-    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
-        """Encode positions."""
+    def encode(self, x: jax.Array, *, key: Key | None) -> jax.Array:
+        """Encode positions; without a key, if it does not round at random."""
 
     @abc.abstractmethod
     def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
         """Decode positions."""
-
-
-class FullPrecision(AbstractStorage):
-    """Positions in full precision."""
-
-    def check(self, x: jax.Array) -> None:
-        """Any position can be stored."""
-        del x
-
-    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of encoded positions of this shape."""
-        return jax.ShapeDtypeStruct(shape, jnp.result_type(float))
-
-    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
-        """The positions."""
-        del key
-        return x
-
-    def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
-        """The positions."""
-        del key
-        return code
 
 
 class BFloat16(AbstractStorage):
@@ -61,12 +35,10 @@ class BFloat16(AbstractStorage):
         """Any position can be stored."""
         del x
 
-    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of encoded positions of this shape."""
-        return jax.ShapeDtypeStruct(shape, jnp.bfloat16)
-
-    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
+    def encode(self, x: jax.Array, *, key: Key | None) -> jax.Array:
         """Positions rounded to eight bits of mantissa."""
+        if key is None:
+            _checks.invalid("key", None, "this storage rounds at random: give a key")
         bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
         bits = bits + jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
         return jax.lax.bitcast_convert_type((bits >> 16).astype(jnp.uint16), jnp.bfloat16)
@@ -105,11 +77,7 @@ class UInt8(AbstractStorage):
             ok = bool(np.all((values >= low) & (values <= high)))
             _checks.require(ok, "x", (float(values.min()), float(values.max())), fix)
 
-    def empty(self, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of encoded positions of this shape."""
-        return jax.ShapeDtypeStruct(shape, jnp.uint8)
-
-    def encode(self, x: jax.Array, *, key: Key) -> jax.Array:
+    def encode(self, x: jax.Array, *, key: Key | None) -> jax.Array:
         """The level of each value."""
         del key
         low, high = cast(self.low, x), cast(self.high, x)
@@ -122,3 +90,8 @@ class UInt8(AbstractStorage):
         fraction = (code.astype(dtype) + jax.random.uniform(key, code.shape, dtype)) / 256
         low, high = cast(self.low, fraction), cast(self.high, fraction)
         return low + fraction * (high - low)
+
+
+def decode(storage: AbstractStorage | None, code: jax.Array, *, key: Key) -> jax.Array:
+    """Positions as a storage has them; without one they are in full precision already."""
+    return code if storage is None else storage.decode(code, key=key)

@@ -15,7 +15,7 @@ from ._base import NegativesInfo, are_dead, saturated_fraction
 from ._buffer import ReplayBuffer
 from ._buffered import AbstractBuffered, as_weights
 from ._noise import AbstractNoise, UniformNoise
-from ._storage import AbstractStorage, FullPrecision
+from ._storage import AbstractStorage
 
 
 class TemperedPCD(AbstractBuffered):
@@ -40,7 +40,8 @@ class TemperedPCD(AbstractBuffered):
         num_labels: for a conditional energy, how many labels there are.
         label_weights: the relative number of ladders of each label, `(num_labels,)`; equal if not
             given.
-        storage: how positions are stored: `FullPrecision()`, `BFloat16()` or `UInt8(low, high)`.
+        storage: `BFloat16()` or `UInt8(low, high)` to store positions in less memory; in full
+            precision if not given.
         num_shards: the number of blocks of ladders; an update draws equally many from each. See
             `PCD`.
 
@@ -56,7 +57,7 @@ class TemperedPCD(AbstractBuffered):
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
     num_labels: int | None = eqx.field(static=True, default=None)
     label_weights: jax.Array | None = eqx.field(converter=as_weights, default=None)
-    storage: AbstractStorage = eqx.field(default_factory=FullPrecision)
+    storage: AbstractStorage | None = None
     num_shards: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from moves import draw, empty
 
-from ebmx.training import BFloat16, FullPrecision, ReplayBuffer, UInt8
+from ebmx.training import BFloat16, ReplayBuffer, UInt8
 
-STORAGES = {"full": FullPrecision(), "bfloat16": BFloat16(), "uint8": UInt8(-1.0, 1.0)}
+STORAGES = {"full": None, "bfloat16": BFloat16(), "uint8": UInt8(-1.0, 1.0)}
 
 
 @pytest.mark.parametrize("name", STORAGES)

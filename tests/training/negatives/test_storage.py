@@ -19,7 +19,6 @@ from ebmx.training import (
     BFloat16,
     Chains,
     Examples,
-    FullPrecision,
     GaussianNoise,
     Trainer,
     UInt8,
@@ -27,7 +26,7 @@ from ebmx.training import (
 )
 
 STORAGES = {
-    "full": FullPrecision(),
+    "full": None,
     "bfloat16": BFloat16(),
     "uint8": UInt8(-1.0, 1.0),
 }
