@@ -19,7 +19,6 @@ _LENGTH = "only the length of the difference counts"
 _TINY = "another number that is far below rounding"
 _OTHER_DRAWS = "other draws of the same distribution, as independent as before"
 _REACH = "a grid of another reach, beyond which the density is zero to rounding as well"
-_REFUSED = "a state without a stateful energy, or such an energy without one, is refused before"
 _CLAMPED = "JAX takes the last place for an index beyond the end"
 _SQUARE_KERNELS = "kernels are square"
 _SYMMETRIC = "the noise is symmetric about zero"
@@ -64,7 +63,6 @@ EQUIVALENTS: dict[str, str] = {
     "energies/exact/_double_well.py | dropped term | 1+a -> (a) | low,high=-below/(1+jnp.sqrt(1-below)),a/(1+jnp.sqrt(1+a))": _REACH,
     "energies/networks/_presets.py | key used twice | energy_key -> norm_key": _OTHER_DRAWS,
     "energies/networks/_presets.py | key used twice | norm_key -> energy_key": _OTHER_DRAWS,
-    "energies/_freeze.py | comparison | statefulandstateisnotNone -> ((stateful)or(stateisnotNone))": _REFUSED,
     "energies/exact/_gaussian.py | swapped arguments | x-location -> ((location)-(x))": _SQUARED,
     "energies/exact/_gaussian_mixture.py | swapped arguments | x[None]-means -> ((means)-(x[None]))": _SQUARED,
     "energies/networks/_resnet.py | key used twice | stem_key -> dense_key": _OTHER_DRAWS,

@@ -3,7 +3,7 @@
 import abc
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import equinox as eqx
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from .._types import Key, Number, Scalar, X
+from .._types import EnergyFn, Key, Number, Scalar, X
 from ._constants import as_number, constant
 from ._precision import together
 from ._repr import show
@@ -86,9 +86,9 @@ class Function(AbstractEnergy):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    function: Callable[[X], Scalar]
+    function: EnergyFn
 
-    def __init__(self, function: Callable[[X], Scalar], shape: Sequence[int]):
+    def __init__(self, function: EnergyFn, shape: Sequence[int]):
         fix = "give a function from one example to one number"
         _checks.require(callable(function), "function", function, fix)
         self.shape = _checks.dimensions("shape", shape)
@@ -164,14 +164,13 @@ class Weighted(AbstractEnergy):
 
 def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
     """The shape of one example of all these energies."""
-    fix = "give at least one energy"
-    _checks.require(len(energies) > 0, "energies", tuple(energies), fix)
+    _checks.require(len(energies) > 0, "energies", tuple(energies), "give at least one energy")
     for energy in energies:
+        name = type(energy).__name__
         fix = "give energies: functions from one example to one number"
-        _checks.require(callable(energy), "energies", type(energy).__name__, fix)
+        _checks.require(callable(energy), "energies", name, fix)
         fix = "bind its state first: ebmx.energies.freeze(energy, state)"
-        stateful = isinstance(energy, AbstractStatefulEnergy)
-        _checks.require(not stateful, "energies", type(energy).__name__, fix)
+        _checks.require(not isinstance(energy, AbstractStatefulEnergy), "energies", name, fix)
         check_scalar(energy)
     shapes = [energy.shape for energy in energies if hasattr(energy, "shape")]
     names = [type(energy).__name__ for energy in energies]

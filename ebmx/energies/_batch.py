@@ -64,11 +64,7 @@ def _exact_samples(energy: AbstractExactEnergy, keys: Key) -> XBatch:
 
 
 def shape_of(energy: EnergyFn) -> tuple[int, ...] | None:
-    """The shape of one example of an energy; `None` for a plain callable, which has no shape.
-
-    Raises:
-        ValueError: if it is a network of features.
-    """
+    """The shape of one example of an energy; `None` for a plain callable, which has no shape."""
     check_scalar(energy)
     return getattr(energy, "shape", None)
 
@@ -79,11 +75,7 @@ def value_and_gradient(energy: EnergyFn, x: X) -> tuple[Scalar, X]:
 
 
 def as_scalar(value: Any) -> Scalar:
-    """What an energy has returned for one example, as a scalar array.
-
-    Raises:
-        ValueError: if it is not one floating-point number.
-    """
+    """What an energy has returned for one example, as a scalar array."""
     if jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         got = f"{jnp.result_type(value)}{list(jnp.shape(value))}"
         fix = "an energy maps ONE example to ONE floating-point number; sum over the example's "
@@ -108,17 +100,6 @@ def for_each(function: Callable, energy: Any, *args: Any) -> Any:
     """`function(energy, *args)` mapped over the first axis of `args`: the one `vmap` of energies.
 
     A `ForEach` gives each example an energy of its own.
-
-    Args:
-        function: of the energy of one example, and of one row of each of `args`.
-        energy: an energy, or a `ForEach`.
-        args: arrays, or trees of arrays, with a leading axis of examples.
-
-    Returns:
-        What the function returns, stacked along a leading axis.
-
-    Raises:
-        ValueError: if a `ForEach` has not as many conditions as there are examples.
     """
     if not isinstance(energy, ForEach):
         return jax.vmap(lambda *args: function(energy, *args))(*args)

@@ -14,14 +14,7 @@ from ._conditional import AbstractConditionalEnergy, Conditioned
 
 
 class ClassEnergy(AbstractConditionalEnergy):
-    """`E(x, y) = -logits(x)[y]`: the energy of an example of class `y`.
-
-    Args:
-        shape: of one example.
-        condition_shape: of a label, `()`.
-        num_labels: how many labels there are.
-        network: from one example to logits `(num_labels,)`.
-    """
+    """`E(x, y) = -logits(x)[y]`: the energy of an example of class `y`."""
 
     shape: tuple[int, ...] = eqx.field(static=True)
     condition_shape: tuple[int, ...] = eqx.field(static=True)
@@ -31,8 +24,8 @@ class ClassEnergy(AbstractConditionalEnergy):
     def __call__(self, x: X, y: jax.Array) -> Scalar:
         _checks.example(x, self.shape)
         logits = self.network(x)
-        known = (y >= 0) & (y < logits.shape[0])
-        return jnp.where(known, -logits[y], jnp.nan)
+        # out of range is NaN, which a training step notices; JAX would clip or wrap
+        return jnp.where((y >= 0) & (y < logits.shape[0]), -logits[y], jnp.nan)
 
 
 class JEM(AbstractEnergy):
@@ -65,10 +58,9 @@ class JEM(AbstractEnergy):
         self.shape = _checks.dimensions("shape", shape)
         self.network = network
         logits = eqx.filter_eval_shape(network, jnp.zeros(self.shape))
-        fix = "the network returns logits (num_labels,) for one example"
         got = getattr(logits, "shape", type(logits).__name__)
-        ok = isinstance(got, tuple) and len(got) == 1
-        _checks.require(ok, "network(x).shape", got, fix)
+        fix = "the network returns logits (num_labels,) for one example"
+        _checks.require(isinstance(got, tuple) and len(got) == 1, "network(x).shape", got, fix)
         self.num_labels = logits.shape[0]
 
     def logits(self, x: X) -> jax.Array:

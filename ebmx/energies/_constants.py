@@ -47,8 +47,7 @@ def as_number(value: ArrayLike) -> jax.Array:
 
 def role_of(module: eqx.Module, name: str) -> str | None:
     """How a field of a module is marked; `None` if it is not."""
-    fields = {field.name: field for field in dataclasses.fields(module)}
-    return fields[name].metadata.get(_ROLE) if name in fields else None
+    return next((f.metadata.get(_ROLE) for f in dataclasses.fields(module) if f.name == name), None)
 
 
 def _field(role: str, **kwargs: Any) -> Any:

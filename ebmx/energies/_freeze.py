@@ -31,7 +31,7 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
     others in the batch. Weights stay parameters; `Fixed` makes them constants.
 
     Args:
-        energy: an energy or a plain callable, or an `AbstractStatefulEnergy`.
+        energy: an energy, with a state or without, or a plain callable.
         state: the state of a stateful energy, `None` for any other.
 
     Returns:
@@ -47,9 +47,7 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
         _checks.invalid("state", type(state).__name__, f"{type(energy).__name__}: {fix}")
     check_scalar(energy)
     inference = eqx.nn.inference_mode(energy)
-    if stateful and state is not None:
-        return Frozen(energy.shape, inference, state)
-    return inference
+    return inference if state is None else Frozen(energy.shape, inference, state)
 
 
 def advance(energy: Any, state: eqx.nn.State | None, x: ArrayLike) -> eqx.nn.State | None:
@@ -68,10 +66,11 @@ def advance(energy: Any, state: eqx.nn.State | None, x: ArrayLike) -> eqx.nn.Sta
     """
     if state is None:
         return None
-    fix = "a state belongs to a stateful energy: give that energy, or no state"
     stateful = isinstance(energy, AbstractStatefulEnergy)
+    fix = "a state belongs to a stateful energy: give that energy, or no state"
     _checks.require(stateful, "energy", type(energy).__name__, fix)
     x = _checks.batch(x, "x", energy.shape)
+    # statistics are over the axis named "batch", so that the state that comes out is one for all
     training = eqx.nn.inference_mode(energy, value=False)
     apply = jax.vmap(training, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
     return jax.lax.stop_gradient(apply(x, state)[1])

@@ -30,10 +30,10 @@ class Marginal(AbstractEnergy):
 
     def __init__(self, energy: AbstractConditionalEnergy):
         num_labels = getattr(energy, "num_labels", None)
-        fix = "give a conditional energy with labels"
-        ok = isinstance(energy, AbstractConditionalEnergy) and num_labels is not None
-        _checks.require(ok, "energy", type(energy).__name__, fix)
-        self.shape, self.num_labels, self.energy = energy.shape, int(num_labels or 0), energy
+        if num_labels is None or not isinstance(energy, AbstractConditionalEnergy):
+            fix = "give a conditional energy with labels"
+            _checks.invalid("energy", type(energy).__name__, fix)
+        self.shape, self.num_labels, self.energy = energy.shape, num_labels, energy
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)

@@ -43,8 +43,5 @@ def cast_layers(layers: Layers, compute_dtype: str | None) -> Layers:
     """The layers with floating-point arrays in this dtype; unchanged for `None`."""
     if compute_dtype is None:
         return layers
-
-    def one(leaf: Any) -> Any:
-        return leaf.astype(compute_dtype) if eqx.is_inexact_array(leaf) else leaf
-
-    return jax.tree.map(one, layers)
+    numbers, rest = eqx.partition(layers, eqx.is_inexact_array)
+    return eqx.combine(jax.tree.map(lambda leaf: leaf.astype(compute_dtype), numbers), rest)

@@ -11,14 +11,10 @@ from jax.core import Tracer
 _LARGEST = 8  # entries of an array that is printed with its values
 
 
-class _Values:
-    """A short array, printed as a list of its values."""
+class _Shown(str):
+    """A text that is printed without quotes."""
 
-    def __init__(self, array: np.ndarray):
-        self.array = array
-
-    def __repr__(self) -> str:
-        return str(self.array[()]) if self.array.ndim == 0 else _listed(self.array)
+    __repr__ = str.__str__
 
 
 def show(module: Any) -> str:
@@ -30,14 +26,11 @@ def show(module: Any) -> str:
     return eqx.tree_pformat(jax.tree.map(_value, module, is_leaf=is_layer))
 
 
-def _listed(array: np.ndarray) -> str:
-    return np.array2string(array, separator=", ")
-
-
 def _value(leaf: Any) -> Any:
     if not isinstance(leaf, jax.Array | np.ndarray) or isinstance(leaf, Tracer):
         return leaf
     is_short = leaf.ndim <= 1 and leaf.size <= _LARGEST
     if not is_short or jnp.issubdtype(leaf.dtype, jax.dtypes.extended):
         return leaf
-    return _Values(np.asarray(leaf))
+    array = np.asarray(leaf)
+    return _Shown(np.array2string(array, separator=", ") if array.ndim else str(array[()]))

@@ -58,18 +58,9 @@ def trainable(energy: Any) -> Any:
 
 
 def parameters_of(energy: Any, filter_tree: Any) -> Any:
-    """The parameters of an energy that a filter tree selects; constants are never selected.
+    """The leaves that a filter tree, or a prefix of one, selects, but for constants.
 
-    Args:
-        energy: an energy, a pytree.
-        filter_tree: a filter tree as Equinox takes it, or a prefix of one; `None` for
-            `trainable(energy)`.
-
-    Returns:
-        The energy with `True` or `False` in place of each leaf.
-
-    Raises:
-        ValueError: if the tree does not fit the energy.
+    `None` is `trainable(energy)`.
     """
     if filter_tree is None:
         return trainable(energy)
@@ -88,13 +79,11 @@ def _roles(node: Any, role: str) -> Any:
         role = EXACT
     if jax.tree_util.all_leaves([node]):
         return role if eqx.is_inexact_array(node) else CONSTANT
+    # one level at a time, since a mark on a field is of all below it
     children, treedef = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda n: n is not node)
-    roles = [_roles(child, _role(node, path[0], role)) for path, child in children]
+    marked = isinstance(node, eqx.Module) and role != CONSTANT
+    roles = [
+        _roles(child, (marked and role_of(node, getattr(path[0], "name", ""))) or role)
+        for path, child in children
+    ]
     return treedef.unflatten(roles)
-
-
-def _role(node: Any, key: Any, outer: str) -> str:
-    """The role of a child; everything below a constant is constant."""
-    if outer == CONSTANT or not isinstance(node, eqx.Module):
-        return outer
-    return role_of(node, getattr(key, "name", "")) or outer

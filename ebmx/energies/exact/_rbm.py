@@ -42,14 +42,13 @@ class BernoulliRBM(AbstractExactEnergy):
         self.weight = jnp.asarray(weight, float)
         self.visible_bias = jnp.asarray(visible_bias, float)
         self.hidden_bias = jnp.asarray(hidden_bias, float)
-        fix = "give an array (visible, hidden)"
-        ok = self.weight.ndim == 2 and self.weight.size > 0
+        ok, fix = self.weight.ndim == 2 and self.weight.size > 0, "give an array (visible, hidden)"
         _checks.require(ok, "weight.shape", self.weight.shape, fix)
         sides = ("visible_bias", self.visible_bias), ("hidden_bias", self.hidden_bias)
         for (name, bias), size in zip(sides, self.weight.shape, strict=True):
             _checks.require(bias.shape == (size,), f"{name}.shape", bias.shape, f"give ({size},)")
-        for name in ("weight", "visible_bias", "hidden_bias"):
-            _checks.finite_value(name, getattr(self, name))
+            _checks.finite_value(name, bias)
+        _checks.finite_value("weight", self.weight)
         self.shape = self.visible_bias.shape
 
     def __call__(self, x: X) -> Scalar:
@@ -75,13 +74,14 @@ class BernoulliRBM(AbstractExactEnergy):
             bits = _bits(states, self._num_units, self.weight.dtype)
             return total + jnp.exp(log_p) @ self._expected(bits), None
 
-        chunks = self._chunks(), log_p.reshape(-1, 2 ** min(_CHUNK, self._num_units))
+        states = self._chunks()
+        chunks = states, log_p.reshape(states.shape)
         return jax.lax.scan(add, jnp.zeros_like(self.visible_bias), chunks)[0]
 
     @property
     def variance(self) -> X:
         """The variance of each visible unit; as for `log_z`."""
-        mean = self.mean
+        mean = self.mean  # once, since it is a sum over all states
         return mean * (1 - mean)
 
     def sample(self, *, key: Key) -> X:
@@ -94,6 +94,7 @@ class BernoulliRBM(AbstractExactEnergy):
 
     @property
     def _over_hidden(self) -> bool:
+        """Whether the hidden units are the fewer, over whose states the sums are."""
         return self.weight.shape[1] <= self.weight.shape[0]
 
     @property
@@ -111,6 +112,7 @@ class BernoulliRBM(AbstractExactEnergy):
     def _log_weights(self) -> jax.Array:
         """The log probability of each state, up to one constant."""
         num = self._num_units
+        # the sum over the units of the other side is known, whichever side that is
         parts = self.weight, self.visible_bias, self.hidden_bias
         if self._over_hidden:
             parts = self.weight.T, self.hidden_bias, self.visible_bias

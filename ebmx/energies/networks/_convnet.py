@@ -20,23 +20,17 @@ Sizes = int | Sequence[int]
 class ConvNet(AbstractEnergy):
     """Convolutions with an activation after each, then linear layers: an energy, or features.
 
-    Images are channels-last: `(height, width, channel)`. With `out_size="scalar"` there is one
-    linear output and this is an energy `E(x)`. With a number there are so many linear outputs
-    `(out_size,)`, which are the logits of a `JEM` or the features of a `Conditional`, and it is no
-    energy itself.
-
     Args:
         shape: the shape of one image, `(height, width, channel)`.
         channels: the channels after each convolution.
-        out_size: `"scalar"` for an energy, or the number of features.
+        out_size: as for `MLP`.
         kernel_sizes: in pixels, one for all convolutions or one each.
         strides: in pixels, one for all convolutions or one each.
         paddings: in pixels, one for all convolutions or one each; half the kernel if not given.
         hidden_dims: the widths of the linear layers between head and output.
-        activation: a function, or the name of one, such as `"silu"`.
+        activation: as for `MLP`.
         head: `"flatten"` keeps where a feature is, `"sum"` adds each over the image.
-        compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
-            parameters if not given. The outputs keep that of the parameters.
+        compute_dtype: as for `MLP`.
         key: a key for the initial weights.
 
     Raises:
@@ -74,9 +68,8 @@ class ConvNet(AbstractEnergy):
         _checks.require(bool(channels), "channels", channels, fix)
         kernels = per_layer("kernel_sizes", kernel_sizes, len(channels))
         steps = per_layer("strides", strides, len(channels))
-        pads = tuple(k // 2 for k in kernels)
-        if paddings is not None:
-            pads = per_layer("paddings", paddings, len(channels), lowest=0)
+        paddings = tuple(k // 2 for k in kernels) if paddings is None else paddings
+        pads = per_layer("paddings", paddings, len(channels), lowest=0)
         self.activation = resolve_activation(activation)
         self.compute_dtype = resolve_dtype(compute_dtype)
 
@@ -89,16 +82,15 @@ class ConvNet(AbstractEnergy):
         )
         features = num_features(self.convolutions, self.shape, head)
         hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
-        sizes = (features, *hidden_dims, num_outputs(out_size))
-        self.layers = dense_layers(sizes, key=dense_key)
+        self.layers = dense_layers((features, *hidden_dims, num_outputs(out_size)), key=dense_key)
 
     def __call__(self, x: X) -> jax.Array:
         _checks.example(x, self.shape)
         x = cast_input(x, self.compute_dtype, self.layers)
         for convolution in cast_layers(self.convolutions, self.compute_dtype):
             x = self.activation(convolution(x))
-        features = pool(x, self.head)
-        outputs = apply_layers(self.layers, self.activation, features, self.compute_dtype)
+        x = pool(x, self.head)
+        outputs = apply_layers(self.layers, self.activation, x, self.compute_dtype)
         return outputs[0] if self.out_size == "scalar" else outputs
 
 

@@ -17,17 +17,15 @@ from ._activations import resolve_activation
 class MLP(AbstractEnergy):
     """A multi-layer perceptron on the flattened example: an energy, or features of an example.
 
-    With `out_size="scalar"` it has one linear output and is an energy `E(x)`. With a number it has
-    so many linear outputs `(out_size,)`, which are the logits of a `JEM` or the features of a
-    `Conditional`, and it is no energy itself.
-
     The density of a bare MLP need not be normalisable on an unbounded space: sample within
     bounds, or add a confining energy.
 
     Args:
         shape: the shape of one example.
         hidden_dims: the width of each hidden layer.
-        out_size: `"scalar"` for an energy, or the number of features.
+        out_size: `"scalar"` for an energy `E(x)`, one linear output. With a number there are so
+            many, `(out_size,)`, which are the logits of a `JEM` or the features of a
+            `Conditional`, and it is no energy itself.
         activation: a function, or the name of one, such as `"silu"`.
         compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
             parameters if not given. The outputs keep that of the parameters.
@@ -55,9 +53,9 @@ class MLP(AbstractEnergy):
     ):
         self.shape = _checks.dimensions("shape", shape)
         self.out_size = out_size
-        hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
         self.activation = resolve_activation(activation)
         self.compute_dtype = resolve_dtype(compute_dtype)
+        hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
         sizes = (math.prod(self.shape), *hidden_dims, num_outputs(out_size))
         self.layers = dense_layers(sizes, key=key)
 

@@ -84,14 +84,14 @@ class ResidualNetwork(eqx.Module):
         self,
         shape: Sequence[int],
         channels: Sequence[int],
-        *,
-        out_size: OutSize,
         strides: Sizes,
         blocks_per_stage: int,
+        out_size: OutSize,
         norm: Norm,
         activation: str | Callable,
         head: str,
         compute_dtype: str | None,
+        *,
         key: Key,
     ):
         self.shape = image_shape(shape)
@@ -105,17 +105,16 @@ class ResidualNetwork(eqx.Module):
 
         stem_key, dense_key, block_key = jax.random.split(key, 3)
         self.stem = Convolution(self.shape[2], dims[0], 3, 1, 1, key=stem_key)
-        specs = [
-            (dims[max(i - 1, 0)] if first else dims[i], dims[i], steps[i] if first else 1)
-            for i in range(len(dims))
-            for first in (True, *(False,) * (blocks_per_stage - 1))
-        ]
+        # the first block of a stage has its stride and changes the channels
+        specs: list[tuple[int, int, int]] = []
+        for before, dim, step in zip((dims[0], *dims), dims, steps, strict=False):
+            specs += [(before, dim, step), *[(dim, dim, 1)] * (blocks_per_stage - 1)]
         keys = jax.random.split(block_key, len(specs))
         self.blocks = tuple(
             ResidualBlock(*spec, norm, self.activation, key=k)
             for spec, k in zip(specs, keys, strict=True)
         )
-        height, width = (_out_size(size, steps) for size in self.shape[:2])
+        height, width = (-(-size // math.prod(steps)) for size in self.shape[:2])
         features = dims[-1] * (height * width if head == "flatten" else 1)
         self.layers = dense_layers((features, num_outputs(out_size)), key=dense_key)
 
@@ -134,10 +133,6 @@ class ResidualNetwork(eqx.Module):
 class ResNet(AbstractEnergy):
     """A convolution, residual blocks and a linear layer for images: an energy, or features.
 
-    With `out_size="scalar"` there is one linear output and this is an energy `E(x)`. With a number
-    there are so many linear outputs `(out_size,)`, which are the logits of a `JEM` or the features
-    of a `Conditional`, and it is no energy itself.
-
     The norms here are without state. Those with one have energies of their own:
     `eqx.nn.make_with_state(BatchNormResNet)(shape, key=key)` for batch norm, and
     `eqx.nn.make_with_state(SpectralNorm)(ResNet(shape, key=key), key=key)` for spectral norm. With
@@ -146,14 +141,13 @@ class ResNet(AbstractEnergy):
     Args:
         shape: the shape of one image, `(height, width, channel)`.
         channels: the channels of each stage.
-        out_size: `"scalar"` for an energy, or the number of features.
+        out_size: as for `MLP`.
         strides: of the stages, in pixels, one for all or one each.
         blocks_per_stage: how many residual blocks, at least 1.
         norm: `"none"`, `"layer"` (over the whole image) or `"group"` (up to 8 groups of channels).
-        activation: a function, or the name of one, such as `"silu"`.
+        activation: as for `MLP`.
         head: `"sum"` adds each feature over the image, `"flatten"` keeps where it is.
-        compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
-            parameters if not given. The outputs keep that of the parameters.
+        compute_dtype: as for `MLP`.
         key: a key for the initial weights.
 
     Raises:
@@ -181,17 +175,9 @@ class ResNet(AbstractEnergy):
         fix = "give 'none', 'layer' or 'group'; batch norm is BatchNormResNet, spectral norm "
         fix += "eqx.nn.make_with_state(SpectralNorm)(ResNet(...), key=key)"
         _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
+        sizes = shape, channels, strides, blocks_per_stage
         self.network = ResidualNetwork(
-            shape,
-            channels,
-            out_size=out_size,
-            strides=strides,
-            blocks_per_stage=blocks_per_stage,
-            norm=norm,
-            activation=activation,
-            head=head,
-            compute_dtype=compute_dtype,
-            key=key,
+            *sizes, out_size, norm, activation, head, compute_dtype, key=key
         )
         self.shape, self.out_size = self.network.shape, out_size
 
@@ -232,17 +218,9 @@ class BatchNormResNet(AbstractStatefulEnergy):
         compute_dtype: str | None = None,
         key: Key,
     ):
+        sizes = shape, channels, strides, blocks_per_stage
         self.network = ResidualNetwork(
-            shape,
-            channels,
-            out_size="scalar",
-            strides=strides,
-            blocks_per_stage=blocks_per_stage,
-            norm="batch",
-            activation=activation,
-            head=head,
-            compute_dtype=compute_dtype,
-            key=key,
+            *sizes, "scalar", "batch", activation, head, compute_dtype, key=key
         )
         self.shape = self.network.shape
 
@@ -275,9 +253,3 @@ def _batch_norm(channels: int) -> eqx.nn.BatchNorm:
     norm = eqx.nn.BatchNorm(channels, axis_name="batch", mode="ema")
     start = eqx.nn.StateIndex((jnp.zeros(channels), jnp.ones(channels)))
     return eqx.tree_at(lambda n: n.ema_state_index, norm, start)
-
-
-def _out_size(size: int, strides: Sequence[int]) -> int:
-    for stride in strides:
-        size = -(-size // stride)
-    return size
