@@ -26,8 +26,8 @@ class SaveError(CheckpointError, OSError):
     """A checkpoint that could not be written."""
 
 
-class DamagedCheckpointError(CheckpointError):
-    """A checkpoint that was changed since it was written."""
+class DamagedError(CheckpointError):
+    """A checkpoint that was changed since it was written; an earlier one may be good."""
 
 
 def arrays_of(tree: Any) -> dict[str, Any]:
@@ -68,27 +68,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a folder.
 
     Raises:
-        DamagedCheckpointError: if the manifest was changed, or cannot be read.
+        DamagedError: if it was changed, or cannot be read.
     """
     try:
         manifest = json.loads((folder / _NAME).read_text(encoding="utf-8"))
         checksum = manifest.pop("checksum")
         ok = _checksum(manifest) == checksum
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DamagedCheckpointError(f"{folder}: damaged, {_NAME} cannot be read") from error
+        raise DamagedError(f"{folder}: damaged, {_NAME} cannot be read") from error
     if not ok:
-        raise DamagedCheckpointError(f"{folder}: damaged, {_NAME} was changed")
+        raise DamagedError(f"{folder}: damaged, {_NAME} was changed")
     if manifest["format"] != _FORMAT:
         raise CheckpointError(f"{folder}: of format {manifest['format']}, not {_FORMAT}")
     return manifest
 
 
 def check_files(manifest: dict[str, Any], folder: Path) -> None:
-    """Raise a `DamagedCheckpointError` that names the first files that were changed."""
+    """Raise a `DamagedError` that names the first files that were changed."""
     sums = manifest["files"]
     bad = [name for name, value in sums.items() if _file_checksum(folder / name) != value]
     if bad:
-        raise DamagedCheckpointError(f"{folder}: damaged in {', '.join(bad[:3])}")
+        raise DamagedError(f"{folder}: damaged in {', '.join(bad[:3])}")
 
 
 def check_config(manifest: dict[str, Any], config: Config, where: str) -> None:

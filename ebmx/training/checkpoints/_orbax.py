@@ -14,7 +14,7 @@ import numpy as np
 from ._manifest import (
     CheckpointError,
     Config,
-    DamagedCheckpointError,
+    DamagedError,
     arrays_of,
     check_config,
     check_files,
@@ -112,7 +112,7 @@ def _read_arrays(path: Path, manifest: dict[str, Any], like: dict[str, Any]) -> 
     except CheckpointError:
         raise
     except Exception as error:
-        raise DamagedCheckpointError(f"{path}: damaged, its arrays cannot be read") from error
+        raise DamagedError(f"{path}: damaged, its arrays cannot be read") from error
 
 
 def _load(path: Path, like: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from ..._types import EnergyFn
 from ...energies import freeze
 from .._sharding import shapes
-from ._manifest import CheckpointError, Config, DamagedCheckpointError, read_manifest
+from ._manifest import CheckpointError, Config, DamagedError, read_manifest
 from ._orbax import read_parts, read_state, steps_in
 
 
@@ -37,8 +37,8 @@ def restore(
         The state, of the structure of `like`.
 
     Raises:
-        DamagedCheckpointError: if it was changed since it was written.
-        CheckpointError: if there is none, or if structure or config differ.
+        CheckpointError: if there is none, if it was changed since it was written, or if structure
+            or config differ.
     """
     like = like if mesh is None else shapes(like, mesh)
     return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
@@ -104,10 +104,10 @@ def _first_good(
     for candidate in reversed([s for s in steps if step is None or s <= step]):
         try:
             return read(Path(folder).absolute() / str(candidate))
-        except DamagedCheckpointError as error:
+        except DamagedError as error:
             damaged.append(error)
             if not fallback:
                 error.add_note("`fallback=True` goes back to the last good step")
                 raise
     words = "; ".join(map(str, damaged))
-    raise DamagedCheckpointError(f"{folder}: no good step is left: {words}") from damaged[0]
+    raise DamagedError(f"{folder}: no good step is left: {words}") from damaged[0]

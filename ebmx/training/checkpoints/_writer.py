@@ -16,7 +16,7 @@ from ... import _checks, _warnings
 from ._manifest import (
     CheckpointError,
     Config,
-    DamagedCheckpointError,
+    DamagedError,
     SaveError,
     arrays_of,
     structure_of,
@@ -187,13 +187,13 @@ class Writer:
         """Refuse the folder of another training; rename damaged later steps."""
         earlier = [step for step in steps_in(self._folder) if step <= self._last]
         if earlier:
-            with contextlib.suppress(DamagedCheckpointError):
+            with contextlib.suppress(DamagedError):
                 check(self._path(earlier[-1]), state, self._settings.config)
         for step in steps_in(self._folder)[len(earlier) :]:
             path = self._path(step)
             try:
                 read_state(path, state, self._settings.config)
-            except DamagedCheckpointError:
+            except DamagedError:
                 if jax.process_index() == 0:
                     path.rename(path.with_suffix(".damaged"))
                 continue

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmx.training import CheckpointError, DamagedCheckpointError
+from ebmx.training import CheckpointError
 from ebmx.training.checkpoints._manifest import (
+    DamagedError,
     arrays_of,
     check_config,
     check_files,
@@ -78,18 +79,18 @@ def test_the_sum_of_a_large_file_is_of_all_of_it(folder):
     manifest = read_manifest(folder)
     assert manifest["files"]["large"] == zlib.crc32(content)
     (folder / "large").write_bytes(content[:-1] + b"x" if content[-1:] != b"x" else b"y")
-    with pytest.raises(DamagedCheckpointError, match=r"damaged in large$"):
+    with pytest.raises(DamagedError, match=r"damaged in large$"):
         check_files(manifest, folder)
 
 
 def test_the_first_three_changed_files_are_named(folder):
     manifest = read_manifest(folder)
     (folder / "one").unlink()
-    with pytest.raises(DamagedCheckpointError, match=r"damaged in one$"):
+    with pytest.raises(DamagedError, match=r"damaged in one$"):
         check_files(manifest, folder)
     for name in ("two", "d/three", "d/four"):
         (folder / name).write_bytes(b"other")
-    with pytest.raises(DamagedCheckpointError) as caught:
+    with pytest.raises(DamagedError) as caught:
         check_files(manifest, folder)
     named = str(caught.value).split("damaged in ")[1].split(", ")
     assert len(named) == 3
@@ -99,10 +100,10 @@ def test_the_first_three_changed_files_are_named(folder):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"checksum": 0}', "no json", '{"checksum": []}'])
 def test_a_manifest_that_is_not_one_is_damaged(text, folder):
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(DamagedCheckpointError, match="damaged, manifest"):
+    with pytest.raises(DamagedError, match="damaged, manifest"):
         read_manifest(folder)
     (folder / "manifest.json").unlink()
-    with pytest.raises(DamagedCheckpointError, match="cannot be read"):
+    with pytest.raises(DamagedError, match="cannot be read"):
         read_manifest(folder)
 
 
@@ -113,7 +114,7 @@ def test_another_format_is_not_damage(folder, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="of format 2, not 1") as caught:
         read_manifest(folder)
-    assert not isinstance(caught.value, DamagedCheckpointError)
+    assert not isinstance(caught.value, DamagedError)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from ebmx.energies import MLP, SpectralNorm
 from ebmx.training import (
     CheckpointError,
     Checkpoints,
-    DamagedCheckpointError,
     checkpoint_config,
     restore,
     restore_energy,
 )
 from ebmx.training.checkpoints import _orbax, _writer
+from ebmx.training.checkpoints._manifest import DamagedError
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_another_structure_is_refused(hidden_dims, words, folder):
 @pytest.mark.parametrize("how", ["flip", "cut", "gone", "manifest", "no manifest"])
 def test_a_damaged_one_is_refused_and_the_one_before_it_found(how, folder):
     damage(folder, 10, how)
-    with pytest.raises(DamagedCheckpointError, match="10: damaged"):
+    with pytest.raises(DamagedError, match="10: damaged"):
         restore(folder, start())
     assert int(restore(folder, start(), fallback=True).step) == 8
     assert int(restore(folder, start(), step=8).step) == 8
@@ -171,7 +171,7 @@ def test_a_training_goes_on_from_before_a_damaged_one(folder, trained):
 def test_if_all_are_damaged_it_says_so(folder):
     for step in (4, 8, 10):
         damage(folder, step)
-    with pytest.raises(DamagedCheckpointError, match=r"no good step is left: .*10.*8.*4"):
+    with pytest.raises(DamagedError, match=r"no good step is left: .*10.*8.*4"):
         restore(folder, start(), fallback=True)
 
 
@@ -224,14 +224,14 @@ def test_the_energy_alone_with_its_norm_state(tmp_path):
 def test_a_step_that_is_damaged_falls_back_to_an_earlier_one(folder):
     damage(folder, 8)
     assert int(restore(folder, start(), step=8, fallback=True).step) == 4
-    with pytest.raises(DamagedCheckpointError, match="8: damaged") as caught:
+    with pytest.raises(DamagedError, match="8: damaged") as caught:
         restore(folder, start(), step=8)
     assert "fallback=True" in caught.value.__notes__[0]
     damage(folder, 10)
     like = start().energy
     found, expected = restore_energy(folder, like, fallback=True), restore(folder, start(), step=4)
     assert_same(found, ebmx.energies.freeze(expected.ema))
-    with pytest.raises(DamagedCheckpointError, match="10: damaged"):
+    with pytest.raises(DamagedError, match="10: damaged"):
         restore_energy(folder, like)
     assert_same(restore_energy(folder, like, step=4), found)
 
@@ -239,7 +239,7 @@ def test_a_step_that_is_damaged_falls_back_to_an_earlier_one(folder):
 def test_the_config_of_the_last_good_step_is_found(folder):
     damage(folder, 10, "no manifest")
     assert checkpoint_config(folder) == CONFIG
-    with pytest.raises(DamagedCheckpointError, match="10: damaged"):
+    with pytest.raises(DamagedError, match="10: damaged"):
         checkpoint_config(folder, step=10)
 
 
@@ -253,7 +253,7 @@ def test_a_pickle_is_not_executed(folder):
         content = path.read_bytes()
         path.write_bytes(pickle.dumps(_Bomb()))
         # some files are not read at all
-        with contextlib.suppress(DamagedCheckpointError):
+        with contextlib.suppress(DamagedError):
             restore(folder, start())
         path.write_bytes(content)
     for name in ("arrays.npy", "state.pkl", "11"):
