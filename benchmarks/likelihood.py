@@ -26,7 +26,6 @@ from ebmx.evaluation import (
     annealed_importance_sampling,
     fit_gaussian,
     log_likelihood,
-    reverse_annealed_importance_sampling,
 )
 from ebmx.samplers import HMC, Langevin
 from ebmx.training import PCD, GaussianNoise, Trainer, TrainState, contrastive_loss
@@ -112,7 +111,7 @@ def main() -> None:
     under = annealed_importance_sampling(
         energy, base, num_chains=options.chains, key=up_key, **settings
     )
-    over = reverse_annealed_importance_sampling(energy, base, x, key=back_key, **settings)
+    over = annealed_importance_sampling(energy, base, samples=x, key=back_key, **settings)
     images = jnp.asarray(test.reshape(-1, *digits.shape))
     bounds = [float(jnp.mean(log_likelihood(energy, images, z.log_z))) for z in (over, under)]
     gap = over.log_z - under.log_z

@@ -24,7 +24,6 @@ from ebmx.evaluation import (
     annealed_importance_sampling,
     fit_gaussian,
     log_z_by_quadrature,
-    reverse_annealed_importance_sampling,
 )
 from ebmx.evaluation.log_z._estimate import LogZ
 
@@ -63,7 +62,7 @@ def targets() -> dict[str, tuple[Any, Any, float, float, dict[str, Callable[...,
     def back(num, **options):
         def go(e, b, key):
             x = draws(e, num)
-            return reverse_annealed_importance_sampling(e, b, x, key=key, **options)
+            return annealed_importance_sampling(e, b, samples=x, key=key, **options)
 
         return go
 

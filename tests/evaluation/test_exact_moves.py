@@ -9,7 +9,6 @@ from ebmx.energies import Gaussian
 from ebmx.evaluation import (
     adaptive_smc,
     annealed_importance_sampling,
-    reverse_annealed_importance_sampling,
 )
 from ebmx.samplers import AbstractSampler, StepInfo
 
@@ -52,7 +51,7 @@ def test_the_weights_of_annealed_chains(way):
         found = annealed_importance_sampling(ENERGY, BASE, num_chains=num, **options)
     else:
         x = jnp.asarray(rng.normal(size=(num, SIZE)) / np.sqrt(LAST), float)
-        found = reverse_annealed_importance_sampling(ENERGY, BASE, x, **options)
+        found = annealed_importance_sampling(ENERGY, BASE, samples=x, **options)
     mean, variance = moments(SCHEDULE, way)
     assert abs(found.log_weights.mean() - mean) < 5 * np.sqrt(variance / num)
     # squared deviations of about normal numbers have twice the square of the variance

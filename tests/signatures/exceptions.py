@@ -118,9 +118,8 @@ NEEDS = [
     ("num_labels", 2, "PCD TemperedPCD"),
     ("num_shards", 2, "ReplayBuffer"),
     ("labels", np.zeros(8, int), "ReplayBuffer"),
-    ("folder", Later(lambda: shared("trained") / "saved"), "checkpoint_config restore"),
-    ("folder", Later(lambda: shared("trained") / "saved"), "restore_energy"),
-    ("step", 1, "checkpoint_config restore restore_energy"),
+    ("folder", Later(lambda: shared("trained") / "saved"), "restore restore_energy"),
+    ("step", 1, "restore restore_energy"),
     ("like", _STARTED, "restore"),
     ("like", _MLP, "restore_energy load_energy"),
     ("path", Later(lambda: shared("trained") / "energy"), "training.load_energy"),
@@ -202,7 +201,7 @@ PASSES = {
 
 FINITE = {
     **{"evaluation.kernel_stein_discrepancy": "x", "evaluation.local_minima": "starts"},
-    "evaluation.reverse_annealed_importance_sampling": "x",
+    "evaluation.annealed_importance_sampling": "samples",
     "evaluation.disconnectivity": "minima",
 }
 """JAX arrays of functions in which they do not pass."""

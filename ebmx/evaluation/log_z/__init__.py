@@ -1,9 +1,6 @@
 """Estimates of log Z."""
 
 from ._annealed_importance import annealed_importance_sampling as annealed_importance_sampling
-from ._annealed_importance import (
-    reverse_annealed_importance_sampling as reverse_annealed_importance_sampling,
-)
 from ._base_densities import fit_bernoulli as fit_bernoulli
 from ._base_densities import fit_gaussian as fit_gaussian
 from ._estimate import bits_per_dimension as bits_per_dimension

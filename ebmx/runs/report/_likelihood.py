@@ -10,11 +10,7 @@ from ..._types import EnergyFn, Key
 from ...data import Dataset
 from ...energies import Box, Uniform
 from ...energies import energy as energies_of
-from ...evaluation import (
-    annealed_importance_sampling,
-    fit_gaussian,
-    reverse_annealed_importance_sampling,
-)
+from ...evaluation import annealed_importance_sampling, fit_gaussian
 from ...samplers._langevin import AbstractLangevin
 from .._run import Run
 from ._chains import _CHAINS
@@ -47,10 +43,10 @@ def likelihood_section(
         under = annealed_importance_sampling(
             tempered, base, num_temperatures=num_temperatures, key=keys[0]
         )
-        over = reverse_annealed_importance_sampling(
+        over = annealed_importance_sampling(
             tempered,
             base,
-            jnp.asarray(samples[:_CHAINS]),
+            samples=jnp.asarray(samples[:_CHAINS]),
             num_temperatures=num_temperatures,
             key=keys[1],
         )

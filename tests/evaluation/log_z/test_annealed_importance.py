@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ebmx.energies import Function, Gaussian
-from ebmx.evaluation import annealed_importance_sampling, reverse_annealed_importance_sampling
+from ebmx.evaluation import annealed_importance_sampling
 from ebmx.evaluation.log_z import _annealed_importance
+from ebmx.evaluation.log_z._annealed_importance import _anneal
 from ebmx.evaluation.log_z._annealing_path import AbstractPath
 from ebmx.evaluation.log_z._annealing_schedule import Plan, Tuning
 from ebmx.evaluation.log_z._estimate import LogZ
@@ -77,9 +78,7 @@ def lines(x):
 @pytest.mark.parametrize("num_steps", [1, 2])
 def test_chains_go_forwards_by_a_rise_of_the_weight_and_then_a_move(num_steps):
     key = jax.random.key(0)
-    x, log_weights, acceptance = _annealed_importance._forward(
-        Written(), Writer(), ROUTE, CHAINS, num_steps, key
-    )
+    log_weights, x, acceptance = _anneal(Written(), Writer(), ROUTE, None, CHAINS, num_steps, key)
     found = lines(x)
     # a start, the moves for all but the first temperature, and the end
     assert found.shape == (CHAINS, 1 + 3 * num_steps + 1, 3)
@@ -98,8 +97,8 @@ def test_chains_go_forwards_by_a_rise_of_the_weight_and_then_a_move(num_steps):
 
 def test_chains_go_backwards_by_a_move_and_then_a_rise_of_the_weight():
     start = np.zeros((CHAINS, 1 + 3 * SLOTS), np.float32)
-    x, log_weights, acceptance = _annealed_importance._backward(
-        Written(), Writer(), ROUTE, jnp.asarray(start), 2, jax.random.key(1)
+    log_weights, x, acceptance = _anneal(
+        Written(), Writer(), ROUTE, jnp.asarray(start), CHAINS, 2, jax.random.key(1)
     )
     found = lines(x)
     assert found.shape == (CHAINS, 1 + 6 + 1, 3)
@@ -127,11 +126,8 @@ def test_the_keys_of_moves_are_not_those_of_starts_and_ends(backwards, monkeypat
 
     monkeypatch.setattr(_annealed_importance, "move", mark)
     key = jax.random.key(5)
-    if backwards:
-        x = jnp.zeros((CHAINS, 1 + 3 * SLOTS))
-        x, *_ = _annealed_importance._backward(Written(), Writer(), ROUTE, x, 9, key)
-    else:
-        x, *_ = _annealed_importance._forward(Written(), Writer(), ROUTE, CHAINS, 9, key)
+    start = jnp.zeros((CHAINS, 1 + 3 * SLOTS)) if backwards else None
+    _, x, _ = _anneal(Written(), Writer(), ROUTE, start, CHAINS, 9, key)
     found = lines(x)
     marks, children = found[..., 0], found[:, 1:-1, 1].ravel()
     moves = marks[:, 1:-1]
@@ -156,24 +152,20 @@ def calls(monkeypatch):
         met.update(path=path, sampler=sampler, plan_steps=num_steps)
         return ROUTE
 
-    def forward(path, sampler, route, num_chains, num_steps, key):
-        met.update(walk_key=key, num_chains=num_chains, num_steps=num_steps, route=route)
-        return met.get("ends", POSITIONS), LOG_WEIGHTS, np.ones(3)
-
-    def backward(path, sampler, route, x, num_steps, key):
-        met.update(walk_key=key, x=x, num_steps=num_steps, route=route)
-        return POSITIONS, LOG_WEIGHTS, np.ones(3)
+    def anneal(path, sampler, route, samples, num_chains, num_steps, key):
+        met.update(walk_key=key, samples=samples, num_chains=num_chains)
+        met.update(num_steps=num_steps, route=route)
+        return LOG_WEIGHTS, met.get("ends", POSITIONS), np.ones(3)
 
     monkeypatch.setattr(_annealed_importance, "plan", plan)
-    monkeypatch.setattr(_annealed_importance, "_forward", forward)
-    monkeypatch.setattr(_annealed_importance, "_backward", backward)
+    monkeypatch.setattr(_annealed_importance, "_anneal", anneal)
     return met
 
 
 def call(backwards, **options):
     options = {"num_temperatures": 7, "num_steps": 3, "key": jax.random.key(2)} | options
     if backwards:
-        return reverse_annealed_importance_sampling(ENERGY, BASE, POSITIONS, **options)
+        return annealed_importance_sampling(ENERGY, BASE, samples=POSITIONS, **options)
     return annealed_importance_sampling(ENERGY, BASE, num_chains=3, **options)
 
 
@@ -197,10 +189,11 @@ def test_the_pilot_run_and_the_walk_have_keys_of_their_own(backwards, calls):
     known = np.log(2 * np.pi * 4)
     assert found.log_z == pytest.approx(known - mean if backwards else known + mean, rel=1e-6)
     assert found.x is POSITIONS
+    assert calls["num_chains"] == 3
     if backwards:
-        np.testing.assert_array_equal(calls["x"], POSITIONS)
+        np.testing.assert_array_equal(calls["samples"], POSITIONS)
     else:
-        assert calls["num_chains"] == 3
+        assert calls["samples"] is None
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -235,8 +228,10 @@ def test_chains_that_end_outside_of_the_base_are_reported(calls):
     with pytest.warns(UserWarning, match="the base has no density"):
         annealed_importance_sampling(ENERGY, half, **options)
     backwards = {"num_temperatures": 3, "key": jax.random.key(3)}
-    with pytest.raises(ValueError, match=r"base=Half: it has no density at x\[\[1\]\]: .*wider"):
-        reverse_annealed_importance_sampling(ENERGY, half, calls["ends"], **backwards)
+    with pytest.raises(
+        ValueError, match=r"base=Half: it has no density at samples\[\[1\]\]: .*wider"
+    ):
+        annealed_importance_sampling(ENERGY, half, samples=calls["ends"], **backwards)
 
 
 def test_a_walk_is_compiled_once_for_all_keys_and_schedules():
@@ -250,5 +245,5 @@ def test_a_walk_is_compiled_once_for_all_keys_and_schedules():
 
     route = eqx.tree_at(lambda r: r.betas, ROUTE, ROUTE.betas.at[1].set(0.2))
     for i, one in enumerate((ROUTE, route)):
-        _annealed_importance._forward(Counted(), Writer(), one, CHAINS, 1, jax.random.key(i))
+        _anneal(Counted(), Writer(), one, None, CHAINS, 1, jax.random.key(i))
     assert count == 1

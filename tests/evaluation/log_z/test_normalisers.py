@@ -14,7 +14,6 @@ from ebmx.evaluation import (
     ConvergenceWarning,
     adaptive_smc,
     annealed_importance_sampling,
-    reverse_annealed_importance_sampling,
 )
 from ebmx.samplers import MALA, BlockGibbs, Langevin
 
@@ -76,7 +75,7 @@ def test_forwards_and_backwards_bracket_the_truth(name, getkey):
     options = {"num_temperatures": 20, "key": getkey()}
     x = draws(energy, 32, getkey())
     below = annealed_importance_sampling(energy, base, num_chains=32, **options)
-    above = reverse_annealed_importance_sampling(energy, base, x, **options)
+    above = annealed_importance_sampling(energy, base, samples=x, **options)
     for found in (below, above):
         assert found.log_weights.shape == (32,)
         assert abs(found.log_z - truth(energy, value)) < 4 * found.standard_error
@@ -182,9 +181,11 @@ def test_a_base_that_does_not_cover_the_energy_is_reported(getkey):
         annealed_importance_sampling(
             MIXTURE, box, num_chains=32, num_temperatures=20, num_steps=4, key=getkey()
         )
-    with pytest.raises(ValueError, match=r"base=Uniform: it has no density at x\[\[1\]\]: .*wider"):
-        reverse_annealed_importance_sampling(
-            MIXTURE, box, jnp.array([[0.0, 0.0], [2.0, 0.0]]), key=getkey()
+    with pytest.raises(
+        ValueError, match=r"base=Uniform: it has no density at samples\[\[1\]\]: .*wider"
+    ):
+        annealed_importance_sampling(
+            MIXTURE, box, samples=jnp.array([[0.0, 0.0], [2.0, 0.0]]), key=getkey()
         )
 
 
