@@ -19,37 +19,22 @@ class ConvergenceWarning(UserWarning):
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """The result of `diagnose`. Fields are `None` if the samples do not contain what they need."""
+    """The result of `diagnose`, which says what the fields are."""
 
     ess_bulk: Any
-    """Effective sample size of the mean, over all chains: an array of the shape of one example; for
-    named variables a dictionary of arrays."""
     ess_tail: Any
-    """Effective sample size of the 5 % and 95 % quantiles, the smaller one; as `ess_bulk`."""
     rhat: Any
-    """Rank-normalised split R-hat, 1 if the chains agree; as `ess_bulk`."""
     num_chains: int
-    """Number of chains."""
     acceptance: np.ndarray | None
-    """The mean acceptance of each chain, `(chains,)`."""
     num_divergent: int | None
-    """Number of chains with a divergent step."""
     num_failed: int | None
-    """Number of chains with another result than `RESULTS.successful`."""
     energy_drift: float | None
-    """The change of the mean energy from the first to the last half, in standard errors; beyond ±3
-    the chains are not stationary. The standard error is that of the mean over chains that have not
-    failed; for one chain, that of the means of its halves, from batches of draws."""
     warnings: tuple[str, ...]
-    """The problems found, in words."""
 
     def __str__(self) -> str:
         """A summary of a few lines."""
-        (worst, at), (bulk, _), (tail, _) = (
-            _extreme(self.rhat, np.max),
-            _extreme(self.ess_bulk, np.min),
-            _extreme(self.ess_tail, np.min),
-        )
+        worst, at = _extreme(self.rhat, np.max)
+        bulk, tail = (_extreme(size, np.min)[0] for size in (self.ess_bulk, self.ess_tail))
         counts = (
             "not saved" if count is None else f"{count} of {self.num_chains} chains"
             for count in (self.num_divergent, self.num_failed)
@@ -85,11 +70,14 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
             has rejected every proposal, steps have diverged or the energy drifts.
 
     Returns:
-        An object with `rhat`, `ess_bulk` and `ess_tail`, arrays of the shape of one example, or
-        dictionaries of arrays for named variables; `num_chains`, `num_divergent` and `num_failed`;
-        the mean `acceptance` of each chain, `(chains,)`; `energy_drift`, the change of the mean
-        energy between the halves in standard errors; and the problems found, `warnings`. What the
-        samples do not contain is `None`. `print` it for a summary.
+        An object with `rhat`, the rank-normalised split R-hat, 1 if the chains agree, and the
+        effective sample sizes `ess_bulk` of the mean and `ess_tail` of the 5 % or 95 % quantile,
+        all of the shape of one example, or dictionaries of arrays for named variables;
+        `num_chains`, and how many of them have a divergent step, `num_divergent`, or another result
+        than `RESULTS.successful`, `num_failed`; the mean `acceptance` of each chain, `(chains,)`;
+        `energy_drift`, the change of the mean energy from the first to the last half in standard
+        errors, beyond ±3 for chains that are not stationary; and the problems found, `warnings`.
+        What the samples do not contain is `None`. `print` it for a summary.
 
     Raises:
         ValueError: if positions were not saved, or there are fewer than four draws per chain.
@@ -111,22 +99,22 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     good = np.full(len(flat), True) if result is None else result == RESULTS.successful
     stuck = np.all(flat == flat[:, :1], axis=(1, 2)) & good
     energy = None if draws.energy is None or not good.any() else draws.energy[good]
-    found = Diagnosis(
+    num_divergent = None if divergent is None else int(np.sum(divergent))
+    drift = None if energy is None else _drift(energy)
+    words = (*_failures(result), *_words(estimates[0], stuck, num_divergent, drift))
+    if warn and words:
+        _warnings.warn("\n".join(words), ConvergenceWarning)
+    return Diagnosis(
+        rhat=estimates[0],
         ess_bulk=estimates[1],
         ess_tail=estimates[2],
-        rhat=estimates[0],
         num_chains=len(flat),
         acceptance=draws.acceptance,
-        num_divergent=None if divergent is None else int(np.sum(divergent)),
+        num_divergent=num_divergent,
         num_failed=None if result is None else int(np.sum(result != RESULTS.successful)),
-        energy_drift=None if energy is None else _drift(energy),
-        warnings=(),
+        energy_drift=drift,
+        warnings=words,
     )
-    words = (*_failures(result), *_words(found, stuck))
-    found = dataclasses.replace(found, warnings=words)
-    if warn and found.warnings:
-        _warnings.warn("\n".join(found.warnings), ConvergenceWarning)
-    return found
 
 
 def to_arviz(samples: Any) -> Any:
@@ -202,6 +190,7 @@ def _extreme(values: Any, choose: Callable[[np.ndarray], Any]) -> tuple[float, s
 
 def _drift(energy: np.ndarray) -> float:
     """The change of the mean from the first to the last half, in standard errors."""
+    # of the mean over chains; for one chain, of the means of its halves, from batches of draws
     energy = np.asarray(energy, np.float64)
     energy = energy - energy[:, :1]  # exactly 0 for a chain that never moves
     half = energy.shape[1] // 2
@@ -234,9 +223,11 @@ def _failures(result: np.ndarray | None) -> list[str]:
     ]
 
 
-def _words(found: Diagnosis, stuck: np.ndarray) -> list[str]:
+def _words(
+    rhat: Any, stuck: np.ndarray, num_divergent: int | None, drift: float | None
+) -> list[str]:
     words = []
-    worst, at = _extreme(found.rhat, _largest)
+    worst, at = _extreme(rhat, _largest)
     if not worst <= 1.01:
         words.append(
             f"R-hat is {worst:.3f}{at}, above 1.01: the chains do not agree yet. Take more warm-up "
@@ -247,14 +238,14 @@ def _words(found: Diagnosis, stuck: np.ndarray) -> list[str]:
             f"{int(stuck.sum())} of {len(stuck)} chains rejected every proposal: take a smaller "
             "step_size, or tune it by `warmup`."
         )
-    if found.num_divergent:
+    if num_divergent:
         words.append(
-            f"{found.num_divergent} chains had divergent steps: take a smaller step_size; samples "
+            f"{num_divergent} chains had divergent steps: take a smaller step_size; samples "
             "near the places of high curvature are missing."
         )
-    if found.energy_drift is not None and not abs(found.energy_drift) <= 3:
+    if drift is not None and not abs(drift) <= 3:
         words.append(
-            f"the mean energy moved by {found.energy_drift:.1f} standard errors from the first "
+            f"the mean energy moved by {drift:.1f} standard errors from the first "
             "half to the last: take more warm-up."
         )
     return words

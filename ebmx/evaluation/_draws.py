@@ -20,17 +20,12 @@ class Draws(NamedTuple):
     """Draws and statistics of chains; statistics that are not known are `None`."""
 
     variables: dict[str, np.ndarray]
-    """For each name, `(chains, draws, ...)`."""
-    is_named: bool
-    """Whether the variables have names given by the user."""
+    is_named: bool  # whether the names are the user's
     energy: np.ndarray | None
-    """The energy of each draw in nats, `(chains, draws)`."""
+    # means, or whether any step diverged, `(chains,)`
     acceptance: np.ndarray | None = None
-    """The mean acceptance of each chain, `(chains,)`."""
     divergent: np.ndarray | None = None
-    """Whether each chain had a divergent step, `(chains,)`."""
     result: np.ndarray | None = None
-    """The result of each chain, a number of `RESULTS`, `(chains,)`."""
 
 
 def draws_of(samples: Any) -> Draws:

@@ -23,18 +23,13 @@ from .samples._pairwise import two_sets
 
 @dataclasses.dataclass(frozen=True)
 class Drift:
-    """What `drift` records."""
+    """The result of `drift`, which says what the fields are."""
 
     steps: np.ndarray
-    """The numbers of steps after which the chains are recorded, `(records,)`, from 0."""
     energies: np.ndarray
-    """The energies of the chains, `(records, chains)`, in nats."""
     distances: np.ndarray
-    """The Fréchet distances of the features from those at the start, `(records,)`."""
     saturation: np.ndarray
-    """The fractions of numbers at a bound, `(records,)`; NaN without bounds."""
     x: jax.Array
-    """The last positions, `(chains, *shape)`."""
 
 
 def drift(
@@ -68,7 +63,10 @@ def drift(
         key: a key.
 
     Returns:
-        A `Drift`.
+        An object with the numbers of `steps` after which the chains are recorded, `(records,)`,
+        from 0; their `energies` `(records, chains)`, in nats; the Fréchet `distances` of the
+        features from those at the start, `(records,)`; `saturation`, the fractions of numbers at a
+        bound, `(records,)`, NaN without bounds; and the last positions `x` `(chains, *shape)`.
 
     Raises:
         ValueError: if `x` or a number does not fit.
