@@ -37,8 +37,8 @@ class Dataset:
     """Labels of the test examples, `(num,)`."""
     low: Range = -1.0
     """The value in data units that is mapped to the lower end of the span; for a table one per
-    column, `(columns,)`, for a series one per channel. If `low` equals `high`, the column is
-    constant and mapped to the middle of the span."""
+    column, `(columns,)`, for a series one per channel. A column with `low` equal to `high` is
+    mapped to the middle of the span."""
     high: Range = 1.0
     """The value in data units that is mapped to the upper end of the span, as `low`."""
     span: tuple[float, float] = (-1.0, 1.0)
@@ -123,7 +123,7 @@ def scale(
     *,
     span: tuple[float, float] = (-1.0, 1.0),
 ) -> np.ndarray:
-    """Map `[low, high]` linearly to [-1, 1] or another span, as float32.
+    """Map `[low, high]` linearly to [-1, 1] or another span.
 
     Args:
         x: an array of numbers of any dtype and shape.
@@ -143,11 +143,11 @@ def scale(
     _checks.require(x.size > 0, "x.shape", x.shape, "give at least one number")
     _checks.finite(x, "x")
     _check_span(span)
+    smallest, largest = float(x.min()), float(x.max())
     if x.dtype == np.uint8:
-        default = 0.0, 1.0 if x.max() <= 1 else 255.0
-    else:
-        default = float(x.min()), float(x.max())
-    low, high = (_ends(d if e is None else e) for e, d in zip((low, high), default, strict=True))
+        smallest, largest = 0.0, 1.0 if largest <= 1 else 255.0
+    low = _end(smallest if low is None else low)
+    high = _end(largest if high is None else high)
     _check_range(low, high, x.shape)
     # in double precision, if `x` has more digits than float32
     exact = x.astype(np.float32 if np.can_cast(x.dtype, np.float32) else np.float64)
@@ -159,7 +159,8 @@ def scale(
     return ((exact - low) * factor + start).astype(np.float32)
 
 
-def _ends(value: Range) -> Range:
+def _end(value: Range) -> Range:
+    # Python's numbers do not turn float32 into double precision, as arrays of one number do
     return float(value) if np.ndim(value) == 0 else np.asarray(value, np.float64)
 
 
@@ -189,20 +190,14 @@ def split(
     num_test = round(len(x) * test_fraction)
     fix = f"each part of the {len(x)} examples must have at least one"
     _checks.require(0 < num_test < len(x), "test_fraction", test_fraction, fix)
-    order = host_generator(key).permutation(len(x))
-    test, train = order[:num_test], order[num_test:]
+    test, train = np.split(host_generator(key).permutation(len(x)), [num_test])
     if labels is None:
         return x[train], x[test], None, None
     return x[train], x[test], labels[train], labels[test]
 
 
 def batches(
-    x: np.ndarray,
-    batch_size: int,
-    *,
-    labels: np.ndarray | None = None,
-    start: int = 0,
-    key: Key,
+    x: np.ndarray, batch_size: int, *, labels: np.ndarray | None = None, start: int = 0, key: Key
 ) -> Iterator[Any]:
     """An endless iterator of batches in shuffled epochs, without the incomplete last batch of each.
 
@@ -238,6 +233,7 @@ def batches(
 def _epochs(
     num: int, batch_size: int, start: int, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
+    # skipped epochs are drawn too, so that the later ones are those of a run from the beginning
     epochs, first = divmod(start, num // batch_size)
     for _ in range(epochs):
         generator.permutation(num)

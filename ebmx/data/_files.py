@@ -1,6 +1,7 @@
 """Arrays from files: IDX, `.npz`, Hugging Face."""
 
 import gzip
+import math
 import struct
 from pathlib import Path
 
@@ -13,17 +14,7 @@ Parts = dict[str, np.ndarray]
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """Read a file in the IDX format of the original MNIST, gzipped or not.
-
-    Args:
-        path: the path of the file.
-
-    Returns:
-        The array, of unsigned bytes.
-
-    Raises:
-        ValueError: if the file is not an IDX file of unsigned bytes, or is truncated.
-    """
+    """The array of unsigned bytes of a file in the IDX format of MNIST, gzipped or not."""
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
     try:
@@ -31,16 +22,16 @@ def read_idx(path: str | Path) -> np.ndarray:
             content = file.read()
     except (EOFError, gzip.BadGzipFile) as error:
         raise ValueError(f"path={path}: not a gzip file, or truncated: {error}") from error
+    # two zeros, the code of the type (8: unsigned bytes), the number of axes; then their sizes
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         _checks.invalid("path", str(path), "not an IDX file of unsigned bytes")
     ndim = content[3]
     if len(content) < 4 + 4 * ndim:
         _checks.invalid("path", str(path), "truncated: it ends within the header")
     sizes = struct.unpack_from(f">{ndim}I", content, 4)
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
-    if values.size != np.prod(sizes):
-        fix = f"truncated: {values.size} values of {int(np.prod(sizes))}"
-        _checks.invalid("path", str(path), fix)
+    values, num = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim), math.prod(sizes)
+    fix = f"truncated: {values.size} values of {num}"
+    _checks.require(values.size == num, "path", str(path), fix)
     return values.reshape(sizes)
 
 
@@ -51,9 +42,8 @@ def load_idx(path: Path) -> Parts:
     _checks.require(bool(files), "path", str(path), fix)
     parts: Parts = {}
     for file in files:
-        part = "test" if "t10k" in file.name or "test" in file.name else "train"
-        if len(files) == 1:
-            part = "all"
+        is_test = "t10k" in file.name or "test" in file.name
+        part = "all" if len(files) == 1 else "test" if is_test else "train"
         fix = f"several files of {part} images: give the path of one of {[f.name for f in files]}"
         _checks.require(part not in parts, "path", str(path), fix)
         parts[part] = read_idx(file)
@@ -108,11 +98,8 @@ def load_huggingface(name: str) -> Parts:
 def _columns(table, part: str) -> Parts:
     names = table.column_names
     image = next((c for c in ("image", "img", "images", "x", "pixel_values") if c in names), None)
-    fix = "one column must be called image, img or x"
     if image is None:
-        _checks.invalid("columns", names, fix)
+        _checks.invalid("columns", names, "one column must be called image, img or x")
     parts = {part: np.stack([np.asarray(row) for row in table[image]])}
     label = next((c for c in ("label", "labels", "y") if c in names), None)
-    if label is not None:
-        parts[f"{part}_labels"] = np.asarray(table[label])
-    return parts
+    return parts if label is None else parts | {f"{part}_labels": np.asarray(table[label])}

@@ -8,15 +8,8 @@ from .. import _checks
 
 
 def as_labels(labels: Any, num: int, name: str) -> np.ndarray:
-    """Labels as integers `(num,)`, also from floats of integer value and a column `(num, 1)`.
-
-    Raises:
-        ValueError: if the number differs from that of the examples, or labels are one-hot, not
-            integers, or negative.
-    """
-    labels = np.asarray(labels)
-    fix = f"give one label for each of the {num} examples"
-    _checks.require(labels.shape[:1] == (num,), f"{name}.shape", labels.shape, fix)
+    """Labels as integers `(num,)`, also from floats of integer value and a column `(num, 1)`."""
+    labels = _one_each(labels, num, name)
     if labels.shape[1:] == (1,):
         labels = labels[:, 0]
     fix = "give labels (num,); for one-hot rows give labels.argmax(1)"
@@ -35,10 +28,15 @@ def as_labels(labels: Any, num: int, name: str) -> np.ndarray:
 
 def as_conditions(labels: Any, num: int, name: str) -> np.ndarray:
     """Integers as labels; floats as finite conditions `(num, ...)`."""
-    labels = np.asarray(labels)
+    labels = _one_each(labels, num, name)
     if labels.dtype.kind != "f":
         return as_labels(labels, num, name)
+    _checks.finite(labels, name)
+    return labels
+
+
+def _one_each(labels: Any, num: int, name: str) -> np.ndarray:
+    labels = np.asarray(labels)
     fix = f"give one label for each of the {num} examples"
     _checks.require(labels.shape[:1] == (num,), f"{name}.shape", labels.shape, fix)
-    _checks.finite(labels, name)
     return labels

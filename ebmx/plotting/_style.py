@@ -4,34 +4,29 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The colour-blind safe palette of Okabe and Ito."""
 
 STYLES = ("-", "--", ":", "-.")
-
 MAP = "cividis"
 """Colour map of energies: colour-blind safe, and uniform in grey."""
 
 
 def new_figure(**options: Any) -> Any:
-    """An empty matplotlib figure.
-
-    Raises:
-        ImportError: with the pip line if matplotlib is missing.
-    """
+    """An empty matplotlib figure."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plotting needs matplotlib: pip install 'ebmx[cli]'") from error
     return Figure(layout="constrained", dpi=120, **options)
+
+
+def new_axis(width: float, height: float, title: str, x: str, y: str) -> tuple[Any, Any]:
+    """A matplotlib figure of this size in inches, with one axis."""
+    figure = new_figure(figsize=(width, height))
+    axis = figure.subplots()
+    label(axis, title, x, y)
+    return figure, axis
 
 
 def looks() -> Iterator[dict[str, Any]]:
