@@ -14,7 +14,6 @@ from ._watchdog import Watchdog as Watchdog
 from .checkpoints import CheckpointError as CheckpointError
 from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import SaveWarning as SaveWarning
-from .checkpoints import checkpoint_config as checkpoint_config
 from .checkpoints import load_energy as load_energy
 from .checkpoints import restore as restore
 from .checkpoints import restore_energy as restore_energy

@@ -1,7 +1,6 @@
 """Checkpoints: the state of a training on disk, complete or absent."""
 
 from ._manifest import CheckpointError as CheckpointError
-from ._restore import checkpoint_config as checkpoint_config
 from ._restore import restore as restore
 from ._restore import restore_energy as restore_energy
 from ._single_file import load_energy as load_energy

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,29 @@ def steps_in(folder: str | Path) -> list[int]:
     """The steps in a folder of checkpoints, in order."""
     found = Path(folder).iterdir() if Path(folder).is_dir() else ()
     return sorted(int(path.name) for path in found if re.fullmatch(r"\d+", path.name))
+
+
+def first_good(
+    folder: str | Path, step: int | None, fallback: bool, read: Callable[[Path], Any]
+) -> Any:
+    """What is read from the last step, or, with `fallback`, from the last that is not damaged."""
+    steps = steps_in(folder)
+    fix = "train with `Checkpoints` of this folder first"
+    if step is not None and step not in steps:
+        fix = f"the steps in it are {steps}"
+    if not steps or (step is not None and step not in steps):
+        raise CheckpointError(f"{folder}: no checkpoint{'' if step is None else f' {step}'}; {fix}")
+    damaged = []
+    for candidate in reversed([s for s in steps if step is None or s <= step]):
+        try:
+            return read(Path(folder).absolute() / str(candidate))
+        except DamagedError as error:
+            damaged.append(error)
+            if not fallback:
+                error.add_note("`fallback=True` goes back to the last good step")
+                raise
+    words = "; ".join(map(str, damaged))
+    raise DamagedError(f"{folder}: no good step is left: {words}") from damaged[0]
 
 
 def check(path: Path, like: Any, config: Config) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Reading of checkpoints: the whole state, or the energy alone."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ from jax.sharding import Mesh
 from ..._types import EnergyFn
 from ...energies import freeze
 from .._sharding import shapes
-from ._manifest import CheckpointError, Config, DamagedError, read_manifest
-from ._orbax import read_parts, read_state, steps_in
+from ._manifest import Config
+from ._orbax import first_good, read_parts, read_state
 
 
 def restore(
@@ -41,7 +40,7 @@ def restore(
             or config differ.
     """
     like = like if mesh is None else shapes(like, mesh)
-    return _first_good(folder, step, fallback, lambda path: read_state(path, like, config))
+    return first_good(folder, step, fallback, lambda path: read_state(path, like, config))
 
 
 def restore_energy(
@@ -71,43 +70,5 @@ def restore_energy(
     """
     name = "ema" if average else "energy"
     parts = {name: like} if norm_state is None else {name: like, "norm_state": norm_state}
-    found = _first_good(folder, step, fallback, lambda path: read_parts(path, parts))
+    found = first_good(folder, step, fallback, lambda path: read_parts(path, parts))
     return freeze(found[name], found.get("norm_state"))
-
-
-def checkpoint_config(folder: str | Path, *, step: int | None = None) -> Config:
-    """The config beside a checkpoint, the last one if `step` is not given.
-
-    Args:
-        folder: that of the `Checkpoints`.
-        step: which; the last one if not given.
-
-    Returns:
-        What was given as `config` to the `Checkpoints`.
-
-    Raises:
-        CheckpointError: if there is none, or it is damaged.
-    """
-    return _first_good(folder, step, step is None, lambda path: read_manifest(path)["config"])
-
-
-def _first_good(
-    folder: str | Path, step: int | None, fallback: bool, read: Callable[[Path], Any]
-) -> Any:
-    steps = steps_in(folder)
-    fix = "train with `Checkpoints` of this folder first"
-    if step is not None and step not in steps:
-        fix = f"the steps in it are {steps}"
-    if not steps or (step is not None and step not in steps):
-        raise CheckpointError(f"{folder}: no checkpoint{'' if step is None else f' {step}'}; {fix}")
-    damaged = []
-    for candidate in reversed([s for s in steps if step is None or s <= step]):
-        try:
-            return read(Path(folder).absolute() / str(candidate))
-        except DamagedError as error:
-            damaged.append(error)
-            if not fallback:
-                error.add_note("`fallback=True` goes back to the last good step")
-                raise
-    words = "; ".join(map(str, damaged))
-    raise DamagedError(f"{folder}: no good step is left: {words}") from damaged[0]

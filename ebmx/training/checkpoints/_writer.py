@@ -19,10 +19,20 @@ from ._manifest import (
     DamagedError,
     SaveError,
     arrays_of,
+    read_manifest,
     structure_of,
     write_manifest,
 )
-from ._orbax import check, check_readable, handler, orbax, plain, read_state, steps_in
+from ._orbax import (
+    check,
+    check_readable,
+    first_good,
+    handler,
+    orbax,
+    plain,
+    read_state,
+    steps_in,
+)
 
 
 class SaveWarning(UserWarning):
@@ -72,6 +82,15 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps that are on disk, in order."""
         return steps_in(self.folder)
+
+    def saved_config(self, step: int | None = None) -> Config:
+        """The config beside the checkpoint of a step, by default of the last good one.
+
+        Raises:
+            CheckpointError: if there is none, or it is damaged.
+        """
+        read = lambda path: read_manifest(path)["config"]  # noqa: E731
+        return first_good(self.folder, step, step is None, read)
 
     def writer(self, state: Any) -> "Writer":
         """A writer for a training that goes on from `state`.

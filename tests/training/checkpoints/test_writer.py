@@ -18,7 +18,6 @@ from ebmx.energies import MLP, SpectralNorm
 from ebmx.training import (
     CheckpointError,
     Checkpoints,
-    checkpoint_config,
     restore,
     restore_energy,
 )
@@ -134,8 +133,8 @@ def test_log_intervals_are_those_of_the_whole_training():
 
 
 def test_the_config_is_beside_it(trained, folder):
-    assert checkpoint_config(folder) == CONFIG
-    assert checkpoint_config(folder, step=4) == CONFIG
+    assert Checkpoints(folder).saved_config() == CONFIG
+    assert Checkpoints(folder).saved_config(step=4) == CONFIG
     with pytest.raises(CheckpointError, match=r"energy\.hidden_dims is \[4\], not \[5\]"):
         restore(folder, start(), config={"seed": 7, "energy": {"hidden_dims": [5]}})
 
@@ -238,9 +237,9 @@ def test_a_step_that_is_damaged_falls_back_to_an_earlier_one(folder):
 
 def test_the_config_of_the_last_good_step_is_found(folder):
     damage(folder, 10, "no manifest")
-    assert checkpoint_config(folder) == CONFIG
+    assert Checkpoints(folder).saved_config() == CONFIG
     with pytest.raises(DamagedError, match="10: damaged"):
-        checkpoint_config(folder, step=10)
+        Checkpoints(folder).saved_config(step=10)
 
 
 class _Bomb:
