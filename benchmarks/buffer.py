@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from _common import arguments, medians, write
 
-from ebmx.training import Chains, ReplayBuffer
+from ebmx.training import ReplayBuffer
+from ebmx.training.negatives._buffer import Chains
 
 NUM, CAPACITY, SIZE, INNER = 128, 10_000, 784, 20
 

@@ -36,7 +36,6 @@ from .negatives import AbstractNegatives as AbstractNegatives
 from .negatives import AbstractNoise as AbstractNoise
 from .negatives import AbstractStorage as AbstractStorage
 from .negatives import BFloat16 as BFloat16
-from .negatives import Chains as Chains
 from .negatives import DataOnly as DataOnly
 from .negatives import DiffusionRecovery as DiffusionRecovery
 from .negatives import GaussianNoise as GaussianNoise
@@ -57,4 +56,4 @@ from .negatives import TransportPairs as TransportPairs
 from .negatives import UInt8 as UInt8
 from .negatives import UniformNoise as UniformNoise
 
-_check_public(globals(), but=("Chains", "NegativesInfo", "TrainState"))
+_check_public(globals(), but=("NegativesInfo", "TrainState"))

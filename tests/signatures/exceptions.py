@@ -20,7 +20,7 @@ from .values import IMAGE, KEY, LABELS, Later, X, shared
 
 LEFT_OUT = {
     "made by the library alone": """StepInfo Samples
-        NegativesInfo Chains TrainState
+        NegativesInfo TrainState
         RESULTS OpenRun""",
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments RandomProjections DataOnly
         BFloat16 TqdmProgress constant deep mnist Exp

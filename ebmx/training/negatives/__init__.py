@@ -2,7 +2,6 @@
 
 from ._base import AbstractNegatives as AbstractNegatives
 from ._base import NegativesInfo as NegativesInfo
-from ._buffer import Chains as Chains
 from ._buffer import ReplayBuffer as ReplayBuffer
 from ._chain_free import DataOnly as DataOnly
 from ._chain_free import Neighbours as Neighbours

@@ -18,18 +18,13 @@ from ._storage import AbstractStorage, decode
 
 
 class Chains(eqx.Module):
-    """Chains that were drawn from a `ReplayBuffer`: what `write` puts back, changed or not."""
+    """Chains that were drawn from a `ReplayBuffer`; see `ReplayBuffer.draw`."""
 
     x: Float[Array, "num *shape"]
-    """Their positions."""
     index: Int[Array, "num"]
-    """Their slots: with several shards, as many of each, in the order of the shards."""
     ages: Int[Array, "num"]
-    """How often each was moved since its start."""
     log_scales: Float[Array, "num"] | None = None
-    """The log factor on the step size of each, if step sizes are adapted."""
     labels: Int[Array, "num"] | None = None
-    """The label of each, for a conditional energy."""
     own: Bool[Array, "num"] | None = None
     """Which are written back, if rows share slots; all if not given."""
 
@@ -98,7 +93,9 @@ class ReplayBuffer(eqx.Module):
             key: a key.
 
         Returns:
-            The chains, with positions `(num, *shape)`.
+            The chains as a module, which `write` puts back, changed by `dataclasses.replace` or
+            not: positions `x`, `(num, *shape)`; their slots `index` (with several shards, as many
+            of each, in order); `ages`; and `log_scales` and `labels` if the buffer has them.
 
         Raises:
             ValueError: if `num` is above the capacity, or not a multiple of the number of shards.

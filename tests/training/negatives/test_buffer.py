@@ -11,7 +11,8 @@ from helpers import assert_mean
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebmx.training import Chains, ReplayBuffer, UInt8
+from ebmx.training import ReplayBuffer, UInt8
+from ebmx.training.negatives._buffer import Chains
 
 # (capacity, num, num_shards): uneven arcs, even arcs, all of it, several rings
 SIZES = ((12, 5, 1), (16, 4, 1), (7, 7, 1), (12, 6, 3))

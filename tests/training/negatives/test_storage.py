@@ -17,13 +17,13 @@ from ebmx.samplers import HMC, MALA, Langevin, UnderdampedLangevin
 from ebmx.training import (
     PCD,
     BFloat16,
-    Chains,
     Examples,
     GaussianNoise,
     Trainer,
     UInt8,
     UniformNoise,
 )
+from ebmx.training.negatives._buffer import Chains
 
 STORAGES = {
     "full": None,
