@@ -5,8 +5,8 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._types import EnergyFn, Key, X
-from ..energies.constraints import as_rbm
-from ._base import AbstractSampler, StepInfo
+from ..energies.constraints._clamped import as_rbm
+from ._base import AbstractSampler, StepInfo, always
 
 
 class BlockGibbs(AbstractSampler[None]):
@@ -19,25 +19,10 @@ class BlockGibbs(AbstractSampler[None]):
     divergence".
     """
 
-    @property
-    def is_invariant(self) -> bool:
-        """Yes: both draws are of exact conditionals."""
-        return True
-
-    @property
-    def is_equivariant(self) -> bool:
-        """No: a draw does not start from the position."""
-        return False
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """No: nothing is rejected."""
-        return False
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Yes."""
-        return True
+    is_invariant = always(True)  # both draws are of exact conditionals
+    is_equivariant = always(False)  # a draw does not start from the position
+    reports_acceptance = always(False)
+    reports_new_energy = always(True)
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> None:
         """No state.

@@ -9,7 +9,7 @@ from helpers import assert_covariance, assert_mean, points
 
 import ebmx
 from ebmx.energies import MLP, BernoulliRBM, Clamped, Gaussian
-from ebmx.energies.constraints import as_rbm
+from ebmx.energies.constraints._clamped import as_rbm
 from ebmx.evaluation import log_z_by_enumeration, log_z_by_quadrature
 from ebmx.samplers import HMC, BlockGibbs
 
