@@ -71,7 +71,7 @@ def _run(arguments: list[str]) -> int:
 def _train(options: argparse.Namespace) -> int:
     say = Output(options.quiet, options.json)
     more: dict[str, Any] = {"mesh": None if options.devices is None else _mesh(options.devices)}
-    if say.silent:
+    if say.quiet or say.json:
         more["progress"] = False
     if options.resume is not None:
         given = [place for place, _ in options.places]

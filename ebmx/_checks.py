@@ -29,32 +29,29 @@ def require(condition: bool, name: str, value: object, fix: str) -> None:
 
 
 def positive(name: str, value: Any, fix: str = "give a finite number above 0") -> None:
-    if is_concrete(value):
-        # NumPy's, since under a trace a comparison of JAX's would be traced
-        number = np.asarray(value)
-        ok = number.size > 0 and bool(np.all(np.isfinite(number)) and np.all(number > 0))
-        require(ok, name, value, fix)
+    _numbers(name, value, lambda x: np.isfinite(x) & (x > 0), fix)
 
 
 def non_negative(name: str, value: Any, fix: str = "give a finite number of at least 0") -> None:
-    if is_concrete(value):
-        number = np.asarray(value)
-        ok = number.size > 0 and bool(np.all(np.isfinite(number)) and np.all(number >= 0))
-        require(ok, name, value, fix)
+    _numbers(name, value, lambda x: np.isfinite(x) & (x >= 0), fix)
 
 
 def finite_value(name: str, value: Any) -> None:
-    if value is not None and is_concrete(value):
-        number = np.asarray(value)
-        ok = number.size > 0 and bool(np.all(np.isfinite(number)))
-        require(ok, name, value, "give finite numbers")
+    if value is not None:
+        _numbers(name, value, np.isfinite, "give finite numbers")
 
 
 def probability(name: str, value: Any) -> None:
+    fix = "give a probability, in [0, 1]"
+    _numbers(name, value, lambda p: p.ndim == 0 and 0 <= p <= 1, fix)
+
+
+def _numbers(name: str, value: Any, ok: Callable[[np.ndarray], Any], fix: str) -> None:
+    """Check numbers that are known; those of a trace pass."""
     if is_concrete(value):
-        number = np.asarray(value)
-        ok = number.ndim == 0 and bool(0 <= number <= 1)
-        require(ok, name, value, "give a probability, in [0, 1]")
+        # NumPy's, since under a trace a comparison of JAX's would be traced
+        numbers = np.asarray(value)
+        require(numbers.size > 0 and bool(np.all(ok(numbers))), name, value, fix)
 
 
 def at_least(name: str, value: Any, lowest: int) -> None:
@@ -67,13 +64,6 @@ def dimensions(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     ok = all(isinstance(d, int | np.integer) and d > 0 for d in shape)
     require(ok, name, tuple(shape), "give positive integers, such as (28, 28, 1)")
     return tuple(int(d) for d in shape)
-
-
-def sizes(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """As `dimensions`, but an array may be empty."""
-    ok = all(isinstance(d, int | np.integer) and d >= 0 for d in shape)
-    require(ok, name, tuple(shape), "give a tuple of integers of at least 0")
-    return tuple(shape)
 
 
 def batch(x: Any, name: str, shape: tuple[int, ...] | None = None) -> jax.Array:
@@ -104,8 +94,8 @@ def finite(x: Any, name: str) -> None:
     bad = ~np.isfinite(np.asarray(x))
     if bad.any():
         rows = np.unique(np.nonzero(bad)[0])[:5].tolist()
-        fix = f"remove or correct the examples {rows} (…)"
-        fix = fix if bad.ndim > 1 else "correct these values"
+        some = f"remove or correct the examples {rows} (…)"
+        fix = some if bad.ndim > 1 else "correct these values"
         invalid(name, f"{int(bad.sum())} non-finite values of {bad.size}", fix)
 
 

@@ -17,11 +17,6 @@ class Output:
     quiet: bool
     json: bool
 
-    @property
-    def silent(self) -> bool:
-        """Whether no progress bar is shown."""
-        return self.quiet or self.json
-
     def __call__(self, facts: dict[str, Any], *lines: str) -> None:
         if self.json:
             print(json.dumps(facts, default=_plain, ensure_ascii=False))
@@ -31,7 +26,7 @@ class Output:
 
 
 @contextlib.contextmanager
-def notices(quiet: bool) -> Iterator[None]:
+def notices(*, quiet: bool) -> Iterator[None]:
     """Print what the package logs, unless quiet, and its warnings, a line each."""
     logger, handler = logging.getLogger("ebmx"), logging.StreamHandler()
     level, propagate = logger.level, logger.propagate

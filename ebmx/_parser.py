@@ -161,19 +161,17 @@ class _Parser(argparse.ArgumentParser):
 
 def config_options(arguments: list[str]) -> tuple[list[tuple[str, Any]], list[str]]:
     """The options that name a place in a config, with their values, and all other arguments."""
-    places, rest, i = [], [], 0
-    while i < len(arguments):
-        word, equals, value = arguments[i].partition("=")
+    places, rest, left = [], [], iter(arguments)
+    for argument in left:
+        word, equals, value = argument.partition("=")
         place = word.removeprefix("--").replace("-", "_")
-        i += 1
         if not word.startswith("--") or ("." not in place and place not in PARTS):
-            rest.append(arguments[i - 1])
+            rest.append(argument)
             continue
         if not equals:
-            if i == len(arguments) or arguments[i].startswith("--"):
+            value = next(left, "--")
+            if value.startswith("--"):
                 raise ValueError(f"{word}: give a value")
-            value = arguments[i]
-            i += 1
         places.append((place, _parsed(value)))
     return places, rest
 

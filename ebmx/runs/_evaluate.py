@@ -1,6 +1,7 @@
 """The evaluation of a trained run: all that can be measured, in one folder."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 
 from .. import _checks
 from .._types import EnergyFn
-from ..energies import AbstractConditionalEnergy, Marginal, freeze
+from ..energies import AbstractConditionalEnergy, Marginal
 from ..plotting import training_curves
 from ..training import TrainState
 from ._folder import open as open_run
+from ._run import averaged
 from ._sample import Chains, draw
 from .report._chains import long_run_section
 from .report._classes import classes_section
@@ -37,13 +39,9 @@ class Evaluation:
     """What `evaluate` finds."""
 
     folder: Path
-    """Where `report.json`, `report.md` and the pictures are."""
     facts: dict[str, dict[str, Any]]
-    """The numbers, by section and name."""
     pictures: tuple[Path, ...]
-    """Their files."""
     seconds: float
-    """How long it took."""
 
 
 def evaluate(
@@ -94,7 +92,10 @@ def evaluate(
     chains = Chains(num_steps_without_noise=num_steps_without_noise)
     drawn = draw(run, state, num, chains=chains, key=keys[0])
     sets, extractor = Sets(dataset, drawn.x, outside), extractor_of(dataset, seed=seed)
+    facts = {"updates": int(state.step), "data": dataset.name}
+    facts["samples"] = f"{num}, {drawn.source}"
     sections = [
+        Section("run", "The run", facts, _RUN),
         energies_section(energy, sets),
         quality_section(extractor, sets, seed=seed),
         coverage_section(extractor, sets),
@@ -106,29 +107,18 @@ def evaluate(
         likelihood_section(run, energy, dataset, drawn.x, keys[3]) if log_z else None,
         _training_section(opened.history),
     ]
-    facts = {
-        "updates": int(state.step),
-        "data": dataset.name,
-        "samples": f"{num}, {drawn.source}",
-    }
-    first = Section("run", "The run", facts, _RUN)
-    known = [first, *(section for section in sections if section is not None)]
-    target = _free(folder)
+    known = [section for section in sections if section is not None]
+    numbered = (f"evaluation-{number}" for number in itertools.count(2))
+    names = itertools.chain(["evaluation"], numbered)
+    target = next(folder / name for name in names if not (folder / name).exists())
     pictures = write_sections(target, f"Evaluation of {folder.name}", known)
     found = {section.name: section.facts for section in known}
     return Evaluation(target, found, pictures, time.monotonic() - begin)
 
 
-def _free(folder: Path) -> Path:
-    number = 1
-    while (target := folder / ("evaluation" if number == 1 else f"evaluation-{number}")).exists():
-        number += 1
-    return target
-
-
 def evaluated_energy(state: TrainState) -> EnergyFn:
     """The averaged energy as a function of one example."""
-    energy: Any = freeze(state.ema, state.norm_state)
+    energy = averaged(state)
     return Marginal(energy) if isinstance(energy, AbstractConditionalEnergy) else energy
 
 

@@ -40,10 +40,9 @@ class Facts:
         """The facts of a data set."""
         x = dataset.train.reshape(len(dataset.train), -1).astype(np.float64)
         labels = dataset.train_labels
-        name = dataset.name
-        path = Path(name.removeprefix("hf:"))
+        path = Path(dataset.name.removeprefix("hf:"))
         return cls(
-            name=name,
+            name=dataset.name,
             shape=tuple(map(int, dataset.shape)),
             num_labels=None if labels is None else int(labels.max()) + 1,
             low=np.asarray(dataset.low).tolist(),

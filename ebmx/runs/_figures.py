@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..data import Dataset
 from ..energies import energy as energies_of
-from ..energies import freeze
 from ..plotting import energy_histogram, energy_landscape, pairwise_marginals, sample_grid
 from ..training import TrainState
-from ._run import Run
+from ._run import Run, averaged, is_image
 from ._sample import Drawn, at_labels, spread_labels
 
 _GRID = 101
@@ -20,22 +20,18 @@ _POINTS = 500
 
 
 def draw_pictures(run: Run, state: TrainState, drawn: Drawn, folder: Path) -> tuple[Path, ...]:
-    """Write the pictures of a run into its folder.
-
-    `samples.png` for images; `density.png` for pairs of numbers, `marginals.png` for other rows;
-    and `energies.png`.
-    """
+    """Write `energies.png`, and `samples.png`, `density.png` or `marginals.png` by the shape."""
     dataset = run.dataset
     assert dataset is not None
-    energy: Any = freeze(state.ema, state.norm_state)
-    found = {"energies.png": _energies(run, energy, drawn)}
+    energy = averaged(state)
+    found = {"energies.png": _energies(run, dataset, energy, drawn)}
     shape = dataset.shape
-    if len(shape) == 3 and shape[-1] in (1, 3):
+    if is_image(shape):
         choice = np.random.default_rng(run.seed).permutation(len(drawn.x))[:100]
         shown = {"samples of the model": drawn.x[choice], "real data": dataset.test[:100]}
         found = {"samples.png": sample_grid(shown)} | found
     elif shape == (2,) and drawn.y is None:
-        found = {"density.png": _density(run, energy, drawn)} | found
+        found = {"density.png": _density(dataset, energy, drawn)} | found
     elif len(shape) == 1 and shape[0] > 1:
         sets = {"data": dataset.test[:_POINTS], "samples": drawn.x[:_POINTS]}
         rows = {name: dataset.to_units(x)[:, :_COLUMNS] for name, x in sets.items()}
@@ -45,16 +41,14 @@ def draw_pictures(run: Run, state: TrainState, drawn: Drawn, folder: Path) -> tu
     return tuple(folder / name for name in found)
 
 
-def _energies(run: Run, energy: Any, drawn: Drawn) -> Any:
-    dataset, num = run.dataset, 1000
-    assert dataset is not None
+def _energies(run: Run, dataset: Dataset, energy: Any, drawn: Drawn) -> Any:
+    num = 1000
     key = jax.random.fold_in(jax.random.key(run.seed), 3)
-    draw = jax.vmap(lambda key: run.noise.sample(dataset.shape, key=key))
     labels = dataset.test_labels
     groups = {
         "data": (dataset.test[:num], None if labels is None else labels[:num]),
         "samples": (drawn.x[:num], None if drawn.y is None else drawn.y[:num]),
-        "noise": (np.asarray(draw(jax.random.split(key, num))), spread_labels(energy, num)),
+        "noise": (np.asarray(run.starts(num, key=key)), spread_labels(energy, num)),
     }
     found = {
         name: np.asarray(energies_of(at_labels(energy, y), jnp.asarray(x)))
@@ -63,10 +57,8 @@ def _energies(run: Run, energy: Any, drawn: Drawn) -> Any:
     return energy_histogram(found)
 
 
-def _density(run: Run, energy: Any, drawn: Drawn) -> Any:
+def _density(dataset: Dataset, energy: Any, drawn: Drawn) -> Any:
     """The energy over the plane in data units, with data and samples."""
-    dataset = run.dataset
-    assert dataset is not None
     rows = np.concatenate([dataset.train, drawn.x[:_POINTS]])
     low, high = rows.min(0), rows.max(0)
     edge = 0.1 * (high - low)

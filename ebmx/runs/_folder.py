@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import logging
 import re
@@ -12,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import _warnings
+from .. import _checks, _warnings
 from ..config._tables import Config, read_config, write_config
 from ..data import Dataset
-from ..energies import freeze
 from ..training import Checkpoints, TrainState, restore
 from ._facts import Facts, checksum
 from ._metrics_log import read_log
-from ._run import Run, load_data, make_run, with_plan
+from ._run import Run, averaged, load_data, make_run, with_plan
 
 CHECKPOINTS = "checkpoints"
 RECORD = "run.json"
@@ -33,58 +33,43 @@ _LOG = logging.getLogger("ebmx")
 
 def free_folder(name: str) -> Path:
     """`runs/NAME-N` with the first number `N` that is free."""
-    number = 0
-    while (folder := Path(f"runs/{Path(name).stem}-{number}")).exists():
-        number += 1
-    return folder
+    folders = (Path(f"runs/{Path(name).stem}-{number}") for number in itertools.count())
+    return next(folder for folder in folders if not folder.exists())
 
 
 def check_free(out: str | Path, overwrite: bool) -> None:
-    """Check that a run may be written into a folder; nothing is changed.
-
-    Raises:
-        ValueError: if it is a file, or holds a run and `overwrite` is false, or holds other files.
-    """
+    """Check that a run may be written into a folder; nothing is changed."""
     if "://" in str(out):
         raise ValueError(f"out={out}: give a folder of this machine, or one that is mounted")
     folder = Path(out)
-    files = [path for path in (folder, *folder.parents) if path.is_file()]
-    if files:
-        raise ValueError(f"out={out}: {files[0]} is a file; give the name of a folder")
+    file = next((path for path in (folder, *folder.parents) if path.is_file()), None)
+    if file is not None:
+        raise ValueError(f"out={out}: {file} is a file; give the name of a folder")
     entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    ours = (folder / RECORD).is_file()
-    if ours and not overwrite:
-        raise ValueError(f"out={folder}: holds a run; give another folder, or --overwrite")
-    taken = [name for name in entries if name in (*FILES, CHECKPOINTS)]
-    if entries and not ours and (taken or not overwrite):
-        some = ", ".join(entries[:3])
-        fix = "give an empty folder" if taken else "give an empty folder, or --overwrite"
-        raise ValueError(f"out={folder}: holds files that are not of a run ({some}); {fix}")
+    if (folder / RECORD).is_file():
+        fix = "holds a run; give another folder, or --overwrite"
+        _checks.require(overwrite, "out", str(folder), fix)
+        return
+    # without a record, files of our names are not of a run, and would be replaced
+    taken = not {*entries}.isdisjoint({*FILES, CHECKPOINTS})
+    fix = f"holds files that are not of a run ({', '.join(entries[:3])}); give an empty folder"
+    ok = not entries or (overwrite and not taken)
+    _checks.require(ok, "out", str(folder), fix if taken else f"{fix}, or --overwrite")
 
 
 def claim(out: Path | None, run: Run, num_steps: int, overwrite: bool) -> Path:
-    """Take a folder, and write the config and what is known of the data into it.
+    """Take a folder, or the first free `runs/NAME-N`, and write what is known of a run into it.
 
     Whether it is free is checked again: another process may have taken it since the start.
-
-    Args:
-        out: the folder; the first free `runs/NAME-N` if not given.
-        run: what is trained.
-        num_steps: the planned number of updates.
-        overwrite: whether the run that `out` holds may be deleted.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: if `out` is not free.
     """
-    folder = _new_folder(run.facts.name.removeprefix("hf:")) if out is None else out
-    if out is not None:
-        check_free(out, overwrite)
-        if (out / RECORD).is_file():
-            _delete_run(out)
-        out.mkdir(parents=True, exist_ok=True)
+    if out is None:
+        folder = _new_folder(run.facts.name.removeprefix("hf:"))
+    else:
+        folder = out
+        check_free(folder, overwrite)
+        if (folder / RECORD).is_file():
+            _delete_run(folder)
+        folder.mkdir(parents=True, exist_ok=True)
     write_config(folder / "config.toml", run.config)
     record(folder, run, num_steps)
     return folder
@@ -148,7 +133,7 @@ class OpenRun:
     @property
     def energy(self) -> Any:
         """The trained energy, with averaged parameters, as a function of one example."""
-        return freeze(self.state.ema, self.state.norm_state)
+        return averaged(self.state)
 
     @property
     def sampler(self) -> Any:

@@ -9,35 +9,46 @@ import numpy as np
 from .._interrupt import Interrupt
 from ..training import TrainState
 
+_NAME = "metrics.jsonl"
+
 
 class Log:
-    """A callback that writes metrics to the folder, and ends the training when asked to."""
+    """A callback that writes metrics to the folder, and ends the training when asked to.
 
-    def __init__(
-        self, folder: Path, step: int, begin: float, end: float | None, interrupt: Interrupt
-    ):
-        """`step` is the one that the training starts from: lines of later ones are dropped."""
-        self._path, self._end, self._interrupt = folder / "metrics.jsonl", end, interrupt
-        text = self._path.read_text() if step > 0 and self._path.exists() else ""
-        # a kill may have cut the last line
-        whole = [line for line in text.splitlines() if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
-        self._path.write_text("".join(f"{line}\n" for line in kept))
-        self.begin = begin - (json.loads(kept[-1])["seconds"] if kept else 0)
+    `step` is the one that the training starts from; lines of later ones are dropped.
+    """
+
+    def __init__(self, folder: Path, step: int, limit: float | None, interrupt: Interrupt):
+        self.folder, self.interrupt = folder, interrupt
+        kept = [line for line in _lines(folder) if line["step"] <= step] if step > 0 else []
+        text = "".join(f"{json.dumps(line)}\n" for line in kept)
+        (folder / _NAME).write_text(text)
+        now = time.monotonic()
+        self._begin = now - (kept[-1]["seconds"] if kept else 0)
+        self._end = None if limit is None else now + limit
 
     def __call__(self, step: int, state: TrainState, metrics: dict[str, float]) -> bool:
         del state
-        now = time.monotonic()
-        line = {"step": step, "seconds": round(now - self.begin, 3)} | metrics
-        with open(self._path, "a") as file:
+        self.end()
+        line = {"step": step, "seconds": round(self.seconds, 3)} | metrics
+        with open(self.folder / _NAME, "a") as file:
             file.write(json.dumps(line) + "\n")
-        return self._interrupt.asked or (self._end is not None and now > self._end)
+        return self.interrupt.asked or (self._end is not None and time.monotonic() > self._end)
+
+    def end(self) -> None:
+        """Note how long the training has taken by now, that before a resumption too."""
+        self.seconds = time.monotonic() - self._begin
+
+
+def _lines(folder: Path) -> list[dict[str, float]]:
+    """All lines but one that a kill has cut."""
+    path = folder / _NAME
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
 
 def read_log(folder: Path) -> dict[str, np.ndarray]:
-    """The metrics of a run, `(records,)` for each name; a line that a kill has cut is left out."""
-    path = folder / "metrics.jsonl"
-    text = path.read_text() if path.exists() else ""
-    lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    """The metrics of a run, `(records,)` for each name."""
+    lines = _lines(folder)
     names = dict.fromkeys(name for line in lines for name in line)
     return {name: np.array([line.get(name, np.nan) for line in lines], float) for name in names}

@@ -4,10 +4,8 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
-import jax
 from jax.sharding import Mesh
 
 from .. import _checks
@@ -55,27 +53,15 @@ def check(config: Config) -> str:
 
 
 def trace(run: Run, mesh: Mesh | None = None) -> None:
-    """Check the start of a training, and trace one update without computing it.
-
-    Raises:
-        ValueError: that names what does not fit.
-    """
+    """Check the start of a training, and trace one update without computing it."""
     check_start(run, mesh)
     batch = next(run.batches())
-
-    def update(key: jax.Array) -> Any:
-        return run.trainer.step(run.init(), batch, key=key)
-
     with explained():
-        eqx.filter_eval_shape(update, jax.random.key(0))
+        eqx.filter_eval_shape(lambda: run.trainer.step(run.init(), batch, key=run.keys[1]))
 
 
 def check_start(run: Run, mesh: Mesh | None) -> None:
-    """Check the first batch, and that the devices divide what they share.
-
-    Raises:
-        ValueError: that names what does not fit.
-    """
+    """Check the first batch, and that the devices divide what they share."""
     next(checked_batches(run.batches(), run.energy, mesh))
     if mesh is not None:
         shard(run.init(), mesh)

@@ -13,7 +13,7 @@ import optax
 from ..config._calls import PARTS, build, check_arguments
 from ..config._tables import Config, check_keys
 from ..data import Dataset, batches, load
-from ..energies import JEM, AbstractConditionalEnergy
+from ..energies import JEM, AbstractConditionalEnergy, freeze
 from ..samplers import AbstractSampler
 from ..training import AbstractNegatives, Trainer, TrainState, UniformNoise
 from ._facts import Facts
@@ -24,10 +24,7 @@ _GUESS = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a config says, as objects.
-
-    Training, sampling and each section of the report take what they need from here.
-    """
+    """What a config says, as objects: for training, sampling and the report."""
 
     config: Config
     facts: Facts
@@ -45,7 +42,6 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """The random seed of the config."""
         return self.config.get("seed", 0)
 
     @property
@@ -53,10 +49,11 @@ class Run:
         """How long to train if no number of updates is given."""
         return float(self.config.get("seconds", DEFAULT_SECONDS))
 
-    @property
-    def noise(self) -> Any:
-        """Where chains start that do not start from data."""
-        return getattr(self.trainer.negatives, "noise", None) or UniformNoise()
+    def starts(self, num: int, *, key: jax.Array) -> jax.Array:
+        """Where that many chains start that do not start from data, `(num, *shape)`."""
+        noise = getattr(self.trainer.negatives, "noise", None) or UniformNoise()
+        draw = jax.vmap(lambda key: noise.sample(self.facts.shape, key=key))
+        return draw(jax.random.split(key, num))
 
     @property
     def num_chain_steps(self) -> int | None:
@@ -100,17 +97,10 @@ class Planned(NamedTuple):
 
 
 def planned(make: Any, num_steps: int) -> optax.GradientTransformationExtraArgs:
-    """An optimiser whose planned number of updates is part of its state.
+    """The optimiser `make(num_steps)`, with the number of updates as a part of its state.
 
     Another number there changes the schedule without compiling again: the optimiser is made inside
     of each update, from that number.
-
-    Args:
-        make: from the number of updates to an optimiser.
-        num_steps: the number at the start.
-
-    Returns:
-        The optimiser.
     """
 
     def init(params: Any) -> Planned:
@@ -132,6 +122,16 @@ def with_plan(state: TrainState, num_steps: int) -> TrainState:
     return eqx.tree_at(lambda s: s.opt_state.num_steps, state, number)
 
 
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether examples of this shape can be shown as pictures."""
+    return len(shape) == 3 and shape[-1] in (1, 3)
+
+
+def averaged(state: TrainState) -> Any:
+    """The energy with averaged parameters, as a function of one example."""
+    return freeze(state.ema, state.norm_state)
+
+
 def has_labels(energy: Any) -> bool:
     """Whether the energy is trained on labelled batches."""
     return isinstance(energy, AbstractConditionalEnergy | JEM)
@@ -144,11 +144,7 @@ def load_data(config: Config) -> Dataset:
 
 
 def check_tables(config: Config) -> None:
-    """Check the keys of a config, and that no table is missing.
-
-    Raises:
-        ValueError: that names the key.
-    """
+    """Check the keys of a config, and that no table is missing."""
     check_keys(config)
     for part in ("data", *PARTS):
         if part not in config:
@@ -159,11 +155,7 @@ def check_tables(config: Config) -> None:
 
 
 def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Run:
-    """The objects of a config, for data of which these facts are known.
-
-    Raises:
-        ValueError: if a key, a name, an argument or a combination does not fit; the error names it.
-    """
+    """The objects of a config, for data of which these facts are known; an error names a place."""
     check_tables(config)
     energy_key = jax.random.split(jax.random.key(config.get("seed", 0)), 3)[0]
     known: dict[str, Any] = {

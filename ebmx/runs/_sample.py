@@ -21,7 +21,7 @@ from ..training.negatives._jarzynski import Populations
 from ..training.negatives._storage import decode
 from ._folder import OpenRun
 from ._folder import open as open_run
-from ._run import Run
+from ._run import Run, averaged
 
 _ISLANDS = 8
 _MOVES = 10
@@ -113,24 +113,22 @@ def draw(
     check_label(state.energy, label)
     quiet = _without_noise(chains.sampler or run.sampler, chains.num_steps_without_noise)
     own = chains.num_steps is not None or chains.sampler is not None
-    kept = state.negatives_state
     # persistent chains of a classifier have no label
-    fresh = kept is None or (label is not None and isinstance(state.energy, JEM))
+    fresh = state.negatives_state is None or (label is not None and isinstance(state.energy, JEM))
     if not own and run.num_chain_steps is None:
-        drawn = _by_smc(run, state, num, label, run_key)
+        x, y, source = _by_smc(run, state, num, label, run_key)
     elif own or fresh:
-        drawn = _from_noise(run, state, num, label, chains, start_key, run_key)
+        x, y, source = _from_noise(run, state, num, label, chains, (start_key, run_key))
     else:
-        drawn = _from_kept(run, state, num, label, start_key, run_key)
-    if quiet is None:
-        return drawn
-    energy: Any = freeze(state.ema, state.norm_state)
-    if isinstance(energy, JEM) and label is not None:
-        energy = energy.at(label)
-    y = None if drawn.y is None else jnp.asarray(drawn.y)
-    steps = chains.num_steps_without_noise
-    x, _ = move(at_labels(energy, y), quiet, jnp.asarray(drawn.x), num_steps=steps, key=run_key)
-    return Drawn(np.asarray(x), drawn.y, f"{drawn.source}, and {steps} steps without noise")
+        x, y, source = _from_kept(run, state, num, label, start_key, run_key)
+    source += "" if label is None else f", of class {label}"
+    if quiet is not None:
+        energy, steps = averaged(state), chains.num_steps_without_noise
+        if isinstance(energy, JEM) and label is not None:
+            energy = energy.at(label)
+        x, _ = move(at_labels(energy, y), quiet, jnp.asarray(x), num_steps=steps, key=run_key)
+        source += f", and {steps} steps without noise"
+    return Drawn(np.asarray(x), None if y is None else np.asarray(y), source)
 
 
 def _without_noise(sampler: AbstractSampler, num_steps: int) -> AbstractSampler | None:
@@ -147,7 +145,7 @@ def _without_noise(sampler: AbstractSampler, num_steps: int) -> AbstractSampler 
 
 def _from_kept(
     run: Run, state: TrainState, num: int, label: int | None, start_key: Key, run_key: Key
-) -> Drawn:
+) -> tuple[Any, Any, str]:
     """Persistent chains, moved on where more are asked for."""
     steps = run.num_chain_steps or 1
     x, y, where = _persistent(state.negatives_state, len(run.facts.shape), num, label, start_key)
@@ -155,81 +153,70 @@ def _from_kept(
     while len(rounds) * len(x) < num:
         run_key, key = jax.random.split(run_key)
         rounds.append(move(energy, run.sampler, rounds[-1], num_steps=steps, key=key)[0])
-    labels = None if y is None else np.concatenate([np.asarray(y)] * len(rounds))[:num]
-    more = f", moved on by {steps} steps for each further set" if len(rounds) > 1 else ""
-    x = np.concatenate([np.asarray(x) for x in rounds])[:num]
-    return Drawn(x, labels, f"{where}{_of(label)}{more}")
+    if len(rounds) > 1:
+        where += f", moved on by {steps} steps for each further set"
+    labels = None if y is None else np.tile(np.asarray(y), len(rounds))[:num]
+    return np.concatenate([np.asarray(x) for x in rounds])[:num], labels, where
 
 
 def at_labels(energy: Any, y: Any) -> Any:
     """The energy of each example under its label; any other energy as it is."""
-    return energy.at_each(y) if isinstance(energy, AbstractConditionalEnergy) else energy
+    tied = y is not None and isinstance(energy, AbstractConditionalEnergy)
+    return energy.at_each(jnp.asarray(y)) if tied else energy
 
 
-def spread_labels(energy: Any, num: int) -> jax.Array | None:
-    """Labels `(num,)`, each equally often; `None` for an energy that is not conditional."""
+def spread_labels(energy: Any, num: int, label: int | None = None) -> jax.Array | None:
+    """`num` labels, each equally often or all one; `None` for an energy without."""
     if not isinstance(energy, AbstractConditionalEnergy) or energy.num_labels is None:
         return None
-    return jnp.arange(num, dtype=jnp.int32) % energy.num_labels
+    every = jnp.arange(num, dtype=jnp.int32) % energy.num_labels
+    return every if label is None else jnp.full_like(every, label)
 
 
 def _from_noise(
-    run: Run,
-    state: TrainState,
-    num: int,
-    label: int | None,
-    chains: Chains,
-    start_key: Key,
-    run_key: Key,
-) -> Drawn:
-    steps = chains.num_steps or run.num_chain_steps
+    run: Run, state: TrainState, num: int, label: int | None, chains: Chains, keys: tuple[Key, Key]
+) -> tuple[Any, Any, str]:
+    steps, sampler = chains.num_steps or run.num_chain_steps, chains.sampler or run.sampler
     _checks.require(steps is not None, "num_steps", steps, "give how many steps the chains take")
-    noise, shape = run.noise, run.facts.shape
-    first = jax.vmap(lambda key: noise.sample(shape, key=key))(jax.random.split(start_key, num))
-    energy: Any = freeze(state.ema, state.norm_state)
-    y = spread_labels(energy, num)
-    if label is not None:
-        conditional = isinstance(energy, AbstractConditionalEnergy)
-        energy, y = energy.at(label), jnp.full(num, label, jnp.int32) if conditional else None
-    sampler = chains.sampler or run.sampler
-    tied = energy if y is None or label is not None else at_labels(energy, y)
-    x, _ = move(tied, sampler, first, num_steps=int(steps or 1), key=run_key)
+    energy, start = averaged(state), run.starts(num, key=keys[0])
+    y = spread_labels(energy, num, label)
+    tied = at_labels(energy, y) if label is None else energy.at(label)
+    x, _ = move(tied, sampler, start, num_steps=int(steps or 1), key=keys[1])
     name = f"{type(sampler).__name__} " if chains.sampler is not None else ""
-    where = f"{name}chains of {steps} steps from noise on the averaged energy"
-    return Drawn(np.asarray(x), None if y is None else np.asarray(y), f"{where}{_of(label)}")
+    return x, y, f"{name}chains of {steps} steps from noise on the averaged energy"
 
 
-def _by_smc(run: Run, state: TrainState, num: int, label: int | None, key: Key) -> Drawn:
+def _by_smc(
+    run: Run, state: TrainState, num: int, label: int | None, key: Key
+) -> tuple[Any, Any, str]:
     """Samples of an energy without chains of its own, by tempering and resampling."""
-    energy: Any = freeze(state.ema, state.norm_state)
-    y = spread_labels(energy, num)
-    labels = [label] if label is not None else [None] if y is None else range(energy.num_labels)
+    energy = averaged(state)
+    y = spread_labels(energy, num, label)
+    labels = [label] if label is not None or y is None else range(energy.num_labels)
     mean = np.asarray(run.facts.mean, np.float32).reshape(run.facts.shape)
     std = np.asarray(run.facts.std, np.float32).reshape(run.facts.shape)
     base = Gaussian(mean, np.maximum(std, 1e-3) ** 2)
     parts, each = [], -(-num // len(labels))
     for i, one in enumerate(labels):
-        target = energy if one is None else energy.at(one)
-        size = max(64, -(-each // _ISLANDS))
-        options: dict[str, Any] = {"num_particles": size, "num_islands": _ISLANDS}
         found = adaptive_smc(
-            target, base, num_steps=_MOVES, key=jax.random.fold_in(key, i), **options
+            energy if one is None else energy.at(one),
+            base,
+            num_particles=max(64, -(-each // _ISLANDS)),
+            num_islands=_ISLANDS,
+            num_steps=_MOVES,
+            key=jax.random.fold_in(key, i),
         )
+        # of several islands, whose particles stand in blocks
         order = np.random.default_rng(i).permutation(len(found.x))
         parts.append(np.asarray(found.x)[order[:each]])
     x = np.stack(parts, 1).reshape(-1, *run.facts.shape)[:num]
-    where = "sequential Monte Carlo from a Gaussian with the moments of the data"
-    y = np.full(num, label) if label is not None and y is not None else y
-    return Drawn(x, None if y is None else np.asarray(y), f"{where}{_of(label)}")
+    return x, y, "sequential Monte Carlo from a Gaussian with the moments of the data"
 
 
 def _persistent(
     chains: Any, num_axes: int, num: int, label: int | None, key: Key
 ) -> tuple[jax.Array, jax.Array | None, str]:
-    """Up to `num` persistent chains, and their labels if they have any.
-
-    `num_axes` is the number of axes of one example.
-    """
+    """Up to `num` persistent chains of examples of so many axes, and their labels if any."""
     if isinstance(chains, Populations):
         weights = jax.nn.softmax(chains.training.log_weights)
         total = len(weights)
@@ -257,7 +244,3 @@ def check_label(energy: Any, label: int | None) -> None:
     _checks.require(num_labels is not None, "label", label, fix)
     ok = num_labels is not None and 0 <= label < num_labels
     _checks.require(ok, "label", label, f"labels are 0 to {(num_labels or 0) - 1}")
-
-
-def _of(label: int | None) -> str:
-    return "" if label is None else f", of class {label}"

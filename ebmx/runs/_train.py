@@ -37,21 +37,13 @@ class Report:
     """What came out of a run."""
 
     folder: Path
-    """Where all of it is."""
     num_updates: int
-    """All that the run has made, those before a resumption too."""
     seconds: float
-    """How long the training took, without the time to compile."""
     samples: np.ndarray
-    """`(num, *shape)`, in the units of the model."""
     source: str
-    """Where the samples come from, in words."""
     frechet_ratio: float | None
-    """Distance of samples to test data over that of training data; `None` without labels."""
     pictures: tuple[Path, ...]
-    """Their files."""
     interrupted: bool
-    """Whether Ctrl-C ended it."""
 
 
 def train(
@@ -94,25 +86,17 @@ def train(
     run = plan(config, dataset)
     with Interrupt() as interrupt:
         if run.num_steps is None:
-            num_steps, compiling = _updates_within(run, mesh, interrupt)
+            num_steps, limit = _updates_within(run, mesh, interrupt), run.seconds
         else:
             trace(run, mesh)
-            num_steps, compiling = run.num_steps, 0.0
-        if interrupt.asked and run.num_steps is None:
-            raise KeyboardInterrupt
+            num_steps, limit = run.num_steps, None
         folder = claim(None if out is None else Path(out), run, num_steps, overwrite)
-        begin = time.monotonic()
-        end = None if run.num_steps else begin + run.seconds
-        log = Log(folder, 0, begin, end, interrupt)
-        state = with_plan(run.init(), num_steps)
-        state = _go_on(run, state, folder, num_steps, log, progress, mesh)
-        seconds = time.monotonic() - begin
-    if run.num_steps is None and int(state.step) < _FEW and not interrupt.asked:
-        text = (
-            "only %d updates fitted into %g seconds (after %.0f s to compile): give more --seconds"
-        )
-        _LOG.warning(text, int(state.step), run.seconds, compiling)
-    return _report(run, state, folder, seconds, interrupt.asked)
+        log = Log(folder, 0, limit, interrupt)
+        state = _go_on(run, with_plan(run.init(), num_steps), num_steps, log, progress, mesh)
+    if limit is not None and int(state.step) < _FEW and not interrupt.asked:
+        text = "only %d updates fitted into %g seconds: give more --seconds"
+        _LOG.warning(text, int(state.step), limit)
+    return _report(run, state, log)
 
 
 def resume(
@@ -158,39 +142,38 @@ def resume(
         write_config(folder / "config.toml", run.config)
         record(folder, run, total)
     with Interrupt() as interrupt:
-        log = Log(folder, done, time.monotonic(), None, interrupt)
-        state = _go_on(run, state, folder, total, log, progress, mesh)
-        seconds = time.monotonic() - log.begin
-    return _report(run, state, folder, seconds, interrupt.asked)
+        log = Log(folder, done, None, interrupt)
+        state = _go_on(run, state, total, log, progress, mesh)
+    return _report(run, state, log)
 
 
 def _go_on(
     run: Run,
     state: TrainState,
-    folder: Path,
     num_steps: int,
     log: Log,
     progress: AbstractProgress | bool | None,
     mesh: Mesh | None,
 ) -> TrainState:
     done = int(state.step)
-    if done >= num_steps:
-        return state
-    return fit(
-        run.trainer,
-        state,
-        run.batches(start=done),
-        num_steps=num_steps - done,
-        key=run.keys[1],
-        log_every=run.config.get("log_every", 25),
-        callbacks=(log,),
-        progress=progress,
-        checkpoints=Checkpoints(folder / CHECKPOINTS),
-        mesh=mesh,
-    )[0]
+    if done < num_steps:
+        state, _ = fit(
+            run.trainer,
+            state,
+            run.batches(start=done),
+            num_steps=num_steps - done,
+            key=run.keys[1],
+            log_every=run.config.get("log_every", 25),
+            callbacks=(log,),
+            progress=progress,
+            checkpoints=Checkpoints(log.folder / CHECKPOINTS),
+            mesh=mesh,
+        )
+    log.end()
+    return state
 
 
-def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> tuple[int, float]:
+def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> int:
     """How many updates fit into the time, from a few whose results are thrown away.
 
     The training takes the same compiled program: the planned number of updates is traced.
@@ -214,29 +197,38 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> tuple[
             callbacks=(tick,),
             mesh=mesh,
         )
-    compiling = times[0] - begin
-    _LOG.info("compiled in %.1f s", compiling)
+    if interrupt.asked:
+        raise KeyboardInterrupt
+    _LOG.info("compiled in %.1f s", times[0] - begin)
+    # the median, since the first updates and those of a busy machine take longer
     each = float(np.median(np.diff(times))) if len(times) > 2 else 1.0
-    return max(1, int(run.seconds / max(each, 1e-6))), compiling
+    return max(1, int(run.seconds / max(each, 1e-6)))
 
 
-def _report(run: Run, state: TrainState, folder: Path, seconds: float, interrupted: bool) -> Report:
+def _report(run: Run, state: TrainState, log: Log) -> Report:
+    assert run.dataset is not None
     key = jax.random.fold_in(jax.random.key(run.seed), 2)
     drawn = draw(run, state, _NUM_SAMPLES, key=key)
-    assert run.dataset is not None
-    ratio = frechet_ratio_of(run.dataset, drawn.x)
     warn_of_chains(run, state, drawn, jax.random.fold_in(key, 1))
-    pictures = draw_pictures(run, state, drawn, folder)
-    updates = int(state.step)
+    found = Report(
+        log.folder,
+        int(state.step),
+        log.seconds,
+        drawn.x,
+        drawn.source,
+        frechet_ratio_of(run.dataset, drawn.x),
+        draw_pictures(run, state, drawn, log.folder),
+        log.interrupt.asked,
+    )
     facts = {
         "data": run.dataset.summary,
-        "updates": updates,
-        "seconds": round(seconds, 2),
-        "frechet_ratio": ratio,
-        "samples_from": drawn.source,
-        "num_samples": len(drawn.x),
+        "updates": found.num_updates,
+        "seconds": round(found.seconds, 2),
+        "frechet_ratio": found.frechet_ratio,
+        "samples_from": found.source,
+        "num_samples": len(found.samples),
         "skipped_updates": int(state.skipped),
-        "interrupted": interrupted,
+        "interrupted": found.interrupted,
     }
-    (folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
-    return Report(folder, updates, seconds, drawn.x, drawn.source, ratio, pictures, interrupted)
+    (log.folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
+    return found

@@ -8,12 +8,10 @@ import numpy as np
 
 from ..._types import EnergyFn, Key
 from ...data import Dataset
-from ...evaluation import (
-    drift,
-)
+from ...evaluation import drift
 from ...plotting import chain_strip, chain_traces
 from ...samplers import sample
-from .._run import Run
+from .._run import Run, is_image
 from ._features import Extractor
 from ._section import Section, warnings_as_remarks
 
@@ -25,29 +23,23 @@ def long_run_section(
     run: Run, energy: EnergyFn, dataset: Dataset, extractor: Extractor, num_steps: int, key: Key
 ) -> Section:
     """Long chains from the test data, and chains from noise."""
-    sampler, bounds = run.sampler, run.bounds
     start = jnp.asarray(dataset.test[:_CHAINS])
     facts: dict[str, Any] = {"steps": num_steps}
     figures: dict[str, Any] = {}
     remarks: list[str] = []
+    options = {"num_steps": num_steps, "features": extractor.features, "bounds": run.bounds}
     try:
         with warnings_as_remarks(remarks):
-            found = drift(
-                energy,
-                sampler,
-                start,
-                num_steps=num_steps,
-                features=extractor.features,
-                bounds=bounds,
-                key=jax.random.fold_in(key, 0),
-            )
+            found = drift(energy, run.sampler, start, key=jax.random.fold_in(key, 0), **options)
         first, last = found.energies[0], found.energies[-1]
-        facts["energy at the start"] = float(first.mean())
-        facts["energy at the end"] = float(last.mean())
-        facts["drift"] = float((last.mean() - first.mean()) / first.std())
-        facts["distance"] = float(found.distances[-1])
+        facts |= {
+            "energy at the start": float(first.mean()),
+            "energy at the end": float(last.mean()),
+            "drift": float((last.mean() - first.mean()) / first.std()),
+            "distance": float(found.distances[-1]),
+        }
         traces = {"energy, nats": found.energies.T, "distance of features": found.distances}
-        if bounds is not None:
+        if run.bounds is not None:
             facts["saturation at the start"] = float(found.saturation[0])
             facts["saturation at the end"] = float(found.saturation[-1])
             traces["fraction at a bound"] = found.saturation
@@ -55,17 +47,15 @@ def long_run_section(
         figures["drift"] = chain_traces(traces, steps=found.steps, title=title)
     except FloatingPointError as error:
         remarks.append(f"The chains did not stay finite: {error}.")
-    if dataset.test.ndim == 4 and dataset.shape[-1] in (1, 3):
-        figures["chain"] = _strip(run, energy, dataset, jax.random.fold_in(key, 1))
+    if is_image(dataset.shape):
+        figures["chain"] = _strip(run, energy, jax.random.fold_in(key, 1))
     return Section("long_run", "Long chains", facts, _LONG_RUN, figures, remarks)
 
 
-def _strip(run: Run, energy: EnergyFn, dataset: Dataset, key: Key) -> Any:
+def _strip(run: Run, energy: EnergyFn, key: Key) -> Any:
     """Chains from noise after 0, 1, 4, … steps."""
-    noise = run.noise
     start_key, key = jax.random.split(key)
-    draw = jax.vmap(lambda key: noise.sample(dataset.shape, key=key))
-    start = draw(jax.random.split(start_key, 8))
+    start = run.starts(8, key=start_key)
     walk = sample(energy, run.sampler, start, num_samples=_TIMES[-1], throw=False, key=key)
     x = np.concatenate([np.asarray(start)[:, None], np.asarray(walk.values)], 1)
     return chain_strip(x[:, list(_TIMES)].swapaxes(0, 1), _TIMES, title="Chains from noise")
@@ -74,11 +64,9 @@ def _strip(run: Run, energy: EnergyFn, dataset: Dataset, key: Key) -> Any:
 _LONG_RUN = {
     "steps": "how many steps the chains took, on the averaged energy with the sampler of the run.",
     "energy at the start": "the mean energy of the test data where the chains began, in nats.",
-    "energy at the end": "that of the chains at the end: the same if the model's density "
-    "is where the data are.",
+    "energy at the end": "that of the chains at the end: the same if the density is at the data.",
     "drift": "the change of the mean energy, in standard deviations of the test data's energies.",
     "distance": "the Fréchet distance of the chains' features from where they began.",
     "saturation at the start": "the fraction of numbers at a bound, in the test data.",
-    "saturation at the end": "that of the chains at the end: much larger than at the start if "
-    "the chains drift to saturated images.",
+    "saturation at the end": "that of the chains at the end: much larger if they saturate.",
 }

@@ -49,23 +49,16 @@ def extractor_of(dataset: Dataset, *, seed: int = 0) -> Extractor:
 
 
 def frechet_ratio_of(dataset: Dataset, samples: np.ndarray) -> float | None:
-    """The Fréchet ratio of samples, see `frechet_ratio_for`; `None` if the data have no labels."""
+    """The Fréchet ratio of samples, as by `frechet_ratio_for`."""
     extractor = frechet_ratio_for(dataset)
     return None if extractor is None else extractor(samples)
 
 
 def frechet_ratio_for(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
-    """A function from samples to their Fréchet ratio; `None` if the data has no labels.
+    """A function from samples to their Fréchet ratio; `None` if the data are not labelled images.
 
-    The distance of the samples to the test images, over that of the training images, in the
-    features of a classifier trained on the training images.
-
-    Args:
-        dataset: labelled images, or other data.
-        seed: of the classifier's training.
-
-    Returns:
-        A function from samples `(num, *shape)` to a ratio: 1 is as near as training images are.
+    It is the distance of the samples to the test images over that of the training images, in the
+    features of a classifier trained on these: 1 is as near as training images are.
     """
     extractor = extractor_of(dataset, seed=seed)
     if extractor.classes is None:
@@ -99,11 +92,7 @@ def in_chunks(function: Callable[[jax.Array], Any], x: Any) -> np.ndarray:
 def outsiders(
     dataset: Dataset, bounds: tuple[float, float], others: Sequence[str], *, seed: int
 ) -> dict[str, np.ndarray]:
-    """Examples outside of the distribution, by name, as many of each as there are test data.
-
-    Raises:
-        ValueError: if another data set is not there, or of another shape.
-    """
+    """Examples outside of the distribution, by name, as many of each as there are test data."""
     rng, test = np.random.default_rng(seed), dataset.test
     low, high = bounds
     level = (len(test), *(1,) * (test.ndim - 2), dataset.shape[-1] if test.ndim == 4 else 1)

@@ -1,5 +1,6 @@
 """The energy landscape between examples: planes, paths, minima."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -37,39 +38,34 @@ def landscape_section(
     options: dict[str, Any] = {"bounds": bounds, "num_steps": _BAND_STEPS}
     straight = minimum_energy_path(energy, test[0], test[1], num_points=33, num_steps=0)
     least = minimum_energy_path(energy, test[0], test[1], **options)
-    facts: dict[str, Any] = {
-        "straight barrier": _rise(straight),
-        "least barrier": _rise(least),
-    }
+    facts: dict[str, Any] = {"straight barrier": _rise(straight), "least barrier": _rise(least)}
     paths = {"straight": straight, "of least energy": least}
     profile = {name: (path.distances, path.energies) for name, path in paths.items()}
     figures = {"path": energy_profile(profile, title="Between two test examples")}
     if test[0].size > 1:
         figures["landscape"] = _plane(energy, dataset, samples)
-    remarks = []
+    section = Section("landscape", "Landscape", facts, _LANDSCAPE, figures)
     try:
         starts = jnp.asarray(samples[:_STARTS])
         found = local_minima(energy, starts, bounds=bounds, tolerance=tolerance, num_steps=1000)
     except ValueError as error:
-        return Section(
-            "landscape", "Landscape", facts, _LANDSCAPE, figures, [f"No minima: {error}."]
-        )
-    facts["minima"] = len(found.x)
-    facts["largest basin"] = float(found.fractions.max())
-    facts["ended"] = float(np.mean(found.basins >= 0))
+        return dataclasses.replace(section, remarks=[f"No minima: {error}."])
     curved = hessian_eigenvalues(energy, jnp.asarray(found.x[0]), num_eigenvalues=1, key=key)
-    facts["least curvature"] = float(curved.smallest[0])
-    facts["largest curvature"] = float(curved.largest[0])
-    if len(found.x) > 1:
-        few = found.x[:_MINIMA]
+    facts |= {
+        "minima": len(found.x),
+        "largest basin": float(found.fractions.max()),
+        "ended": float(np.mean(found.basins >= 0)),
+        "least curvature": float(curved.smallest[0]),
+        "largest curvature": float(curved.largest[0]),
+    }
+    few, fractions = found.x[:_MINIMA], found.fractions[:_MINIMA]
+    if len(few) > 1:
         tree = disconnectivity(energy, jnp.asarray(few), num_points=11, **options)
         facts["lowest pass"] = float(tree.merges[0, 2] - tree.energies.min())
-        shares = found.fractions[:_MINIMA]
         title = f"The lowest {len(few)} minima and the passes between them"
-        figures["minima"] = disconnectivity_graph(
-            tree.energies, tree.merges, fractions=shares, title=title
-        )
-    return Section("landscape", "Landscape", facts, _LANDSCAPE, figures, remarks)
+        shown = {"fractions": fractions, "title": title}
+        figures["minima"] = disconnectivity_graph(tree.energies, tree.merges, **shown)
+    return section
 
 
 def _rise(path: Any) -> float:
@@ -81,26 +77,25 @@ def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
     """The plane of the data, or one through three examples of them."""
     test = dataset.test
     if dataset.shape == (2,):
-        axes, limits = tuple(np.eye(2, dtype=np.float32)), ((-1.2, 1.2), (-1.2, 1.2))
-        found = energy_slice(energy, np.zeros(2, np.float32), axes, limits=limits, num_points=61)
+        origin, axes = np.zeros(2, np.float32), tuple(np.eye(2, dtype=np.float32))
+        limits, num_points = (-1.2, 1.2), 61
         points = {"test data": test[:500], "samples": samples[:500]}
         title, names = "The plane of the data", ("first coordinate", "second coordinate")
     else:
-        away = test[1] - test[0], test[2] - test[0]
-        found = energy_slice(
-            energy, test[0], away, limits=((-0.5, 1.5), (-0.5, 1.5)), num_points=41
-        )
+        origin, axes = test[0], (test[1] - test[0], test[2] - test[0])
+        limits, num_points = (-0.5, 1.5), 41
         points = {"test data": np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])}
         title = "A plane through three test examples"
         names = ("towards the second", "towards the third")
+    found = energy_slice(energy, origin, axes, limits=(limits, limits), num_points=num_points)
     return energy_landscape(
         found.a, found.b, found.energies, points=points, field=found.field, names=names, title=title
     )
 
 
 _LANDSCAPE = {
-    "straight barrier": "how far the energy rises above the higher one of two test examples on the "
-    "straight line between them, in nats.",
+    "straight barrier": "how far the energy rises on the straight line between two test examples "
+    "above the higher one, in nats.",
     "least barrier": "the same on the path of least energy: chains need not climb higher.",
     "minima": f"how many different minima {_STARTS} samples reach by descent.",
     "largest basin": "the largest fraction of those samples that reach one minimum: 1 if all do.",
@@ -108,6 +103,5 @@ _LANDSCAPE = {
     "least curvature": "the smallest eigenvalue of the Hessian at the lowest minimum, in nats per "
     "squared unit; negative if only the bounds hold it.",
     "largest curvature": "the largest one: a step size of Langevin beyond 4 over it is unstable.",
-    "lowest pass": "the energy of the lowest pass between two minima above the lowest minimum, in "
-    "nats.",
+    "lowest pass": "how far the lowest pass between two minima is above the lowest one, in nats.",
 }

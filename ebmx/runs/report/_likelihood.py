@@ -1,6 +1,6 @@
 """A bracket of the likelihood of the test data."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -27,29 +27,20 @@ def likelihood_section(
     num_temperatures: int = 1000,
 ) -> Section:
     """A bracket of the log likelihood of the test data at the temperature of the chains."""
-    sampler = run.sampler
+    sampler, bounds, plain = run.sampler, run.bounds, cast(Any, energy)
     warm = isinstance(sampler, AbstractLangevin)
     temperature = float(sampler.effective_temperature) if warm else 1.0
-    plain: Any = energy
-    tempered: Any = plain / temperature
-    base: Any = fit_gaussian(dataset.train)
-    bounds = run.bounds
+    tempered, base = plain / temperature, cast(Any, fit_gaussian(dataset.train))
     if bounds is not None:
         low, high = (np.full(dataset.shape, b) for b in bounds)
         tempered, base = Box(tempered, low, high), Uniform(low, high)
     keys = jax.random.split(key)
     remarks: list[str] = []
+    options: dict[str, Any] = {"num_temperatures": num_temperatures}
     with warnings_as_remarks(remarks):
-        under = annealed_importance_sampling(
-            tempered, base, num_temperatures=num_temperatures, key=keys[0]
-        )
-        over = annealed_importance_sampling(
-            tempered,
-            base,
-            samples=jnp.asarray(samples[:_CHAINS]),
-            num_temperatures=num_temperatures,
-            key=keys[1],
-        )
+        under = annealed_importance_sampling(tempered, base, key=keys[0], **options)
+        options["samples"] = jnp.asarray(samples[:_CHAINS])
+        over = annealed_importance_sampling(tempered, base, key=keys[1], **options)
     mean = -float(np.mean(np.asarray(energies_of(tempered, jnp.asarray(dataset.test)))))
     facts = {
         "temperature": temperature,
@@ -60,11 +51,8 @@ def likelihood_section(
         "log likelihood, at least": mean - over.log_z,
     }
     if over.log_z < under.log_z - 3 * facts["standard error"]:
-        text = (
-            "The bounds have crossed: the samples do not follow this density, so the bound from "
-            "above does not hold."
-        )
-        remarks.append(text)
+        text = "The bounds have crossed: the samples do not follow this density, so the bound from "
+        remarks.append(f"{text}above does not hold.")
     if bounds is not None:
         remarks.append("The density is that on the box of the chains' bounds.")
     return Section("likelihood", "Likelihood", facts, _LIKELIHOOD, remarks=remarks)
@@ -73,8 +61,7 @@ def likelihood_section(
 _LIKELIHOOD = {
     "temperature": "T of the density exp(-E/T) that the chains of the run sample.",
     "log Z, from below": "annealed importance sampling, a lower bound in the mean, in nats.",
-    "log Z, from above": "the same from the samples back: an upper bound in the mean if the "
-    "samples follow the density.",
+    "log Z, from above": "the same from the samples back: an upper bound if they are exact.",
     "standard error": "the larger of the two, in nats; the gap between the two is more reliable.",
     "log likelihood, at most": "of the test data in the mean, in nats, by the lower log Z.",
     "log likelihood, at least": "the same by the upper log Z.",

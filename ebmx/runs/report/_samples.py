@@ -24,6 +24,7 @@ from ...evaluation import (
     two_sample_auc,
 )
 from ...plotting import energy_histogram, sample_grid
+from .._run import is_image
 from ._features import Extractor, in_chunks, levels_of, rounded
 from ._section import Section, warnings_as_remarks
 
@@ -47,13 +48,11 @@ def energies_section(energy: EnergyFn, sets: Sets) -> Section:
         "samples": sets.samples,
         "uniform noise": sets.outsiders["uniform noise"],
     }
-    found = {name: energies_in_chunks(energy, x) for name, x in groups.items()}
-    facts = {
-        name: {"mean": float(e.mean()), "deviation": float(e.std())} for name, e in found.items()
-    }
+    found = {n: in_chunks(lambda x: energies_of(energy, x), x) for n, x in groups.items()}
+    facts = {n: {"mean": float(e.mean()), "deviation": float(e.std())} for n, e in found.items()}
     meanings = {
-        "mean": "the mean energy in nats: test data like training data, if nothing is memorised; "
-        "samples like the data; noise far above.",
+        "mean": "in nats: test data like training data, if nothing is memorised; samples like the "
+        "data; noise far above.",
         "deviation": "the standard deviation of the energies of the set, in nats.",
     }
     figures = {"energies": energy_histogram(found, title="Energies of data, samples and noise")}
@@ -62,26 +61,24 @@ def energies_section(energy: EnergyFn, sets: Sets) -> Section:
 
 def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
     """Distances of samples and data, in features."""
-    train, test, samples = (
-        extractor.features(x) for x in (sets.dataset.train, sets.dataset.test, sets.samples)
-    )
-    groups, levels = {"samples": samples}, levels_of(sets.dataset.train)
+    data, levels = sets.dataset, levels_of(sets.dataset.train)
+    groups = {"samples": sets.samples}
     if levels is not None:
-        groups["rounded samples"] = extractor.features(rounded(sets.samples, levels))
-    groups["training data"] = train
+        groups["rounded samples"] = rounded(sets.samples, levels)
+    groups["training data"] = data.train
+    features = {name: extractor.features(x) for name, x in groups.items()}
+    test, even = extractor.features(data.test), min(map(len, (data.train, data.test, sets.samples)))
     remarks, facts = [f"Each set against the test data, in {extractor.words}."], {}
     with warnings_as_remarks(remarks):
-        for name, features in groups.items():
-            facts[name] = _distances(features, test, min(map(len, (train, test, samples))), seed)
+        for name, x in features.items():
+            facts[name] = _distances(x, test, even, seed)
     facts["ratio"] = _ratios(facts["samples"], facts["training data"])
     if levels is not None:
         facts["ratio, rounded"] = _ratios(facts["rounded samples"], facts["training data"])
-        remarks.append(
-            f"The data take {len(levels)} values; rounded samples take the nearest of them, so "
-            "that values in between do not distinguish them from data."
-        )
+        text = f"The data take {len(levels)} values; rounded samples take the nearest of them, so "
+        remarks.append(f"{text}that values in between do not distinguish them from data.")
     figures = {}
-    if sets.dataset.test.ndim == 4 and sets.dataset.shape[-1] in (1, 3):
+    if is_image(data.shape):
         choice = np.random.default_rng(seed).permutation(len(sets.samples))[:_SHOWN]
         shown = {"samples": sets.samples[choice], "test data": sets.dataset.test[:_SHOWN]}
         figures["samples"] = sample_grid(shown)
@@ -115,9 +112,8 @@ def coverage_section(extractor: Extractor, sets: Sets) -> Section | None:
     """Whether all classes are among the samples; `None` without a classifier."""
     if extractor.classes is None:
         return None
-    classes = extractor.classes
     groups = {"samples": sets.samples, "test data": sets.dataset.test}
-    found = {name: classes(x) for name, x in groups.items()}
+    found = {name: extractor.classes(x) for name, x in groups.items()}
     num = 1 + max(int(c.max()) for c in found.values())
     facts = {
         name: {
@@ -127,8 +123,8 @@ def coverage_section(extractor: Extractor, sets: Sets) -> Section | None:
         for name, c in found.items()
     }
     meanings = {
-        "effective classes": "the exponential of the entropy of the class frequencies: smaller "
-        "than that of the test data if modes are missing.",
+        "effective classes": "exp(entropy of the class frequencies): smaller than that of the test "
+        "data if modes are missing.",
         "rarest": "the frequency of the rarest class: 0 if one is missing.",
     }
     return Section("coverage", "Modes", facts, meanings)
@@ -136,10 +132,8 @@ def coverage_section(extractor: Extractor, sets: Sets) -> Section | None:
 
 def memorisation_section(sets: Sets) -> Section:
     """Whether samples repeat training data."""
-    train, test, samples = (
-        x[:2000].reshape(len(x[:2000]), -1)
-        for x in (sets.dataset.train, sets.dataset.test, sets.samples)
-    )
+    few = (x[:2000] for x in (sets.dataset.train, sets.dataset.test, sets.samples))
+    train, test, samples = (x.reshape(len(x), -1) for x in few)
     ours, unseen = nearest_distances(samples, train), nearest_distances(test, train)
     near = float(np.quantile(unseen, 0.01))
     facts = {
@@ -168,7 +162,7 @@ def outside_section(energy: EnergyFn, sets: Sets) -> Section:
         logits = eqx.filter_jit(eqx.filter_vmap(energy.logits))
         scores["class probability"] = lambda x: -jax.nn.softmax(logits(x)).max(1)
     facts: dict[str, dict[str, float]] = {name: {} for name in sets.outsiders}
-    histogram: dict[str, np.ndarray] = {}
+    histogram = {}
     for title, score in scores.items():
         inside = in_chunks(score, sets.dataset.test)
         for name, x in sets.outsiders.items():
@@ -180,33 +174,23 @@ def outside_section(energy: EnergyFn, sets: Sets) -> Section:
                 histogram |= {"test data": inside, name: outside}
     figure = energy_histogram(histogram, title="Energies in and out of the distribution")
     meanings = {name: text for name, text in _OUTSIDE.items() if name in facts["uniform noise"]}
-    title = "Out of distribution"
-    return Section("out_of_distribution", title, facts, meanings, {"outside": figure})
-
-
-def energies_in_chunks(energy: EnergyFn, x: np.ndarray) -> np.ndarray:
-    """The energies of examples `(num, *shape)`."""
-    return in_chunks(lambda x: energies_of(energy, jnp.asarray(x)), x)
+    figures = {"outside": figure}
+    return Section("out_of_distribution", "Out of distribution", facts, meanings, figures)
 
 
 _QUALITY = {
-    "Fréchet distance": "of Gaussians fitted to the features; divided by that of the training data "
-    "it is 1 for samples as good as data.",
-    "kernel distance": "the squared maximum mean discrepancy, without bias: about 0, or below, for "
-    "sets from one distribution.",
+    "Fréchet distance": "of Gaussians fitted to the features; its ratio is 1 for perfect samples.",
+    "kernel distance": "the squared maximum mean discrepancy, unbiased: about 0 for equal sets.",
     "energy distance": "a distance that is zero for equal distributions only.",
     "precision": "the fraction of the set that lies among the test data.",
     "recall": "the fraction of the test data that lies among the set.",
-    "two-sample AUC": "of a linear classifier that separates the set from the test data: 0.5 is "
-    "chance, 1 is complete separation.",
+    "two-sample AUC": "of a linear classifier of the set and the test data: 0.5 is chance.",
 }
-
 _OUTSIDE = {
     "AUROC, energy": "the probability that an example from outside has a higher energy than one of "
     "the test data: 1 is complete separation, 0.5 is chance.",
     "AUPR": "the average precision of detecting those from outside by high energies.",
-    "FPR@95": "the fraction of those from outside below the threshold that 95 % of the test data "
-    "are below: 0 is best.",
+    "FPR@95": "the fraction of those from outside below the 95 % quantile of the test data.",
     "AUROC, score norm": "the same probability for the norm of the score, |∇E|.",
     "AUROC, class probability": "the same for the negative probability of the likeliest class.",
 }
