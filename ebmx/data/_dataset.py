@@ -29,18 +29,16 @@ class Dataset:
     train: np.ndarray
     """Training examples `(num, *shape)`, float32; images are `(num, height, width, channel)`."""
     test: np.ndarray
-    """Test examples `(num, *shape)`, float32."""
+    """Test examples, likewise."""
     train_labels: np.ndarray | None = None
-    """Labels of the training examples, integers from 0, `(num,)`. Floats of integer value and a
-    column `(num, 1)` are converted."""
+    """Integers from 0, `(num,)`. Floats of integer value and a column `(num, 1)` are converted."""
     test_labels: np.ndarray | None = None
-    """Labels of the test examples, `(num,)`."""
+    """Likewise, of the test examples."""
     low: Range = -1.0
-    """The value in data units that is mapped to the lower end of the span; for a table one per
-    column, `(columns,)`, for a series one per channel. A column with `low` equal to `high` is
-    mapped to the middle of the span."""
+    """What is mapped to the lower end of the span, in data units; for a table one per column,
+    `(columns,)`, for a series one per channel. Where it equals `high`, all is the middle."""
     high: Range = 1.0
-    """The value in data units that is mapped to the upper end of the span, as `low`."""
+    """What is mapped to the upper end of the span, as `low`."""
     span: tuple[float, float] = (-1.0, 1.0)
     """The interval to which the data units are mapped."""
     reading: str = ""
@@ -104,8 +102,7 @@ def _check_range(low: Range, high: Range, shape: tuple[int, ...]) -> None:
     for name, value in (("low", low), ("high", high)):
         _checks.finite_value(name, value)
         fix = f"give a number, or an array of the shape of the last axes of {shape}"
-        ends = shape[len(shape) - np.ndim(value) :]
-        ok = np.ndim(value) <= len(shape) and np.shape(value) == ends
+        ok = np.shape(value) in [shape[i:] for i in range(len(shape) + 1)]
         _checks.require(ok, f"{name}.shape", np.shape(value), fix)
     ok = bool(np.all(np.asarray(low) <= np.asarray(high)) and np.any(np.less(low, high)))
     _checks.require(ok, "low", low, f"give low < high, which is {high}")

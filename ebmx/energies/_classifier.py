@@ -57,6 +57,7 @@ class JEM(AbstractEnergy):
             _checks.invalid("shape", None, "give the shape of one example, such as (28, 28, 1)")
         self.shape = _checks.dimensions("shape", shape)
         self.network = network
+        # traced for its shape alone: nothing is computed
         logits = eqx.filter_eval_shape(network, jnp.zeros(self.shape))
         got = getattr(logits, "shape", type(logits).__name__)
         fix = "the network returns logits (num_labels,) for one example"

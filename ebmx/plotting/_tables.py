@@ -39,27 +39,27 @@ def pairwise_marginals(sets: dict[str, Any], *, names: tuple[str, ...] | None = 
     figure = new_figure(figsize=(2.2 * num + 0.6, 2.2 * num + 0.4))
     axes = figure.subplots(num, num, squeeze=False)
     joined = np.concatenate(list(rows.values()))
-    low, high = np.quantile(joined, 0.001, 0), np.quantile(joined, 0.999, 0)
+    # but for a few in the tails, which would make everything else narrow
+    low, high = np.quantile(joined, (0.001, 0.999), 0)
     # a column that is constant but for rounding
     constant = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
     edge = 0.05 * np.where(constant, 1.0, high - low)
     low, high = low - edge, high + edge
-    for i in range(num):
-        for j in range(num):
-            ax = axes[i, j]
-            if j > i:
-                ax.set_axis_off()
-                continue
-            for colour, (name, x) in zip(COLOURS, rows.items(), strict=False):
-                if i == j:
-                    bins = np.linspace(low[i], high[i], _BINS)
-                    ax.hist(x[:, i], bins, density=True, histtype="step", color=colour, label=name)
-                else:
-                    ax.scatter(x[:, j], x[:, i], s=4, alpha=0.4, color=colour, linewidths=0)
-            ax.set_xlim(low[j], high[j])
-            if i != j:
-                ax.set_ylim(low[i], high[i])
-            ax.set_xlabel(names[j] if i == num - 1 else "")
-            ax.set_ylabel(names[i] if j == 0 and i > 0 else "")
+    for (i, j), axis in np.ndenumerate(axes):
+        if j > i:
+            axis.set_axis_off()
+            continue
+        for colour, (name, x) in zip(COLOURS, rows.items(), strict=False):
+            look = {"color": colour, "label": name}
+            if i == j:
+                bins = np.linspace(low[i], high[i], _BINS)
+                axis.hist(x[:, i], bins, density=True, histtype="step", **look)
+            else:
+                axis.scatter(x[:, j], x[:, i], s=4, alpha=0.4, linewidths=0, **look)
+        axis.set_xlim(low[j], high[j])
+        if i != j:
+            axis.set_ylim(low[i], high[i])
+        axis.set_xlabel(names[j] if i == num - 1 else "")
+        axis.set_ylabel(names[i] if j == 0 and i > 0 else "")
     axes[0, 0].legend(fontsize="small")
     return figure

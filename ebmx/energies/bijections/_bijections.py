@@ -232,6 +232,7 @@ def _within(log: jax.Array) -> jax.Array:
 
 def _log_parts(z: jax.Array) -> jax.Array:
     """The logarithms of the parts of a broken stick, `(..., n)`."""
+    # sums of logarithms: the products of many fractions would underflow
     t = z - _offsets(z)
     left = jnp.cumsum(jax.nn.log_sigmoid(-t), -1)
     lead = [(0, 0)] * (z.ndim - 1)

@@ -87,6 +87,7 @@ def _whiten(covariance: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     if covariance.shape in ((), shape):
         return jnp.broadcast_to(covariance, shape) ** -0.5
     if covariance.shape == (size, size):
+        # of `Σ = LLᵀ`, `W = L⁻¹`: energies take a product, and only samples have to solve
         return jnp.linalg.inv(jnp.linalg.cholesky(covariance))
     fix = f"give a scalar, an array {shape} of variances, or a matrix {(size, size)}"
     _checks.invalid("covariance.shape", covariance.shape, fix)

@@ -1,6 +1,7 @@
 """Six densities on the plane that are often used as targets, within [-4.6, 4.6]²."""
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from ... import _checks
 from ..._types import Key, Scalar, X
 from .._base import AbstractCentred, AbstractExactEnergy
-from .._constants import constant
+from .._constants import number
 from .._precision import together
 from ._gaussian_mixture import GaussianMixture
 
@@ -28,16 +29,15 @@ class _AbstractNormalised(AbstractCentred, AbstractExactEnergy):
 class _Rings(_AbstractNormalised):
     """Circles convolved with a normal distribution, whose density has a Bessel function in it."""
 
-    radii: jax.Array = constant()
-    scale: jax.Array = constant()
-
-    def __init__(self, radii: np.ndarray, scale: float):
-        self.radii, self.scale = jnp.asarray(radii, float), jnp.asarray(scale, float)
+    radii: Any = number()
+    scale: Any = number()
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
         x, radii, scale = together(x, self.radii, self.scale)
-        # hypot, but with a gradient at the origin
+        # The integral of the noise over a circle is `2π I₀(|x| r / s²)`; `i0e` is scaled by an
+        # exponential, which makes the exponent that of `(|x| - r)²`, so that nothing overflows.
+        # The radius is hypot, but with a gradient at the origin.
         radius = jnp.sqrt(jnp.sum(x**2) + 1e-12)
         bessel = jnp.log(jax.scipy.special.i0e(radius * radii / scale**2))
         square = ((radius - radii) / scale) ** 2
@@ -85,6 +85,7 @@ class _Pinwheel(_AbstractNormalised):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
+        # turned back, each blade is a normal density along the first axis
         blades = jax.vmap(lambda arm: self._turn(x / self.size, arm, -1))(jnp.arange(self.arms))
         square = ((blades[:, 0] - 1) / 0.3) ** 2 + (blades[:, 1] / 0.1) ** 2
         norm = math.log(2 * math.pi * 0.3 * 0.1 * self.size**2 * self.arms)

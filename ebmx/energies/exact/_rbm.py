@@ -117,6 +117,7 @@ class BernoulliRBM(AbstractExactEnergy):
         if self._over_hidden:
             parts = self.weight.T, self.hidden_bias, self.visible_bias
 
+        # one batch of states after another: all of them at once would not fit in memory
         def chunk(states):
             bits = _bits(states, num, self.weight.dtype)
             return -jax.vmap(lambda x: _free_energy(x, *parts))(bits)

@@ -45,6 +45,7 @@ class Banana(AbstractCentred, AbstractExactEnergy):
         return 0.5 * (x[0] / scale) ** 2 + 0.5 * (x[1] - ridge) ** 2
 
     def sample(self, *, key: Key) -> X:
+        # a shear of two normal numbers: it keeps areas, so that `log Z` does not depend on `b`
         z = jax.random.normal(key, (2,))
         u = self.scale * z[0]
         return jnp.stack([u, z[1] + self.bend * (u**2 - self.scale**2)])

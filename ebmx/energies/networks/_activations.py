@@ -6,24 +6,13 @@ import jax
 
 from ... import _checks
 
-_ACTIVATIONS: dict[str, Callable] = {
-    "silu": jax.nn.silu,
-    "swish": jax.nn.silu,
-    "softplus": jax.nn.softplus,
-    "gelu": jax.nn.gelu,
-    "elu": jax.nn.elu,
-    "celu": jax.nn.celu,
-    "tanh": jax.nn.tanh,
-    "relu": jax.nn.relu,
-    "leaky_relu": jax.nn.leaky_relu,
-}
+_NAMES = ("silu", "swish", "softplus", "gelu", "elu", "celu", "tanh", "relu", "leaky_relu")
 
 
 def resolve_activation(activation: str | Callable) -> Callable:
-    """The function of this name; a function is returned as it is."""
+    """The function of this name in `jax.nn`; a function is returned as it is."""
     if callable(activation):
         return activation
-    if activation not in _ACTIVATIONS:
-        names = ", ".join(_ACTIVATIONS)
-        _checks.invalid("activation", repr(activation), f"give a function or one of {names}")
-    return _ACTIVATIONS[activation]
+    fix = f"give a function or one of {', '.join(_NAMES)}"
+    _checks.require(activation in _NAMES, "activation", repr(activation), fix)
+    return getattr(jax.nn, activation)

@@ -56,6 +56,8 @@ class SpectralNorm(AbstractStatefulEnergy):
     def __call__(self, x: X, state: eqx.nn.State) -> tuple[Scalar, eqx.nn.State]:
         scaled = []
         for layer, index in zip(_layers(self.energy), self.vectors, strict=True):
+            # One step each time is enough, since weights move little between two updates and the
+            # vector goes on from the last one; while energies are frozen it stays.
             vector = state.get(index)
             if not self.inference:
                 vector = _iterate(jax.lax.stop_gradient(_matrix(layer)), vector)
@@ -96,6 +98,7 @@ def _start(matrix: jax.Array, num_iterations: int, key: Key) -> jax.Array:
 
 
 def _iterate(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+    # towards the first right singular vector, along which `WᵀW` stretches most
     moved = matrix.T @ (matrix @ vector)
     size = jnp.linalg.norm(moved)
     # at a weight of zero the direction stays: the weight may become non-zero
