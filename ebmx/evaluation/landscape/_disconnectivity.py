@@ -23,14 +23,8 @@ class Disconnectivity:
     """The tree in which minima merge as the energy rises: the result of `disconnectivity`."""
 
     energies: np.ndarray
-    """The energies of the minima, `(minima,)`, in nats."""
     passes: np.ndarray
-    """The highest energy on the lowest path between two minima, directly or over other minima,
-    `(minima, minima)`; the energies of the minima on the diagonal."""
     merges: np.ndarray
-    """`(minima - 1, 3)`: the two groups that merge and the energy at which they do, in ascending
-    order. The first groups are the single minima, numbered from 0; each merged group has the next
-    number, as in `scipy.cluster.hierarchy`."""
 
     def barriers(self) -> np.ndarray:
         """The height of the pass to the second minimum above the first one, `(minima, minima)`."""
@@ -61,9 +55,11 @@ def disconnectivity(
 
     Returns:
         An object with `energies` `(minima,)` of the minima, in nats; `passes` `(minima, minima)`,
-        the highest energy on the lowest path between two minima; `merges` `(minima - 1, 3)`, the
-        two groups of minima that merge and the energy at which they do; and a method `barriers()`,
-        the heights of the passes above the first minimum, `(minima, minima)`.
+        the highest energy on the lowest path between two minima, directly or over others, with the
+        energies of the minima on the diagonal; `merges` `(minima - 1, 3)`, the two groups of minima
+        that merge and the energy at which they do, in ascending order, numbered as in
+        `scipy.cluster.hierarchy`; and a method `barriers()`, the heights of the passes above the
+        first minimum, `(minima, minima)`.
 
     Raises:
         ValueError: if there are fewer than two minima, or a shape or a number does not fit.
@@ -84,15 +80,7 @@ def disconnectivity(
 
 
 def join(direct: ArrayLike) -> Disconnectivity:
-    """The tree of minima from the passes of the direct paths between pairs.
-
-    Args:
-        direct: a symmetric matrix `(minima, minima)` of the highest energies on the direct paths,
-            with the energies of the minima on its diagonal.
-
-    Raises:
-        ValueError: if it is not a symmetric matrix, or has NaNs.
-    """
+    """The tree, from a symmetric matrix of the highest energies on the direct paths of pairs."""
     from scipy.cluster import hierarchy  # late: a faster `import ebmx`
     from scipy.spatial.distance import squareform
 

@@ -20,18 +20,13 @@ _BROKEN = 1e-5  # relative size of the next vector below which the Krylov space 
 
 @dataclasses.dataclass(frozen=True)
 class HessianEigenvalues:
-    """The result of `hessian_eigenvalues`, for `k = num_eigenvalues`."""
+    """The result of `hessian_eigenvalues`, which says what the fields are."""
 
     smallest: np.ndarray
-    """The smallest eigenvalues `(k,)`, ascending, in nats per squared unit of `x`."""
     largest: np.ndarray
-    """The largest eigenvalues `(k,)`, ascending."""
     smallest_vectors: np.ndarray
-    """Eigenvectors of the smallest ones, `(k, *shape)`, of length 1."""
     largest_vectors: np.ndarray
-    """Eigenvectors of the largest ones, `(k, *shape)`, of length 1."""
     errors: np.ndarray
-    """Bounds `(2 k,)` of the distance of each number, the smallest first, to an eigenvalue."""
 
 
 def hessian_eigenvalues(

@@ -21,19 +21,13 @@ _CAP = 0.1  # longest step, in root mean square distances of the starts from the
 
 @dataclasses.dataclass(frozen=True)
 class Minima:
-    """The result of `local_minima`, in ascending order of the energies."""
+    """The result of `local_minima`, which says what the fields are."""
 
     x: np.ndarray
-    """The minima, `(minima, *shape)`."""
     energies: np.ndarray
-    """Their energies, `(minima,)`, in nats."""
     fractions: np.ndarray
-    """The fraction of all starts that ended in each minimum, `(minima,)`."""
     basins: np.ndarray
-    """The index of the minimum in which each start ended, `(starts,)`; -1 without convergence."""
     gradient_norms: np.ndarray
-    """The largest coordinate of the gradient at the end of each descent, `(starts,)`, without
-    components that point out of the bounds."""
 
 
 def local_minima(
@@ -72,7 +66,8 @@ def local_minima(
         An object with the minima `x` `(minima, *shape)`, their `energies` `(minima,)` in nats, in
         ascending order, the `fractions` `(minima,)` of all starts that ended in each, the index
         `basins` `(starts,)` of the minimum of each start, -1 without convergence, and
-        `gradient_norms` `(starts,)`, the largest coordinate of the gradient at each end.
+        `gradient_norms` `(starts,)`, the largest coordinate of the gradient at each end, without
+        components that point out of the bounds.
 
     Raises:
         ValueError: if `starts` or a number does not fit, or no descent converged.
@@ -110,8 +105,7 @@ class Walker(NamedTuple):
     x: jax.Array
     value: jax.Array
     gradient: jax.Array
-    length: jax.Array
-    """The length of the next step per unit of the gradient."""
+    length: jax.Array  # of the next step, per unit of the gradient
     norm: jax.Array
     count: jax.Array
     stuck: jax.Array

@@ -21,21 +21,14 @@ _BATCH = 256  # points evaluated at once, so that a fine grid of large images fi
 
 @dataclasses.dataclass(frozen=True)
 class EnergySlice:
-    """Energies at the points `origin + a · first + b · second`: the result of `energy_slice`."""
+    """Energies at the points `origin + a · first + b · second`, the result of `energy_slice`."""
 
     a: np.ndarray
-    """The coordinates along the first direction, `(num_points,)`."""
     b: np.ndarray
-    """The coordinates along the second direction, `(num_points,)`."""
     energies: np.ndarray
-    """`(num_points, num_points)`, in nats: row `i` is at `b[i]`, column `j` at `a[j]`."""
     field: np.ndarray
-    """`(-∂E/∂a, -∂E/∂b)`, `(num_points, num_points, 2)`: the components of the score in the
-    plane."""
     origin: np.ndarray
-    """The origin, `(*shape)`."""
     directions: np.ndarray
-    """The two directions, `(2, *shape)`."""
 
     def coordinates(self, x: ArrayLike) -> np.ndarray:
         """The coordinates `(a, b)` of the projections of examples onto the plane, `(num, 2)`."""
@@ -82,7 +75,7 @@ def energy_slice(
     fix = "give two arrays of the shape of `origin`"
     _checks.require(len(directions) == 2, "len(directions)", len(directions), fix)
     first, second = (example_of(start, d, "directions") for d in directions)
-    plane = np.stack([np.asarray(first, np.float64), np.asarray(second, np.float64)])
+    plane = np.stack([first, second]).astype(np.float64)
     singular = np.linalg.svd(plane.reshape(2, -1), compute_uv=False)
     fix = "they are parallel, or one is zero: give two that span a plane"
     ok = singular.size == 2 and bool(singular[1] > 1e-6 * singular[0])
@@ -103,14 +96,9 @@ class EnergyPath:
     """Energies along a path: the result of `minimum_energy_path`."""
 
     x: jax.Array
-    """The points, `(num_points, *shape)`."""
     energies: np.ndarray
-    """The energies at the points, `(num_points,)`, in nats."""
     distances: np.ndarray
-    """The length of the path up to each point, `(num_points,)`, in units of `x`."""
     residual: float
-    """The largest force perpendicular to the path, in nats per unit of `x`: zero for a minimum
-    energy path, NaN if it was not relaxed."""
 
     @property
     def barrier(self) -> float:

@@ -64,39 +64,33 @@ class Tempered(AbstractEnergy):
 
 
 class GeometricPath(AbstractPath):
-    """The geometric mean of two densities: `E_β = (1 - β) E₀ + β E₁`."""
+    """The geometric mean of two densities: `E_β = (1 - β) E₀ + β E₁`. Positions are examples."""
 
     base: AbstractExactEnergy
     energy: Any
 
     @property
     def log_z(self) -> Scalar:
-        """`log Z` of the base."""
         return self.base.log_z
 
     def sample(self, *, key: Key) -> X:
-        """A sample of the base."""
         return self.base.sample(key=key)
 
     def at(self, beta: jax.Array) -> Tempered:
-        """The energy at `β`."""
         return Tempered(self.base.shape, self.base, self.energy, beta)
 
     def statistics(self, x: X) -> Scalar:
-        """`E₀(x) - E₁(x)`."""
         return self.base(x) - as_scalar(self.energy(x))
 
     def log_ratio(self, statistics: Scalar, before: jax.Array, after: jax.Array) -> Scalar:
-        """Proportional to the step."""
+        # zero steps also where the energies are infinite
         return jnp.where(after == before, 0.0, (after - before) * statistics)
 
     def enter(self, x: X, *, key: Key) -> X:
-        """Positions are examples."""
         del key
         return x
 
     def leave(self, x: X, *, key: Key) -> X:
-        """Positions are examples."""
         del key
         return x
 
@@ -119,7 +113,6 @@ class RBMPath(AbstractPath):
         return self.base.log_z + self.energy.hidden_bias.size * jnp.log(2.0)
 
     def sample(self, *, key: Key) -> X:
-        """Independent units."""
         if not self._over_hidden:
             return self.base.sample(key=key)
         num, dtype = self.energy.hidden_bias.size, self.energy.weight.dtype

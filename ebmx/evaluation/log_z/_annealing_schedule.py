@@ -25,19 +25,15 @@ class Tuning(eqx.Module):
     """The parameters of the sampler that adapt along a path."""
 
     log_step: jax.Array
-    variance: jax.Array | None
-    """The variances of the flattened coordinates, `(d,)`; `None` without adapted masses."""
+    variance: jax.Array | None  # of the flattened coordinates; `None` without adapted masses
 
 
 class Plan(eqx.Module):
     """The temperatures of a path, and the parameters of the sampler at each."""
 
-    betas: jax.Array
-    """The inverse temperatures `(temperatures + 1,)`, from 0 to 1."""
-    rows: jax.Array
-    """The index of the nearest temperature of the pilot, `(temperatures + 1,)`."""
-    tunings: Tuning
-    """The parameters at each temperature of the pilot."""
+    betas: jax.Array  # `(temperatures + 1,)`, from 0 to 1
+    rows: jax.Array  # the index of the nearest temperature of the pilot for each
+    tunings: Tuning  # at each temperature of the pilot
 
     def tuning(self, row: jax.Array) -> Tuning:
         """The parameters at one temperature of the pilot."""
@@ -66,12 +62,7 @@ def tuned(sampler: Any, tuning: Tuning) -> AbstractSampler:
 
 
 def retune(
-    tuning: Tuning,
-    sampler: AbstractSampler,
-    x: XBatch,
-    acceptance: jax.Array,
-    gain: Any,
-    memory: Any,
+    tuning: Tuning, sampler: Any, x: XBatch, acceptance: jax.Array, gain: Any, memory: Any
 ) -> Tuning:
     """A longer step if the acceptance is above its target, and the variances of the chains."""
     target = 0.7 if isinstance(sampler, HMC | NUTS) else 0.574

@@ -19,24 +19,15 @@ _FEW = 5.0  # effective sample size below which the standard error is unreliable
 
 @dataclasses.dataclass(frozen=True)
 class LogZ:
-    """An estimate of `log Z`."""
+    """An estimate of `log Z`; `annealed_importance_sampling` says what the fields are."""
 
     log_z: float
-    """The estimate, in nats."""
     standard_error: float
-    """The standard error of `log_z` in nats, by the delta method over `log_weights`."""
     effective_sample_size: float
-    """The effective sample size of the weights, `(Σ w)² / Σ w²`, at most their number."""
     log_weights: np.ndarray
-    """`(chains,)` or `(islands,)`: the logarithms of independent estimates of `Z/Z₀`; of `Z₀/Z`
-    for reverse annealing."""
     x: jax.Array
-    """The final positions, `(chains, *shape)`. With the weights they are samples of the energy;
-    those of `adaptive_smc` are so without weights."""
     acceptance: np.ndarray
-    """The mean acceptance at each temperature, `(temperatures,)`, from the base on."""
     schedule: np.ndarray
-    """The inverse temperatures `β`, `(temperatures + 1,)`, from 0 to 1."""
 
     def __str__(self) -> str:
         """The estimate in one line."""
@@ -68,40 +59,40 @@ def warn_of_weights(found: LogZ, covered: bool) -> None:
     """Warn of an unreliable estimate."""
     size, num = found.effective_sample_size, len(found.log_weights)
     if size < min(_FEW, num / 2):
-        text = (
+        _warn(
             f"{size:.1f} of {num} chains have all the weight, so that log Z and its standard error "
             "are unreliable: take more temperatures, more steps at each, or a base that is closer "
             "to the energy, such as fit_gaussian(x)."
         )
-        _warnings.warn(text, ConvergenceWarning)
     _warn_of_base(covered)
-
-
-def _warn_of_base(covered: bool) -> None:
-    if not covered:
-        text = (
-            "chains ended where the base has no density, so that log Z is that of a part of the "
-            "support: give a base that covers the support, such as a wider box or a Gaussian."
-        )
-        _warnings.warn(text, ConvergenceWarning)
 
 
 def warn_of_islands(found: LogZ, arrived: np.ndarray, covered: bool) -> None:
     """Warn of islands that stopped early, disagree, or left the support of the base."""
     size, num = found.effective_sample_size, len(arrived)
     if not arrived.all():
-        text = (
+        _warn(
             f"{int(np.sum(~arrived))} of {num} islands stopped before β = 1, so that log Z is not "
             "that of the energy: raise max_temperatures, or lower target_ess."
         )
-        _warnings.warn(text, ConvergenceWarning)
     elif size < num / 2:
-        text = (
+        _warn(
             f"the islands disagree: their effective number is {size:.1f} of {num}. Take more "
             "particles, or more steps at each temperature."
         )
-        _warnings.warn(text, ConvergenceWarning)
     _warn_of_base(covered)
+
+
+def _warn_of_base(covered: bool) -> None:
+    if not covered:
+        _warn(
+            "chains ended where the base has no density, so that log Z is that of a part of the "
+            "support: give a base that covers the support, such as a wider box or a Gaussian."
+        )
+
+
+def _warn(text: str) -> None:
+    _warnings.warn(text, ConvergenceWarning)
 
 
 def log_likelihood(energy: EnergyFn, x: ArrayLike, log_z: Number) -> Vector:
@@ -145,8 +136,7 @@ def bits_per_dimension(energy: EnergyFn, x: XBatch, log_z: Number, *, bin_width:
         `(batch,)`, in bits per dimension.
 
     Raises:
-        ValueError: as for `log_likelihood`.
-        ValueError: if `bin_width` is not positive.
+        ValueError: as for `log_likelihood`, or if `bin_width` is not positive.
     """
     _checks.positive("bin_width", bin_width)
     log_density = log_likelihood(energy, x, log_z)

@@ -1,8 +1,7 @@
 """Deterministic log Z: quadrature in one and two dimensions, enumeration of bits."""
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -100,18 +99,12 @@ def _log_sum(energy: EnergyFn, points: Any, count: int) -> float:
     from scipy.special import logsumexp  # late: a faster `import ebmx`
 
     parts = []
-    for index in _chunks(count):
+    for first in range(0, count, _CHUNK):
+        index = np.arange(first, min(first + _CHUNK, count))
         # a whole chunk each time, so that the energy is compiled once
-        whole = np.resize(index, min(_CHUNK, count))
-        x = jnp.asarray(points(whole), float)
-        log = -np.asarray(energies_of(energy, x), np.float64)
-        log = log[: len(index)]
+        x = jnp.asarray(points(np.resize(index, min(_CHUNK, count))), float)
+        log = -np.asarray(energies_of(energy, x), np.float64)[: len(index)]
         fix = "it is NaN at a point of the grid: give corners between which it is defined"
         _checks.require(not np.isnan(log).any(), "energy(x)", "NaN", fix)
         parts.append(logsumexp(log))
     return float(logsumexp(parts))
-
-
-def _chunks(count: int) -> Iterator[np.ndarray]:
-    edges = [*range(0, count, _CHUNK), count]
-    return (np.arange(a, b) for a, b in itertools.pairwise(edges))

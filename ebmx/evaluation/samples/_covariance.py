@@ -4,11 +4,7 @@ import numpy as np
 
 
 def ledoit_wolf(centred: np.ndarray, sample: np.ndarray, scale: float) -> float:
-    """The weight of the identity in the shrunk covariance of Ledoit and Wolf.
-
-    `centred` are deviations from the mean, `(num, d)`, `sample` their covariance `(d, d)` and
-    `scale` its mean variance.
-    """
+    """The weight of the identity, from deviations, their covariance and its mean variance."""
     # the numbers of scikit-learn in half of its time, since the covariance is known already
     size, num = len(sample), len(centred)
     distance = np.sum(sample**2) / size - scale**2

@@ -14,14 +14,9 @@ class OutOfDistribution:
     """The result of `out_of_distribution`."""
 
     auroc: float
-    """The probability that an example from outside has the higher score; ties count half."""
     aupr_out: float
-    """The average precision of detecting examples from outside by high scores."""
     aupr_in: float
-    """The average precision of detecting examples from inside by low scores."""
     fpr95: float
-    """The fraction of the examples from outside that are accepted at the threshold that accepts
-    95 % of the examples from inside."""
 
     def __str__(self) -> str:
         """The numbers in one line."""
@@ -51,8 +46,11 @@ def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDis
         scores_out: scores of other examples, `(num_out,)`.
 
     Returns:
-        An object with the numbers `auroc`, `aupr_out`, `aupr_in` and `fpr95`, each in [0, 1]; ties
-        are exact. `print` it for a line.
+        An object with numbers in [0, 1]: `auroc`, the probability that an example from outside has
+        the higher score, ties counting half; `aupr_out` and `aupr_in`, the average precision of
+        detecting those from outside by high scores and those from inside by low ones; and `fpr95`,
+        the fraction of those from outside that are accepted at the threshold that accepts 95 % of
+        those from inside. `print` it for a line.
 
     Raises:
         ValueError: if a set is empty, is not a vector or has NaNs, or if all scores are equal.

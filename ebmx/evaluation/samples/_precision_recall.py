@@ -11,12 +11,10 @@ from ._scikit_learn import scikit_learn
 
 
 class PrecisionRecall(NamedTuple):
-    """The result of `precision_recall`."""
+    """The result of `precision_recall`: quality, and coverage."""
 
     precision: float
-    """The fraction of the samples that lie on the manifold of the data: quality."""
     recall: float
-    """The fraction of the data that lie on the manifold of the samples: coverage."""
 
 
 def precision_recall(

@@ -5,11 +5,7 @@ from typing import Any
 
 
 def scikit_learn(module: str) -> Any:
-    """The module `sklearn.{module}`, imported at the first call that needs it.
-
-    Raises:
-        ImportError: with the pip line, if scikit-learn is missing.
-    """
+    """The module `sklearn.{module}`, imported at the first call that needs it."""
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:

@@ -16,11 +16,8 @@ class SteinDiscrepancy(NamedTuple):
     """The result of `kernel_stein_discrepancy`. Both statistics are squared discrepancies."""
 
     u_statistic: float
-    """Unbiased: about zero, and possibly negative, for samples of the energy."""
     v_statistic: float
-    """Never negative; its square root is the discrepancy of the empirical distribution."""
     p_value: float
-    """Probability of a U-statistic at least as large for independent samples of the energy."""
 
 
 def kernel_stein_discrepancy(
@@ -52,8 +49,8 @@ def kernel_stein_discrepancy(
 
     Returns:
         A named tuple `(u_statistic, v_statistic, p_value)`: the unbiased estimate of the squared
-        discrepancy, the biased one that is never negative, and the p-value of the hypothesis that
-        the samples are independent samples of the energy.
+        discrepancy; that of the empirical distribution, which is never negative; and the
+        probability of a U-statistic at least as large for independent samples of the energy.
 
     Raises:
         ValueError: if `x` or a number does not fit, or a score is not finite.
@@ -73,9 +70,13 @@ def kernel_stein_discrepancy(
     _checks.positive("bandwidth", bandwidth)
     # a JAX array of float32 would lower the precision of the kernel
     square, exponent, num = float(bandwidth) ** 2, float(exponent), len(x)
-    weights = _weights(num, num_bootstrap, key)
+    rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+    # multinomial, less their mean: those of the U-statistic under the null hypothesis
+    weights = rng.multinomial(num, np.full(num, 1 / num), num_bootstrap) / num
+    weights -= 1 / num
     total, chance = _upper_sums(flat, score, square, exponent, weights)
-    diagonal = _diagonal(flat, score, square, exponent)
+    trace = -2 * exponent * square ** (exponent - 1) * flat.size
+    diagonal = float(np.sum(score**2)) * square**exponent + trace  # Σ h(xᵢ, xᵢ)
     u_statistic = 2 * total / (num * (num - 1))
     more = int(np.sum(2 * chance >= u_statistic * (num - 1) / num))
     v_statistic = (2 * total + diagonal) / num**2
@@ -108,17 +109,3 @@ def _stein_kernel(
     cross = x @ t.T - np.sum(y * t, 1)[None] - np.sum(x * s, 1)[:, None] + s @ y.T
     trace = -x.shape[1] * slope - 2 * (exponent - 1) * slope * distances / base
     return (s @ t.T) * kernel + slope * cross + trace
-
-
-def _diagonal(x: np.ndarray, score: np.ndarray, square: float, exponent: float) -> float:
-    """`Σ h(xᵢ, xᵢ)`."""
-    trace = -2 * exponent * square ** (exponent - 1) * x.size
-    return float(np.sum(score**2)) * square**exponent + trace
-
-
-def _weights(num: int, num_bootstrap: int, key: Key) -> np.ndarray:
-    """Multinomial weights less their mean: those of the U-statistic under the null hypothesis."""
-    rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
-    weights = rng.multinomial(num, np.full(num, 1 / num), num_bootstrap) / num
-    weights -= 1 / num
-    return weights
