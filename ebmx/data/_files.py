@@ -12,6 +12,16 @@ from .. import _checks
 Parts = dict[str, np.ndarray]
 """Some of `train`, `train_labels`, `test`, `test_labels`; `all` and `all_labels` if not split."""
 
+_NPZ = {
+    "train": ("train_images", "x_train", "train"),
+    "train_labels": ("train_labels", "y_train"),
+    "test": ("test_images", "x_test", "test"),
+    "test_labels": ("test_labels", "y_test"),
+    "all": ("images", "x", "data"),
+    "all_labels": ("labels", "y", "target"),
+}
+"""Names of the parts in an `.npz` file, the first that is there."""
+
 
 def read_idx(path: str | Path) -> np.ndarray:
     """The array of unsigned bytes of a file in the IDX format of MNIST, gzipped or not."""
@@ -57,19 +67,8 @@ def load_npz(path: Path) -> Parts:
     """The arrays of an `.npz` file; pickled objects are refused."""
     with np.load(path, allow_pickle=False) as file:
         names = {name.lower(): name for name in file.files}
-
-        def find(*candidates: str) -> np.ndarray | None:
-            return next((file[names[c]] for c in candidates if c in names), None)
-
-        found = {
-            "train": find("train_images", "x_train", "train"),
-            "train_labels": find("train_labels", "y_train"),
-            "test": find("test_images", "x_test", "test"),
-            "test_labels": find("test_labels", "y_test"),
-            "all": find("images", "x", "data"),
-            "all_labels": find("labels", "y", "target"),
-        }
-    parts = {name: array for name, array in found.items() if array is not None}
+        found = {part: next((n for n in ours if n in names), "") for part, ours in _NPZ.items()}
+        parts = {part: file[names[name]] for part, name in found.items() if name}
     fix = f"it contains {sorted(names)}; call the examples `images`, or `train_images` and "
     fix += "`test_images`"
     _checks.require("train" in parts or "all" in parts, "path", str(path), fix)

@@ -191,16 +191,7 @@ class BatchNormResNet(AbstractStatefulEnergy):
 
     Make it and its state with `eqx.nn.make_with_state(BatchNormResNet)(shape, key=key)`;
     `trainer.init(energy, state, key=key)` takes both, and `freeze(energy, state)` is the energy.
-
-    Args:
-        shape: the shape of one image, `(height, width, channel)`.
-        channels: the channels of each stage.
-        strides: as for `ResNet`.
-        blocks_per_stage: as for `ResNet`.
-        activation: as for `ResNet`.
-        head: as for `ResNet`.
-        compute_dtype: as for `ResNet`.
-        key: a key for the initial weights.
+    Arguments and errors are as for `ResNet`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
