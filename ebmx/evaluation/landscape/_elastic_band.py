@@ -163,6 +163,9 @@ def numbers(dtype: Any, *values: Number) -> list[jax.Array]:
 
 def _force(band: Band, low: Number, high: Number) -> tuple[jax.Array, jax.Array]:
     """The forces on the images between the ends, and the largest one without the springs."""
+    # The gradient acts across the path only and the springs along it only, so that images neither
+    # slide down to the minima nor cut corners. The climbing image has no spring, and the gradient
+    # along the path with the other sign.
     tangent, before, after = _tangents(band.x, band.energies)
     gradient = band.gradients[1:-1]
     along = jnp.sum(gradient * tangent, 1)[:, None] * tangent
@@ -182,6 +185,8 @@ def _force(band: Band, low: Number, high: Number) -> tuple[jax.Array, jax.Array]
 
 def _tangents(x: Images, energies: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Unit tangents towards the higher neighbour, and the differences to both neighbours."""
+    # A central difference makes kinks where the force along the path is large. At an extremum both
+    # differences are weighted by the energies, so that the tangent does not jump.
     before, after = x[1:-1] - x[:-2], x[2:] - x[1:-1]
     low, here, high = energies[:-2], energies[1:-1], energies[2:]
     rises, falls = (low < here) & (here < high), (low > here) & (here > high)
@@ -199,8 +204,9 @@ def _tangents(x: Images, energies: jax.Array) -> tuple[jax.Array, jax.Array, jax
 
 def _fire(band: Band, force: jax.Array, tiny: Any) -> tuple[jax.Array, ...]:
     """Velocity, time step, mixing and number of steps downhill; one time step for all images."""
-    power = jnp.sum(force * band.velocity)
-    good = power > 0
+    # The velocity turns towards the force while it points downhill, and is 0 after a step uphill.
+    # The bounds of the time step follow the curvature, in the place of one that the user sets.
+    good = jnp.sum(force * band.velocity) > 0
     downhill = jnp.where(good, band.downhill + 1, 0)
     quicker = downhill > 5
     factors = jnp.asarray([0.5, 1.0, 1.1], band.time_step.dtype)

@@ -130,12 +130,13 @@ def _descend(
 
     def step(walker: Walker) -> Walker:
         way = jnp.clip(walker.x - walker.length * walker.gradient, low, high) - walker.x
-        way = way * jnp.minimum(1.0, max_step / jnp.maximum(_norm(way), tiny))
+        way = way * jnp.minimum(1.0, max_step / jnp.maximum(jnp.linalg.norm(way), tiny))
         x, value, found = _shorten(energy, walker, way)
         gradient = look(x)[1]
         move, change = x - walker.x, gradient - walker.gradient
         curved = jnp.sum(move * change)
-        # a longer step where the energy is not convex
+        # the inverse curvature along the last move, by which Barzilai and Borwein do without a
+        # search along the line; a longer step where the energy is not convex
         length = jnp.where(curved > 0, jnp.sum(move**2) / curved, 2 * walker.length)
         norm = left(x, gradient)
         return Walker(x, value, gradient, length, norm, walker.count + 1, ~found)
@@ -148,7 +149,7 @@ def _descend(
     def descend(x: X) -> Walker:
         x = jnp.clip(x, low, high)
         value, gradient = look(x)
-        length = 0.1 * jnp.asarray(max_step) / jnp.maximum(_norm(gradient), tiny)
+        length = 0.1 * jnp.asarray(max_step) / jnp.maximum(jnp.linalg.norm(gradient), tiny)
         begin = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
         walker = Walker(x, value, gradient, length, left(x, gradient), *begin)
         return jax.lax.while_loop(going, step, walker)
@@ -159,7 +160,7 @@ def _descend(
 def _shorten(energy: EnergyFn, walker: Walker, way: X) -> tuple[X, jax.Array, jax.Array]:
     """The first halving of the step at which the energy is low enough, and whether there is one."""
     slope = jnp.sum(walker.gradient * way)
-    # rounding errors of the energy
+    # near a minimum the decrease is below the rounding errors of the energy
     noise = 4 * jnp.finfo(walker.value.dtype).eps * jnp.abs(walker.value)
 
     def at(t: jax.Array) -> jax.Array:
@@ -195,7 +196,3 @@ def _merge(
             member[near & (member < 0)] = len(first)
             first.append(i)
     return np.array(first), member
-
-
-def _norm(x: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.sum(x**2))

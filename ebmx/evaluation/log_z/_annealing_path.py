@@ -83,7 +83,7 @@ class GeometricPath(AbstractPath):
         return self.base(x) - as_scalar(self.energy(x))
 
     def log_ratio(self, statistics: Scalar, before: jax.Array, after: jax.Array) -> Scalar:
-        # zero steps also where the energies are infinite
+        # a step of 0 adds 0 also where an energy is infinite
         return jnp.where(after == before, 0.0, (after - before) * statistics)
 
     def enter(self, x: X, *, key: Key) -> X:

@@ -143,6 +143,7 @@ def _walk(
         tuning = retune(tuning, sampler, x, acceptance, gain, 1 - _FORGET)
         return (x, tuning), (tuning, spread(rise))
 
+    # steps at the base come first, in the same loop, with large gains that find the step size
     search = jnp.zeros(_SEARCH, betas.dtype)
     before = jnp.concatenate([search, betas[:-1]])
     after = jnp.concatenate([search, betas[1:]])

@@ -78,8 +78,7 @@ def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float
     """
     shape = shape_of(energy)
     if shape is None and num_bits is None:
-        fix = "the energy has no shape: give the number of bits"
-        _checks.invalid("num_bits", num_bits, fix)
+        _checks.invalid("num_bits", num_bits, "the energy has no shape: give the number of bits")
     shape = (num_bits or 0,) if shape is None else shape
     size = math.prod(shape)
     _checks.at_least("num_bits", size, 1)

@@ -158,6 +158,7 @@ def _temper(
     path: AbstractPath, sampler: Any, island: Island, target: Any, num_steps: int, key: Key
 ) -> Island:
     """One temperature: weight, resample, move."""
+    # the weights do not depend on the moves, so that moving last leaves particles that differ
     choose_key, walk_key = jax.random.split(key)
     statistics = jax.vmap(path.statistics)(island.x)
 

@@ -39,8 +39,6 @@ def out_of_distribution(scores_in: ArrayLike, scores_out: ArrayLike) -> OutOfDis
       detecting misclassified and out-of-distribution examples in neural networks"),
       `-jax.nn.softmax(jax.vmap(energy.logits)(x)).max(1)`.
 
-    Needs scikit-learn.
-
     Args:
         scores_in: scores of examples from the distribution, `(num_in,)`. Scores may be infinite.
         scores_out: scores of other examples, `(num_out,)`.

@@ -23,7 +23,7 @@ def precision_recall(
     """The fraction of each set that lies on the manifold of the other one.
 
     The manifold of a set is the union of balls around its rows. The radius of a ball is the
-    distance to the nearest neighbour number `num_neighbours` within the set. Needs scikit-learn.
+    distance to the nearest neighbour number `num_neighbours` within the set.
 
     Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing generative
     models". Both numbers grow with the number of rows: compare sets of equal sizes.
@@ -52,8 +52,7 @@ def precision_recall(
 def nearest_distances(samples: ArrayLike, data: ArrayLike) -> np.ndarray:
     """The distance of each sample to the nearest row of the data, `(num_samples,)`.
 
-    Samples that copy training examples are much closer to them than held-out data are. Needs
-    scikit-learn.
+    Samples that copy training examples are much closer to them than held-out data are.
 
     Args:
         samples: features `(num_samples, features)`, at least one row.

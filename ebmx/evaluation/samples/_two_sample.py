@@ -25,8 +25,7 @@ def two_sample_auc(
     """The area under the ROC curve of a classifier of samples against data, on held-out rows.
 
     0.5 is chance, 1 means that every row is classified correctly. Each fold is scored by a
-    classifier that was fitted to the other folds, and the areas are averaged over the folds. Needs
-    scikit-learn.
+    classifier that was fitted to the other folds, and the areas are averaged over the folds.
 
     Lopez-Paz and Oquab (2017), "Revisiting classifier two-sample tests".
 
