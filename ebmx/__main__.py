@@ -152,15 +152,8 @@ def _sample(options: argparse.Namespace) -> None:
     sampler = changed["sampler"]
     if sampler and "kind" not in sampler:
         sampler = {**opened.config["sampler"], **sampler}
-    samples, source = runs.sample(
-        opened,
-        options.num,
-        label=options.label,
-        num_steps=options.num_steps,
-        num_steps_without_noise=options.steps_without_noise,
-        sampler=sampler or None,
-        seed=options.seed,
-    )
+    given = _given(options, "num", "label", "num_steps", "num_steps_without_noise", "seed")
+    samples, source = runs.sample(opened, sampler=sampler or None, **given)
     facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
     facts |= write_samples(out, samples, opened.to_units(samples), overwrite=options.overwrite)
     lines = [f"{options.num} samples ({source}): {facts['out']}"]
@@ -169,15 +162,8 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    found = runs.evaluate(
-        options.run,
-        num_steps=options.num_steps,
-        num=options.num,
-        others=tuple(options.others),
-        log_z=options.log_z,
-        num_steps_without_noise=options.steps_without_noise,
-        seed=options.seed,
-    )
+    given = _given(options, "num_steps", "num", "log_z", "num_steps_without_noise", "seed")
+    found = runs.evaluate(options.run, others=tuple(options.others), **given)
     report = found.folder / "report.md"
     facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
     lines = [f"picture: {picture}" for picture in found.pictures]

@@ -48,13 +48,10 @@ _OUTPUT = [
     ("--quiet", "print errors and warnings alone", _FLAG),
     ("--json", "print one JSON object and no more", _FLAG),
 ]
+_QUIET = {"dest": "num_steps_without_noise", "type": int, "default": 0}
 _OF_A_RUN = [
     ("run RUN", None, _PATH),
-    (
-        "--steps-without-noise N",
-        "so many last steps of the samples have no noise (Langevin)",
-        {"type": int, "default": 0},
-    ),
+    ("--steps-without-noise N", "so many last steps have no noise (Langevin)", _QUIET),
     ("--seed N", "random seed (0)", _SEED | {"default": 0}),
     *_OUTPUT,
 ]

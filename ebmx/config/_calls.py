@@ -182,6 +182,7 @@ def _public(module: str) -> dict[str, Any]:
 def _attribute(module: str, name: str) -> Any:
     """`module.name`, where `module` may end in classes or objects."""
     parts = module.split(".")
+    # an import that fails within a module that is there is the user's to see
     for end in range(len(parts), 0, -1):
         try:
             found: Any = importlib.import_module(".".join(parts[:end]))

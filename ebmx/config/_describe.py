@@ -8,22 +8,7 @@ from typing import Any
 
 from ..training import Trainer
 from ._calls import _VARIABLE, PARTS, kinds, nearest, resolve, signature_of
-from ._tables import Config, check_keys, to_toml
-
-_SCALARS = {
-    "description": "what the config is for.",
-    "num_steps": "how many updates.",
-    "seconds": "how long to train, without the time to compile.",
-    "log_every": "updates between two lines of metrics.",
-    "seed": "random seed.",
-}
-_DATA = {
-    "name": "a data set as `ebmx.data.load` takes it: digits, mnist-5k, hf:NAME or a path.",
-    "layout": "what the axes of examples are: auto, images, channels-first, series, table.",
-    "test_fraction": "the fraction of examples held out, where the source does not have this part.",
-    "batch_size": "examples, and chains, in an update.",
-    "standardise": "scale each column to mean 0 and standard deviation 1, not to [-1, 1].",
-}
+from ._tables import DATA, SCALARS, Config, check_keys, to_toml
 
 
 def describe(name: str) -> str:
@@ -33,7 +18,7 @@ def describe(name: str) -> str:
         also = f"Any other of {PARTS[name]}, or an import path of your own, may be named as well."
         return "\n".join([*lines, "", also])
     if name == "data":
-        return "\n".join(f"{key:14} {text}" for key, text in _DATA.items())
+        return "\n".join(f"{key:14} {text}" for key, text in DATA.items())
     try:
         function = Trainer if name == "trainer" else resolve(name, "energy")
     except ValueError as error:
@@ -71,7 +56,8 @@ def show_config(config: Config) -> str:
 
 def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a table: its values, and then, as TOML wants it, the tables in it."""
-    function, texts = None, {"": _SCALARS, "data": _DATA}.get(path)
+    own = {"": {key: text for key, (_, text) in SCALARS.items()}, "data": DATA}
+    function, texts = None, own.get(path)
     if texts is None:
         function = Trainer if path == "trainer" else resolve(str(table.get("kind")), path)
         texts = argument_texts(function)

@@ -11,9 +11,21 @@ from ._calls import PARTS, SLOTS, nearest
 Config = dict[str, Any]
 """A training run as nested tables: see `read_config`."""
 
-SCALARS = {"description": str, "num_steps": int, "seconds": float, "log_every": int, "seed": int}
-"""The keys of a config beside its tables, and their types."""
-DATA = ("name", "layout", "test_fraction", "batch_size", "standardise")
+SCALARS = {
+    "description": (str, "what the config is for."),
+    "num_steps": (int, "how many updates."),
+    "seconds": (float, "how long to train, without the time to compile."),
+    "log_every": (int, "updates between two lines of metrics."),
+    "seed": (int, "random seed."),
+}
+"""The keys of a config beside its tables, their types and what they mean."""
+DATA = {
+    "name": "a data set as `ebmx.data.load` takes it: digits, mnist-5k, hf:NAME or a path.",
+    "layout": "what the axes of examples are: auto, images, channels-first, series, table.",
+    "test_fraction": "how much of the examples is held out, where the source has no test part.",
+    "batch_size": "examples, and chains, in an update.",
+    "standardise": "scale each column to mean 0 and standard deviation 1, not to [-1, 1].",
+}
 KEYS = ("data", *PARTS, "trainer", *SCALARS)
 MAX_SEED = 2**32 - 1
 
@@ -96,7 +108,7 @@ def check_keys(config: Config) -> None:
 
 
 def _check_scalar(key: str, value: Any) -> None:
-    wanted = SCALARS[key]
+    wanted, _ = SCALARS[key]
     kind = int | float if wanted is float else wanted
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"{key}={value!r}: give a value of type {wanted.__name__}")

@@ -19,12 +19,12 @@ from ._folder import open as open_run
 from ._run import averaged
 from ._sample import Chains, draw
 from .report._chains import long_run_section
-from .report._classes import classes_section
 from .report._features import extractor_of, outsiders
 from .report._landscape import landscape_section
 from .report._likelihood import likelihood_section
 from .report._samples import (
     Sets,
+    classes_section,
     coverage_section,
     energies_section,
     memorisation_section,
@@ -63,11 +63,9 @@ def evaluate(
         folder: of a run.
         num_steps: of the long chains that start at the test data.
         num: how many samples to draw, at least 8.
-        others: further data sets, as `ebmx.data.load` takes them, whose examples are compared with
-            those of the run.
+        others: further data sets to compare with, as `ebmx.data.load` takes them.
         log_z: whether to bracket the log likelihood by annealing, which takes minutes.
-        num_steps_without_noise: how many last steps without noise the samples take, for Langevin
-            chains.
+        num_steps_without_noise: as for `sample`.
         seed: random seed.
 
     Returns:
@@ -75,8 +73,7 @@ def evaluate(
         the numbers by section and name; `pictures`, their paths; and `seconds`, how long it took.
 
     Raises:
-        ValueError: if the folder holds no run, or a damaged one, or a number or another data set
-            does not fit.
+        ValueError: if the folder holds no good run, or a number or another data set does not fit.
     """
     begin = time.monotonic()
     _checks.at_least("num_steps", num_steps, 1)

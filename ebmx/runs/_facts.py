@@ -15,25 +15,17 @@ from ..data import Dataset
 class Facts:
     """What sampling needs to know of the data, and how to recognise them."""
 
-    name: str
-    """As `ebmx.data.load` takes it."""
-    shape: tuple[int, ...]
-    """Of one example."""
+    name: str  # as `ebmx.data.load` takes it
+    shape: tuple[int, ...]  # of one example
     num_labels: int | None
-    low: Any
-    """The range in data units that was scaled to the span, as `Dataset.low`."""
+    low: Any  # the range in data units that was scaled to the span, as `Dataset.low`
     high: Any
     span: tuple[float, float]
-    mean: list[float]
-    """Of each coordinate of the training data, in scaled units, flattened."""
-    std: list[float]
-    """The standard deviation, likewise."""
-    checksum: str
-    """Of the training and test data."""
-    path: str | None = None
-    """The absolute path of the data, if they are a file or a folder."""
-    relative_path: str | None = None
-    """The same from the run's folder."""
+    mean: list[float]  # of each coordinate of the training data, in scaled units, flattened
+    std: list[float]  # the standard deviation, likewise
+    checksum: str  # of the training and test data
+    path: str | None = None  # the absolute path of the data, if they are a file or a folder
+    relative_path: str | None = None  # the same from the run's folder
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Facts":
@@ -81,6 +73,7 @@ def checksum(dataset: Dataset) -> str:
     ranges = np.asarray(dataset.low, float), np.asarray(dataset.high, float)
     for x in (dataset.train, dataset.test, *ranges, dataset.train_labels, dataset.test_labels):
         if x is not None:
+            # of another shape the bytes are the same
             digest.update(str(x.shape).encode())
             digest.update(np.ascontiguousarray(x).tobytes())
     return digest.hexdigest()[:32]

@@ -27,18 +27,13 @@ class Run:
     """What a config says, as objects: for training, sampling and the report."""
 
     config: Config
-    facts: Facts
-    """What is known of the data, without which nothing can be sampled."""
-    energy: Any
-    """The energy before training."""
+    facts: Facts  # what is known of the data, without which nothing can be sampled
+    energy: Any  # the energy before training
     norm_state: eqx.nn.State | None
-    sampler: AbstractSampler
-    """The chains of the training, and of samples."""
+    sampler: AbstractSampler  # the chains of the training, and of samples
     trainer: Trainer
-    num_steps: int | None
-    """How many updates, unless the time decides."""
-    dataset: Dataset | None = None
-    """The data; `None` for a run that was opened without."""
+    num_steps: int | None  # how many updates, unless the time decides
+    dataset: Dataset | None = None  # the data; `None` for a run that was opened without
 
     @property
     def seed(self) -> int:

@@ -68,8 +68,7 @@ def sample(
     Args:
         run: the folder of a run, or what `open` has returned.
         num: how many samples, at least 1.
-        label: of which class, for a conditional energy or a classifier; all classes equally often
-            if not given.
+        label: of which class, for a conditional energy or a classifier; by default all, equally.
         num_steps: how many steps chains take that start from noise.
         num_steps_without_noise: how many steps without noise follow, for Langevin chains.
         sampler: a sampler for chains from noise, or a call of one such as
@@ -81,8 +80,8 @@ def sample(
         those of the data, and where they come from, in words.
 
     Raises:
-        ValueError: if the folder holds no run, or a damaged one; or the energy does not have this
-            label; or the chains have no noise to leave out.
+        ValueError: if the folder holds no good run, the energy does not have this label, or the
+            chains have no noise to leave out.
 
     Warns:
         ConvergenceWarning: if sequential Monte Carlo has not converged.
@@ -149,6 +148,7 @@ def _from_kept(
     """Persistent chains, moved on where more are asked for."""
     steps = run.num_chain_steps or 1
     x, y, where = _persistent(state.negatives_state, len(run.facts.shape), num, label, start_key)
+    # with the current parameters: the chains have followed these, and not the averaged ones
     rounds, energy = [x], at_labels(freeze(state.energy, state.norm_state), y)
     while len(rounds) * len(x) < num:
         run_key, key = jax.random.split(run_key)
@@ -206,9 +206,10 @@ def _by_smc(
             num_steps=_MOVES,
             key=jax.random.fold_in(key, i),
         )
-        # of several islands, whose particles stand in blocks
+        # particles of an island stand in a block, and are related
         order = np.random.default_rng(i).permutation(len(found.x))
         parts.append(np.asarray(found.x)[order[:each]])
+    # example i is of label i modulo their number, as `spread_labels` has it
     x = np.stack(parts, 1).reshape(-1, *run.facts.shape)[:num]
     return x, y, "sequential Monte Carlo from a Gaussian with the moments of the data"
 

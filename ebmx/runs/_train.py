@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -92,7 +93,8 @@ def train(
             num_steps, limit = run.num_steps, None
         folder = claim(None if out is None else Path(out), run, num_steps, overwrite)
         log = Log(folder, 0, limit, interrupt)
-        state = _go_on(run, with_plan(run.init(), num_steps), num_steps, log, progress, mesh)
+        state = with_plan(run.init(), num_steps)
+        state = _go_on(run, state, num_steps, log, progress=progress, mesh=mesh)
     if limit is not None and int(state.step) < _FEW and not interrupt.asked:
         text = "only %d updates fitted into %g seconds: give more --seconds"
         _LOG.warning(text, int(state.step), limit)
@@ -115,7 +117,7 @@ def resume(
         num_steps: a new total number of updates, which may extend a finished run; a learning rate
             that depends on the number follows the new one from here on.
         progress: as for `ebmx.fit`.
-        mesh: as for `ebmx.fit`; it may be another than before, or none.
+        mesh: as for `ebmx.fit`; it need not be that of before.
 
     Returns:
         As for `train`.
@@ -143,34 +145,23 @@ def resume(
         record(folder, run, total)
     with Interrupt() as interrupt:
         log = Log(folder, done, None, interrupt)
-        state = _go_on(run, state, total, log, progress, mesh)
+        state = _go_on(run, state, total, log, progress=progress, mesh=mesh)
     return _report(run, state, log)
 
 
-def _go_on(
-    run: Run,
-    state: TrainState,
-    num_steps: int,
-    log: Log,
-    progress: AbstractProgress | bool | None,
-    mesh: Mesh | None,
-) -> TrainState:
-    done = int(state.step)
-    if done < num_steps:
-        state, _ = fit(
-            run.trainer,
-            state,
-            run.batches(start=done),
-            num_steps=num_steps - done,
-            key=run.keys[1],
-            log_every=run.config.get("log_every", 25),
-            callbacks=(log,),
-            progress=progress,
-            checkpoints=Checkpoints(log.folder / CHECKPOINTS),
-            mesh=mesh,
-        )
+def _go_on(run: Run, state: TrainState, num_steps: int, log: Log, **options: Any) -> TrainState:
+    left = num_steps - int(state.step)
+    if left > 0:
+        options |= {"log_every": run.config.get("log_every", 25), "callbacks": (log,)}
+        saved = Checkpoints(log.folder / CHECKPOINTS)
+        state = _fit(run, state, num_steps=left, checkpoints=saved, **options)
     log.end()
     return state
+
+
+def _fit(run: Run, state: TrainState, **options: Any) -> TrainState:
+    batches = run.batches(start=int(state.step))
+    return fit(run.trainer, state, batches, key=run.keys[1], **options)[0]
 
 
 def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> int:
@@ -187,16 +178,8 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> int:
         return interrupt.asked
 
     with explained():
-        fit(
-            run.trainer,
-            run.init(),
-            run.batches(),
-            num_steps=_CALIBRATION_STEPS,
-            key=run.keys[1],
-            log_every=1,
-            callbacks=(tick,),
-            mesh=mesh,
-        )
+        options = {"num_steps": _CALIBRATION_STEPS, "log_every": 1, "mesh": mesh}
+        _fit(run, run.init(), callbacks=(tick,), **options)
     if interrupt.asked:
         raise KeyboardInterrupt
     _LOG.info("compiled in %.1f s", times[0] - begin)

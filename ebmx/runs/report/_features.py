@@ -20,12 +20,9 @@ _CHUNK = 256
 class Extractor:
     """Features of examples, by which sets of them are compared."""
 
-    words: str
-    """What the features are."""
-    features: Callable[[Any], np.ndarray]
-    """From `(num, *shape)` to `(num, features)`."""
-    classes: Callable[[Any], np.ndarray] | None
-    """To the likeliest class of each, `(num,)`; `None` without a classifier."""
+    words: str  # what the features are
+    features: Callable[[Any], np.ndarray]  # from `(num, *shape)` to `(num, features)`
+    classes: Callable[[Any], np.ndarray] | None  # to the likeliest of each, `(num,)`
 
 
 def extractor_of(dataset: Dataset, *, seed: int = 0) -> Extractor:
@@ -70,6 +67,7 @@ def frechet_ratio_for(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarra
 
 def levels_of(x: np.ndarray, most: int = 256) -> np.ndarray | None:
     """The few values that the numbers of examples take, in order; `None` if there are too many."""
+    # a level occurs 16 times in the mean, so that continuous numbers have none
     values = np.unique(x)
     return values if len(values) <= min(most, x.size // 16) else None
 
@@ -84,6 +82,7 @@ def in_chunks(function: Callable[[jax.Array], Any], x: Any) -> np.ndarray:
     x = np.asarray(x)
     parts = []
     for i in range(0, len(x), _CHUNK):
+        # the last chunk is filled up with its own rows, and what they give is dropped
         rows = np.arange(i, min(i + _CHUNK, len(x)))
         parts.append(np.asarray(function(jnp.asarray(x[np.resize(rows, _CHUNK)])))[: len(rows)])
     return np.concatenate(parts)

@@ -6,16 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ... import evaluation
 from ..._types import EnergyFn, Key
 from ...data import Dataset
 from ...energies import score as scores_of
-from ...evaluation import (
-    disconnectivity,
-    energy_slice,
-    hessian_eigenvalues,
-    local_minima,
-    minimum_energy_path,
-)
 from ...plotting import disconnectivity_graph, energy_landscape, energy_profile
 from ._section import Section
 
@@ -33,11 +27,12 @@ def landscape_section(
 ) -> Section:
     """The landscape between examples."""
     test = dataset.test
+    # energies of networks have no scale of their own: a minimum is flat compared with the data
     slope = np.abs(np.asarray(scores_of(energy, jnp.asarray(test[:_STARTS]))))
-    tolerance = max(1e-2 * float(np.median(slope.reshape(len(slope), -1).max(1))), 1e-6)
+    flat = max(1e-2 * float(np.median(slope.reshape(len(slope), -1).max(1))), 1e-6)
     options: dict[str, Any] = {"bounds": bounds, "num_steps": _BAND_STEPS}
-    straight = minimum_energy_path(energy, test[0], test[1], num_points=33, num_steps=0)
-    least = minimum_energy_path(energy, test[0], test[1], **options)
+    straight = evaluation.minimum_energy_path(energy, test[0], test[1], num_points=33, num_steps=0)
+    least = evaluation.minimum_energy_path(energy, test[0], test[1], **options)
     facts: dict[str, Any] = {"straight barrier": _rise(straight), "least barrier": _rise(least)}
     paths = {"straight": straight, "of least energy": least}
     profile = {name: (path.distances, path.energies) for name, path in paths.items()}
@@ -47,10 +42,13 @@ def landscape_section(
     section = Section("landscape", "Landscape", facts, _LANDSCAPE, figures)
     try:
         starts = jnp.asarray(samples[:_STARTS])
-        found = local_minima(energy, starts, bounds=bounds, tolerance=tolerance, num_steps=1000)
+        found = evaluation.local_minima(
+            energy, starts, bounds=bounds, tolerance=flat, num_steps=1000
+        )
     except ValueError as error:
         return dataclasses.replace(section, remarks=[f"No minima: {error}."])
-    curved = hessian_eigenvalues(energy, jnp.asarray(found.x[0]), num_eigenvalues=1, key=key)
+    lowest = jnp.asarray(found.x[0])
+    curved = evaluation.hessian_eigenvalues(energy, lowest, num_eigenvalues=1, key=key)
     facts |= {
         "minima": len(found.x),
         "largest basin": float(found.fractions.max()),
@@ -60,7 +58,7 @@ def landscape_section(
     }
     few, fractions = found.x[:_MINIMA], found.fractions[:_MINIMA]
     if len(few) > 1:
-        tree = disconnectivity(energy, jnp.asarray(few), num_points=11, **options)
+        tree = evaluation.disconnectivity(energy, jnp.asarray(few), num_points=11, **options)
         facts["lowest pass"] = float(tree.merges[0, 2] - tree.energies.min())
         title = f"The lowest {len(few)} minima and the passes between them"
         shown = {"fractions": fractions, "title": title}
@@ -78,16 +76,16 @@ def _plane(energy: EnergyFn, dataset: Dataset, samples: np.ndarray) -> Any:
     test = dataset.test
     if dataset.shape == (2,):
         origin, axes = np.zeros(2, np.float32), tuple(np.eye(2, dtype=np.float32))
-        limits, num_points = (-1.2, 1.2), 61
+        limits, num_points = ((-1.2, 1.2),) * 2, 61
         points = {"test data": test[:500], "samples": samples[:500]}
         title, names = "The plane of the data", ("first coordinate", "second coordinate")
     else:
         origin, axes = test[0], (test[1] - test[0], test[2] - test[0])
-        limits, num_points = (-0.5, 1.5), 41
+        limits, num_points = ((-0.5, 1.5),) * 2, 41
         points = {"test data": np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])}
         title = "A plane through three test examples"
         names = ("towards the second", "towards the third")
-    found = energy_slice(energy, origin, axes, limits=(limits, limits), num_points=num_points)
+    found = evaluation.energy_slice(energy, origin, axes, limits=limits, num_points=num_points)
     return energy_landscape(
         found.a, found.b, found.energies, points=points, field=found.field, names=names, title=title
     )

@@ -28,6 +28,7 @@ def likelihood_section(
 ) -> Section:
     """A bracket of the log likelihood of the test data at the temperature of the chains."""
     sampler, bounds, plain = run.sampler, run.bounds, cast(Any, energy)
+    # Langevin chains without rejection sample exp(-E/T) with T = noise_scale² / step_size
     warm = isinstance(sampler, AbstractLangevin)
     temperature = float(sampler.effective_temperature) if warm else 1.0
     tempered, base = plain / temperature, cast(Any, fit_gaussian(dataset.train))

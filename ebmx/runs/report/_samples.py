@@ -8,21 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ... import evaluation
 from ..._types import EnergyFn
 from ...data import Dataset
 from ...energies import JEM
 from ...energies import energy as energies_of
 from ...energies import score as scores_of
-from ...evaluation import (
-    effective_classes,
-    energy_distance,
-    frechet_distance,
-    kernel_distance,
-    nearest_distances,
-    out_of_distribution,
-    precision_recall,
-    two_sample_auc,
-)
 from ...plotting import energy_histogram, sample_grid
 from .._run import is_image
 from ._features import Extractor, in_chunks, levels_of, rounded
@@ -67,6 +58,7 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
         groups["rounded samples"] = rounded(sets.samples, levels)
     groups["training data"] = data.train
     features = {name: extractor.features(x) for name, x in groups.items()}
+    # what neighbours and classifiers say depends on how many there are of each set
     test, even = extractor.features(data.test), min(map(len, (data.train, data.test, sets.samples)))
     remarks, facts = [f"Each set against the test data, in {extractor.words}."], {}
     with warnings_as_remarks(remarks):
@@ -87,14 +79,15 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
 
 def _distances(x: np.ndarray, test: np.ndarray, even: int, seed: int) -> dict[str, float]:
     """The distances of features from those of the test data, some of them in equal numbers."""
-    quality = precision_recall(x[:even], test[:even])
+    key = jax.random.key(seed)
+    quality = evaluation.precision_recall(x[:even], test[:even])
     return {
-        "Fréchet distance": frechet_distance(x, test),
-        "kernel distance": kernel_distance(x, test),
-        "energy distance": energy_distance(x, test),
+        "Fréchet distance": evaluation.frechet_distance(x, test),
+        "kernel distance": evaluation.kernel_distance(x, test),
+        "energy distance": evaluation.energy_distance(x, test),
         "precision": quality.precision,
         "recall": quality.recall,
-        "two-sample AUC": two_sample_auc(x[:even], test[:even], key=jax.random.key(seed)),
+        "two-sample AUC": evaluation.two_sample_auc(x[:even], test[:even], key=key),
     }
 
 
@@ -117,7 +110,7 @@ def coverage_section(extractor: Extractor, sets: Sets) -> Section | None:
     num = 1 + max(int(c.max()) for c in found.values())
     facts = {
         name: {
-            "effective classes": effective_classes(c),
+            "effective classes": evaluation.effective_classes(c),
             "rarest": float(np.bincount(c, minlength=num).min() / len(c)),
         }
         for name, c in found.items()
@@ -130,11 +123,31 @@ def coverage_section(extractor: Extractor, sets: Sets) -> Section | None:
     return Section("coverage", "Modes", facts, meanings)
 
 
+def classes_section(energy: object, dataset: Dataset) -> Section | None:
+    """Accuracy and calibration on the test data; `None` for an energy that is not a classifier."""
+    labels = dataset.test_labels
+    if not isinstance(energy, JEM) or labels is None:
+        return None
+    classify = jax.jit(jax.vmap(lambda x: jax.nn.softmax(energy.logits(x))))
+    probabilities = in_chunks(classify, dataset.test)
+    facts = {
+        "accuracy": float(np.mean(probabilities.argmax(1) == labels)),
+        "calibration error": evaluation.calibration_error(probabilities, labels),
+    }
+    meanings = {
+        "accuracy": "the fraction of the test data whose most probable class is right.",
+        "calibration error": "the mean difference between the probability of that class and how "
+        "often it is right: 0 is best.",
+    }
+    return Section("classes", "Classes", facts, meanings)
+
+
 def memorisation_section(sets: Sets) -> Section:
     """Whether samples repeat training data."""
     few = (x[:2000] for x in (sets.dataset.train, sets.dataset.test, sets.samples))
     train, test, samples = (x.reshape(len(x), -1) for x in few)
-    ours, unseen = nearest_distances(samples, train), nearest_distances(test, train)
+    ours = evaluation.nearest_distances(samples, train)
+    unseen = evaluation.nearest_distances(test, train)
     near = float(np.quantile(unseen, 0.01))
     facts = {
         "median distance of samples": float(np.median(ours)),
@@ -167,7 +180,7 @@ def outside_section(energy: EnergyFn, sets: Sets) -> Section:
         inside = in_chunks(score, sets.dataset.test)
         for name, x in sets.outsiders.items():
             outside = in_chunks(score, x)
-            found = out_of_distribution(inside, outside)
+            found = evaluation.out_of_distribution(inside, outside)
             facts[name][f"AUROC, {title}"] = found.auroc
             if title == "energy":
                 facts[name]["AUPR"], facts[name]["FPR@95"] = found.aupr_out, found.fpr95

@@ -14,15 +14,11 @@ from typing import Any
 class Section:
     """What an evaluation says about one thing."""
 
-    name: str
-    """In JSON."""
+    name: str  # in JSON
     title: str
-    facts: dict[str, Any]
-    """For each name a number or a text; or a row of numbers by the names of their columns."""
-    meanings: dict[str, str]
-    """What each number, or column, means, in one sentence."""
-    figures: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """For the name of each picture, a figure."""
+    facts: dict[str, Any]  # a number, a text, or a row of numbers by the names of columns
+    meanings: dict[str, str]  # what each number, or column, means, in one sentence
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict)  # by the names of files
     remarks: Sequence[str] = ()
 
 
