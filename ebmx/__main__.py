@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from . import runs
-from ._output import Output, notices, report_training
+from ._output import notices, report_training, say
 from ._parser import config_options, make_parser, unknown_argument
 from ._samples import free_stem, stem_of, write_samples
 from .config import merge, read_config, recipe, recipes, show_config
@@ -69,9 +69,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    say = Output(options.quiet, options.json)
     more: dict[str, Any] = {"mesh": None if options.devices is None else _mesh(options.devices)}
-    if say.quiet or say.json:
+    if options.quiet or options.json:
         more["progress"] = False
     if options.resume is not None:
         given = [place for place, _ in options.places]
@@ -86,7 +85,7 @@ def _train(options: argparse.Namespace) -> int:
         if dataset is not None:
             more["dataset"] = dataset
         report = runs.train(config, out=options.out, overwrite=options.overwrite, **more)
-    report_training(say, report)
+    report_training(options, report)
     return _INTERRUPTED if report.interrupted else 0
 
 
@@ -158,7 +157,7 @@ def _sample(options: argparse.Namespace) -> None:
     facts |= write_samples(out, samples, opened.to_units(samples), overwrite=options.overwrite)
     lines = [f"{options.num} samples ({source}): {facts['out']}"]
     lines += [f"{name}: {facts[name]}" for name in ("array", "picture") if name in facts]
-    Output(options.quiet, options.json)(facts, *lines)
+    say(options, facts, *lines)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -168,7 +167,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
     lines = [f"picture: {picture}" for picture in found.pictures]
     lines += [f"report: {report} ({found.seconds:.1f} s)"]
-    Output(options.quiet, options.json)(facts | found.facts, *lines)
+    say(options, facts | found.facts, *lines)
 
 
 def _recipes(options: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Prints results as text, as JSON, or not at all; notices and warnings go to standard error."""
 
+import argparse
 import contextlib
-import dataclasses
 import json
 import logging
 import sys
@@ -10,19 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """Prints lines, or one JSON object, or nothing."""
-
-    quiet: bool
-    json: bool
-
-    def __call__(self, facts: dict[str, Any], *lines: str) -> None:
-        if self.json:
-            print(json.dumps(facts, default=_plain, ensure_ascii=False))
-        elif not self.quiet:
-            for line in lines:
-                print(line)
+def say(options: argparse.Namespace, facts: dict[str, Any], *lines: str) -> None:
+    """Print lines, or one JSON object, or nothing, as the options `quiet` and `json` have it."""
+    if options.json:
+        print(json.dumps(facts, default=_plain, ensure_ascii=False))
+    elif not options.quiet:
+        print(*lines, sep="\n")
 
 
 @contextlib.contextmanager
@@ -43,7 +36,7 @@ def notices(*, quiet: bool) -> Iterator[None]:
             logger.propagate = propagate
 
 
-def report_training(say: Output, report: Any) -> None:
+def report_training(options: argparse.Namespace, report: Any) -> None:
     """Print what came out of a training."""
     how = "interrupted after" if report.interrupted else "trained for"
     ratio = "not computed, the data set has no labels to train a classifier on"
@@ -58,12 +51,9 @@ def report_training(say: Output, report: Any) -> None:
         "pictures": report.pictures,
         "interrupted": report.interrupted,
     }
-    say(
-        facts,
-        f"{how} {report.num_updates} updates in {report.seconds:.1f} s",
-        *(f"picture: {picture}" for picture in report.pictures),
-        f"Fréchet ratio: {ratio}",
-    )
+    lines = [f"{how} {report.num_updates} updates in {report.seconds:.1f} s"]
+    lines += [f"picture: {picture}" for picture in report.pictures]
+    say(options, facts, *lines, f"Fréchet ratio: {ratio}")
 
 
 def _plain(value: Any) -> Any:
