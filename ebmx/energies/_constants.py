@@ -27,12 +27,13 @@ def constant(**kwargs: Any) -> Any:
     Returns:
         The field.
     """
-    return _field(CONSTANT, **kwargs)
+    metadata = {_ROLE: CONSTANT, **kwargs.pop("metadata", {})}
+    return eqx.field(metadata=metadata, **kwargs)
 
 
 def relative(**kwargs: Any) -> Any:
     """A field of parameters that combine energies, such as a weight or a constant."""
-    return _field(RELATIVE, **kwargs)
+    return constant(metadata={_ROLE: RELATIVE}, **kwargs)
 
 
 def number(**kwargs: Any) -> Any:
@@ -48,8 +49,3 @@ def as_number(value: ArrayLike) -> jax.Array:
 def role_of(module: eqx.Module, name: str) -> str | None:
     """How a field of a module is marked; `None` if it is not."""
     return next((f.metadata.get(_ROLE) for f in dataclasses.fields(module) if f.name == name), None)
-
-
-def _field(role: str, **kwargs: Any) -> Any:
-    metadata = {**kwargs.pop("metadata", {}), _ROLE: role}
-    return eqx.field(metadata=metadata, **kwargs)

@@ -38,7 +38,7 @@ def freeze(energy: Any, state: eqx.nn.State | None = None) -> EnergyFn:
         A callable from one example to one energy.
 
     Raises:
-        ValueError: if a stateful energy comes without a state, another energy with one, or it is a
+        ValueError: if there is no state where one is needed, or one where none is, or it is a
             network of features.
     """
     stateful = isinstance(energy, AbstractStatefulEnergy)
