@@ -19,7 +19,7 @@ MUTANTS = {
          "return self.noise_scale / self.step_size"),
         ("divergence-ignored", "taken, ~jnp.isfinite(here.energy))",
          "taken, jnp.zeros((), bool))"),
-        ("key-reused", "scale * self.draw(x, key)", "scale * self.draw(x, jax.random.key(0))"),
+        ("key-reused", "x, key=key))\n        if", "x, key=jax.random.key(0)))\n        if"),
         ("reported-sign", "- jnp.sum((x - back) ** 2)", "+ jnp.sum((x - back) ** 2)"),
         ("reported-temperature", "log_ratio / jnp.where(noisy, variance, 1)",
          "log_ratio / step_size.astype(dtype)"),
@@ -50,14 +50,14 @@ MUTANTS = {
          "(1 - decay) * memory + decay * gradient"),
         ("rmsprop-no-sqrt", "cast(self.damping, memory) + jnp.sqrt(square)",
          "cast(self.damping, memory) + square"),
-        ("preconditioner-noise", "jnp.sqrt(diagonal) * self", "diagonal * self"),
+        ("preconditioner-noise", "jnp.sqrt(diagonal) * draw", "diagonal * draw"),
         ("preconditioner-drift", "step_size * diagonal * self.clip(here.gradient)",
          "step_size * self.clip(here.gradient)"),
     ],
     ("samplers/_blackjax.py", "samplers/test_blackjax.py samplers/test_reversibility.py "
      "samplers/test_kernels.py"): [
         ("energy-sign", "lambda x: -wide(as", "lambda x: wide(as"),
-        ("state-not-refreshed", "_drop(new), _summarise", "_drop(state), _summarise"),
+        ("state-not-refreshed", "new._replace(position=None)", "state"),
         ("kernel-acceptance", 'getattr(info, "acceptance_rate", 1.0)', "1.0"),
         ("kernel-divergence", 'jnp.asarray(getattr(info, "is_divergent", False)) |',
          "jnp.zeros((), bool) |"),
@@ -156,8 +156,7 @@ MUTANTS = {
      "training/negatives/test_negatives.py "
      "training/negatives/test_label_constants.py"): [
         ("wrong-slots", "slots.at[index].set(values", "slots.at[index - 1].set(values"),
-        ("ages-stay", "new = stored, chains.ages, scales",
-         "new = stored, self._at(self.ages, chains.index), scales"),
+        ("ages-stay", "self._put(self.ages, index, chains.ages)", "self.ages"),
         ("own-ignored", "jnp.where(chains.own, index,", "jnp.where(True, index,"),
     ],
     ("training/negatives/_buffer_slots.py", "training/negatives/test_buffer.py "
@@ -173,14 +172,15 @@ MUTANTS = {
      "training/negatives/test_step_size_adaptation.py "
      "training/negatives/test_label_constants.py"): [
         ("restart-inverted", "chances.shape) < chances", "chances.shape) > chances"),
-        ("restart-places-swapped", "where_chain(restarted, noise, chains.x)",
-         "where_chain(restarted, chains.x, noise)"),
+        ("restart-places-swapped", "where_chain(restarted, noise, augmented)",
+         "where_chain(restarted, augmented, noise)"),
         ("coin-key-reused", "jax.random.uniform(restart_key, chances.shape) <",
          "jax.random.uniform(noise_key, chances.shape) <"),
         ("coin-for-all", "jax.random.uniform(restart_key, chances.shape) <",
          "jnp.full(chances.shape, jax.random.uniform(restart_key)) <"),
         ("ages-of-restarts", "jnp.where(restarted, 0, chains.ages)", "chains.ages"),
-        ("scales-of-restarts", "jnp.where(restarted, 0, scales)", "scales"),
+        ("scales-of-restarts", "jnp.where(restarted, 0, chains.log_scales)",
+         "chains.log_scales"),
         ("buffer-not-written", "state.write(chains, key",
          "state.write(dataclasses.replace(chains, x=augmented), key"),
     ],

@@ -44,12 +44,7 @@ Batch = XBatch | np.ndarray | tuple[ArrayLike, ArrayLike] | Examples
 
 
 def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None = None) -> Examples:
-    """`x`, `(x, y)` or `Examples` as `Examples`, checked.
-
-    Raises:
-        ValueError: if `x` is not a floating-point batch of this shape, or `y` or the weights are of
-            another length.
-    """
+    """`x`, `(x, y)` or `Examples` as `Examples`, with shapes and dtypes checked."""
     if isinstance(batch, Examples):
         x, y, log_weights, box = batch.x, batch.y, batch.log_weights, batch.box
     elif isinstance(batch, tuple | list) and len(batch) == 2:

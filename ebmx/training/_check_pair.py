@@ -61,12 +61,7 @@ _MADE_FOR: dict[Callable, tuple[type, ...]] = {
 def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
     """Check that a loss is for these negatives, and that their common settings agree.
 
-    Args:
-        negatives: the source of the second batch; one of another library passes.
-        loss: a loss, with or without arguments by `Partial`, or a weighted sum of losses.
-
-    Raises:
-        ValueError: if it is for other negatives, or a number or a distribution differs.
+    Losses and negatives of other libraries pass.
     """
     if isinstance(loss, WeightedSum):
         for part in loss.losses:

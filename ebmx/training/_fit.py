@@ -123,6 +123,7 @@ def _jitted_step(inputs: tuple, state: TrainState) -> tuple[tuple, TrainState, j
     trainer, batch, key, mesh = inputs
     with _mesh.within(mesh):
         state, metrics = trainer.step(state, batch, key=key)
+    # one array, since each transfer to the host waits for the device
     values = [jnp.asarray(v, jnp.result_type(float)) for v in metrics.values()]
     return tuple(metrics), stay(state, mesh), stay(jnp.stack(values), mesh)
 

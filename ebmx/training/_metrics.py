@@ -41,6 +41,8 @@ def _mean_of_finite(values: Vector) -> Scalar:
 
 def distinct_fraction(x: XBatch) -> Scalar:
     """The fraction of different examples in a batch; 1 if no two are equal, bit for bit."""
+    # equal examples have equal sums of the mixed bits at their places; different ones agree with
+    # probability about 2⁻³², so that sorted sums count them without comparing all pairs
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
     place = _mix(jnp.arange(bits.shape[1], dtype=jnp.uint32))
     ordered = jnp.sort(jnp.sum(_mix(bits ^ place[None]), axis=1, dtype=jnp.uint32))

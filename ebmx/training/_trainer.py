@@ -70,9 +70,6 @@ class Trainer(eqx.Module):
     trainable: Any = None
 
     def __check_init__(self):
-        fix = "give negatives, such as ebmx.training.PCD(sampler)"
-        ok = isinstance(self.negatives, AbstractNegatives)
-        _checks.require(ok, "negatives", self.negatives, fix)
         _checks.probability("ema_decay", self.ema_decay)
         _checks.non_negative("data_noise", self.data_noise)
         check_pair(self.negatives, self.loss)
@@ -100,9 +97,8 @@ class Trainer(eqx.Module):
         """
         shape = shape_of(energy) if shape is None else _checks.dimensions("shape", shape)
         if shape is None:
-            _checks.invalid(
-                "shape", None, "give the shape of one example, such as shape=(28, 28, 1)"
-            )
+            fix = "give the shape of one example, such as shape=(28, 28, 1)"
+            _checks.invalid("shape", None, fix)
         # after a step they are JAX's, of its precision
         arrays, rest = eqx.partition(energy, eqx.is_array)
         energy = eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)
@@ -162,9 +158,10 @@ class Trainer(eqx.Module):
         (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(parameters)
         with promoting():
             grad_norm = optax.tree.norm(gradient)
-        new = self._update(state, gradient, norm_state, loss, lambda p: loss_of(p)[0])
+        energy, ema, opt_state = self._update(state, gradient, loss, lambda p: loss_of(p)[0])
+        new = energy, opt_state, norm_state, ema
         # constants and the state of an optimiser may be infinite
-        changed = self._split(new[0])[0], new[2]
+        changed = self._split(energy)[0], norm_state
         ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & _all_finite(changed)
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)
         energy, opt_state, norm_state, ema = _where(ok, new, kept)
@@ -181,14 +178,8 @@ class Trainer(eqx.Module):
         """The parameters that are trained, and all else."""
         return eqx.partition(energy, parameters_of(energy, self.trainable))
 
-    def _update(
-        self,
-        state: TrainState,
-        gradient: Any,
-        norm_state: Any,
-        loss: Scalar,
-        loss_of: Callable[[Any], Scalar],
-    ) -> tuple:
+    def _update(self, state: TrainState, gradient: Any, loss: Scalar, loss_of: Callable) -> tuple:
+        """The energy, its average and the optimiser after the update."""
         parameters, rest = self._split(state.energy)
         updates, opt_state = update(
             self.optim, gradient, state.opt_state, parameters, value=loss, value_fn=loss_of
@@ -196,16 +187,12 @@ class Trainer(eqx.Module):
         parameters = eqx.apply_updates(parameters, updates)
         with promoting():
             decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
-            average = _average(self._split(state.ema)[0], parameters, decay)
-        energy, ema = (eqx.combine(p, rest) for p in (parameters, average))
-        return energy, opt_state, norm_state, ema
-
-
-def _average(ema: Any, parameters: Any, decay: Scalar) -> Any:
-    def one(old, new):
-        return (decay * old + (1 - decay) * new).astype(old.dtype)
-
-    return jax.tree.map(one, ema, parameters)
+            average = jax.tree.map(
+                lambda old, new: (decay * old + (1 - decay) * new).astype(old.dtype),
+                self._split(state.ema)[0],
+                parameters,
+            )
+        return eqx.combine(parameters, rest), eqx.combine(average, rest), opt_state
 
 
 def _all_finite(tree: Any) -> jax.Array:
@@ -214,7 +201,4 @@ def _all_finite(tree: Any) -> jax.Array:
 
 
 def _where(condition: jax.Array, new: Any, old: Any) -> Any:
-    def choose(n, o):
-        return jnp.where(condition, n, o) if eqx.is_array(n) else n
-
-    return jax.tree.map(choose, new, old)
+    return jax.tree.map(lambda n, o: jnp.where(condition, n, o) if eqx.is_array(n) else n, new, old)

@@ -67,33 +67,30 @@ class Watchdog:
         found = {**_HARMLESS, **metrics}
         real, fake = found["real_energy_mean"], found["fake_energy_mean"]
         size, gap, slope = max(abs(real), abs(fake)), abs(real - fake), found["chain_grad_norm"]
-        wrong = {
-            "energies": not size <= self.max_energy,
-            "gap": not gap <= self.max_gap,
-            "bounds": found["saturated"] > self.max_saturated,
-            "distinct": found["distinct"] < self.min_distinct,
-            "flat": slope < self.min_chain_grad_norm,
-            "steep": not slope <= self.max_chain_grad_norm,
-            "step sizes": found["step_sizes_at_limit"] > self.max_at_limit,
-            "skipped": found["skipped"] > self.max_skipped,
+        # "not below" where NaN is an alarm as well, "above" where it cannot be
+        alarms = {
+            f"energies of size {size:.3g}: raise alpha, lower the learning rate": (
+                not size <= self.max_energy
+            ),
+            f"a gap of {gap:.3g} between data and negatives: more chain steps, or a lower "
+            "learning rate": not gap <= self.max_gap,
+            f"{found['saturated']:.0%} of the negatives at the bounds: a smaller step size, or a "
+            "larger alpha": found["saturated"] > self.max_saturated,
+            f"only {found['distinct']:.0%} of the chains distinct: more noise, or a higher "
+            "reinit_prob": found["distinct"] < self.min_distinct,
+            f"chain gradients of {slope:.3g}: the energy is flat where the chains are": (
+                slope < self.min_chain_grad_norm
+            ),
+            f"chain gradients of {slope:.3g}: clip them, or lower the learning rate": (
+                not slope <= self.max_chain_grad_norm
+            ),
+            f"{found['step_sizes_at_limit']:.0%} of the step sizes at the limit of their "
+            "adaptation: the energy is flat or improper where the chains are, or the sampler's "
+            "step_size far off": found["step_sizes_at_limit"] > self.max_at_limit,
+            f"{found['skipped']:.0f} updates skipped as not finite: lower the learning rate, check "
+            "the data": found["skipped"] > self.max_skipped,
         }
-        words = {
-            "energies": f"energies of size {size:.3g}: raise alpha, lower the learning rate",
-            "gap": f"a gap of {gap:.3g} between data and negatives: more chain steps, or a lower "
-            "learning rate",
-            "bounds": f"{found['saturated']:.0%} of the negatives at the bounds: a smaller step "
-            "size, or a larger alpha",
-            "distinct": f"only {found['distinct']:.0%} of the chains distinct: more noise, or a "
-            "higher reinit_prob",
-            "flat": f"chain gradients of {slope:.3g}: the energy is flat where the chains are",
-            "steep": f"chain gradients of {slope:.3g}: clip them, or lower the learning rate",
-            "step sizes": f"{found['step_sizes_at_limit']:.0%} of the step sizes at the limit of "
-            "their adaptation: the energy is flat or improper where the chains are, or the "
-            "sampler's step_size far off",
-            "skipped": f"{found['skipped']:.0f} updates skipped as not finite: lower the learning "
-            "rate, check the data",
-        }
-        return [words[name] for name, alarm in wrong.items() if alarm]
+        return [words for words, alarm in alarms.items() if alarm]
 
 
 _HARMLESS = {

@@ -16,15 +16,7 @@ class NotSaving:
     """Saves nothing."""
 
     interrupted = False
-
-    def after_interval(self, step: int, state: Any) -> None:
-        """Nothing."""
-
-    def finish(self, state: Any) -> None:
-        """Nothing."""
-
-    def rescue(self, state: Any, error: BaseException) -> None:
-        """Nothing."""
+    after_interval = finish = rescue = staticmethod(lambda *args: None)
 
 
 class Saving:

@@ -31,17 +31,13 @@ class DamagedError(CheckpointError):
 
 
 def arrays_of(tree: Any) -> dict[str, Any]:
-    """The arrays of a tree by their paths, such as `energy.network.layers.0.weight`.
-
-    Raises:
-        ValueError: if one of them is a random key, which belongs to the caller.
-    """
+    """The arrays of a tree by their paths, such as `energy.network.layers.0.weight`."""
     arrays = {path: leaf for path, leaf in _leaves(tree) if _is_array(leaf) and leaf.size > 0}
     for path, leaf in arrays.items():
+        # a key belongs to the caller: in a state, each `fit` from it would draw the same numbers
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            raise ValueError(
-                f"{path}={leaf.dtype}: keep keys out of a state, and pass them as arguments"
-            )
+            fix = "keep keys out of a state, and pass them as arguments"
+            raise ValueError(f"{path}={leaf.dtype}: {fix}")
     return arrays
 
 
@@ -65,11 +61,7 @@ def write_manifest(folder: Path, structure: dict[str, Any], config: Config) -> N
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder.
-
-    Raises:
-        DamagedError: if it was changed, or cannot be read.
-    """
+    """The manifest of a folder, or a `DamagedError` if it was changed or cannot be read."""
     try:
         manifest = json.loads((folder / _NAME).read_text(encoding="utf-8"))
         checksum = manifest.pop("checksum")

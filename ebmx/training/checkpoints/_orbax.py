@@ -84,9 +84,6 @@ def plain(folder: Path) -> Iterator[Path]:
     Orbax lists files by glob patterns of whole paths, TensorStore reads a backslash as a slash, and
     `gs:/` is read as an address, so that arrays written to a path with them are not found again.
     Such a path is reached through a link in the folder for temporary files.
-
-    Raises:
-        CheckpointError: if the link could not be made, or there are several processes.
     """
     if not _is_special(folder):
         yield folder
@@ -111,11 +108,7 @@ def _is_special(path: Path) -> bool:
 
 
 def check_readable(path: Path, written: dict[str, Any]) -> None:
-    """Read an array that was just written, in the way of `restore`, if there is one process.
-
-    Raises:
-        OSError: if it is not found, or differs.
-    """
+    """Read an array that was just written, as `restore` would, if there is one process."""
     if jax.process_count() > 1:
         return
     try:
@@ -152,13 +145,9 @@ def _load(path: Path, like: dict[str, Any]) -> dict[str, Any]:
 
 def _places(like: dict[str, Any]) -> dict[str, Any]:
     """The shardings of arrays that are committed to devices."""
-
-    def decided(leaf: Any) -> bool:
-        if isinstance(leaf, jax.Array):
-            return leaf.committed
-        return isinstance(leaf, jax.ShapeDtypeStruct) and leaf.sharding is not None
-
-    return {path: leaf.sharding for path, leaf in like.items() if decided(leaf)}
+    shapes = {p: a for p, a in like.items() if isinstance(a, jax.ShapeDtypeStruct) and a.sharding}
+    arrays = {p: a for p, a in like.items() if isinstance(a, jax.Array) and a.committed}
+    return {path: leaf.sharding for path, leaf in {**shapes, **arrays}.items()}
 
 
 def handler() -> Any:

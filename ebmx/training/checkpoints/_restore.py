@@ -54,19 +54,15 @@ def restore_energy(
 ) -> EnergyFn:
     """Read the energy alone, without buffer and optimiser, to sample from it.
 
+    Other arguments and errors are as for `restore`.
+
     Args:
-        folder: as for `restore`.
         like: an energy of the same structure.
         norm_state: the state of an energy that has one.
         average: whether to read the moving average of the parameters, not the last ones.
-        step: as for `restore`.
-        fallback: as for `restore`.
 
     Returns:
         A fixed energy, as `ebmx.energies.freeze` makes it.
-
-    Raises:
-        ValueError: as for `restore`.
     """
     name = "ema" if average else "energy"
     parts = {name: like} if norm_state is None else {name: like, "norm_state": norm_state}

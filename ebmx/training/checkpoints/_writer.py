@@ -132,8 +132,7 @@ class Writer:
     def save(self, state: Any) -> None:
         """Save now, unless the step is there. A thread writes on after the return.
 
-        Raises:
-            SaveError: if it was not possible; a failure of the save before is a `SaveWarning`.
+        A failure is a `SaveError`, one of the save before a `SaveWarning`.
         """
         step = int(state.step)
         with _warning():
@@ -145,17 +144,13 @@ class Writer:
         arrays = {path: jnp.copy(leaf) for path, leaf in arrays_of(state).items()}
         self._structure = structure_of(state)
         self._smallest = dict([min(arrays.items(), key=lambda item: item[1].nbytes)])
-        target, args = self._target / str(step), orbax().args.PyTreeSave(arrays)
-        self._try(self._checkpointer.save, target, args)
+        args = orbax().args.PyTreeSave(arrays)
+        self._try(self._checkpointer.save, self._target / str(step), args)
         if not self._settings.asynchronous:
             self.wait()
 
     def wait(self) -> None:
-        """Wait until what is being written is on disk.
-
-        Raises:
-            SaveError: if it was not possible.
-        """
+        """Wait until what is being written is on disk, or raise a `SaveError`."""
         self._try(self._checkpointer.wait_until_finished)
         if jax.process_index() > 0:
             return
@@ -164,11 +159,7 @@ class Writer:
         self._clean()
 
     def close(self) -> None:
-        """Wait, and end the thread.
-
-        Raises:
-            SaveError: if what was being written could not be.
-        """
+        """Wait, and end the thread."""
         try:
             self.wait()
         finally:
@@ -177,6 +168,7 @@ class Writer:
 
     def _seal(self) -> None:
         """Check that arrays can be read, and add the manifest, in orbax's thread."""
+        # before orbax renames the folder, so that a named step always has its manifest
         (unfinished,) = _unfinished(self._target, str(self._last))
         check_readable(unfinished, self._smallest)
         write_manifest(unfinished, self._structure, self._settings.config)

@@ -16,14 +16,12 @@ def transport_matching_loss(
 
     The warm-up of energy matching, without chains. Steps `x ← x − (ε/2) ∇E(x)` then carry noise to
     the data. Use with `TransportPairs(noise)`; add a contrastive loss after the warm-up, for a
-    density near the data.
+    density near the data. Other arguments are as for `contrastive_loss`.
 
     Balcerak et al. (2025), "Energy matching: unifying flow matching and energy-based models for
     generative modeling".
 
     Args:
-        energy: a fixed energy.
-        positives: data `(batch, *shape)`.
         negatives: the pairs of `TransportPairs`.
 
     Returns:

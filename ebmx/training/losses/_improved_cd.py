@@ -23,14 +23,12 @@ def sampler_divergence_loss(
     The loss is `mean Ē(x') − w · entropy(x')` after one more Langevin drift `x' = x⁻ − (ε/2)
     ∇E(x⁻)`, through which the gradient flows; `Ē` is the energy with fixed parameters. The entropy
     of the batch is the estimate by nearest neighbours, up to a constant. Add this loss to the
-    contrastive one by `WeightedSum`.
+    contrastive one by `WeightedSum`. Other arguments are as for `contrastive_loss`.
 
     Du et al. (2021), "Improved contrastive divergence training of energy-based models". The
     noise of the step is left out: it does not depend on the parameters.
 
     Args:
-        energy: a fixed energy.
-        positives: data `(batch, *shape)`.
         negatives: samples of the model, of the shape of the data.
         step_size: `ε` of the sampler.
         entropy_weight: `w ≥ 0`.
@@ -57,7 +55,6 @@ def nearest_neighbour_entropy(x: jax.Array) -> Scalar:
     """`mean log minⱼ |xᵢ − xⱼ|`: the entropy of a batch over its dimension, up to a constant.
 
     Kozachenko and Leonenko (1987), "Sample estimate of the entropy of a random vector".
-
     """
     flat = x.reshape(len(x), -1)
     return 0.5 * jnp.mean(jnp.log(nearest_squared_distances(flat) + 1e-12))

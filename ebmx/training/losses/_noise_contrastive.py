@@ -18,13 +18,11 @@ def noise_contrastive_loss(
 
     The energy learns its own normaliser: at the optimum `exp(-E)` is the density of the data. Wrap
     it in `ebmx.energies.Normalised` where it has no free constant. Use with
-    `NoiseSamples(noise, ratio)`.
+    `NoiseSamples(noise, ratio)`. Other arguments are as for `contrastive_loss`.
 
     Gutmann and Hyvärinen (2010), "Noise-contrastive estimation".
 
     Args:
-        energy: a fixed energy.
-        positives: data `(batch, *shape)`.
         negatives: those of `NoiseSamples`, `(ratio · batch, *shape)`.
         noise: the distribution of the negatives, with a `log_density`.
 
@@ -55,14 +53,12 @@ def energy_discrepancy_loss(
     """`mean log(w/M + 1/M Σⱼ exp(E(x) − E(x⁻ⱼ)))` over data and the `M` negatives of each.
 
     Between score matching (`t → 0`) and maximum likelihood (`t → ∞`). Use with
-    `PerturbedTwice(t, M)`.
+    `PerturbedTwice(t, M)`. Other arguments are as for `contrastive_loss`.
 
     Schröder et al. (2023), "Energy discrepancies: a score-independent loss for energy-based
     models".
 
     Args:
-        energy: a fixed energy.
-        positives: data `(batch, *shape)`.
         negatives: those of `PerturbedTwice`, `(M · batch, *shape)`.
         stabilise: `w ≥ 0`, which bounds the effect of a single negative.
 
@@ -76,6 +72,7 @@ def energy_discrepancy_loss(
     _checks.non_negative("stabilise", stabilise)
     real, fake = energies(energy, positives, negatives)
     gap = real[None] - fake.reshape(num, -1)
+    # w is one more term of the sum, exp(log w), so that a large gap does not overflow
     floor = jnp.full((1, gap.shape[1]), jnp.log(jnp.asarray(stabilise, gap.dtype)))
     values = jax.nn.logsumexp(jnp.concatenate([gap, floor]), axis=0)
     return mean(values, positives) - jnp.log(float(num)), {}
@@ -86,20 +83,13 @@ def minimum_probability_flow_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean exp(½ (E(x) − E(x⁻)))`: how fast probability flows from the data to its neighbours.
 
-    Use with `Neighbours(sigma, num_neighbours)`.
+    Use with `Neighbours(sigma, num_neighbours)`, whose neighbours are the negatives. Arguments and
+    errors are as for `energy_discrepancy_loss`.
 
     Sohl-Dickstein, Battaglino and DeWeese (2011), "Minimum probability flow learning".
 
-    Args:
-        energy: a fixed energy.
-        positives: data `(batch, *shape)`.
-        negatives: the neighbours of `Neighbours`.
-
     Returns:
         The loss, without a unit, and no metrics.
-
-    Raises:
-        ValueError: if the negatives are no multiple of the data.
     """
     num = ratio_of(positives, negatives, "Neighbours(sigma, num_neighbours)")
     real, fake = energies(energy, positives, negatives)
@@ -114,11 +104,9 @@ def negative_log_likelihood_loss(
 
     Use with `QuadraturePoints(low, high, num_points)`. It is the likelihood on the box of the
     points. Data outside it are an error; in a compiled function they are left out and their
-    fraction is reported.
+    fraction is reported. Other arguments are as for `contrastive_loss`.
 
     Args:
-        energy: a fixed energy.
-        positives: data `(batch, *shape)`.
         negatives: those of `QuadraturePoints`.
 
     Returns:

@@ -54,13 +54,6 @@ class AbstractNegatives(eqx.Module, Generic[State]):
         """
 
 
-def check_chain(sampler: AbstractSampler, num_steps: int) -> None:
-    """Check the sampler and the number of steps at construction."""
-    fix = "give a sampler, such as ebmx.samplers.Langevin(step_size=0.1)"
-    _checks.require(isinstance(sampler, AbstractSampler), "sampler", sampler, fix)
-    _checks.at_least("num_steps", num_steps, 1)
-
-
 def check_displacement(sampler: AbstractSampler, num_steps: int, width: Number) -> None:
     """Check that chains which start from noise can reach data that is `width` wide."""
     budget = displacement_budget(sampler, num_steps)

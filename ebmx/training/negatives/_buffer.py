@@ -98,7 +98,7 @@ class ReplayBuffer(eqx.Module):
             of each, in order); `ages`; and `log_scales` and `labels` if the buffer has them.
 
         Raises:
-            ValueError: if `num` is above the capacity, or not a multiple of the number of shards.
+            ValueError: if `num` is above the capacity, or the shards do not divide it.
         """
         _checks.at_least("num", num, 1)
         fix = f"draw at most the {self.capacity} chains of the buffer, or give it a larger capacity"
@@ -122,12 +122,10 @@ class ReplayBuffer(eqx.Module):
             key: a key.
 
         Returns:
-            The chains, with positions `(num, *shape)`; `own` says which rows are written back, one
-            for each slot.
+            The chains as for `draw`; `own` says which rows are written back, one for each slot.
 
         Raises:
-            ValueError: if the buffer has no labels, or `num` is not a multiple of the number of
-                shards.
+            ValueError: if the buffer has no labels, or the shards do not divide `num`.
         """
         if self.labels is None:
             _checks.invalid("buffer.labels", None, "give a buffer whose chains have labels")
@@ -159,12 +157,10 @@ class ReplayBuffer(eqx.Module):
             # a different place beyond every block for each of the others: these are dropped
             beyond = self.capacity + jnp.arange(len(x), dtype=index.dtype)
             index = jnp.where(chains.own, index, beyond)
-        scales = chains.log_scales if self.log_scales is not None else None
-        new = stored, chains.ages, scales
-        old = self.positions, self.ages, None if scales is None else self.log_scales
-        written = jax.tree.map(lambda slots, values: self._put(slots, index, values), old, new)
-        positions, ages, scales = written
-        scales = self.log_scales if scales is None else scales
+        positions = self._put(self.positions, index, stored)
+        ages, scales = self._put(self.ages, index, chains.ages), self.log_scales
+        if scales is not None and chains.log_scales is not None:
+            scales = self._put(scales, index, chains.log_scales)
         return ReplayBuffer(positions, ages, scales, self.labels, self.storage, self.num_shards)
 
     def fill(self, x: Batch, *, key: Key) -> "ReplayBuffer":
@@ -211,9 +207,11 @@ class ReplayBuffer(eqx.Module):
         return Chains(x, index, ages, log_scales, labels, own)
 
     def _at(self, values: jax.Array, index: jax.Array) -> jax.Array:
+        take = lambda block, place: block.at[place].get(mode="promise_in_bounds")  # noqa: E731
         if self.num_shards == 1:
-            return values.at[index].get(mode="promise_in_bounds")
-        take = jax.vmap(lambda block, place: block.at[place].get(mode="promise_in_bounds"))
+            return take(values, index)
+        # block by block, so that a device reads its own part alone
+        take = jax.vmap(take)
         found = take(self._blocks(values), self._within(index))
         return found.reshape(-1, *values.shape[1:])
 

@@ -10,6 +10,7 @@ from ..._types import Key
 
 def one_of_each_arc(num: int, capacity: int, key: Key) -> Int[Array, "num"]:
     """`num` different slots, all equally likely; see `ReplayBuffer.draw`."""
+    # arcs of whole slots, which differ by one where num does not divide the capacity
     edges = np.arange(num + 1) * capacity // num
     low, width = edges[:-1].astype(np.int32), np.diff(edges).astype(np.int32)
     u = jax.random.uniform(key, (num + 1,))
@@ -24,16 +25,9 @@ def one_of_each_label(
     """For each wanted label a slot that holds it, all of its slots equally likely.
 
     The slots of a label form a ring, with an arc for each row of that label. If there are more rows
-    than slots, some arcs are empty, and their rows get the slot of the next arc.
-
-    Args:
-        slots: the labels of the slots, in rising order.
-        wanted: labels.
-        key: a key.
-
-    Returns:
-        The slots, and which rows are written back: the last row at each slot. A row whose label has
-        no slot gets that of another label, and is not written back.
+    than slots, some arcs are empty, and their rows get the slot of the next arc. The labels of the
+    slots have to rise. Also returned is which rows are written back: the last row at each slot, and
+    no row whose label has no slot; such a row gets a slot of another label.
     """
     num, wanted = len(wanted), wanted.astype(slots.dtype)
     order = jnp.argsort(wanted)

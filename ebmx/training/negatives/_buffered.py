@@ -13,7 +13,7 @@ from ..._types import EnergyFn, Key, Number, XBatch
 from ...energies import AbstractConditionalEnergy
 from ...samplers import AbstractSampler
 from .._batch import Examples, condition, where_chain
-from ._base import AbstractNegatives, check_chain, draw_noise
+from ._base import AbstractNegatives, draw_noise
 from ._buffer import Chains, ReplayBuffer
 from ._noise import AbstractNoise
 from ._storage import AbstractStorage, UInt8
@@ -39,7 +39,7 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
 
     def check_buffer(self) -> None:
         """Check what all of them take, at construction."""
-        check_chain(self.sampler, self.num_steps)
+        _checks.at_least("num_steps", self.num_steps, 1)
         _checks.at_least("capacity", self.capacity, 1)
         _checks.at_least("num_shards", self.num_shards, 1)
         fix = f"give a multiple of num_shards={self.num_shards}"

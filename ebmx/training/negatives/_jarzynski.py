@@ -14,7 +14,7 @@ from ...samplers import AbstractSampler
 from ...samplers._base import check_invariant
 from ...samplers._fields import cast, number
 from .._batch import Examples, energies, where_chain
-from ._base import AbstractNegatives, NegativesInfo, check_chain, draw_noise, move
+from ._base import AbstractNegatives, NegativesInfo, draw_noise, move
 from ._noise import AbstractNoise, UniformNoise
 from ._step_size_adaptation import StepSizeAdaptation, fraction_at_limit
 
@@ -102,7 +102,7 @@ class Jarzynski(AbstractNegatives[Populations]):
     adaptation: StepSizeAdaptation | None = None
 
     def __check_init__(self):
-        check_chain(self.sampler, self.num_steps)
+        _checks.at_least("num_steps", self.num_steps, 1)
         _checks.at_least("num_chains", self.num_chains, 1)
         _checks.at_least("num_held_out", self.num_held_out, 0)
         _checks.probability("resample_below", self.resample_below)
@@ -129,6 +129,8 @@ class Jarzynski(AbstractNegatives[Populations]):
         """Update the weights, resample if they are uneven, run; in the positives' precision."""
         dtype = positives.x.dtype
         first_key, second_key, run_key, pick_key = jax.random.split(key, 4)
+        # the weights change with the energy, at the positions before the move; the move leaves the
+        # density of the new energy as it is, and so the weights
         training = self._resample(_reweight(energy, state.training, dtype), key=first_key)
         held_out, start = None, training.positions
         if state.held_out is not None:

@@ -56,9 +56,6 @@ class NumStepsAdaptation(AbstractNegatives[StepsState]):
     gain: Number = number(default=0.05)
 
     def __check_init__(self):
-        fix = "give PCD, CD or ShortRun, whose num_steps can change"
-        ok = isinstance(self.negatives, PCD | CD | ShortRun)
-        _checks.require(ok, "negatives", type(self.negatives).__name__, fix)
         _checks.at_least("lowest", self.lowest, 1)
         _checks.at_least("highest", self.highest, self.lowest)
         begin = self.negatives.num_steps
@@ -87,6 +84,7 @@ class NumStepsAdaptation(AbstractNegatives[StepsState]):
         spread = jnp.sqrt(mean((real - centre) ** 2, positives))
         gap = jnp.abs(centre - mean(fake, negatives)) / jnp.maximum(spread, 1e-6)
         gap, gain = gap.astype(state.log_steps.dtype), cast(self.gain, state.log_steps)
+        # clipped, so that a single batch changes the number by a factor of at most exp(gain)
         change = gain * jnp.clip(gap / cast(self.tolerance, gap) - 1, -1, 1)
         change = jnp.where(jnp.isfinite(change), change, gain)
         low, high = math.log(self.lowest), math.log(self.highest)

@@ -107,43 +107,28 @@ class PCD(AbstractBuffered):
         key: Key,
         num_steps: Count | None = None,
     ) -> tuple[Examples, ReplayBuffer, NegativesInfo]:
-        """Draw a chain for each positive, restart some, run, write back.
-
-        `num_steps`, if given, replaces that of the construction.
-        """
+        """Draw a chain for each positive, restart some, run, write back."""
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
         energy, chains = self.draw(energy, positives, state, key=draw_key)
         noise = self.noise_for(positives, key=noise_key)
         chances = self._restart_chances(energy, chains)
         restarted = jax.random.uniform(restart_key, chances.shape) < chances
         augmented = self._augmented(chains.x, jax.random.fold_in(draw_key, 1))
-        scales = None if self.adaptation is None else chains.log_scales
-        chains = dataclasses.replace(chains, x=augmented, log_scales=scales)
-        chains = _restart(chains, restarted, noise)
+        x = where_chain(restarted, noise, augmented)
+        ages = jnp.where(restarted, 0, chains.ages)
+        sampler, scales = self.sampler, None
+        if self.adaptation is not None and chains.log_scales is not None:
+            scales = jnp.where(restarted, 0, chains.log_scales)
+            sampler = self.adaptation.scale(sampler, scales)
         steps = self.num_steps if num_steps is None else num_steps
-        chains, info = self._run(energy, chains, steps, noise, restarted, run_key)
+        x, info = move(energy, sampler, steps, x, noise, restarted, run_key)
+        ages = jnp.where(info.dead, 0, ages + 1)
+        if self.adaptation is not None and scales is not None:
+            scales = self.adaptation.update(scales, info, ages)
+            info = dataclasses.replace(info, at_limit=fraction_at_limit(scales))
+        chains = dataclasses.replace(chains, x=x, ages=ages, log_scales=scales)
         after = state.write(chains, key=jax.random.fold_in(draw_key, 2))
-        return self.as_negatives(chains.x, chains, positives), after, info
-
-    def _run(
-        self,
-        energy: EnergyFn,
-        chains: Chains,
-        num_steps: int | Count,
-        noise: XBatch,
-        restarted: jax.Array,
-        key: Key,
-    ) -> tuple[Chains, NegativesInfo]:
-        """Chains after their steps, each with its step size; a dead one is at noise, of age 0."""
-        sampler, log_scales = self.sampler, chains.log_scales
-        if self.adaptation is not None and log_scales is not None:
-            sampler = self.adaptation.scale(sampler, log_scales)
-        x, info = move(energy, sampler, num_steps, chains.x, noise, restarted, key)
-        ages = jnp.where(info.dead, 0, chains.ages + 1)
-        if self.adaptation is not None and log_scales is not None:
-            log_scales = self.adaptation.update(log_scales, info, ages)
-            info = dataclasses.replace(info, at_limit=fraction_at_limit(log_scales))
-        return dataclasses.replace(chains, x=x, ages=ages, log_scales=log_scales), info
+        return self.as_negatives(x, chains, positives), after, info
 
     def _augmented(self, x: XBatch, key: Key) -> XBatch:
         augment = self.augment
@@ -158,14 +143,7 @@ class PCD(AbstractBuffered):
             return jnp.broadcast_to(prob, chains.ages.shape)
         weights = chains.ages.astype(chains.x.dtype)
         if self.restart == "energy":
+            # ranks, whose mean is known, where energies may be of any size
             (values,) = energies(energy, Examples(chains.x))
             weights = jnp.argsort(jnp.argsort(values)).astype(chains.x.dtype)
         return prob * (weights / jnp.maximum(jnp.mean(weights), 1e-6)).astype(float)
-
-
-def _restart(chains: Chains, restarted: jax.Array, noise: XBatch) -> Chains:
-    """Chains at noise, of age 0 and with the sampler's step size, where `restarted`."""
-    x, ages = where_chain(restarted, noise, chains.x), jnp.where(restarted, 0, chains.ages)
-    scales = chains.log_scales
-    scales = None if scales is None else jnp.where(restarted, 0, scales)
-    return dataclasses.replace(chains, x=x, ages=ages, log_scales=scales)

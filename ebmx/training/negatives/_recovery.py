@@ -10,7 +10,7 @@ from ...energies import AbstractConditionalEnergy
 from ...samplers import AbstractSampler
 from ...samplers._fields import cast, number
 from .._batch import Examples
-from ._base import AbstractNegatives, NegativesInfo, check_chain, move
+from ._base import AbstractNegatives, NegativesInfo, move
 
 
 class Recovered(AbstractConditionalEnergy):
@@ -24,12 +24,6 @@ class Recovered(AbstractConditionalEnergy):
     num_labels: int | None = eqx.field(static=True)
     energy: EnergyFn
     sigma: Number
-
-    def __init__(self, energy: EnergyFn, shape: tuple[int, ...], sigma: Number):
-        self.shape = self.condition_shape = shape
-        self.num_labels = None
-        self.energy = energy
-        self.sigma = sigma
 
     def __call__(self, x: X, y: jax.Array) -> Scalar:
         return self.energy(x) + jnp.sum((y - x) ** 2) / (2 * self.sigma**2)
@@ -58,7 +52,7 @@ class DiffusionRecovery(AbstractNegatives[None]):
     num_steps: int = eqx.field(static=True, default=30)
 
     def __check_init__(self):
-        check_chain(self.sampler, self.num_steps)
+        _checks.at_least("num_steps", self.num_steps, 1)
         _checks.positive("sigma", self.sigma)
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> None:
@@ -76,7 +70,8 @@ class DiffusionRecovery(AbstractNegatives[None]):
         if isinstance(energy, AbstractConditionalEnergy):
             fix = "recovery takes an energy of x alone: fix the condition with `at`"
             _checks.invalid("energy", type(energy).__name__, fix)
-        recovered = Recovered(energy, x.shape[1:], sigma).at_each(noisy)
+        shape = x.shape[1:]
+        recovered = Recovered(shape, shape, None, energy, sigma).at_each(noisy)
         never = jnp.zeros(len(noisy), bool)
         moved, info = move(recovered, self.sampler, self.num_steps, noisy, x, never, run_key)
         return Examples(moved, positives.y), state, info

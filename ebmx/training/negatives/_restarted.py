@@ -4,18 +4,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ... import _checks
 from ..._types import Count, EnergyFn, Key, Number
 from ...samplers import AbstractSampler
 from ...samplers._base import check_restartable
 from .._batch import Examples, condition
-from ._base import (
-    AbstractNegatives,
-    NegativesInfo,
-    check_chain,
-    check_displacement,
-    draw_noise,
-    move,
-)
+from ._base import AbstractNegatives, NegativesInfo, check_displacement, draw_noise, move
 from ._noise import AbstractNoise, GaussianNoise, UniformNoise
 
 
@@ -37,7 +31,7 @@ class CD(AbstractNegatives[None]):
     num_steps: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        check_chain(self.sampler, self.num_steps)
+        _checks.at_least("num_steps", self.num_steps, 1)
         check_restartable(self.sampler)
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> None:
@@ -53,10 +47,7 @@ class CD(AbstractNegatives[None]):
         key: Key,
         num_steps: Count | None = None,
     ) -> tuple[Examples, None, NegativesInfo]:
-        """Chains that start at the positives; one that becomes non-finite returns to its start.
-
-        `num_steps`, if given, replaces that of the construction.
-        """
+        """Chains that start at the positives; one that becomes non-finite returns to its start."""
         start, never = positives.x, jnp.zeros(len(positives.x), bool)
         energy = condition(energy, positives.y)
         steps = self.num_steps if num_steps is None else num_steps
@@ -68,11 +59,9 @@ class ShortRun(AbstractNegatives[None]):
     """Short-run chains of `num_steps` that start from noise.
 
     Nijkamp et al. (2019), "Learning non-convergent non-persistent short-run MCMC toward
-    energy-based model".
+    energy-based model". `sampler` and `num_steps` are as for `CD`.
 
     Args:
-        sampler: a sampler.
-        num_steps: how many steps, at least 1.
         noise: where chains start.
 
     Raises:
@@ -85,7 +74,7 @@ class ShortRun(AbstractNegatives[None]):
     noise: AbstractNoise = eqx.field(default_factory=UniformNoise)
 
     def __check_init__(self):
-        check_chain(self.sampler, self.num_steps)
+        _checks.at_least("num_steps", self.num_steps, 1)
         check_displacement(self.sampler, self.num_steps, width_of(self.noise))
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> None:
@@ -101,10 +90,7 @@ class ShortRun(AbstractNegatives[None]):
         key: Key,
         num_steps: Count | None = None,
     ) -> tuple[Examples, None, NegativesInfo]:
-        """Chains that start from noise, one for each positive, with its condition.
-
-        `num_steps`, if given, replaces that of the construction.
-        """
+        """Chains that start from noise, one for each positive, with its condition."""
         _, _, noise_key, run_key = jax.random.split(key, 4)
         x = positives.x
         noise = draw_noise(self.noise, len(x), x.shape[1:], key=noise_key).astype(x.dtype)

@@ -69,6 +69,7 @@ class StepSizeAdaptation(eqx.Module):
 
     def update(self, log_scales: jax.Array, info: NegativesInfo, ages: jax.Array) -> jax.Array:
         """The log factors after the chains have moved; that of a dead chain becomes 0."""
+        # gains of 4/age have an infinite sum, so that a step size gets as far as it has to
         young = 4.0 / jnp.maximum(ages, 1).astype(log_scales.dtype)
         gain = jnp.maximum(cast(self.gain, log_scales), young)
         moved = self.moved(log_scales, gain, info.chains.acceptance)

@@ -39,6 +39,8 @@ class BFloat16(AbstractStorage):
         """Positions rounded to eight bits of mantissa."""
         if key is None:
             _checks.invalid("key", None, "this storage rounds at random: give a key")
+        # a bfloat16 is the upper half of a float32: 16 random bits, added to the lower half, carry
+        # into the upper one with a probability equal to the fraction that is cut off
         bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
         bits = bits + jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
         return jax.lax.bitcast_convert_type((bits >> 16).astype(jnp.uint16), jnp.bfloat16)

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ... import _checks
 from ..._types import EnergyFn, Key, Number, Scalar
 from ...samplers import ReplicaExchange, run_replicas
 from ...samplers._fields import number
@@ -25,7 +24,8 @@ class TemperedPCD(AbstractBuffered):
     update to update and swap places with their neighbours. The negatives are the replicas at the
     lowest temperature. Hot replicas cross between modes that a single chain does not leave.
 
-    Labels are as in `PCD`: each ladder keeps its own.
+    `num_labels`, `label_weights`, `storage` and `num_shards` are as for `PCD`, with a ladder in the
+    place of a chain.
 
     Desjardins et al. (2010), "Tempered Markov chain Monte Carlo for training of restricted
     Boltzmann machines".
@@ -37,13 +37,6 @@ class TemperedPCD(AbstractBuffered):
         reinit_prob: the probability that the hottest replica of a drawn ladder is restarted, in [0,
             1]. The other replicas are not restarted.
         noise: where replicas start.
-        num_labels: for a conditional energy, how many labels there are.
-        label_weights: the relative number of ladders of each label, `(num_labels,)`; equal if not
-            given.
-        storage: `BFloat16()` or `UInt8(low, high)` to store positions in less memory; in full
-            precision if not given.
-        num_shards: the number of blocks of ladders; an update draws equally many from each. See
-            `PCD`.
 
     Raises:
         ValueError: if a number is out of its range, if the sampler is not a `ReplicaExchange`, if
@@ -61,9 +54,6 @@ class TemperedPCD(AbstractBuffered):
     num_shards: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        fix = "give a ReplicaExchange(sampler, temperatures), or take PCD"
-        ok = isinstance(self.sampler, ReplicaExchange)
-        _checks.require(ok, "sampler", type(self.sampler).__name__, fix)
         self.check_buffer()
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> ReplayBuffer:
@@ -83,20 +73,15 @@ class TemperedPCD(AbstractBuffered):
         ladders = ladders.at[:, -1].set(where_chain(restarted, noise, ladders[:, -1]))
         # the two parities of pairs alternate over updates, and neighbouring ladders have different
         # ones, so that an update of few steps still tries all pairs
-        first_step = chains.index % 2 + ages % 2 * self.num_steps
+        first = chains.index % 2 + ages % 2 * self.num_steps
         moved, infos, rates = run_replicas(
-            energy,
-            self.sampler,
-            ladders,
-            num_steps=self.num_steps,
-            first_step=first_step,
-            key=run_key,
+            energy, self.sampler, ladders, num_steps=self.num_steps, first_step=first, key=run_key
         )
         moved = jax.lax.stop_gradient(moved)
         dead = are_dead(moved, infos)
         moved = where_chain(dead, jnp.broadcast_to(noise[:, None], moved.shape), moved)
         saturated = saturated_fraction(self.sampler.sampler, moved[:, 0])
-        swap_rate = _swap_rate(rates, first_step, self.num_steps)
+        swap_rate = _swap_rate(rates, first, self.num_steps)
         info = NegativesInfo(infos, restarted, dead, saturated, swap_rate)
         chains = dataclasses.replace(chains, x=moved, ages=jnp.where(dead, 0, ages + 1))
         after = state.write(chains, key=jax.random.fold_in(draw_key, 2))

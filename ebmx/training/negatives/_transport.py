@@ -51,6 +51,7 @@ class TransportPairs(AbstractStateless):
 
     def _log_plan(self, x: jax.Array, y: jax.Array) -> jax.Array:
         cost = squared_distances(x, y)
+        # Sinkhorn's iteration on logarithms: at a low temperature the kernel itself underflows
         log_kernel = -cost / (cast(self.temperature, x) * jnp.mean(cost))
 
         def iterate(_, potentials):
