@@ -30,8 +30,7 @@ class WeightedSum(eqx.Module):
 
     def __check_init__(self):
         fix = "give at least one function of (energy, positives, negatives)"
-        ok = len(self.losses) > 0 and all(map(callable, self.losses))
-        _checks.require(ok, "losses", self.losses, fix)
+        _checks.require(len(self.losses) > 0, "losses", self.losses, fix)
         fix = f"give a number for each of the {len(self.losses)} losses"
         _checks.require(len(self.weights) == len(self.losses), "weights", self.weights, fix)
 

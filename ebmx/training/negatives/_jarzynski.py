@@ -114,13 +114,11 @@ class Jarzynski(AbstractNegatives[Populations]):
 
     def init(self, shape: tuple[int, ...], *, key: Key) -> Populations:
         """Chains of noise, of equal weight."""
-        total = self.num_chains + self.num_held_out
-        x = draw_noise(self.noise, total, shape, key=key)
+        num = self.num_chains
+        x = draw_noise(self.noise, num + self.num_held_out, shape, key=key)
         last = -jax.vmap(self.noise.log_density)(x)
-        training = _fresh(x[: self.num_chains], last[: self.num_chains])
-        held_out = None
-        if self.num_held_out > 0:
-            held_out = _fresh(x[self.num_chains :], last[self.num_chains :])
+        training = _fresh(x[:num], last[:num])
+        held_out = _fresh(x[num:], last[num:]) if self.num_held_out > 0 else None
         return Populations(training, held_out, jnp.zeros((), x.dtype))
 
     def step(
