@@ -15,7 +15,8 @@ def say(options: argparse.Namespace, facts: dict[str, Any], *lines: str) -> None
     if options.json:
         print(json.dumps(facts, default=_plain, ensure_ascii=False))
     elif not options.quiet:
-        print(*lines, sep="\n")
+        for line in lines:
+            print(line)
 
 
 @contextlib.contextmanager
