@@ -10,11 +10,7 @@ _ENDINGS = (".npz", ".npy", ".png")
 
 
 def stem_of(name: Path, *, overwrite: bool) -> Path:
-    """The name without its ending, if that is `.npz`, `.npy` or `.png`.
-
-    Raises:
-        ValueError: if nothing is left, or one of the files exists and may not be replaced.
-    """
+    """The name without its ending, if none of its files is there or they may be replaced."""
     stem = name.with_suffix("") if name.suffix in _ENDINGS else name
     _checks.require(stem.name != "", "--out", str(name), "give the name of a file")
     for ending in _ENDINGS:
@@ -37,13 +33,9 @@ def free_stem(name: str) -> Path:
 def write_samples(
     name: Path, x: np.ndarray, in_units: np.ndarray, *, overwrite: bool = False
 ) -> dict[str, Path]:
-    """Write samples to the files of a name, `NAME.npz`, and `NAME.png` if they are images.
+    """Write samples to `NAME.npz`, and to `NAME.png` if they are images, and return the files.
 
-    `name` may end in `.npz`, `.png` or `.npy`; the last one is written as well, and holds the array
-    alone.
-
-    Returns:
-        The files that were written: `out`, `array` and `picture`.
+    For a name that ends in `.npy`, the array alone is written there as well.
     """
     from .plotting import sample_grid
 

@@ -53,6 +53,8 @@ def _counted(key: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Arr
     if size >= 2**32:
         fix = "a key has at most 2³² - 1 numbers here: split it"
         _checks.invalid("shape", shape, fix)
+    # one 64-bit counter an element, as JAX has with `jax_threefry_partitionable`: the older scheme
+    # pairs elements of the two halves of an array, which cannot be fused into what uses them
     low = jax.lax.iota(jnp.uint32, size).reshape(shape)
     return _threefry(key, jnp.zeros_like(low), low)
 

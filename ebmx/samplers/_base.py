@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 else:
 
     class declared:
-        """A property with a default, which a subclass may replace by a property or a field."""
+        """A property with a default, which a subclass may replace by a property or a field.
+
+        Without `__set__`, unlike `property`, and without a value on the class, which dataclasses
+        would take for the default of the field.
+        """
 
         def __init__(self, function: Callable):
             self.function = function
@@ -153,50 +157,27 @@ class AbstractSampler(eqx.Module, Generic[State]):
         return self.refresh(energy, x, state, key=key)
 
 
+def always(value: Any) -> Any:
+    """A property that all samplers of a class have, whatever their fields."""
+    return declared(lambda self: value)
+
+
+def _of_sampler(name: str) -> Any:
+    return declared(lambda self: getattr(self.sampler, name))
+
+
 class AbstractWrapper(AbstractSampler[State]):
     """A sampler around another one, `sampler`, whose properties it takes over."""
 
     sampler: eqx.AbstractVar[AbstractSampler]
-
-    @declared
-    def is_invariant(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_invariant
-
-    @declared
-    def is_restartable(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_restartable
-
-    @declared
-    def is_equivariant(self) -> bool:
-        """Whether the sampler is."""
-        return self.sampler.is_equivariant
-
-    @declared
-    def reports_acceptance(self) -> bool:
-        """Whether the sampler does."""
-        return self.sampler.reports_acceptance
-
-    @declared
-    def reports_new_energy(self) -> bool:
-        """Whether the sampler does."""
-        return self.sampler.reports_new_energy
-
-    @declared
-    def effective_temperature(self) -> Number:
-        """That of the sampler."""
-        return self.sampler.effective_temperature
-
-    @declared
-    def bounds(self) -> tuple[Any, Any] | None:
-        """Those of the sampler."""
-        return self.sampler.bounds
-
-    @declared
-    def max_drift(self) -> Number:
-        """That of the sampler."""
-        return self.sampler.max_drift
+    is_invariant = _of_sampler("is_invariant")
+    is_restartable = _of_sampler("is_restartable")
+    is_equivariant = _of_sampler("is_equivariant")
+    reports_acceptance = _of_sampler("reports_acceptance")
+    reports_new_energy = _of_sampler("reports_new_energy")
+    effective_temperature = _of_sampler("effective_temperature")
+    bounds = _of_sampler("bounds")
+    max_drift = _of_sampler("max_drift")
 
 
 def check_invariant(sampler: AbstractSampler, name: str = "sampler") -> None:

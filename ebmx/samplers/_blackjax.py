@@ -13,7 +13,8 @@ from .. import _checks
 from .._types import EnergyFn, Key, Number, X
 from ..energies._batch import as_scalar
 from ..energies._constants import as_number
-from ._base import AbstractSampler, StepInfo
+from ._base import AbstractSampler, StepInfo, always
+from ._fields import cast
 
 
 class BlackJAX(AbstractSampler[Any]):
@@ -46,6 +47,8 @@ class BlackJAX(AbstractSampler[Any]):
     parameters: dict[str, Any]
     adjusted: bool = eqx.field(static=True)
 
+    reports_new_energy = always(True)  # a state of BlackJAX holds the log density of its position
+
     def __init__(
         self, init: Callable, kernel: Callable, *, adjusted: bool | None = None, **parameters: Any
     ):
@@ -60,7 +63,8 @@ class BlackJAX(AbstractSampler[Any]):
         self.init_fn = init
         self.kernel = kernel
         self.parameters = {name: _sweepable(value) for name, value in parameters.items()}
-        self.adjusted = _is_adjusted(kernel) if adjusted is None else adjusted
+        known = _name(kernel) not in (None, *_NOT_ALONE)
+        self.adjusted = known if adjusted is None else adjusted
 
     @property
     def is_invariant(self) -> bool:
@@ -80,37 +84,37 @@ class BlackJAX(AbstractSampler[Any]):
         """Yes for adjusted kernels, except for slice sampling."""
         return self.adjusted and _name(self.kernel) != "slice"
 
-    @property
-    def reports_new_energy(self) -> bool:
-        """Yes: a state of BlackJAX holds the log density of its position."""
-        return True
-
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
         """The kernel's state at `x`, without the position."""
         takes_key = "rng_key" in inspect.signature(self.init_fn).parameters
         options = {"rng_key": key} if takes_key else {}
         with jax.numpy_dtype_promotion("standard"):  # BlackJAX mixes kinds of numbers
-            return _drop(self.init_fn(wide(x), _log_density(energy, x.dtype), **options))
+            state = self.init_fn(wide(x), _log_density(energy, x.dtype), **options)
+        return state._replace(position=None)
 
     def retemper(self, energy: EnergyFn, x: X, state: Any, factor: Number, *, key: Key) -> Any:
         """The cached log density and gradient times the factor, or a new state."""
         if not set(state._fields) <= _SCALED | {"position", "momentum"}:
             return self.refresh(energy, x, state, key=key)
-        cached = _SCALED & set(state._fields)
-        scaled = {name: _times(getattr(state, name), factor) for name in cached}
-        return state._replace(**scaled)
+        cached = {name: getattr(state, name) for name in _SCALED & set(state._fields)}
+        return state._replace(**{name: one * cast(factor, one) for name, one in cached.items()})
 
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""
         old = state._replace(position=wide(x))
         log_density = _log_density(energy, x.dtype)
-        parameters = {name: _in_precision(p, old.position) for name, p in self.parameters.items()}
+        # in the precision of the positions, so that parameters do not change theirs
+        parameters = {
+            name: cast(value, old.position) if eqx.is_inexact_array(value) else value
+            for name, value in self.parameters.items()
+        }
         with jax.numpy_dtype_promotion("standard"):
             new, info = self.kernel(key, old, log_density, **parameters)
         reverted = jnp.zeros((), bool)
         if hasattr(info, "nonans"):  # the kernel takes a step that failed back
             reverted = ~info.nonans | jnp.all(new.position == old.position)
-        return new.position.astype(x.dtype), _drop(new), _summarise(new, info, energy, x, reverted)
+        reported = _summarise(new, info, energy, x, reverted)
+        return new.position.astype(x.dtype), new._replace(position=None), reported
 
 
 def wide(x: jax.Array) -> jax.Array:
@@ -127,23 +131,7 @@ def _sweepable(value: Any) -> Any:
     return as_number(value) if isinstance(value, float | np.floating | np.ndarray) else value
 
 
-def _in_precision(value: Any, position: jax.Array) -> Any:
-    """The parameter in the precision of the positions, so that it does not change theirs."""
-    if eqx.is_inexact_array(value):
-        return value.astype(position.dtype)
-    return value
-
-
 _SCALED = {"logdensity", "logdensity_grad"}
-
-
-def _times(cached: jax.Array, factor: Number) -> jax.Array:
-    return cached * jnp.asarray(factor).astype(cached.dtype)
-
-
-def _drop(state: Any) -> Any:
-    """The position travels apart from the state."""
-    return state._replace(position=None)
 
 
 def check_masses(value: Any) -> None:
@@ -154,14 +142,13 @@ def check_masses(value: Any) -> None:
         _checks.positive("inverse_mass_matrix", value)
         return
     matrix = np.asarray(value, np.float64)
-    fix = "give positive numbers, or a symmetric positive definite matrix, such as a covariance"
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         return  # checked with the shape of the positions
     scale = np.abs(matrix).max() if matrix.size else 0.0
-    ok = bool(np.isfinite(matrix).all())
-    ok = ok and bool(np.allclose(matrix, matrix.T, rtol=0, atol=1e-4 * scale))
-    ok = ok and bool(np.linalg.eigvalsh(matrix)[0] > 0)
-    _checks.require(ok, "inverse_mass_matrix", value, fix)
+    ok = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T, rtol=0, atol=1e-4 * scale)
+    fix = "give positive numbers, or a symmetric positive definite matrix, such as a covariance"
+    positive = ok and np.linalg.eigvalsh(matrix)[0] > 0
+    _checks.require(bool(positive), "inverse_mass_matrix", value, fix)
 
 
 def _summarise(state: Any, info: Any, energy: EnergyFn, x: X, reverted: Any) -> StepInfo:
@@ -180,12 +167,6 @@ def _summarise(state: Any, info: Any, energy: EnergyFn, x: X, reverted: Any) -> 
 
 _NOT_ALONE = ["mclmc", "diffusions", "elliptical_slice", "marginal_latent_gaussian"]
 """Kernels of BlackJAX that are not adjusted, or whose target has a Gaussian prior beside `E`."""
-
-
-def _is_adjusted(kernel: Callable) -> bool:
-    """Whether a kernel is one of BlackJAX's that leave the density invariant."""
-    name = _name(kernel)
-    return name is not None and name not in _NOT_ALONE
 
 
 def _name(kernel: Callable) -> str | None:

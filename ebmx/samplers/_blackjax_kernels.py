@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._types import EnergyFn, Key, Number, Numbers, X
-from ._base import AbstractSampler, StepInfo
+from ._base import AbstractSampler, StepInfo, always
 from ._blackjax import BlackJAX, check_masses, wide
 from ._fields import number
 
@@ -19,19 +19,16 @@ from ._fields import number
 class AbstractKernelSampler(AbstractSampler[Any]):
     """A sampler that is a kernel of BlackJAX: define the parameters as fields, and `kernel`."""
 
+    is_invariant = always(True)  # by a Metropolis test, except for `MCLMC`
+    reports_new_energy = always(True)
+
+    def __check_init__(self: Any):  # Equinox runs it beside that of a subclass
+        _checks.positive("step_size", self.step_size)
+        check_masses(getattr(self, "inverse_mass_matrix", None))
+
     @abc.abstractmethod
     def kernel(self, x: X) -> BlackJAX:
         """The kernel for positions of the shape and dtype of `x`."""
-
-    @property
-    def is_invariant(self) -> bool:
-        """Yes, by a Metropolis test, except for `MCLMC`."""
-        return True
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Yes."""
-        return True
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
         """The kernel's state at `x`, without the position."""
@@ -61,9 +58,6 @@ class MALA(AbstractKernelSampler):
 
     step_size: Number = number()
 
-    def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
-
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions of any shape."""
         return BlackJAX(*_parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
@@ -89,9 +83,7 @@ class HMC(AbstractKernelSampler):
     inverse_mass_matrix: Numbers | None = number(default=None)
 
     def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
         _checks.at_least("num_integration_steps", self.num_integration_steps, 1)
-        check_masses(self.inverse_mass_matrix)
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
@@ -121,9 +113,7 @@ class NUTS(AbstractKernelSampler):
     max_num_doublings: int = eqx.field(static=True, default=10)
 
     def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
         _checks.at_least("max_num_doublings", self.max_num_doublings, 1)
-        check_masses(self.inverse_mass_matrix)
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
@@ -147,9 +137,6 @@ class Barker(AbstractKernelSampler):
 
     step_size: Number = number()
 
-    def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
-
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions of any shape."""
         return BlackJAX(*_parts("barker"), step_size=self.step_size)
@@ -170,19 +157,11 @@ class MCLMC(AbstractKernelSampler):
     step_size: Number = number()
     decoherence_length: Number = number()
 
+    is_invariant = always(False)
+    reports_acceptance = always(False)
+
     def __check_init__(self):
-        _checks.positive("step_size", self.step_size)
         _checks.positive("decoherence_length", self.decoherence_length)
-
-    @property
-    def is_invariant(self) -> bool:
-        """No: it is not adjusted."""
-        return False
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """No."""
-        return False
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""

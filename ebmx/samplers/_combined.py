@@ -1,7 +1,6 @@
 """Samplers made of samplers, and independent proposals that go well with local ones."""
 
 import functools
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,8 +11,21 @@ from .. import _checks
 from .._types import EnergyFn, Key, Number, Numbers, Scalar, X
 from ..energies import AbstractExactEnergy
 from ..energies._batch import as_scalar
-from ._base import AbstractSampler, StepInfo, as_carried, common_temperature, take_step
-from ._fields import at_least_single, number
+from ._base import (
+    AbstractSampler,
+    StepInfo,
+    always,
+    as_carried,
+    common_temperature,
+    declared,
+    take_step,
+)
+from ._fields import at_least_single, cast, number
+
+
+def _of_all(name: str) -> Any:
+    """A property that is true if it is for all samplers."""
+    return declared(lambda self: all(getattr(one, name) for one in self.samplers))
 
 
 class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
@@ -24,6 +36,15 @@ class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
     """
 
     samplers: eqx.AbstractVar[tuple[AbstractSampler, ...]]
+    is_invariant = _of_all("is_invariant")
+    is_restartable = _of_all("is_restartable")
+    is_equivariant = _of_all("is_equivariant")
+    reports_acceptance = _of_all("reports_acceptance")
+
+    def __check_init__(self):
+        ok = len(self.samplers) > 0 and all(isinstance(s, AbstractSampler) for s in self.samplers)
+        names = [type(s).__name__ for s in self.samplers]
+        _checks.require(ok, "samplers", names, "give at least one sampler, and samplers only")
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> tuple[Any, ...]:
         """The states of all samplers at `x`."""
@@ -37,26 +58,6 @@ class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
         """The same states: each is refreshed before its turn."""
         del energy, x, key
         return state
-
-    @property
-    def is_invariant(self) -> bool:
-        """Whether all are, at one temperature."""
-        return all(sampler.is_invariant for sampler in self.samplers)
-
-    @property
-    def is_restartable(self) -> bool:
-        """Whether all are."""
-        return all(sampler.is_restartable for sampler in self.samplers)
-
-    @property
-    def is_equivariant(self) -> bool:
-        """Whether all are."""
-        return all(sampler.is_equivariant for sampler in self.samplers)
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """Whether all do."""
-        return all(sampler.reports_acceptance for sampler in self.samplers)
 
     @property
     def effective_temperature(self) -> Number:
@@ -82,9 +83,6 @@ class Cycle(AbstractCombined):
     """
 
     samplers: tuple[AbstractSampler, ...] = eqx.field(converter=tuple)
-
-    def __check_init__(self):
-        _check_samplers(self.samplers)
 
     @property
     def reports_new_energy(self) -> bool:
@@ -129,20 +127,15 @@ class Mixture(AbstractCombined):
 
     samplers: tuple[AbstractSampler, ...] = eqx.field(converter=tuple)
     weights: Numbers | None = number(default=None)
+    reports_new_energy = _of_all("reports_new_energy")
 
     def __check_init__(self):
-        _check_samplers(self.samplers)
         if self.weights is not None:
             wanted = (len(self.samplers),)
             fix = f"give one weight for each sampler: {wanted}"
             ok = jnp.shape(self.weights) == wanted
             _checks.require(ok, "weights.shape", jnp.shape(self.weights), fix)
             _checks.positive("weights", self.weights)
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Whether all samplers do."""
-        return all(sampler.reports_new_energy for sampler in self.samplers)
 
     @property
     def max_drift(self) -> Number:
@@ -157,21 +150,18 @@ class Mixture(AbstractCombined):
         weights = jnp.ones(len(self.samplers)) if self.weights is None else self.weights
         choice = jax.random.categorical(choice_key, jnp.log(weights))
 
-        def branch(i):
-            def move(x, state):
-                new, one, info = _turn(self.samplers[i], energy, x, state[i], step_key)
-                value = info.energy
-                norm = None if info.grad_norm is None else info.grad_norm.astype(value.dtype)
-                info = StepInfo(value, norm, info.acceptance.astype(value.dtype), info.divergent)
-                return new, (*state[:i], one, *state[i + 1 :]), info
+        def move(i, with_norm, x, state):
+            new, one, info = _turn(self.samplers[i], energy, x, state[i], step_key)
+            dtype, norm = info.energy.dtype, info.grad_norm if with_norm else None
+            norm = None if norm is None else norm.astype(dtype)
+            info = StepInfo(info.energy, norm, info.acceptance.astype(dtype), info.divergent)
+            return new, (*state[:i], one, *state[i + 1 :]), info
 
-            return move
-
-        branches = [branch(i) for i in range(len(self.samplers))]
-        infos = [jax.eval_shape(one, x, state)[2] for one in branches]
-        if any(info.grad_norm is None for info in infos):
-            branches = [_without_norm(one) for one in branches]
-        return jax.lax.switch(choice, branches, x, state)
+        # all branches must report the same, so no gradient norm if one has none
+        parts = [functools.partial(move, i) for i in range(len(self.samplers))]
+        infos = [jax.eval_shape(functools.partial(part, True), x, state)[2] for part in parts]
+        with_norm = all(info.grad_norm is not None for info in infos)
+        return jax.lax.switch(choice, [functools.partial(p, with_norm) for p in parts], x, state)
 
 
 class Independence(AbstractSampler[Scalar]):
@@ -191,25 +181,14 @@ class Independence(AbstractSampler[Scalar]):
 
     proposal: AbstractExactEnergy
 
+    is_invariant = always(True)  # by a Metropolis test
+    is_equivariant = always(False)  # a proposal does not start from the position
+    reports_new_energy = always(True)
+
     def __check_init__(self):
         ok = isinstance(self.proposal, AbstractExactEnergy)
         fix = "give an energy that can be sampled, such as ebmx.energies.Gaussian"
         _checks.require(ok, "proposal", type(self.proposal).__name__, fix)
-
-    @property
-    def is_invariant(self) -> bool:
-        """Yes: by a Metropolis test."""
-        return True
-
-    @property
-    def is_equivariant(self) -> bool:
-        """No: a proposal does not start from the position."""
-        return False
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Yes."""
-        return True
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Scalar:
         """The energy at `x`."""
@@ -239,7 +218,7 @@ class Independence(AbstractSampler[Scalar]):
     ) -> Scalar:
         """The energy times the factor."""
         del energy, x, key
-        return state * jnp.asarray(factor).astype(state.dtype)
+        return state * cast(factor, state)
 
 
 def _turn(
@@ -249,19 +228,3 @@ def _turn(
     refresh_key, step_key = jax.random.split(key)
     fitting = as_carried(sampler.refresh(energy, x, state, key=refresh_key), state)
     return take_step(sampler, energy, x, fitting, key=step_key)
-
-
-def _without_norm(move: Callable) -> Callable:
-    """The same without a gradient norm: all branches must report the same."""
-
-    def moved(x, state):
-        x, state, info = move(x, state)
-        return x, state, StepInfo(info.energy, None, info.acceptance, info.divergent)
-
-    return moved
-
-
-def _check_samplers(samplers: Sequence[AbstractSampler]) -> None:
-    ok = len(samplers) > 0 and all(isinstance(s, AbstractSampler) for s in samplers)
-    names = [type(s).__name__ for s in samplers]
-    _checks.require(ok, "samplers", names, "give at least one sampler, and samplers only")

@@ -81,6 +81,7 @@ def mirror_at(x: X, bounds: tuple[Any, Any]) -> X:
 def wrap_at(x: X, bounds: tuple[Any, Any]) -> X:
     """The position moved by whole periods of the reflection to near the bounds."""
     start, end, below, above = _finite_ends(bounds, x)
+    # there and back: the mirrored energy repeats after two widths
     period = jnp.where(below & above, 2 * (end - start), 1)
     return jnp.where(below & above, start + (x - start) % period, x)
 

@@ -25,11 +25,7 @@ class BlockGibbs(AbstractSampler[None]):
     reports_new_energy = always(True)
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> None:
-        """No state.
-
-        Raises:
-            ValueError: if the energy is not a `BernoulliRBM`.
-        """
+        """No state."""
         del x, key
         fix = "BlockGibbs samples a BernoulliRBM only; give MALA or HMC for other energies"
         _checks.require(as_rbm(energy) is not None, "energy", type(energy).__name__, fix)

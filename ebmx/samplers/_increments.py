@@ -1,19 +1,13 @@
-"""Standard increments: random numbers of mean 0 and variance 1 that drive a chain.
-
-A scheme of weak order one, such as unadjusted Langevin, needs increments that match the normal
-distribution in their first three moments only (Kloeden and Platen, 1992, "Numerical solution of
-stochastic differential equations", section 14.2). Cheaper ones are as good for training; an
-adjusted sampler needs the normal ones.
-"""
+"""Increments of mean 0 and variance 1 that drive a chain; `Langevin` says when they suffice."""
 
 import math
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from .._types import Key
+from .._types import Key, X
 
 Increments: TypeAlias = Literal["normal", "rademacher", "binomial"] | Callable
 
@@ -45,6 +39,12 @@ INCREMENTS: dict[str, Callable] = {
     "rademacher": _rademacher,
     "binomial": _binomial,
 }
+
+
+def draw(increments: Any, x: X, *, key: Key) -> X:
+    """The increments of a step from `x`, of a kind or by a function."""
+    function = INCREMENTS.get(increments) or increments
+    return function(x.shape, x.dtype, key=key)
 
 
 def _words(key: Key, shape: tuple[int, ...], per_word: int) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,12 +11,11 @@ import jax.numpy as jnp
 from .. import _checks
 from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
 from ..energies._batch import value_and_gradient
-from ._base import AbstractSampler, StepInfo
+from ._base import AbstractSampler, State, StepInfo, always
 from ._fields import bounds as bounds_field
 from ._fields import cast, check_bounds, clip_to, number, reflect_at
-from ._increments import INCREMENTS, Increments
+from ._increments import INCREMENTS, Increments, draw
 
-State = TypeVar("State")
 ANY: Any = None
 
 
@@ -46,29 +45,21 @@ def info_of(here: Here, acceptance: Scalar | None = None) -> StepInfo:
 class AbstractLangevin(AbstractSampler[State]):
     """A sampler of unadjusted Langevin dynamics: noise, gradient clip and bounds.
 
-    Subclasses define the fields below, call `check` in `__check_init__`, and define
-    `effective_temperature`, `init` and `step`. A step reads the gradient by `drift(energy, x)`,
-    passes it through `clip`, and the new position through `confine`.
+    Subclasses define the fields below, `effective_temperature`, `init` and `step`. A step reads the
+    gradient by `drift`, passes it through `clip`, and the new position through `confine`.
     """
 
-    if TYPE_CHECKING:  # to a type checker, annotations would be the first arguments of subclasses
+    if TYPE_CHECKING:  # annotations would be the first arguments of subclasses
         step_size = temperature = noise_scale = grad_clip = bounds = boundary = increments = ANY
-    else:
-        step_size: eqx.AbstractVar[Number]
-        temperature: eqx.AbstractVar[Number]
-        noise_scale: eqx.AbstractVar[Number | None]
-        grad_clip: eqx.AbstractVar[Number | None]
-        bounds: eqx.AbstractVar[Bounds]
-        boundary: eqx.AbstractVar[str]
-        increments: eqx.AbstractVar[Increments]
+
+    reports_acceptance = always(False)
 
     @property
     @abc.abstractmethod
     def effective_temperature(self) -> Number:
         """The `T` of the density `exp(-E/T)` that small steps sample."""
 
-    def check(self) -> None:
-        """Check the shared fields; for `__check_init__`."""
+    def __check_init__(self):
         _checks.positive("step_size", self.step_size)
         _checks.non_negative("temperature", self.temperature)
         if self.noise_scale is not None:
@@ -84,16 +75,6 @@ class AbstractLangevin(AbstractSampler[State]):
         ok = callable(self.increments) or self.increments in INCREMENTS
         fix = f"give one of {', '.join(INCREMENTS)}, or a function of (shape, dtype, *, key)"
         _checks.require(ok, "increments", repr(self.increments), fix)
-
-    @property
-    def reports_acceptance(self) -> bool:
-        """No: every proposal is accepted."""
-        return False
-
-    def draw(self, x: X, key: Key) -> X:
-        """The increments of a step from `x`."""
-        function: Any = self.increments
-        return INCREMENTS.get(function, function)(x.shape, x.dtype, key=key)
 
     def clip(self, gradient: X) -> X:
         """The gradient that drives the chain."""
@@ -149,9 +130,9 @@ class Langevin(AbstractOverdamped[Here | None]):
             `None` or an infinite number where there is no bound.
         boundary: what happens there, `"clip"` or `"reflect"`.
         increments: the distribution of `ξ`: `"normal"`; `"rademacher"`, `±1` from one random bit
-            each; or `"binomial"`, nine values that are nearly normal in their bulk, from 8 bits.
-            All match the first three moments, which is all that an unadjusted step needs (Kloeden
-            and Platen, 1992, section 14.2). Or your own function of `(shape, dtype, *, key)`.
+            each; `"binomial"`, nine values that are nearly normal in their bulk, from 8 bits; or
+            your own function of `(shape, dtype, *, key)`. An unadjusted step needs the first three
+            moments of the normal distribution only (Kloeden and Platen, 1992, section 14.2).
         report_acceptance: whether `StepInfo.acceptance` is that of a Metropolis test of the step,
             as `MALA` would make it; far from 1, the chain is far from exact. It needs one more
             gradient when a chain starts, and none for a step. Otherwise all steps report 1. The
@@ -169,9 +150,6 @@ class Langevin(AbstractOverdamped[Here | None]):
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
     increments: Increments = eqx.field(static=True, default="normal")
     report_acceptance: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self):
-        self.check()
 
     @property
     def reports_acceptance(self) -> bool:
@@ -202,7 +180,7 @@ class Langevin(AbstractOverdamped[Here | None]):
         del energy, key
         if state is None:
             return None
-        return Here(*(value * jnp.asarray(factor).astype(value.dtype) for value in state))
+        return Here(*(value * cast(factor, value) for value in state))
 
     def step(
         self, energy: EnergyFn, x: X, state: Here | None, *, key: Key
@@ -211,7 +189,7 @@ class Langevin(AbstractOverdamped[Here | None]):
         here = drift(energy, x) if state is None else state
         step_size, scale = cast(self.step_size, x), self.noise_size(x)
         mean = x - 0.5 * step_size * self.clip(here.gradient)
-        new = self.confine(mean + scale * self.draw(x, key))
+        new = self.confine(mean + scale * draw(self.increments, x, key=key))
         if state is None:
             return new, None, info_of(here)
         there = drift(energy, new)
@@ -226,6 +204,8 @@ def _acceptance(fall: Scalar, distances: Scalar, scale: Scalar, step_size: Scala
 
     Its limit if there is no noise, and 0 if an energy is not finite.
     """
+    # the log of the ratio times the variance of the noise, which is `εT`: without noise, its sign
+    # says what the ratio tends to
     dtype = fall.dtype
     log_ratio = step_size.astype(dtype) * fall + 0.5 * distances.astype(dtype)
     variance = (scale**2).astype(dtype)

@@ -14,7 +14,7 @@ from ..energies._repr import show
 from ._base import StepInfo
 from ._fields import bounds as bounds_field
 from ._fields import cast, number
-from ._increments import Increments
+from ._increments import Increments, draw
 from ._langevin import AbstractOverdamped, drift, info_of
 
 Memory = TypeVar("Memory")
@@ -107,7 +107,6 @@ class PreconditionedLangevin(AbstractOverdamped[Any]):
     increments: Increments = eqx.field(static=True, default="normal")
 
     def __check_init__(self):
-        self.check()
         if not isinstance(self.preconditioner, AbstractPreconditioner):
             _checks.positive("preconditioner", self.preconditioner)
 
@@ -133,6 +132,6 @@ class PreconditionedLangevin(AbstractOverdamped[Any]):
         else:
             diagonal = jnp.broadcast_to(self.preconditioner, x.shape)
         diagonal, step_size = cast(diagonal, x), cast(self.step_size, x)
-        noise = self.noise_size(x) * jnp.sqrt(diagonal) * self.draw(x, key)
+        noise = self.noise_size(x) * jnp.sqrt(diagonal) * draw(self.increments, x, key=key)
         new = self.confine(x - 0.5 * step_size * diagonal * self.clip(here.gradient) + noise)
         return new, state, info_of(here)

@@ -59,14 +59,12 @@ class Reflected(AbstractWrapper[Unfolded]):
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Unfolded:
         """The state of the sampler at one of the mirror images of `x`."""
-        image_key, init_key = jax.random.split(key)
-        image = self._image(x, image_key)
+        image, init_key = self._image(x, key)
         return Unfolded(image, self.sampler.init(self._mirrored(energy), image, key=init_key))
 
     def refresh(self, energy: EnergyFn, x: X, state: Unfolded, *, key: Key) -> Unfolded:
         """The state of the sampler at one of the mirror images of `x`."""
-        image_key, init_key = jax.random.split(key)
-        image = self._image(x, image_key)
+        image, init_key = self._image(x, key)
         mirrored = self._mirrored(energy)
         return Unfolded(image, self.sampler.refresh(mirrored, image, state.state, key=init_key))
 
@@ -89,11 +87,11 @@ class Reflected(AbstractWrapper[Unfolded]):
         unfolded = Unfolded(wrap_at(new, self._ends()), inner)
         return reflect_at(new, self._ends())[0], unfolded, info
 
-    def _image(self, x: X, key: Key) -> X:
-        """One of the mirror images of `x`, chosen at random in each coordinate."""
-        mirrored = jax.random.bernoulli(key, 0.5, x.shape)
-        image = jnp.where(mirrored, mirror_at(x, self._ends()), x)
-        return wrap_at(image, self._ends())
+    def _image(self, x: X, key: Key) -> tuple[X, Key]:
+        """One of the mirror images of `x`, at random in each coordinate, and a key for the rest."""
+        image_key, rest_key = jax.random.split(key)
+        mirrored = jax.random.bernoulli(image_key, 0.5, x.shape)
+        return wrap_at(jnp.where(mirrored, mirror_at(x, self._ends()), x), self._ends()), rest_key
 
     def _mirrored(self, energy: EnergyFn) -> EnergyFn:
         return lambda x: as_scalar(energy(reflect_at(x, self._ends())[0]))

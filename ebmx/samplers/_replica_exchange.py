@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from .. import _checks
 from .._types import EnergyFn, Key, Number, Numbers, X
 from ..energies._batch import as_scalar
-from ._base import AbstractSampler, AbstractWrapper, StepInfo, as_carried, take_step
+from ._base import AbstractSampler, AbstractWrapper, StepInfo, always, as_carried, take_step
 from ._fields import at_least_single, number
 
 
@@ -76,6 +76,10 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
     temperatures: Numbers = number()
     scale_step: bool = eqx.field(static=True, default=False)
 
+    # where the other replicas are is not known from the chain's position
+    is_restartable = always(False)
+    reports_new_energy = always(True)  # swaps need it
+
     def __check_init__(self):
         shape, fix = jnp.shape(self.temperatures), "give at least two rising temperatures"
         ok = len(shape) == 1 and shape[0] >= 2
@@ -87,18 +91,14 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         steps = "step_size" in [field.name for field in dataclasses.fields(self.sampler)]
         fix = "the sampler has no step_size that could be scaled: leave scale_step out"
         _checks.require(steps or not self.scale_step, "scale_step", self.scale_step, fix)
-        self._check_temperatures()
-
-    def _check_temperatures(self) -> None:
         effective = self._effective_temperatures()
-        if not _checks.is_concrete(effective):
-            return
-        known = np.asarray(effective, np.float64)
-        kind, fix = type(self.sampler).__name__, "its temperature must stay, and be above 0"
-        ok = bool(np.all(known > 0)) and bool(np.all(np.isfinite(known)))
-        _checks.require(ok, "sampler", kind, fix)
-        fix = "all rungs have one temperature: give `temperature` in place of `noise_scale`"
-        _checks.require(bool(np.all(np.diff(known) > 0)), "sampler.noise_scale", kind, fix)
+        if _checks.is_concrete(effective):
+            known, kind = np.asarray(effective, np.float64), type(self.sampler).__name__
+            ok = bool(np.all((known > 0) & np.isfinite(known)))
+            fix = "its temperature must stay, and be above 0"
+            _checks.require(ok, "sampler", kind, fix)
+            fix = "all rungs have one temperature: give `temperature` in place of `noise_scale`"
+            _checks.require(bool(np.all(np.diff(known) > 0)), "sampler.noise_scale", kind, fix)
 
     def _effective_temperatures(self) -> Any:
         """The temperatures of the rungs, `(rungs,)`."""
@@ -107,16 +107,6 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
             # NumPy's, which jax_debug_nans lets pass
             return np.asarray(self.temperatures) * np.asarray([np.asarray(t) for t in own])
         return self.temperatures * jnp.stack([jnp.asarray(t, self.temperatures.dtype) for t in own])
-
-    @property
-    def is_restartable(self) -> bool:
-        """No: where the other replicas are is not known from the chain's position."""
-        return False
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Yes: swaps need it."""
-        return True
 
     @property
     def max_drift(self) -> Number:
@@ -130,12 +120,9 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Ladder:
         """All replicas at `x`."""
-        # one position for all, so that an energy and a gradient of it are one, too
-        rungs = self.temperatures.shape[0]
-        keys = jax.random.split(key, rungs)
-        init = jax.vmap(lambda t, k: self._at(t).init(_tempered(energy, t), x, key=k))
-        upper = jnp.broadcast_to(x, (rungs - 1, *x.shape))
-        return self._ladder(upper, init(self.temperatures, keys))
+        upper = jnp.broadcast_to(x, (self.temperatures.shape[0] - 1, *x.shape))
+        # the rungs share one position, so that XLA computes one energy and one gradient of it
+        return self._ladder(energy, x, None, upper, key)
 
     def init_replicas(
         self, energy: EnergyFn, replicas: Float[Array, "rungs *shape"], *, key: Key
@@ -144,9 +131,27 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         rungs = self.temperatures.shape[0]
         fix = f"give one replica for each of the {rungs} temperatures"
         _checks.require(len(replicas) == rungs, "replicas.shape", replicas.shape, fix)
+        return self._ladder(energy, replicas, 0, replicas[1:], key)
+
+    def _ladder(
+        self, energy: EnergyFn, x: jax.Array, axis: int | None, upper: jax.Array, key: Key
+    ) -> Ladder:
+        """A ladder that starts at `x`, which has this axis of rungs, or none."""
+        rungs = self.temperatures.shape[0]
+
+        def init(t, x, k):
+            return self._at(t).init(_tempered(energy, t), x, key=k)
+
         keys = jax.random.split(key, rungs)
-        init = jax.vmap(lambda t, x, k: self._at(t).init(_tempered(energy, t), x, key=k))
-        return self._ladder(replicas[1:], init(self.temperatures, replicas, keys))
+        return Ladder(
+            upper=upper,
+            states=jax.vmap(init, in_axes=(0, axis, 0))(self.temperatures, x, keys),
+            step=jnp.zeros((), jnp.int32),
+            accepted=jnp.zeros(rungs - 1, self.temperatures.dtype),
+            attempted=jnp.zeros(rungs - 1, jnp.int32),
+            leg=(jnp.arange(rungs) == 0).astype(jnp.int32),
+            round_trips=jnp.zeros((), jnp.int32),
+        )
 
     def refresh(self, energy: EnergyFn, x: X, state: Ladder, *, key: Key) -> Ladder:
         """The upper replicas stay where they are; the lowest one is at `x`."""
@@ -158,18 +163,6 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
 
         states = jax.vmap(refresh)(self.temperatures, replicas, state.states, keys)
         return state._replace(states=states)
-
-    def _ladder(self, upper: Any, states: Any) -> Ladder:
-        rungs = self.temperatures.shape[0]
-        return Ladder(
-            upper=upper,
-            states=states,
-            step=jnp.zeros((), jnp.int32),
-            accepted=jnp.zeros(rungs - 1, self.temperatures.dtype),
-            attempted=jnp.zeros(rungs - 1, jnp.int32),
-            leg=(jnp.arange(rungs) == 0).astype(jnp.int32),
-            round_trips=jnp.zeros((), jnp.int32),
-        )
 
     def step(
         self, energy: EnergyFn, x: X, state: Ladder, *, key: Key
@@ -207,7 +200,13 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
             leg=leg,
             round_trips=state.round_trips + trips,
         )
-        return replicas[0], ladder, self._info(infos, energies, source[0])
+        # of the replica that is the lowest now; the acceptance is of rung 0
+        norm, lowest = infos.grad_norm, source[0]
+        if norm is not None:
+            norm = (norm * self.temperatures.astype(norm.dtype))[lowest]
+        divergent = jnp.any(infos.divergent)
+        info = StepInfo(energies[lowest], norm, infos.acceptance[0], divergent)
+        return replicas[0], ladder, info
 
     def _take(
         self, energy: EnergyFn, replicas: jax.Array, states: Any, source: jax.Array, key: Key
@@ -222,13 +221,6 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
 
         keys = jax.random.split(key, len(replicas))
         return jax.vmap(retemper)(self.temperatures, replicas, moved, factors, keys)
-
-    def _info(self, infos: StepInfo, energies: jax.Array, lowest: jax.Array) -> StepInfo:
-        """Energy and gradient of the replica that is the lowest now, acceptance of rung 0."""
-        norm = infos.grad_norm
-        if norm is not None:
-            norm = (norm * self.temperatures.astype(norm.dtype))[lowest]
-        return StepInfo(energies[lowest], norm, infos.acceptance[0], jnp.any(infos.divergent))
 
     def _at(self, temperature: jax.Array) -> AbstractSampler:
         if not self.scale_step:
@@ -265,6 +257,7 @@ def _swap_acceptance(
 def _permutation(swapped: jax.Array) -> jax.Array:
     """From which rung each rung takes its replica."""
     none = jnp.zeros(1, bool)
+    # pairs of one parity have no rung in common, so that a rung moves by one at most
     from_above = jnp.concatenate([swapped, none])
     from_below = jnp.concatenate([none, swapped])
     return jnp.arange(len(from_above)) + from_above.astype(int) - from_below.astype(int)

@@ -52,16 +52,12 @@ class PerChain(AbstractWrapper[Any]):
         each = jnp.ravel(each)
         return common_temperature(np.asarray(each) if _checks.is_concrete(each) else each)
 
-    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
+    def init(self, *args: Any, **kwargs: Any) -> Any:
         """Not for one chain."""
-        raise ValueError(_PER_CHAIN)
+        fix = "it holds one sampler for each chain; give it to `run` or `sample`"
+        _checks.invalid("sampler", "PerChain", fix)
 
-    def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
-        """Not for one chain."""
-        raise ValueError(_PER_CHAIN)
-
-
-_PER_CHAIN = "sampler=PerChain: it holds one sampler for each chain; give it to `run` or `sample`"
+    step = init
 
 
 def run(

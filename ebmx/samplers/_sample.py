@@ -1,5 +1,6 @@
 """The loop that draws samples from chains."""
 
+import dataclasses
 import enum
 from collections.abc import Callable
 from typing import Any
@@ -26,32 +27,35 @@ Save = AbstractSave | Callable[[Any, StepInfo], Any]
 class RESULTS(enum.IntEnum):
     """How a chain ended; `message` is its description and what to try."""
 
-    successful = 0
-    nonfinite_start = 1
-    nonfinite_chain = 2
-    nonfinite_start_energy = 3
-    nonfinite_start_gradient = 4
-    nonfinite_energy = 5
+    message: str
 
-    @property
-    def message(self) -> str:
-        """What happened, and what to try."""
-        return _MESSAGES[self]
+    def __new__(cls, value: int, message: str):
+        self = int.__new__(cls, value)
+        self._value_, self.message = value, message
+        return self
 
-
-_MESSAGES = {
-    RESULTS.successful: "position and energy are finite at the start and at the end",
-    RESULTS.nonfinite_start: "the chain starts at a position that is not finite: correct the start",
-    RESULTS.nonfinite_chain: "the position became non-finite: take a smaller step_size, set "
-    "grad_clip or bounds, or check the energy's gradient where the chain started",
-    RESULTS.nonfinite_start_energy: "the energy is not finite where the chain starts, which it "
-    "may never leave: start where the density is not 0",
-    RESULTS.nonfinite_start_gradient: "the gradient of the energy is not finite where the chain "
-    "starts, which it may never leave: start elsewhere, or give the energy a finite gradient there "
-    "(a norm has none at 0)",
-    RESULTS.nonfinite_energy: "the chain ends where the energy is not finite: take a smaller "
-    "step_size, set bounds, or give a sampler that can reject, such as MALA",
-}
+    successful = 0, "position and energy are finite at the start and at the end"
+    nonfinite_start = 1, "the chain starts at a position that is not finite: correct the start"
+    nonfinite_chain = (
+        2,
+        "the position became non-finite: take a smaller step_size, set grad_clip or bounds, or "
+        "check the energy's gradient where the chain started",
+    )
+    nonfinite_start_energy = (
+        3,
+        "the energy is not finite where the chain starts, which it may never leave: start where "
+        "the density is not 0",
+    )
+    nonfinite_start_gradient = (
+        4,
+        "the gradient of the energy is not finite where the chain starts, which it may never "
+        "leave: start elsewhere, or give the energy a finite gradient there (a norm has none at 0)",
+    )
+    nonfinite_energy = (
+        5,
+        "the chain ends where the energy is not finite: take a smaller step_size, set bounds, or "
+        "give a sampler that can reject, such as MALA",
+    )
 
 
 class Samples(eqx.Module):
@@ -159,11 +163,13 @@ def _sample(
 
         def keep(carry, i):
             x, state, total, old = carry
-            saved = old
             key = jax.random.fold_in(samples_key, i)
             x, state, info = advance_chain(energy, sampler, x, state, thin, key=key)
-            saved, stacked = policy.update(saved, x, _at_position(energy, sampler, x, info))
-            return (x, state, _add(total, info), as_carried(saved, old)), stacked
+            saved, stacked = policy.update(old, x, _at_position(energy, sampler, x, info))
+            acceptance = total.acceptance + info.acceptance.astype(dtype)
+            divergent = total.divergent | info.divergent
+            total = dataclasses.replace(info, acceptance=acceptance, divergent=divergent)
+            return (x, state, total, as_carried(saved, old)), stacked
 
         shapes = jax.eval_shape(lambda: sampler.step(energy, x, state, key=key)[2])
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
@@ -173,8 +179,7 @@ def _sample(
         end, stacked = jax.lax.scan(keep, begin, jnp.arange(num_samples))
         x, state, total, saved = end
         mean = total.acceptance / jnp.asarray(num_samples, dtype)
-        mean = mean.astype(shapes.acceptance.dtype)
-        info = StepInfo(total.energy, total.grad_norm, mean, total.divergent)
+        info = dataclasses.replace(total, acceptance=mean.astype(shapes.acceptance.dtype))
         info = _at_position(energy, sampler, x, info)
         result = _result(energy, start, x, info)
         return Samples(policy.final(saved, stacked), x, state, info, result)
@@ -194,17 +199,11 @@ def _as_made(given: Any, made: Any) -> Any:
     return given
 
 
-def _add(total: StepInfo, info: StepInfo) -> StepInfo:
-    acceptance = total.acceptance + info.acceptance.astype(total.acceptance.dtype)
-    return StepInfo(info.energy, info.grad_norm, acceptance, total.divergent | info.divergent)
-
-
 def _at_position(energy: EnergyFn, sampler: AbstractSampler, x: X, info: StepInfo) -> StepInfo:
     """The info with the energy of the position; XLA drops the computation if nothing uses it."""
     if sampler.reports_new_energy:
         return info
-    value = as_scalar(energy(x)).astype(info.energy.dtype)
-    return StepInfo(value, info.grad_norm, info.acceptance, info.divergent)
+    return dataclasses.replace(info, energy=as_scalar(energy(x)).astype(info.energy.dtype))
 
 
 def _result(energy: EnergyFn, start: X, x: X, info: StepInfo) -> jax.Array:

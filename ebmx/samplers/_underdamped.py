@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from .. import _checks
 from .._types import Bounds, EnergyFn, Key, Number, Scalar, X
-from ._base import StepInfo
+from ._base import StepInfo, always
 from ._fields import bounds as bounds_field
 from ._fields import cast, number, reflect_at
-from ._increments import Increments
+from ._increments import Increments, draw
 from ._langevin import AbstractLangevin, Here, drift, info_of
 
 
@@ -57,8 +57,9 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
     boundary: Literal["clip", "reflect"] = eqx.field(static=True, default="clip")
     increments: Increments = eqx.field(static=True, default="normal")
 
+    reports_new_energy = always(True)  # the gradient is taken at the end of a step
+
     def __check_init__(self):
-        self.check()
         _checks.positive("friction", self.friction)
 
     @property
@@ -67,11 +68,6 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
         if self.noise_scale is None:
             return self.temperature
         return self.noise_scale**2 / -jnp.expm1(-2 * self.friction * self.step_size)
-
-    @property
-    def reports_new_energy(self) -> bool:
-        """Yes: the gradient is taken at the end of a step."""
-        return True
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Momentum:
         """A velocity in equilibrium, and the first gradient."""
@@ -91,9 +87,8 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
     ) -> Momentum:
         """The velocity stays: its density is the same at each temperature of the energy."""
         del energy, x, key
-        factor = jnp.asarray(factor)
-        gradient = state.gradient * factor.astype(state.gradient.dtype)
-        return Momentum(state.velocity, gradient, state.energy * factor.astype(state.energy.dtype))
+        gradient = state.gradient * cast(factor, state.gradient)
+        return Momentum(state.velocity, gradient, state.energy * cast(factor, state.energy))
 
     def step(
         self, energy: EnergyFn, x: X, state: Momentum, *, key: Key
@@ -105,10 +100,13 @@ class UnderdampedLangevin(AbstractLangevin[Momentum]):
             scale = jnp.sqrt(-cast(self.temperature, x) * jnp.expm1(-2 * friction * step_size))
         else:
             scale = cast(self.noise_scale, x)
+        # B, A
         velocity = state.velocity - half * self.clip(state.gradient)
         x_half = x + half * velocity
+        # O: noise and friction in the middle, which makes positions right to a higher order
         velocity = velocity * jnp.exp(-friction * step_size)
-        velocity = velocity + scale * self.draw(x, key)
+        velocity = velocity + scale * draw(self.increments, x, key=key)
+        # A, B; the gradient is that of the next step's first kick
         free = x_half + half * velocity
         new = self.confine(free)
         value, gradient = drift(energy, new)

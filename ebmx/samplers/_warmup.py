@@ -124,32 +124,19 @@ def warmup(
     ok = not _checks.is_concrete(target_acceptance) or 0 < target_acceptance < 1
     _checks.require(bool(ok), "target_acceptance", target_acceptance, "give a number in (0, 1)")
     target = jnp.asarray(target_acceptance, at_least_single(x.dtype))
-    with _mesh.implicit():
-        return _tuned(energy, sampler, x, num_steps, target, with_mass, per_chain, key)
-
-
-def _tuned(
-    energy: EnergyFn,
-    sampler: AbstractSampler,
-    x: XBatch,
-    num_steps: int,
-    target: jax.Array,
-    with_mass: bool,
-    per_chain: bool,
-    key: Key,
-) -> tuple[AbstractSampler, XBatch]:
     mass_key, step_key = jax.random.split(key)
-    if with_mass:
-        half = num_steps // 2
-        step_size, x, variance, *seen = _tune(energy, sampler, x, half, target, False, mass_key)
+    with _mesh.implicit():
+        if with_mass:
+            half = num_steps // 2
+            step_size, x, variance, *seen = _tune(energy, sampler, x, half, target, False, mass_key)
+            _check_tuned(step_size, *seen)
+            sampler = _with(sampler, step_size=step_size, inverse_mass_matrix=variance)
+            num_steps -= half
+        step_size, x, _, *seen = _tune(energy, sampler, x, num_steps, target, per_chain, step_key)
         _check_tuned(step_size, *seen)
-        sampler = _with(sampler, step_size=step_size, inverse_mass_matrix=variance)
-        num_steps -= half
-    step_size, x, _, *seen = _tune(energy, sampler, x, num_steps, target, per_chain, step_key)
-    _check_tuned(step_size, *seen)
-    if not per_chain:
-        return _with(sampler, step_size=step_size), x
-    return PerChain(eqx.filter_vmap(lambda s: _with(sampler, step_size=s))(step_size)), x
+        if not per_chain:
+            return _with(sampler, step_size=step_size), x
+        return PerChain(eqx.filter_vmap(lambda s: _with(sampler, step_size=s))(step_size)), x
 
 
 def _held(sampler: Any) -> Any:
