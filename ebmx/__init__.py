@@ -14,6 +14,7 @@ from . import runs as runs
 from . import samplers as samplers
 from . import training as training
 from .energies import energy as energy
+from .energies import log_density as log_density
 from .energies import score as score
 from .samplers import run as run
 from .samplers import sample as sample

@@ -9,6 +9,7 @@ from ._base import Product as Product
 from ._base import Weighted as Weighted
 from ._batch import energy as energy
 from ._batch import exact_samples as exact_samples
+from ._batch import log_density as log_density
 from ._batch import score as score
 from ._classifier import JEM as JEM
 from ._classifier import Marginal as Marginal
@@ -20,6 +21,13 @@ from ._conditional import Conditional as Conditional
 from ._constants import constant as constant
 from ._freeze import advance as advance
 from ._freeze import freeze as freeze
+from ._noise_base import AbstractNoiseConditionalEnergy as AbstractNoiseConditionalEnergy
+from ._noise_base import NoiseMixture as NoiseMixture
+from ._noise_base import guided as guided
+from ._noise_conditional import NoiseConditional as NoiseConditional
+from ._noise_levels import NoiseLevels as NoiseLevels
+from ._noise_levels import cosine_levels as cosine_levels
+from ._noise_levels import geometric_levels as geometric_levels
 from ._trainable import Fixed as Fixed
 from ._trainable import trainable as trainable
 from .constraints._clamped import Clamped as Clamped
@@ -38,6 +46,7 @@ from .exact._targets import StudentT as StudentT
 from .exact._uniform import Uniform as Uniform
 from .networks._convnet import ConvNet as ConvNet
 from .networks._convolution import Convolution as Convolution
+from .networks._fourier_features import FourierFeatures as FourierFeatures
 from .networks._mlp import MLP as MLP
 from .networks._presets import deep as deep
 from .networks._presets import mnist as mnist

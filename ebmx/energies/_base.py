@@ -203,6 +203,9 @@ def check_scalar(energy: Any) -> None:
     fix = "this network has features and is no energy: leave out_size out, or give the network to "
     fix += "JEM or Conditional"
     _checks.require(not isinstance(out_size, int), "out_size", out_size, fix)
+    size = getattr(energy, "condition_size", None)
+    fix = "this network takes a condition and is no energy: give it to NoiseConditional"
+    _checks.require(size is None, "condition_size", size, fix)
 
 
 def check_features(network: Any) -> None:

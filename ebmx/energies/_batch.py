@@ -11,8 +11,9 @@ from jaxtyping import ArrayLike
 from .. import _checks
 from .._checks import checked
 from .._types import EnergyFn, Key, Scalar, Vector, X, XBatch
-from ._base import AbstractExactEnergy, check_scalar
+from ._base import AbstractAnalyticEnergy, AbstractExactEnergy, check_scalar
 from ._conditional import Conditioned, ForEach
+from ._noise_base import AbstractNoiseConditionalEnergy
 
 
 def energy(energy: EnergyFn, x: ArrayLike) -> Vector:
@@ -38,6 +39,39 @@ def score(energy: EnergyFn, x: ArrayLike) -> XBatch:
     Arguments and errors as for `energy`. Returns an array of the shape of `x`.
     """
     return _score(energy, _checks.batch(x, "x", shape_of(energy)))
+
+
+def log_density(energy: Any, x: ArrayLike) -> Vector:
+    """The log densities of a batch, for an energy whose normaliser is known.
+
+    That of an energy over noise levels is the one at its lowest level, `-E(x, σ₀)`, from one pass.
+    For other energies see `ebmx.evaluation.log_likelihood`, which takes an estimate of `log Z`.
+
+    Args:
+        energy: a density with a known `log_z`, such as a `Gaussian`; or a normalised energy over
+            noise levels, also at one level, `energy.at(sigma)`.
+        x: the batch, `(batch, *shape)`, floating point.
+
+    Returns:
+        The log densities, `(batch,)`, in nats.
+
+    Raises:
+        ValueError: if the normaliser of the energy is not known, or the batch does not fit it.
+    """
+    if isinstance(energy, AbstractAnalyticEnergy):
+        values = _energy(energy, _checks.batch(x, "x", energy.shape))
+        return -values - energy.log_z.astype(values.dtype)
+    over_levels = energy.energy if isinstance(energy, Conditioned) else energy
+    name = type(energy).__name__
+    fix = f"log Z of {name} is not known: estimate it, such as by ebmx.evaluation.adaptive_smc, "
+    fix += "and give it to ebmx.evaluation.log_likelihood"
+    ok = isinstance(over_levels, AbstractNoiseConditionalEnergy) and over_levels.is_normalised
+    _checks.require(ok, "energy", name, fix)
+    if isinstance(energy, AbstractNoiseConditionalEnergy):
+        fix = "choose a class first: energy.at_label(label), or at_label(None) for all"
+        _checks.require(energy.num_classes is None, "energy.num_classes", energy.num_classes, fix)
+        energy = energy.at(energy.levels.sigma[0])
+    return -_energy(energy, _checks.batch(x, "x", energy.shape))
 
 
 def exact_samples(energy: AbstractExactEnergy, num_samples: int, *, key: Key) -> XBatch:

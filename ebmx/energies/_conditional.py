@@ -119,6 +119,10 @@ def check_condition(
     ok = y.ndim == len(wanted) and y.shape[1 if batch else 0 :] == energy.condition_shape
     _checks.require(ok, "y.shape", y.shape, fix)
     if energy.num_labels is None:
+        if getattr(energy, "levels", None) is not None:  # over noise levels
+            y = y.astype(float) if jnp.issubdtype(y.dtype, jnp.integer) else y
+            sigma = y[..., 0] if energy.condition_shape else y
+            _checks.positive("sigma", sigma, "noise levels are finite and above 0")
         fix = "give floating-point conditions"
         _checks.require(jnp.issubdtype(y.dtype, jnp.floating), "y.dtype", str(y.dtype), fix)
         return y

@@ -15,6 +15,10 @@ from ._combined import Mixture as Mixture
 from ._gibbs import BlockGibbs as BlockGibbs
 from ._langevin import Langevin as Langevin
 from ._langevin import displacement_budget as displacement_budget
+from ._noise_levels import AbstractPredictor as AbstractPredictor
+from ._noise_levels import Ancestral as Ancestral
+from ._noise_levels import ProbabilityFlow as ProbabilityFlow
+from ._noise_levels import sample_levels as sample_levels
 from ._preconditioned import AbstractPreconditioner as AbstractPreconditioner
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp

@@ -29,6 +29,9 @@ from .losses._noise_contrastive import (
 )
 from .losses._noise_contrastive import negative_log_likelihood_loss as negative_log_likelihood_loss
 from .losses._noise_contrastive import noise_contrastive_loss as noise_contrastive_loss
+from .losses._noise_levels import level_classification_loss as level_classification_loss
+from .losses._noise_levels import level_derivative_loss as level_derivative_loss
+from .losses._noise_levels import noise_level_loss as noise_level_loss
 from .losses._score_matching import denoising_score_matching_loss as denoising_score_matching_loss
 from .losses._score_matching import score_matching_loss as score_matching_loss
 from .losses._score_matching import sliced_score_matching_loss as sliced_score_matching_loss
@@ -39,6 +42,7 @@ from .negatives._chain_free import DataOnly as DataOnly
 from .negatives._chain_free import Neighbours as Neighbours
 from .negatives._chain_free import NoiseSamples as NoiseSamples
 from .negatives._chain_free import Perturbed as Perturbed
+from .negatives._chain_free import PerturbedLevels as PerturbedLevels
 from .negatives._chain_free import PerturbedTwice as PerturbedTwice
 from .negatives._chain_free import QuadraturePoints as QuadraturePoints
 from .negatives._chain_free import RandomProjections as RandomProjections

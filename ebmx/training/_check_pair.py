@@ -21,6 +21,11 @@ from .losses._noise_contrastive import (
     negative_log_likelihood_loss,
     noise_contrastive_loss,
 )
+from .losses._noise_levels import (
+    level_classification_loss,
+    level_derivative_loss,
+    noise_level_loss,
+)
 from .losses._score_matching import denoising_score_matching_loss, sliced_score_matching_loss
 from .negatives._base import AbstractNegatives
 from .negatives._chain_free import (
@@ -28,6 +33,7 @@ from .negatives._chain_free import (
     Neighbours,
     NoiseSamples,
     Perturbed,
+    PerturbedLevels,
     PerturbedTwice,
     QuadraturePoints,
     RandomProjections,
@@ -42,12 +48,15 @@ from .negatives._transport import TransportPairs
 
 _CHAINS = (CD, ShortRun, PCD, TemperedPCD, Jarzynski, DiffusionRecovery, NumStepsAdaptation)
 _NOISY = (NoiseSamples, Perturbed, PerturbedTwice, Neighbours)
-_OTHERS = (*_NOISY, DataOnly, RandomProjections, QuadraturePoints, TransportPairs)
+_OTHERS = (*_NOISY, PerturbedLevels, DataOnly, RandomProjections, QuadraturePoints, TransportPairs)
 _MADE_FOR: dict[Callable, tuple[type, ...]] = {
     # noise may replace samples of a model, quadrature points or directions cannot
     contrastive_loss: (*_CHAINS, *_NOISY),
     sampler_divergence_loss: (*_CHAINS, *_NOISY),
-    denoising_score_matching_loss: (Perturbed,),
+    denoising_score_matching_loss: (Perturbed, PerturbedLevels),
+    noise_level_loss: (PerturbedLevels,),
+    level_classification_loss: (PerturbedLevels,),
+    level_derivative_loss: (PerturbedLevels,),
     sliced_score_matching_loss: (RandomProjections,),
     noise_contrastive_loss: (NoiseSamples,),
     energy_discrepancy_loss: (PerturbedTwice,),

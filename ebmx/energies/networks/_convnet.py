@@ -13,6 +13,7 @@ from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
 from ._convolution import Convolution
 from ._mlp import apply_layers, dense_layers, num_outputs
+from ._modulation import Modulation, check_given, modulated, modulations
 
 Sizes = int | Sequence[int]
 
@@ -31,6 +32,7 @@ class ConvNet(AbstractEnergy):
         activation: as for `MLP`.
         head: `"flatten"` keeps where a feature is, `"sum"` adds each over the image.
         compute_dtype: as for `MLP`.
+        condition_size: as for `MLP`; the condition scales and shifts each convolution.
         key: a key for the initial weights.
 
     Raises:
@@ -44,6 +46,8 @@ class ConvNet(AbstractEnergy):
     activation: Callable = eqx.field(static=True)
     head: str = eqx.field(static=True)
     compute_dtype: str | None = eqx.field(static=True)
+    condition_size: int | None = eqx.field(static=True)
+    modulations: tuple[Modulation | None, ...]
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class ConvNet(AbstractEnergy):
         activation: str | Callable = "silu",
         head: Literal["flatten", "sum"] = "flatten",
         compute_dtype: str | None = None,
+        condition_size: int | None = None,
         key: Key,
     ):
         self.shape = image_shape(shape)
@@ -83,12 +88,16 @@ class ConvNet(AbstractEnergy):
         features = num_features(self.convolutions, self.shape, head)
         hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
         self.layers = dense_layers((features, *hidden_dims, num_outputs(out_size)), key=dense_key)
+        self.condition_size = condition_size
+        self.modulations = modulations(condition_size, channels, key=key)
 
-    def __call__(self, x: X) -> jax.Array:
+    def __call__(self, x: X, condition: jax.Array | None = None) -> jax.Array:
         _checks.example(x, self.shape)
+        check_given(self.condition_size, condition)
         x = cast_input(x, self.compute_dtype, self.layers)
-        for convolution in cast_layers(self.convolutions, self.compute_dtype):
-            x = self.activation(convolution(x))
+        layers = cast_layers((self.convolutions, self.modulations), self.compute_dtype)
+        for convolution, modulation in zip(*layers, strict=True):
+            x = self.activation(modulated(modulation, convolution(x), condition))
         x = pool(x, self.head)
         outputs = apply_layers(self.layers, self.activation, x, self.compute_dtype)
         return outputs[0] if self.out_size == "scalar" else outputs

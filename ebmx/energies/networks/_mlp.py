@@ -12,6 +12,7 @@ from ..._types import Key, X
 from .._base import AbstractEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
+from ._modulation import Modulation, check_given, modulated, modulations
 
 
 class MLP(AbstractEnergy):
@@ -29,6 +30,8 @@ class MLP(AbstractEnergy):
         activation: a function, or the name of one, such as `"silu"`.
         compute_dtype: what all but the last layer compute in, such as `"bfloat16"`; that of the
             parameters if not given. The outputs keep that of the parameters.
+        condition_size: the size of a condition that scales and shifts each hidden layer, for an
+            energy over noise levels; the network is then called with `(x, condition)`.
         key: a key for the initial weights.
 
     Raises:
@@ -40,6 +43,8 @@ class MLP(AbstractEnergy):
     layers: tuple[eqx.nn.Linear, ...]
     activation: Callable = eqx.field(static=True)
     compute_dtype: str | None = eqx.field(static=True)
+    condition_size: int | None = eqx.field(static=True)
+    modulations: tuple[Modulation | None, ...]
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class MLP(AbstractEnergy):
         out_size: OutSize = "scalar",
         activation: str | Callable = "silu",
         compute_dtype: str | None = None,
+        condition_size: int | None = None,
         key: Key,
     ):
         self.shape = _checks.dimensions("shape", shape)
@@ -58,11 +64,17 @@ class MLP(AbstractEnergy):
         hidden_dims = _checks.dimensions("hidden_dims", hidden_dims)
         sizes = (math.prod(self.shape), *hidden_dims, num_outputs(out_size))
         self.layers = dense_layers(sizes, key=key)
+        self.condition_size = condition_size
+        self.modulations = modulations(condition_size, hidden_dims, key=key)
 
-    def __call__(self, x: X) -> jax.Array:
+    def __call__(self, x: X, condition: jax.Array | None = None) -> jax.Array:
         _checks.example(x, self.shape)
+        check_given(self.condition_size, condition)
         x = cast_input(x.reshape(-1), self.compute_dtype, self.layers)
-        outputs = apply_layers(self.layers, self.activation, x, self.compute_dtype)
+        hidden, parts = cast_layers((self.layers[:-1], self.modulations), self.compute_dtype)
+        for layer, modulation in zip(hidden, parts, strict=True):
+            x = self.activation(modulated(modulation, layer(x), condition))
+        outputs = apply_layers(self.layers[-1:], self.activation, x)
         return outputs[0] if self.out_size == "scalar" else outputs
 
 

@@ -16,6 +16,7 @@ from ._activations import resolve_activation
 from ._convnet import Sizes, check_head, image_shape, per_layer, pool
 from ._convolution import Convolution
 from ._mlp import apply_layers, dense_layers, num_outputs
+from ._modulation import Modulation, check_given, modulated, modulations
 
 NormState = eqx.nn.State | None
 Norm = Literal["none", "layer", "group", "batch"]
@@ -45,10 +46,19 @@ class ResidualBlock(eqx.Module):
     norms: tuple[ChannelNorm, ChannelNorm]
     convolutions: tuple[Convolution, Convolution]
     skip: Convolution | None
+    modulation: Modulation | None
     activation: Callable = eqx.field(static=True)
 
     def __init__(
-        self, in_channels: int, channels: int, stride: int, norm: Norm, activation: Any, *, key: Key
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        norm: Norm,
+        activation: Any,
+        condition_size: int | None,
+        *,
+        key: Key,
     ):
         keys = jax.random.split(key, 3)
         self.norms = make_norm(norm, in_channels), make_norm(norm, channels)
@@ -59,13 +69,16 @@ class ResidualBlock(eqx.Module):
         self.skip = None
         if stride > 1 or in_channels != channels:
             self.skip = Convolution(in_channels, channels, 1, stride, 0, key=keys[2])
+        (self.modulation,) = modulations(condition_size, (channels,), key=key)
         self.activation = activation
 
-    def __call__(self, x: jax.Array, state: NormState) -> tuple[jax.Array, NormState]:
-        branch = x
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            branch, state = norm(branch, state)
-            branch = convolution(self.activation(branch))
+    def __call__(
+        self, x: jax.Array, state: NormState, condition: jax.Array | None
+    ) -> tuple[jax.Array, NormState]:
+        branch, state = self.norms[0](x, state)
+        branch, state = self.norms[1](self.convolutions[0](self.activation(branch)), state)
+        branch = modulated(self.modulation, branch, condition)
+        branch = self.convolutions[1](self.activation(branch))
         return (x if self.skip is None else self.skip(x)) + branch, state
 
 
@@ -91,6 +104,7 @@ class ResidualNetwork(eqx.Module):
         activation: str | Callable,
         head: str,
         compute_dtype: str | None,
+        condition_size: int | None,
         *,
         key: Key,
     ):
@@ -111,20 +125,22 @@ class ResidualNetwork(eqx.Module):
             specs += [(before, dim, step), *[(dim, dim, 1)] * (blocks_per_stage - 1)]
         keys = jax.random.split(block_key, len(specs))
         self.blocks = tuple(
-            ResidualBlock(*spec, norm, self.activation, key=k)
+            ResidualBlock(*spec, norm, self.activation, condition_size, key=k)
             for spec, k in zip(specs, keys, strict=True)
         )
         height, width = (-(-size // math.prod(steps)) for size in self.shape[:2])
         features = dims[-1] * (height * width if head == "flatten" else 1)
         self.layers = dense_layers((features, num_outputs(out_size)), key=dense_key)
 
-    def __call__(self, x: X, state: NormState) -> tuple[jax.Array, NormState]:
+    def __call__(
+        self, x: X, state: NormState, condition: jax.Array | None = None
+    ) -> tuple[jax.Array, NormState]:
         """The outputs for one image, and the state of the norms after it, if they have one."""
         _checks.example(x, self.shape)
         stem, blocks = cast_layers((self.stem, self.blocks), self.compute_dtype)
         x = stem(cast_input(x, self.compute_dtype, self.layers))
         for block in blocks:
-            x, state = block(x, state)
+            x, state = block(x, state, condition)
         # the sum over many pixels is not taken in half precision
         x = pool(self.activation(x.astype(self.layers[-1].weight.dtype)), self.head)
         return apply_layers(self.layers, self.activation, x), state
@@ -148,6 +164,7 @@ class ResNet(AbstractEnergy):
         activation: as for `MLP`.
         head: `"sum"` adds each feature over the image, `"flatten"` keeps where it is.
         compute_dtype: as for `MLP`.
+        condition_size: as for `MLP`; the condition scales and shifts features within each block.
         key: a key for the initial weights.
 
     Raises:
@@ -157,6 +174,7 @@ class ResNet(AbstractEnergy):
     shape: tuple[int, ...] = eqx.field(static=True)
     out_size: OutSize = eqx.field(static=True)
     network: ResidualNetwork
+    condition_size: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -170,6 +188,7 @@ class ResNet(AbstractEnergy):
         activation: str | Callable = "silu",
         head: Literal["flatten", "sum"] = "sum",
         compute_dtype: str | None = None,
+        condition_size: int | None = None,
         key: Key,
     ):
         fix = "give 'none', 'layer' or 'group'; batch norm is BatchNormResNet, spectral norm "
@@ -177,12 +196,14 @@ class ResNet(AbstractEnergy):
         _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
         sizes = shape, channels, strides, blocks_per_stage
         self.network = ResidualNetwork(
-            *sizes, out_size, norm, activation, head, compute_dtype, key=key
+            *sizes, out_size, norm, activation, head, compute_dtype, condition_size, key=key
         )
         self.shape, self.out_size = self.network.shape, out_size
+        self.condition_size = condition_size
 
-    def __call__(self, x: X) -> jax.Array:
-        outputs, _ = self.network(x, None)
+    def __call__(self, x: X, condition: jax.Array | None = None) -> jax.Array:
+        check_given(self.condition_size, condition)
+        outputs, _ = self.network(x, None, condition)
         return outputs[0] if self.out_size == "scalar" else outputs
 
 
@@ -211,7 +232,7 @@ class BatchNormResNet(AbstractStatefulEnergy):
     ):
         sizes = shape, channels, strides, blocks_per_stage
         self.network = ResidualNetwork(
-            *sizes, "scalar", "batch", activation, head, compute_dtype, key=key
+            *sizes, "scalar", "batch", activation, head, compute_dtype, None, key=key
         )
         self.shape = self.network.shape
 

@@ -7,4 +7,5 @@ from ._estimate import bits_per_dimension as bits_per_dimension
 from ._estimate import log_likelihood as log_likelihood
 from ._exact import log_z_by_enumeration as log_z_by_enumeration
 from ._exact import log_z_by_quadrature as log_z_by_quadrature
+from ._probability_flow import probability_flow_log_density as probability_flow_log_density
 from ._smc import adaptive_smc as adaptive_smc

@@ -8,7 +8,7 @@ from jaxtyping import ArrayLike
 
 from ... import _checks
 from ..._checks import checked
-from ..._types import EnergyFn, Key, XBatch
+from ..._types import Key, XBatch
 from ...energies import AbstractExactEnergy
 from ...samplers import AbstractSampler
 from ._annealing_path import AbstractPath, path_of, sampler_for
@@ -17,8 +17,8 @@ from ._estimate import LogZ, estimate, warn_of_weights
 
 
 def annealed_importance_sampling(
-    energy: EnergyFn,
-    base: AbstractExactEnergy,
+    energy: Any,
+    base: AbstractExactEnergy | None = None,
     *,
     samples: XBatch | None = None,
     num_chains: int = 128,
@@ -46,10 +46,12 @@ def annealed_importance_sampling(
     Monte Carlo".
 
     Args:
-        energy: an energy, or any callable from one example to a scalar.
+        energy: an energy, or any callable from one example to a scalar; or an energy over noise
+            levels, whose path goes down its levels.
         base: an energy with exact `log_z` and exact samples that has a high density wherever
             `energy` has: `Gaussian`, `fit_gaussian(x)`, `Uniform`; for a `BernoulliRBM`,
-            `Bernoulli` or `fit_bernoulli(x)`.
+            `Bernoulli` or `fit_bernoulli(x)`. Left out for an energy over noise levels, which
+            has its highest level.
         samples: exact samples of `energy`, or those of a long run, `(chains, *shape)`, as starts of
             chains in the reverse direction. By default chains start at exact samples of `base`.
         num_chains: number of chains, without `samples`.
@@ -90,21 +92,26 @@ def annealed_importance_sampling(
         _checks.require(ok, "schedule", schedule, "give ascending inverse temperatures from 0 to 1")
     sampler = sampler_for(path, sampler)
     if samples is not None:
-        samples = _checks.batch(samples, "samples", base.shape)
+        samples = _checks.batch(samples, "samples", (energy if base is None else base).shape)
         num_chains = len(samples)
         _checks.at_least("len(samples)", num_chains, 2)
         _checks.finite(samples, "samples")
-        outside = np.flatnonzero(~np.isfinite(np.asarray(jax.vmap(base)(samples))))
-        fix = f"it has no density at samples[{outside[:5].tolist()}]: give a base that is wider"
-        _checks.require(outside.size == 0, "base", type(base).__name__, fix)
+        outside = [] if base is None else np.flatnonzero(~covers(base, samples))
+        fix = f"it has no density at samples[{list(outside[:5])}]: give a base that is wider"
+        _checks.require(len(outside) == 0, "base", type(base).__name__, fix)
     plan_key, walk_key = jax.random.split(key)
     route = plan(path, sampler, num_temperatures, betas, num_steps, key=plan_key)
     ends = _anneal(path, sampler, route, samples, num_chains, num_steps, walk_key)
     found = estimate(path.log_z, *ends, route.betas, sign=1 if samples is None else -1)
     # in reverse all chains end at the base
-    covered = samples is not None or bool(jnp.all(jnp.isfinite(jax.vmap(base)(found.x))))
+    covered = samples is not None or base is None or bool(np.all(covers(base, found.x)))
     warn_of_weights(found, covered)
     return found
+
+
+def covers(base: AbstractExactEnergy, x: XBatch) -> np.ndarray:
+    """Whether a base has a density at each position, `(chains,)`."""
+    return np.isfinite(np.asarray(jax.vmap(base)(x)))
 
 
 @eqx.filter_jit

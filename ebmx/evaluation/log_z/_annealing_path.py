@@ -8,8 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._types import EnergyFn, Key, Scalar, X
-from ...energies import AbstractEnergy, AbstractExactEnergy, BernoulliRBM, Function
+from ..._types import Key, Scalar, X
+from ...energies import (
+    AbstractEnergy,
+    AbstractExactEnergy,
+    AbstractNoiseConditionalEnergy,
+    BernoulliRBM,
+    Function,
+)
 from ...energies._batch import as_scalar
 from ...energies.exact._bernoulli import Bernoulli
 from ...samplers import HMC, AbstractSampler, BlockGibbs
@@ -95,6 +101,87 @@ class GeometricPath(AbstractPath):
         return x
 
 
+class LevelPath(AbstractPath):
+    """The levels of an energy `E(x, σ)` from the highest to the lowest, equal steps in `log σ`.
+
+    Positions are `z = (x - m) / √(s² + σ²)` with the mean `m` and the mean variance `s²` of the
+    data, which have the same spread at all levels: otherwise each level would contract the one
+    before, and the weights would vary with the volume.
+    """
+
+    energy: AbstractNoiseConditionalEnergy
+
+    @property
+    def log_z(self) -> Scalar:
+        """`log Z` of the highest level."""
+        return self.energy.top.log_z
+
+    def sample(self, *, key: Key) -> X:
+        """A sample of the highest level."""
+        return self.at(jnp.zeros(())).position(self.energy.top.sample(key=key))
+
+    def at(self, beta: jax.Array) -> "AtFraction":
+        """The energy of a position at the level of `β`."""
+        levels, top = self.energy.levels, self.energy.top
+        spread = jnp.mean(top.variance) - levels.sigma[-1] ** 2
+        spread = jnp.maximum(spread, levels.sigma[0] ** 2)
+        return AtFraction(self.energy.shape, self.energy, top, spread, beta)
+
+    def statistics(self, x: X) -> X:
+        """The position: energies at other levels are not linear in anything less."""
+        return x
+
+    def log_ratio(self, statistics: X, before: jax.Array, after: jax.Array) -> Scalar:
+        """The difference of two energies."""
+        return self.at(before)(statistics) - self.at(after)(statistics)
+
+    def enter(self, x: X, *, key: Key) -> X:
+        """The position of an example of the lowest level."""
+        del key
+        return self.at(jnp.ones(())).position(x)
+
+    def leave(self, x: X, *, key: Key) -> X:
+        """The example of the lowest level at a position."""
+        del key
+        return self.at(jnp.ones(())).example(x)
+
+
+class AtFraction(AbstractEnergy):
+    """`E(x, σ) - d log c` of `z = (x - m) / c` at `log σ = (1 - β) log σ_K + β log σ₀`."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energy: Any
+    top: AbstractExactEnergy
+    spread: jax.Array
+    beta: jax.Array
+
+    def __call__(self, x: X) -> Scalar:
+        example = self.example(x)
+        value = self.energy(example, self.sigma.astype(x.dtype))
+        # at the highest level that which is sampled and has the known log Z
+        value = jnp.where(self.beta > 0, value, self.top(example).astype(value.dtype))
+        return value - x.size * jnp.log(self.unit).astype(value.dtype)
+
+    @property
+    def sigma(self) -> Scalar:
+        """The noise level."""
+        low, high = jnp.log(self.energy.levels.sigma[jnp.array([0, -1])])
+        return jnp.exp((1 - self.beta) * high + self.beta * low)
+
+    @property
+    def unit(self) -> Scalar:
+        """The spread of noisy data."""
+        return jnp.sqrt(self.spread + self.sigma**2)
+
+    def position(self, x: X) -> X:
+        """The position of an example."""
+        return (x - self.top.mean.astype(x.dtype)) / self.unit.astype(x.dtype)
+
+    def example(self, x: X) -> X:
+        """The example at a position."""
+        return self.top.mean.astype(x.dtype) + self.unit.astype(x.dtype) * x
+
+
 class RBMPath(AbstractPath):
     """RBMs from one without weights to that of the energy, each with exact block Gibbs steps.
 
@@ -160,11 +247,17 @@ class RBMPath(AbstractPath):
         return (weight.T, hidden, visible) if self._over_hidden else (weight, visible, hidden)
 
 
-def path_of(energy: EnergyFn, base: AbstractExactEnergy) -> AbstractPath:
-    """The path between a base and an energy."""
+def path_of(energy: Any, base: AbstractExactEnergy | None) -> AbstractPath:
+    """The path between a base and an energy, or that of the levels of an energy."""
+    if isinstance(energy, AbstractNoiseConditionalEnergy):
+        fix = "an energy over noise levels begins at its highest level: leave the base out"
+        _checks.require(base is None, "base", type(base).__name__, fix)
+        fix = "choose a class first: energy.at_label(label), or at_label(None) for all"
+        _checks.require(energy.num_classes is None, "energy.num_classes", energy.num_classes, fix)
+        return LevelPath(energy)
     fix = "give an energy with `log_z` and `sample`: Gaussian, Uniform, fit_gaussian(x), Bernoulli"
-    ok = isinstance(base, AbstractExactEnergy)
-    _checks.require(ok, "base", type(base).__name__, fix)
+    if not isinstance(base, AbstractExactEnergy):
+        _checks.invalid("base", type(base).__name__, fix)
     shape = getattr(energy, "shape", base.shape)
     fix = f"the energy takes examples of shape {shape}: give a base of the same shape"
     _checks.require(base.shape == shape, "base.shape", base.shape, fix)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import _checks
 from ..._checks import checked
-from ..._types import EnergyFn, Key, Number, XBatch
+from ..._types import Key, Number, XBatch
 from ...energies import AbstractExactEnergy
 from ...samplers import AbstractSampler
 from ._annealing_path import AbstractPath, path_of, sampler_for
@@ -24,8 +24,8 @@ _MEMORY = 0.5  # weight of the old variances, per temperature
 
 
 def adaptive_smc(
-    energy: EnergyFn,
-    base: AbstractExactEnergy,
+    energy: Any,
+    base: AbstractExactEnergy | None = None,
     *,
     num_particles: int = 512,
     num_islands: int = 8,
@@ -86,7 +86,7 @@ def adaptive_smc(
     schedule = np.concatenate([[0.0], np.asarray(ends.betas[0, :count])])
     acceptance = ends.acceptance[0, :count]
     found = estimate(path.log_z, ends.log_weight, x, acceptance, schedule, sign=1)
-    covered = bool(jnp.all(jnp.isfinite(jax.vmap(base)(x))))
+    covered = base is None or bool(jnp.all(jnp.isfinite(jax.vmap(base)(x))))
     warn_of_islands(found, np.asarray(ends.beta) >= 1, covered)
     return found
 

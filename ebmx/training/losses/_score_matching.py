@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._types import EnergyFn, Number, Scalar
+from ..._types import EnergyFn, Number, Scalar, Vector
+from ...energies import AbstractNoiseConditionalEnergy
 from ...energies._batch import for_each
 from .._batch import Examples, condition, mean, same_shape
 
@@ -116,14 +117,11 @@ def denoising_score_matching_loss(
     Raises:
         ValueError: if the levels are neither given nor in the negatives, or shapes differ.
     """
-    x, log_scales = positives.x, negatives.y
+    x = positives.x
     fix = "give one perturbed example for each example: use Perturbed(sigma)"
     same_shape(positives, negatives, fix)
     if sigma is None:
-        fix = "give sigma, or negatives of several levels"
-        if log_scales is None or log_scales.shape != (len(x), 1):
-            _checks.invalid("sigma", None, fix)
-        scales = jnp.exp(log_scales[:, 0])
+        scales = _scales(energy, negatives, len(x))
     else:
         _checks.positive("sigma", sigma)
         scales = jnp.full(len(x), sigma, x.dtype)
@@ -134,3 +132,14 @@ def denoising_score_matching_loss(
 
     conditioned = condition(energy, negatives.y)
     return mean(for_each(one, conditioned, x, negatives.x, scales), positives), {}
+
+
+def _scales(energy: EnergyFn, negatives: Examples, num: int) -> Vector:
+    """The standard deviations of the noise of several levels."""
+    y = negatives.y
+    if isinstance(energy, AbstractNoiseConditionalEnergy) and y is not None:
+        return y if y.ndim == 1 else y[:, 0]
+    fix = "give sigma, or negatives of several levels"
+    if y is None or y.shape != (num, 1):
+        _checks.invalid("sigma", None, fix)
+    return jnp.exp(y[:, 0])

@@ -1,0 +1,309 @@
+"""What an energy over noise levels is, and the arithmetic of such energies."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from .. import _checks
+from .._types import Key, Number, Scalar, X
+from ._base import AbstractExactEnergy, log_weights
+from ._conditional import AbstractConditionalEnergy
+from ._constants import as_number, constant, relative
+from ._noise_levels import NoiseLevels
+from ._precision import together
+from .exact._gaussian import Gaussian
+
+
+class AbstractNoiseConditionalEnergy(AbstractConditionalEnergy):
+    """A function `E(x, σ)` of one example and a noise level, `-log p_σ(x)` where it is normalised.
+
+    `p_σ` is the density of the data with Gaussian noise of standard deviation `σ`. The condition is
+    `σ`, a positive number; or `(σ, label)` for an energy with classes, with label -1 for none.
+    `at(sigma)` is the energy at one level, which samplers, estimates of log Z and sums take as any
+    other.
+    """
+
+    levels: eqx.AbstractVar[NoiseLevels]
+    num_classes: eqx.AbstractVar[int | None]
+    """How many classes there are, counted from 0; `None` for an energy without classes."""
+
+    @property
+    @abc.abstractmethod
+    def top(self) -> AbstractExactEnergy:
+        """The density at the highest level, which is known and where samples begin."""
+
+    @property
+    @abc.abstractmethod
+    def is_normalised(self) -> bool:
+        """Whether `-E(x, σ)` is a log density, up to what training leaves."""
+
+    def at_label(self, label: int | None) -> "AtLabel":
+        """The energy over noise levels of one class.
+
+        Args:
+            label: the class, counted from 0; `None` for the density of all classes.
+
+        Raises:
+            ValueError: if the energy has no classes, or not this one.
+        """
+        fix = "it was made without num_classes"
+        _checks.require(self.num_classes is not None, "energy", type(self).__name__, fix)
+        fix = f"give None, or a label from 0 to {(self.num_classes or 0) - 1}"
+        ok = label is None or (isinstance(label, int) and 0 <= label < (self.num_classes or 0))
+        _checks.require(ok, "label", label, fix)
+        return AtLabel(self, -1 if label is None else label)
+
+    def __add__(self, other: Any) -> "NoiseProduct":
+        return NoiseProduct((self, other)) if _is_over_levels(other) else NotImplemented
+
+    def __sub__(self, other: Any) -> "NoiseProduct":
+        return (
+            NoiseProduct((self, other), (1.0, -1.0)) if _is_over_levels(other) else NotImplemented
+        )
+
+    def __mul__(self, weight: Number) -> "NoiseProduct":
+        return NotImplemented if callable(weight) else NoiseProduct((self,), (weight,))
+
+    def __rmul__(self, weight: Number) -> "NoiseProduct":
+        return NotImplemented if callable(weight) else NoiseProduct((self,), (weight,))
+
+
+class AtLabel(AbstractNoiseConditionalEnergy):
+    """`E(x, σ)` for one class of an energy with classes: what `at_label(label)` returns.
+
+    Args:
+        energy: a noise-conditional energy with classes.
+        label: the class, counted from 0; -1 for the density of all classes.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    condition_shape: tuple[int, ...] = eqx.field(static=True)
+    num_labels: None = eqx.field(static=True)
+    num_classes: None = eqx.field(static=True)
+    energy: AbstractNoiseConditionalEnergy
+    label: jax.Array = constant()
+
+    def __init__(self, energy: AbstractNoiseConditionalEnergy, label: int | jax.Array):
+        self.shape, self.condition_shape = energy.shape, ()
+        self.num_labels = self.num_classes = None
+        self.energy = energy
+        self.label = jnp.asarray(label)
+
+    def __call__(self, x: X, y: jax.Array) -> Scalar:
+        sigma = jnp.asarray(y, x.dtype)
+        return self.energy(x, jnp.stack([sigma, self.label.astype(x.dtype)]))
+
+    @property
+    def levels(self) -> NoiseLevels:
+        return self.energy.levels
+
+    @property
+    def top(self) -> AbstractExactEnergy:
+        return self.energy.top
+
+    @property
+    def is_normalised(self) -> bool:
+        return self.energy.is_normalised
+
+
+class NoiseProduct(AbstractNoiseConditionalEnergy):
+    """`Σᵢ wᵢ Eᵢ(x, σ)` at each level. Also `a + b`, `w * a`, `a - b` of noise-conditional energies.
+
+    At a level above the lowest this is not the product with noise, so samplers that follow the
+    score alone end at a wrong density: correct each level by a sampler, which here may reject
+    (`sample_levels(energy, corrector=MALA(0.5), num_steps=...)`).
+
+    Du et al. (2023), "Reduce, reuse, recycle: compositional generation with energy-based diffusion
+    models and MCMC", arXiv 2302.11552.
+
+    Args:
+        energies: noise-conditional energies without classes, of one shape, with Gaussians at the
+            same highest level.
+        weights: a number for each; 1 if not given. Training does not change them.
+
+    Raises:
+        ValueError: if shapes or highest levels differ, or the weighted precisions at the highest
+            level are not positive, so that the product has no density.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    condition_shape: tuple[int, ...] = eqx.field(static=True)
+    num_labels: None = eqx.field(static=True)
+    num_classes: None = eqx.field(static=True)
+    energies: tuple[AbstractNoiseConditionalEnergy, ...]
+    weights: jax.Array = constant()
+
+    def __init__(
+        self,
+        energies: Sequence[AbstractNoiseConditionalEnergy],
+        weights: ArrayLike | None = None,
+    ):
+        self.energies = _alike(energies)
+        self.shape, self.condition_shape = self.energies[0].shape, ()
+        self.num_labels = self.num_classes = None
+        weights = jnp.ones(len(self.energies)) if weights is None else as_number(weights)
+        fix = f"give a number for each of the {len(self.energies)} energies"
+        _checks.require(weights.shape == (len(self.energies),), "weights.shape", weights.shape, fix)
+        _checks.finite_value("weights", weights)
+        self.weights = weights
+        for energy in self.energies:
+            fix = "give energies with a Gaussian at the highest level, no mixtures"
+            ok = isinstance(energy.top, Gaussian)
+            _checks.require(ok, "energies", type(energy).__name__, fix)
+        try:
+            self.top  # noqa: B018
+        except ValueError:
+            fix = "the product has no density at the highest level: lower the negative weights"
+            _checks.invalid("weights", weights, fix)
+
+    def __call__(self, x: X, y: jax.Array) -> Scalar:
+        values = together(*(energy(x, y) for energy in self.energies))
+        weights = jax.lax.stop_gradient(self.weights).astype(values[0].dtype)
+        return jnp.dot(weights, jnp.stack(values))
+
+    @property
+    def levels(self) -> NoiseLevels:
+        return self.energies[0].levels
+
+    @property
+    def top(self) -> Gaussian:
+        """The product of the Gaussians at the highest level."""
+        tops: list[Any] = [energy.top for energy in self.energies]
+        inverses = [jnp.linalg.inv(top.covariance) for top in tops]
+        weighted = [w * inverse for w, inverse in zip(self.weights, inverses, strict=True)]
+        covariance = jnp.linalg.inv(sum(weighted[1:], weighted[0]))
+        pairs = zip(weighted, tops, strict=True)
+        mean = covariance @ sum(p @ top.mean.reshape(-1) for p, top in pairs)
+        return Gaussian(mean.reshape(self.shape), (covariance + covariance.T) / 2)
+
+    @property
+    def is_normalised(self) -> bool:
+        """False, but for one energy of weight 1."""
+        return False
+
+
+class NoiseMixture(AbstractNoiseConditionalEnergy):
+    """`-log Σᵢ wᵢ exp(-Eᵢ(x, σ))`: the mixture of densities, exact at each level.
+
+    Args:
+        energies: noise-conditional energies without classes, of one shape and highest level.
+        weights: positive numbers, which are normalised; equal if not given.
+
+    Raises:
+        ValueError: if shapes or highest levels differ, or a weight is not positive.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    condition_shape: tuple[int, ...] = eqx.field(static=True)
+    num_labels: None = eqx.field(static=True)
+    num_classes: None = eqx.field(static=True)
+    energies: tuple[AbstractNoiseConditionalEnergy, ...]
+    log_weights: jax.Array = relative()
+
+    def __init__(
+        self,
+        energies: Sequence[AbstractNoiseConditionalEnergy],
+        weights: ArrayLike | None = None,
+    ):
+        self.energies = _alike(energies)
+        self.shape, self.condition_shape = self.energies[0].shape, ()
+        self.num_labels = self.num_classes = None
+        self.log_weights = log_weights(weights, len(self.energies))
+
+    def __call__(self, x: X, y: jax.Array) -> Scalar:
+        values = jnp.stack(together(*(energy(x, y) for energy in self.energies)))
+        return -jax.nn.logsumexp(jax.nn.log_softmax(self.log_weights).astype(values.dtype) - values)
+
+    @property
+    def levels(self) -> NoiseLevels:
+        return self.energies[0].levels
+
+    @property
+    def top(self) -> AbstractExactEnergy:
+        return _ExactMixture(tuple(energy.top for energy in self.energies), self.log_weights)
+
+    @property
+    def is_normalised(self) -> bool:
+        return all(energy.is_normalised for energy in self.energies)
+
+
+class _ExactMixture(AbstractExactEnergy):
+    """The mixture of normalised densities that can be sampled."""
+
+    energies: tuple[AbstractExactEnergy, ...]
+    log_weights: jax.Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.energies[0].shape
+
+    def __call__(self, x: X) -> Scalar:
+        values = jnp.stack([energy(x) + energy.log_z for energy in self.energies])
+        return -jax.nn.logsumexp(jax.nn.log_softmax(self.log_weights).astype(values.dtype) - values)
+
+    def sample(self, *, key: Key) -> X:
+        which_key, key = jax.random.split(key)
+        drawn = jnp.stack([energy.sample(key=key) for energy in self.energies])
+        return drawn[jax.random.categorical(which_key, self.log_weights)]
+
+    @property
+    def mean(self) -> X:
+        means = jnp.stack([energy.mean for energy in self.energies])
+        return jnp.tensordot(jax.nn.softmax(self.log_weights), means, 1)
+
+    @property
+    def variance(self) -> X:
+        means = jnp.stack([energy.mean for energy in self.energies])
+        within = jnp.stack([energy.variance for energy in self.energies])
+        weights = jax.nn.softmax(self.log_weights)
+        return jnp.tensordot(weights, within + (means - self.mean[None]) ** 2, 1)
+
+    @property
+    def log_z(self) -> Scalar:
+        return jnp.zeros((), self.log_weights.dtype)
+
+
+def guided(energy: AbstractNoiseConditionalEnergy, label: int, weight: Number) -> NoiseProduct:
+    """`(1 + w) E(x, σ | label) - w E(x, σ)`: classifier-free guidance, with an energy.
+
+    Ho and Salimans (2022), "Classifier-free diffusion guidance".
+
+    Args:
+        energy: a noise-conditional energy with classes.
+        label: the class.
+        weight: `w`, 0 for the density of the class itself.
+
+    Returns:
+        A noise-conditional energy without classes.
+
+    Raises:
+        ValueError: if the energy has no such class.
+    """
+    parts = energy.at_label(label), energy.at_label(None)
+    return NoiseProduct(parts, jnp.stack([1 + as_number(weight), -as_number(weight)]))
+
+
+def _alike(energies: Sequence[Any]) -> tuple[Any, ...]:
+    """Energies of one shape and highest level, checked."""
+    _checks.require(len(energies) > 0, "energies", tuple(energies), "give at least one energy")
+    for energy in energies:
+        fix = "give noise-conditional energies; one with classes as energy.at_label(label)"
+        ok = isinstance(energy, AbstractNoiseConditionalEnergy) and energy.num_classes is None
+        _checks.require(ok, "energies", type(energy).__name__, fix)
+    shapes = [energy.shape for energy in energies]
+    _checks.require(len(set(shapes)) == 1, "shapes", shapes, "give energies of one shape")
+    highest = [energy.levels.sigma[-1] for energy in energies]
+    if all(map(_checks.is_concrete, highest)):
+        ok = max(map(float, highest)) <= min(map(float, highest)) * (1 + 1e-5)
+        fix = "give energies of the same highest level"
+        _checks.require(ok, "levels.sigma[-1]", [float(one) for one in highest], fix)
+    return tuple(energies)
+
+
+def _is_over_levels(other: Any) -> bool:
+    return isinstance(other, AbstractNoiseConditionalEnergy)

@@ -1,0 +1,286 @@
+"""Losses of energies over noise levels: level classification and the level derivative."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import _checks
+from ..._types import EnergyFn, Number, Scalar, Vector
+from ...energies import AbstractNoiseConditionalEnergy
+from ...samplers._fields import cast
+from .._batch import Examples, mean, same_shape
+
+Result = tuple[Scalar, dict[str, Scalar]]
+
+
+class Sources(eqx.Module):
+    """The data that a noisy example may come from, `(batch, sources)`."""
+
+    squares: jax.Array
+    """`|ε|²` of the noise that would be needed."""
+    log_weights: jax.Array
+    """Log weights of the data in the mean over examples, minus infinity for those of no weight."""
+
+
+def noise_level_loss(
+    energy: EnergyFn,
+    positives: Examples,
+    negatives: Examples,
+    *,
+    score_weight: Number = 1.0,
+    classification_weight: Number = 1.0,
+    derivative_weight: Number = 0.25,
+    num_neighbours: int = 3,
+    stable_targets: bool = False,
+) -> Result:
+    """Score regression, level classification and level derivative, with one gradient for all.
+
+    With noise `x̃ = x + σ ε` in `d` dimensions, the mean over pairs of data and noisy data of
+
+    - `½ |σ ∂E/∂x(x̃, σ) - ε|² / d`, denoising score matching at each level,
+    - the cross entropy of `level_classification_loss` with `num_neighbours`,
+    - `½ (∂E/∂log σ(x̃, σ) - (d - |ε|²))² / d`, as in `level_derivative_loss`,
+
+    each with its weight. Scores leave a constant free at each level; the two other terms fix its
+    differences, and the highest level is known. Use with `PerturbedLevels()`.
+
+    Song and Ermon (2019), "Generative modeling by estimating gradients of the data distribution";
+    Yadin, Elata and Michaeli (2024), "Classification diffusion models", arXiv 2402.10095; Guth,
+    Kadkhodaie and Simoncelli (2025), "Learning normalized image densities via dual score
+    matching", arXiv 2506.05310.
+
+    Args:
+        energy: a noise-conditional energy.
+        positives: data, `(batch, *shape)`.
+        negatives: those of `PerturbedLevels`.
+        score_weight: of the first term, at least 0.
+        classification_weight: of the second.
+        derivative_weight: of the third.
+        num_neighbours: as for `level_classification_loss`.
+        stable_targets: whether the targets are means given `x̃` over all data of the batch, as what
+            it may come from. Their variance is lower, by half on the plane, and a bias of one over
+            the size of the batch is added; it needs large batches in few
+            dimensions. Xu, Tong and Jaakkola (2023), "Stable target field for reduced variance
+            score estimation in diffusion models", arXiv 2302.00670.
+
+    Returns:
+        The loss, without a unit, and the metrics `score_loss`, `classification_loss` and
+        `derivative_loss`.
+
+    Raises:
+        ValueError: if the energy is not noise-conditional, shapes differ, or a number is out of
+            its range.
+    """
+    given = {
+        "score_weight": score_weight,
+        "classification_weight": classification_weight,
+        "derivative_weight": derivative_weight,
+    }
+    for name, value in given.items():
+        _checks.non_negative(name, value)
+    energy, noise = _pairs(energy, positives, negatives)
+    values, gradients, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, negatives.y)
+    sigma, d = _sigma(negatives), noise[0].size
+    sources = _all_sources(energy, positives, negatives, noise) if stable_targets else None
+    sources = _own_sources(noise) if sources is None else sources
+    target, squares = _posterior_means(positives.x, noise, sigma, sources)
+    residual = _rows(sigma, gradients) * gradients - target
+    terms = {
+        "score_loss": 0.5 * jnp.mean(residual.reshape(len(noise), -1) ** 2, 1),
+        "classification_loss": _neighbour_entropy(
+            energy, negatives, values, sources, num_neighbours
+        ),
+        "derivative_loss": 0.5 * (rates - (d - squares)) ** 2 / d,
+    }
+    metrics = {name: mean(term, positives) for name, term in terms.items()}
+    weights = [cast(weight, values) for weight in given.values()]
+    return sum(w * m for w, m in zip(weights, metrics.values(), strict=True)), metrics
+
+
+def level_classification_loss(
+    energy: EnergyFn,
+    positives: Examples,
+    negatives: Examples,
+    *,
+    num_neighbours: int | None = None,
+) -> Result:
+    """The cross entropy of telling the level `k` of a noisy example from other levels `j`.
+
+    The logits are `-E(x, σⱼ) + log π(j)`, where `π(j)` is how often training draws level `j`.
+    Minimal where differences of energies are log ratios of densities: it fixes the constants
+    between levels, which scores leave free. Use with `PerturbedLevels()`.
+
+    Yadin, Elata and Michaeli (2024), "Classification diffusion models: revitalizing density ratio
+    estimation", arXiv 2402.10095; between pairs of levels, as in DiffCLF, arXiv 2601.21025.
+
+    Args:
+        energy: a noise-conditional energy.
+        positives: data, `(batch, *shape)`.
+        negatives: those of `PerturbedLevels`.
+        num_neighbours: `None` for all levels at once, at the cost of an energy for each; or `m` for
+            pairs, `k` against one of `k ± 1, …, k ± m`, which takes one energy more. Pairs beyond
+            the ends count as 0.
+
+    Returns:
+        The loss, in nats, and no metrics.
+
+    Raises:
+        ValueError: if the energy is not noise-conditional, or shapes differ.
+    """
+    energy, noise = _pairs(energy, positives, negatives)
+    if num_neighbours is not None:
+        values = jax.vmap(energy)(negatives.x, negatives.y)
+        entropy = _neighbour_entropy(energy, negatives, values, _own_sources(noise), num_neighbours)
+        return mean(entropy, positives), {}
+    levels = energy.levels
+    sigma = levels.sigma.astype(negatives.x.dtype)
+
+    def one(x: jax.Array, y: jax.Array) -> Scalar:
+        values = jax.vmap(lambda s: energy(x, _with_sigma(y, s)))(sigma)
+        logits = levels.log_prior.astype(values.dtype) - values
+        return -jax.nn.log_softmax(logits)[levels.nearest(jnp.ravel(y)[0])]
+
+    return mean(jax.vmap(one)(negatives.x, negatives.y), positives), {}
+
+
+def level_derivative_loss(energy: EnergyFn, positives: Examples, negatives: Examples) -> Result:
+    """`mean ½ (∂E/∂log σ(x̃, σ) - (d - |ε|²))² / d` over noisy data `x̃ = x + σ ε`.
+
+    By the heat equation, `-∂ log p_σ(x̃)/∂log σ` is the mean of `d - |ε|²` given `x̃`, so that the
+    minimiser has the constants between levels right. Use with `PerturbedLevels()`.
+
+    Guth, Kadkhodaie and Simoncelli (2025), "Learning normalized image densities via dual score
+    matching", arXiv 2506.05310.
+
+    Args:
+        energy: a noise-conditional energy.
+        positives: data, `(batch, *shape)`.
+        negatives: those of `PerturbedLevels`.
+
+    Returns:
+        The loss, without a unit, and no metrics.
+
+    Raises:
+        ValueError: if the energy is not noise-conditional, or shapes differ.
+    """
+    energy, noise = _pairs(energy, positives, negatives)
+    d = noise[0].size
+    _, _, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, negatives.y)
+    return mean(0.5 * (rates - (d - _squares(noise))) ** 2 / d, positives), {}
+
+
+def _pairs(energy: Any, positives: Examples, negatives: Examples) -> tuple[Any, jax.Array]:
+    """The energy, checked, and the noise `ε` of each example."""
+    fix = "give an energy over noise levels, such as NoiseConditional"
+    ok = isinstance(energy, AbstractNoiseConditionalEnergy)
+    _checks.require(ok, "energy", type(energy).__name__, fix)
+    fix = "give one noisy example for each example: use PerturbedLevels()"
+    same_shape(positives, negatives, fix)
+    shape = (len(positives.x), *energy.condition_shape)
+    ok = negatives.y is not None and negatives.y.shape == shape
+    _checks.require(ok, "negatives.y.shape", getattr(negatives.y, "shape", None), fix)
+    sigma = _rows(_sigma(negatives), positives.x)
+    return energy, (negatives.x - positives.x) / sigma
+
+
+def _gradients(energy: Any, x: jax.Array, y: jax.Array) -> tuple[Scalar, jax.Array, Scalar]:
+    """`E`, `∂E/∂x` and `∂E/∂log σ` of one example."""
+    rows = jnp.ravel(y)
+    at = lambda x, log_sigma: energy(x, _with_sigma(y, jnp.exp(log_sigma)))  # noqa: E731
+    value, (gradient, rate) = jax.value_and_grad(at, (0, 1))(x, jnp.log(rows[0]))
+    return value, gradient, rate
+
+
+def _neighbour_entropy(
+    energy: Any, negatives: Examples, values: Vector, sources: Sources, num_neighbours: int
+) -> Vector:
+    """The cross entropy of each example's level against one of its neighbours."""
+    _checks.at_least("num_neighbours", num_neighbours, 1)
+    levels, num = energy.levels, len(values)
+    level = levels.nearest(_sigma(negatives))
+    # Levels are drawn apart from the place in the batch, so the offset may go by the place. Both
+    # signs occur equally often, so that k against j is asked as often, given k, as j against k.
+    place = jnp.arange(num) % (2 * num_neighbours)
+    other = level + jnp.where(place % 2 == 0, 1, -1) * (place // 2 + 1)
+    inside = (other >= 0) & (other < levels.sigma.size)
+    other = jnp.clip(other, 0, levels.sigma.size - 1)
+    sigma = levels.sigma.astype(values.dtype)[other]
+    conditions = jax.vmap(_with_sigma)(negatives.y, sigma)
+    others = jax.vmap(energy)(negatives.x, conditions)
+    prior = levels.log_prior.astype(values.dtype)
+    log_odds = prior[level] - prior[other]
+    logit = log_odds - values + others
+    # Which of the two levels the noise is of is not known for certain even where the data are: the
+    # target is the probability given the noisy example and its sources, in place of the level that
+    # was drawn. The mean of the entropy is the same, and its variance is lower.
+    ratio = _sigma(negatives) / sigma
+    at_own, at_other = (
+        jax.nn.logsumexp(sources.log_weights - 0.5 * sources.squares * factor, axis=1)
+        for factor in (1.0, ratio[:, None] ** 2)
+    )
+    known = log_odds - negatives.x[0].size * jnp.log(ratio) + at_own - at_other
+    entropy = jax.nn.softplus(-logit) + jax.nn.sigmoid(-known) * logit
+    return jnp.where(inside, entropy, 0.0)
+
+
+def _squares(noise: jax.Array) -> Vector:
+    """`|ε|²` of each example."""
+    return jnp.sum(noise.reshape(len(noise), -1) ** 2, 1)
+
+
+def _own_sources(noise: jax.Array) -> Sources:
+    """The example alone that noise was added to."""
+    squares = _squares(noise)[:, None]
+    return Sources(squares, jnp.zeros_like(squares))
+
+
+def _all_sources(
+    energy: Any, positives: Examples, negatives: Examples, noise: jax.Array
+) -> Sources:
+    """All data of the batch, of the same class if the energy has classes."""
+    num, sigma = len(noise), _sigma(negatives)
+    x, own = positives.x.reshape(num, -1), noise.reshape(num, -1)
+    # |ε_i + (x_i - x_j)/σ_i|² by products of matrices, exact for the example itself
+    apart = _squares(x)[:, None] + _squares(x)[None] - 2 * x @ x.T
+    along = jnp.sum(own * x, 1)[:, None] - own @ x.T
+    squares = _squares(own)[:, None] + 2 * along / sigma[:, None] + apart / sigma[:, None] ** 2
+    itself = jnp.eye(num, dtype=bool)
+    squares = jnp.where(itself, _squares(own)[:, None], jnp.maximum(squares, 0.0))
+    log_weights = jnp.zeros_like(squares)
+    if positives.log_weights is not None:
+        log_weights = log_weights + positives.log_weights[None]
+    if energy.num_classes is not None and positives.y is not None and negatives.y is not None:
+        label = negatives.y[:, 1:]
+        of_class = (label == positives.y[None]) | (label < 0) | itself
+        log_weights = jnp.where(of_class, log_weights, -jnp.inf)
+    return Sources(squares, log_weights)
+
+
+def _posterior_means(
+    x: jax.Array, noise: jax.Array, sigma: Vector, sources: Sources
+) -> tuple[jax.Array, Vector]:
+    """The means of `ε` and of `|ε|²` given a noisy example, over its sources."""
+    if sources.squares.shape[1] == 1:
+        return noise, sources.squares[:, 0]
+    flat = x.reshape(len(x), -1)
+    weights = jax.nn.softmax(sources.log_weights - 0.5 * sources.squares, 1)
+    shift = (flat - weights @ flat) / sigma[:, None]
+    return noise + shift.reshape(noise.shape), jnp.sum(weights * sources.squares, 1)
+
+
+def _sigma(negatives: Examples) -> Vector:
+    """The standard deviation of each example's noise."""
+    assert negatives.y is not None
+    return negatives.y if negatives.y.ndim == 1 else negatives.y[:, 0]
+
+
+def _with_sigma(y: jax.Array, sigma: Scalar) -> jax.Array:
+    """The condition with another noise level."""
+    return sigma if y.ndim == 0 else y.at[0].set(sigma)
+
+
+def _rows(values: Vector, like: jax.Array) -> jax.Array:
+    """One number for each example, to multiply with a batch."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))

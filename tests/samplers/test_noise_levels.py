@@ -1,0 +1,108 @@
+"""Samples of energies over noise levels: masses of modes and moments against the exact ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from noise_levels import LEVELS, MEANS, SCALE, WEIGHTS, data, noisy_mixture
+
+import ebmx
+from ebmx.energies import GaussianMixture, NoiseMixture
+from ebmx.samplers import (
+    HMC,
+    MALA,
+    Ancestral,
+    BlackJAX,
+    Langevin,
+    ProbabilityFlow,
+    sample_levels,
+)
+
+KEY = jax.random.key(0)
+NUM = 4000
+TRUTH = noisy_mixture()
+METHODS = {
+    "annealed Langevin": {"corrector": Langevin(0.5), "num_steps": 100},
+    "annealed MALA": {"corrector": MALA(0.5), "num_steps": 30},
+    "annealed HMC": {"corrector": HMC(0.5, 3), "num_steps": 10},
+    "flow": {"predictor": ProbabilityFlow(), "sigma": np.geomspace(0.1, 12.0, 40)},
+    "ancestral": {"predictor": Ancestral(), "sigma": np.geomspace(0.1, 12.0, 200)},
+    "flow and MALA": {"predictor": ProbabilityFlow(), "corrector": MALA(0.5), "num_steps": 5},
+    "ancestral and MALA": {"predictor": Ancestral(), "corrector": MALA(0.5), "num_steps": 10},
+}
+
+
+def masses(x, means):
+    """The fraction of samples nearest to each mean."""
+    apart = np.sum((np.asarray(x)[:, None] - np.asarray(means)[None]) ** 2, -1)
+    return np.bincount(apart.argmin(1), minlength=len(means)) / len(x)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_modes_have_their_masses(name):
+    found = sample_levels(TRUTH, NUM, **METHODS[name], key=KEY)
+    expected = masses(data(200_000, KEY) + 0.1 * jax.random.normal(KEY, (200_000, 2)), MEANS)
+    error = np.abs(masses(found.x, MEANS) - expected)
+    assert np.all(error < 5 * np.sqrt(expected * (1 - expected) / NUM)), error
+    mixture = GaussianMixture(MEANS, np.sqrt(SCALE**2 + 0.01), WEIGHTS)
+    np.testing.assert_allclose(found.x.mean(0), mixture.mean, atol=0.12)
+    np.testing.assert_allclose(found.x.var(0), mixture.variance, rtol=0.1)
+    corrected = "corrector" in METHODS[name]
+    assert found.acceptance.shape == ((9,) if corrected else (len(METHODS[name]["sigma"]) - 1,))
+    rejects = corrected and not isinstance(METHODS[name]["corrector"], Langevin)
+    assert bool(np.all(found.acceptance < 1)) == rejects
+
+
+def test_a_product_needs_a_corrector_that_rejects():
+    """Two mixtures of three modes each whose product favours the shared one."""
+    other = noisy_mixture(means=jnp.array([[1.0, 1.0], [-1.5, 0.0], [4.0, 4.0]]))
+    product = TRUTH + other
+    grid = np.stack(np.meshgrid(*[np.linspace(-6, 8, 281)] * 2, indexing="ij"), -1).reshape(-1, 2)
+    log = -np.asarray(ebmx.energy(product.at(LEVELS.sigma[0]), grid.astype(np.float32)), float)
+    weights = np.exp(log - log.max())
+    mean = weights @ grid / weights.sum()
+    flow = sample_levels(product, NUM, predictor=ProbabilityFlow(), key=KEY)
+    right = sample_levels(product, NUM, corrector=MALA(0.5), num_steps=100, key=KEY)
+    spread = np.sqrt(weights @ (grid - mean) ** 2 / weights.sum() / NUM)
+    assert np.all(np.abs(right.x.mean(0) - mean) < 5 * spread)
+    assert np.any(np.abs(flow.x.mean(0) - mean) > 8 * spread)
+
+
+def test_a_mixture_of_energies():
+    far = noisy_mixture(means=MEANS + 3.0)
+    found = sample_levels(
+        NoiseMixture([TRUTH, far], [1.0, 3.0]), NUM, corrector=MALA(0.5), num_steps=30, key=KEY
+    )
+    near = np.mean(np.asarray(found.x).sum(1) < 3.0)
+    assert abs(near - 0.25) < 5 * np.sqrt(0.25 * 0.75 / NUM) + 0.005
+
+
+def test_any_kernel_of_blackjax_corrects():
+    import blackjax
+
+    kernel = BlackJAX(
+        blackjax.hmc.init, blackjax.hmc.build_kernel(),
+        step_size=0.5, inverse_mass_matrix=jnp.ones(2), num_integration_steps=3,
+    )  # fmt: skip
+    found = sample_levels(TRUTH, 1000, corrector=kernel, num_steps=10, key=KEY)
+    expected = np.array(WEIGHTS)
+    error = np.abs(masses(found.x, MEANS) - expected)
+    assert np.all(error < 5 * np.sqrt(expected / 1000) + 0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"energy": TRUTH.at(0.5)}, r"^energy=Conditioned: give an (energy over|Abstract)"),
+        ({"num_samples": 0}, r"^num_samples=0"),
+        ({"sigma": [1.0, 0.1]}, r"^sigma=\[1.0, 0.1"),
+        ({"sigma": [0.1, 5.0]}, r"^sigma=.*: give levels from 0.1 or more to 12"),
+        ({"sigma": [0.01, 12.0]}, r"^sigma=.*: give levels from 0.1"),
+        ({"corrector": Langevin(0.1, bounds=(-1.0, 1.0))}, r"^corrector.bounds=.*without bounds"),
+        ({"predictor": MALA(0.1)}, r"^predictor=MALA"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, match):
+    call = {"energy": TRUTH, "num_samples": 4, "key": KEY} | change
+    with pytest.raises(ValueError, match=match):
+        sample_levels(call.pop("energy"), call.pop("num_samples"), **call)

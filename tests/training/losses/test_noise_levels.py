@@ -1,0 +1,158 @@
+"""Level classification, the level derivative and both with scores, where the truth is known."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from noise_levels import LEVELS, SCALE, data, noisy_mixture
+
+import ebmx.training as t
+from ebmx.energies import MLP
+from ebmx.training import Examples
+
+LOSSES = {
+    "all levels": t.level_classification_loss,
+    "one neighbour": eqx.Partial(t.level_classification_loss, num_neighbours=1),
+    "three neighbours": eqx.Partial(t.level_classification_loss, num_neighbours=3),
+    "derivative": t.level_derivative_loss,
+    "together": t.noise_level_loss,
+    "stable": eqx.Partial(t.noise_level_loss, stable_targets=True),
+}
+GAUSSIAN = noisy_mixture(means=jnp.zeros((3, 2)))
+"""The centres of all parts at one point: a Gaussian."""
+
+
+def batches(energy, num, size, key):
+    """Data and noisy data in batches `(num, size, ...)`."""
+    data_key, key = jax.random.split(key)
+    positives = Examples(data(num * size, data_key).reshape(num, size, 2))
+    make = lambda x, key: t.PerturbedLevels().step(energy, x, None, key=key)[0]  # noqa: E731
+    return positives, jax.vmap(make)(positives, jax.random.split(key, num))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_truth_alone_is_stationary(name):
+    """Gradients by a constant between the levels and by a factor of the energy."""
+    positives, negatives = batches(noisy_mixture(), 200, 120, jax.random.key(0))
+
+    def one(slope, factor, positives, negatives):
+        return LOSSES[name](noisy_mixture((slope, 0.0), factor), positives, negatives)[0]
+
+    gradients = jax.jit(jax.vmap(jax.grad(one, (0, 1)), (None, None, 0, 0)))
+
+    def deviations(slope, factor):
+        found = np.stack(gradients(jnp.array(slope), jnp.array(factor), positives, negatives))
+        return found.mean(1) / (found.std(1) / np.sqrt(found.shape[1]))
+
+    assert np.all(np.abs(deviations(0.0, 1.0)) < 4.5)
+    assert deviations(1.0, 1.0)[0] > 10
+    assert deviations(0.0, 1.3)[1] > 10
+    assert deviations(0.0, 0.7)[1] < -10
+
+
+def test_values_at_a_gaussian():
+    """With data of variance s², the noise given x̃ has variance v = s²/(s² + σ²) a coordinate."""
+    key = jax.random.key(1)
+    positives = Examples(SCALE * jax.random.normal(key, (40_000, 2)))
+    negatives, _, _ = t.PerturbedLevels().step(GAUSSIAN, positives, None, key=key)
+    _, metrics = t.noise_level_loss(GAUSSIAN, positives, negatives)
+    levels = np.asarray(LEVELS.sigma)
+    v = SCALE**2 / (SCALE**2 + levels**2)
+    prior = np.exp(LEVELS.log_prior)
+    np.testing.assert_allclose(metrics["score_loss"], np.sum(prior * v) / 2, rtol=0.02)
+    # var |ε|² given x̃ is 2 v² + 4 v m² with E m² = 1 - v
+    expected = np.sum(prior * (4 * v - 2 * v**2)) / 2
+    np.testing.assert_allclose(metrics["derivative_loss"], expected, rtol=0.03)
+    alone, _ = t.level_derivative_loss(GAUSSIAN, positives, negatives)
+    np.testing.assert_allclose(alone, metrics["derivative_loss"], rtol=1e-5)
+
+
+def test_the_parts_are_those_of_the_losses_alone():
+    positives, negatives = batches(noisy_mixture(), 1, 60, jax.random.key(2))
+    positives, negatives = jax.tree.map(lambda a: a[0], (positives, negatives))
+    energy = noisy_mixture((0.3, 0.1), 0.8)
+    total, metrics = t.noise_level_loss(
+        energy, positives, negatives, score_weight=2.0, classification_weight=3.0,
+        derivative_weight=0.5, num_neighbours=2,
+    )  # fmt: skip
+    alone, _ = t.level_classification_loss(energy, positives, negatives, num_neighbours=2)
+    score, _ = t.denoising_score_matching_loss(energy, positives, negatives)
+    np.testing.assert_allclose(metrics["classification_loss"], alone, rtol=1e-5)
+    np.testing.assert_allclose(metrics["score_loss"], score / 2, rtol=1e-5)
+    parts = [2.0, 3.0, 0.5] @ np.stack(list(metrics.values()))
+    np.testing.assert_allclose(total, parts, rtol=1e-5)
+
+
+def test_all_levels_at_once_is_a_categorical_cross_entropy():
+    positives, negatives = batches(noisy_mixture(), 1, 50, jax.random.key(3))
+    x, y = negatives.x[0], negatives.y[0]
+    energy = noisy_mixture((0.5, 0.0), 0.9)
+    values = jax.vmap(lambda x: jax.vmap(lambda s: energy(x, s))(LEVELS.sigma))(x)
+    logits = np.asarray(LEVELS.log_prior) - np.asarray(values)
+    log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    number = [int(np.argmin(np.abs(np.asarray(LEVELS.sigma) - s))) for s in np.asarray(y)]
+    expected = -np.mean(log_p[np.arange(50), number])
+    found, _ = t.level_classification_loss(energy, Examples(positives.x[0]), Examples(x, y))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_stable_targets_are_means_over_the_data():
+    """Against the weights of all data of the batch one by one, and with less variance."""
+    positives, negatives = batches(noisy_mixture(), 1, 40, jax.random.key(6))
+    x, noisy, sigma = (
+        np.asarray(a[0], np.float64) for a in (positives.x, negatives.x, negatives.y)
+    )
+    positives, negatives = jax.tree.map(lambda a: a[0], (positives, negatives))
+    needed = (noisy[:, None] - x[None]) / sigma[:, None, None]
+    squares = (needed**2).sum(-1)
+    weights = np.exp(-0.5 * squares)
+    weights /= weights.sum(1, keepdims=True)
+    mean_noise, mean_square = np.einsum("ij,ijd->id", weights, needed), (weights * squares).sum(1)
+    energy = noisy_mixture((0.1, 0.0), 0.9)
+    _, metrics = t.noise_level_loss(energy, positives, negatives, stable_targets=True)
+    at = lambda x, s: energy(x, jnp.exp(s))  # noqa: E731
+    gradient, rate = jax.vmap(jax.grad(at, (0, 1)))(negatives.x, jnp.log(negatives.y))
+    expected = np.mean((sigma[:, None] * gradient - mean_noise) ** 2) / 2
+    np.testing.assert_allclose(metrics["score_loss"], expected, rtol=1e-4)
+    expected = np.mean((rate - (2 - mean_square)) ** 2) / 4
+    np.testing.assert_allclose(metrics["derivative_loss"], expected, rtol=1e-4)
+
+
+def test_the_scale_does_not_depend_on_batch_or_dimension():
+    """A standard Gaussian in 2 and in 50 dimensions, batches of 30 and 3,000."""
+    found = {}
+    for size, num in ((2, 3000), (50, 3000), (2, 30_000)):
+        energy = noisy_mixture(means=jnp.zeros((3, size)))
+        positives = Examples(SCALE * jax.random.normal(jax.random.key(4), (num, size)))
+        negatives, _, _ = t.PerturbedLevels().step(energy, positives, None, key=jax.random.key(5))
+        metrics = t.noise_level_loss(energy, positives, negatives)[1]
+        found[size, num] = metrics["score_loss"], metrics["derivative_loss"]
+    np.testing.assert_allclose(found[50, 3000], found[2, 3000], rtol=0.15)
+    np.testing.assert_allclose(found[2, 30_000], found[2, 3000], rtol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("loss", "change", "match"),
+    [
+        (t.noise_level_loss, {"energy": lambda x: x.sum()}, "^energy=function: .*NoiseConditional"),
+        (t.level_derivative_loss, {"negatives": Examples(jnp.zeros((3, 2)))}, "^negatives.shape="),
+        (t.level_derivative_loss, {"negatives": Examples(jnp.zeros((4, 2)))}, "^negatives.y.shape"),
+        (t.noise_level_loss, {"score_weight": -1.0}, "^score_weight=-1.0"),
+        (t.noise_level_loss, {"num_neighbours": 0}, "^num_neighbours=0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(loss, change, match):
+    x = Examples(jnp.zeros((4, 2)))
+    call = {"energy": noisy_mixture(), "positives": x, "negatives": Examples(x.x, jnp.ones(4))}
+    with pytest.raises(ValueError, match=match):
+        loss(**{**call, **change})
+
+
+def test_other_negatives_are_refused():
+    with pytest.raises(ValueError, match=r"^negatives=DataOnly: noise_level_loss is for Perturbed"):
+        t.Trainer(optax.adam(1e-3), t.DataOnly(), t.noise_level_loss)
+    energy = MLP((2,), (4,), key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"^energy=MLP: give an energy over noise levels"):
+        t.PerturbedLevels().step(energy, Examples(jnp.zeros((4, 2))), None, key=jax.random.key(0))
