@@ -56,9 +56,7 @@ def train(negatives: Any, digits: Any, evaluations: int, seed: int) -> tuple[Any
     energy = ConvNet(digits.shape, (64, 64), hidden_dims=(64,), key=model_key)
     state = trainer.init(energy, key=chain_key)
     begin = time.perf_counter()
-    state, _ = ebmx.fit(
-        trainer, state, batches, num_steps=num_steps, key=fit_key, progress=False
-    )
+    state, _ = ebmx.fit(trainer, state, batches, num_steps=num_steps, key=fit_key, progress=False)
     return state, num_steps, time.perf_counter() - begin
 
 

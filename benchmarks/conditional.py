@@ -47,9 +47,7 @@ def train(model, loss, num_labels, digits, num_steps, seed):
     trainer = Trainer(optim, negatives, loss, ema_decay=0.99, data_noise=0.03)
     batches = ebmx.data.batches(digits.train, 128, labels=digits.train_labels, key=data_key)
     state = trainer.init(model(model_key), key=chain_key)
-    return ebmx.fit(
-        trainer, state, batches, num_steps=num_steps, key=fit_key, progress=False
-    )[0]
+    return ebmx.fit(trainer, state, batches, num_steps=num_steps, key=fit_key, progress=False)[0]
 
 
 def composed(energy, classify, key, num: int = 256):

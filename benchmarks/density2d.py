@@ -25,9 +25,12 @@ from ebmx.energies import (
     MLP,
     AbstractEnergy,
     Box,
+    FourierFeatures,
     GaussianMixture,
+    NoiseConditional,
     Uniform,
     exact_samples,
+    geometric_levels,
     plane,
 )
 from ebmx.samplers import MALA, Cycle, Independence, Langevin, ReplicaExchange
@@ -38,6 +41,7 @@ from ebmx.training import (
     Neighbours,
     NoiseSamples,
     Perturbed,
+    PerturbedLevels,
     PerturbedTwice,
     QuadraturePoints,
     RandomProjections,
@@ -50,6 +54,7 @@ from ebmx.training import (
     minimum_probability_flow_loss,
     negative_log_likelihood_loss,
     noise_contrastive_loss,
+    noise_level_loss,
     sliced_score_matching_loss,
 )
 
@@ -106,6 +111,21 @@ class Objective(NamedTuple):
     boxed: bool = False
     """Whether the energy is confined to the box."""
     learning_rate: float = 4e-3
+    over_levels: bool = False
+    """Whether the energy is one over noise levels, which is then taken at the lowest."""
+
+
+LEVELS = geometric_levels(0.003, 12.0, 32, tilt=1.4)
+
+
+def energy_over_levels(truth: Any, key: jax.Array) -> NoiseConditional:
+    """The same perceptron and waves, beside the Gaussian of the data with noise."""
+    wave_key, network_key, key = jax.random.split(key, 3)
+    features = FourierFeatures((2,), 64, 0.4, 8.0, key=wave_key)
+    network = MLP((2 + features.size,), (128, 128, 128), condition_size=32, key=network_key)
+    x = np.asarray(exact_samples(truth, CHUNK, key=jax.random.key(0)))
+    moments = {"mean": x.mean(0), "covariance": np.cov(x.T)}
+    return NoiseConditional(network, LEVELS, **moments, features=features, key=key)
 
 
 def objectives() -> dict[str, Objective]:
@@ -115,6 +135,7 @@ def objectives() -> dict[str, Objective]:
     langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
     grid = QuadraturePoints(*CORNERS, 40, shifted=True)
     nce = eqx.Partial(noise_contrastive_loss, noise=noise)
+    levels = eqx.Partial(noise_level_loss, stable_targets=True)
     dsm = eqx.Partial(denoising_score_matching_loss, sigma=jnp.asarray(0.05))
 
     def chains(
@@ -144,6 +165,9 @@ def objectives() -> dict[str, Objective]:
         "denoising": Objective(Perturbed(0.05), dsm, 8000, 512, learning_rate=2e-3),
         "sliced score matching": Objective(
             RandomProjections(), sliced_score_matching_loss, 4000, 512, learning_rate=2e-3
+        ),
+        "levels of noise": Objective(
+            PerturbedLevels(), levels, 4000, 1024, learning_rate=3e-3, over_levels=True
         ),
         "probability flow": Objective(
             Neighbours(0.3, 4), minimum_probability_flow_loss, 4000, 1024, learning_rate=2e-3
@@ -193,10 +217,12 @@ def batches(truth: Any, size: int, key: jax.Array) -> Iterator[np.ndarray]:
 
 
 def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -> dict[str, Any]:
-    negatives, loss, updates, batch, boxed, learning_rate = objective
+    negatives, loss, updates, batch, boxed, learning_rate, over_levels = objective
     model_key, chain_key, data_key, fit_key = jax.random.split(jax.random.key(seed), 4)
     energy = FourierEnergy(key=model_key)
     model: Any = Box(energy, *CORNERS) if boxed else energy
+    if over_levels:
+        model = energy_over_levels(truth, model_key)
     num_steps = int(updates * part)
     schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
@@ -207,10 +233,14 @@ def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -
         num_steps=num_steps, key=fit_key, progress=False,
     )  # fmt: skip
     seconds = time.perf_counter() - begin
-    model_density, _ = log_densities(state.ema)
+    learnt = state.ema.at(LEVELS.sigma[0]) if over_levels else state.ema
+    model_density, log_z = log_densities(learnt)
     row: dict[str, Any] = {
         "kl": divergence(truth_on_the_plane(truth), model_density), "seconds": seconds,
     }  # fmt: skip
+    if over_levels:
+        # without any fit after the training, the energy is normalised
+        row["log_z_error"] = abs(log_z)
     if isinstance(trainer.negatives, Jarzynski):
         # the chains were last weighed under the energy before the last update
         row["log_z_error"] = abs(

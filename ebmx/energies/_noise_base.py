@@ -59,18 +59,16 @@ class AbstractNoiseConditionalEnergy(AbstractConditionalEnergy):
         return AtLabel(self, -1 if label is None else label)
 
     def __add__(self, other: Any) -> "NoiseProduct":
-        return NoiseProduct((self, other)) if _is_over_levels(other) else NotImplemented
+        return _product((self, other), (1.0, 1.0))
 
     def __sub__(self, other: Any) -> "NoiseProduct":
-        return (
-            NoiseProduct((self, other), (1.0, -1.0)) if _is_over_levels(other) else NotImplemented
-        )
+        return _product((self, other), (1.0, -1.0))
 
     def __mul__(self, weight: Number) -> "NoiseProduct":
-        return NotImplemented if callable(weight) else NoiseProduct((self,), (weight,))
+        return NotImplemented if callable(weight) else _product((self,), (weight,))
 
     def __rmul__(self, weight: Number) -> "NoiseProduct":
-        return NotImplemented if callable(weight) else NoiseProduct((self,), (weight,))
+        return NotImplemented if callable(weight) else _product((self,), (weight,))
 
 
 class AtLabel(AbstractNoiseConditionalEnergy):
@@ -225,7 +223,8 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
 
     @property
     def top(self) -> AbstractExactEnergy:
-        return _ExactMixture(tuple(energy.top for energy in self.energies), self.log_weights)
+        tops = tuple(energy.top for energy in self.energies)
+        return _ExactMixture(self.shape, tops, self.log_weights)
 
     @property
     def is_normalised(self) -> bool:
@@ -235,12 +234,9 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
 class _ExactMixture(AbstractExactEnergy):
     """The mixture of normalised densities that can be sampled."""
 
+    shape: tuple[int, ...] = eqx.field(static=True)
     energies: tuple[AbstractExactEnergy, ...]
     log_weights: jax.Array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.energies[0].shape
 
     def __call__(self, x: X) -> Scalar:
         values = jnp.stack([energy(x) + energy.log_z for energy in self.energies])
@@ -305,5 +301,7 @@ def _alike(energies: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(energies)
 
 
-def _is_over_levels(other: Any) -> bool:
-    return isinstance(other, AbstractNoiseConditionalEnergy)
+def _product(energies: tuple[Any, ...], weights: tuple[Number, ...]) -> NoiseProduct:
+    if not all(isinstance(energy, AbstractNoiseConditionalEnergy) for energy in energies):
+        return NotImplemented
+    return NoiseProduct(energies, jnp.stack([as_number(weight) for weight in weights]))

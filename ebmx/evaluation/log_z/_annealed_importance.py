@@ -1,5 +1,7 @@
 """Log Z by annealed importance sampling from an exact density, or to it."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -96,8 +98,8 @@ def annealed_importance_sampling(
         num_chains = len(samples)
         _checks.at_least("len(samples)", num_chains, 2)
         _checks.finite(samples, "samples")
-        outside = [] if base is None else np.flatnonzero(~covers(base, samples))
-        fix = f"it has no density at samples[{list(outside[:5])}]: give a base that is wider"
+        outside = [] if base is None else np.flatnonzero(~covers(base, samples)).tolist()
+        fix = f"it has no density at samples[{outside[:5]}]: give a base that is wider"
         _checks.require(len(outside) == 0, "base", type(base).__name__, fix)
     plan_key, walk_key = jax.random.split(key)
     route = plan(path, sampler, num_temperatures, betas, num_steps, key=plan_key)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ... import _checks
-from ..._types import EnergyFn, Number, Scalar, Vector
+from ..._types import Number, Scalar, Vector
 from ...energies import AbstractNoiseConditionalEnergy
 from ...samplers._fields import cast
 from .._batch import Examples, mean, same_shape
@@ -25,7 +25,7 @@ class Sources(eqx.Module):
 
 
 def noise_level_loss(
-    energy: EnergyFn,
+    energy: Any,
     positives: Examples,
     negatives: Examples,
     *,
@@ -80,27 +80,28 @@ def noise_level_loss(
     }
     for name, value in given.items():
         _checks.non_negative(name, value)
-    energy, noise = _pairs(energy, positives, negatives)
-    values, gradients, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, negatives.y)
+    energy, noise, y = _pairs(energy, positives, negatives)
+    values, gradients, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, y)
     sigma, d = _sigma(negatives), noise[0].size
-    sources = _all_sources(energy, positives, negatives, noise) if stable_targets else None
-    sources = _own_sources(noise) if sources is None else sources
+    sources = _own_sources(noise)
+    if stable_targets:
+        sources = _all_sources(energy, positives, negatives, noise)
     target, squares = _posterior_means(positives.x, noise, sigma, sources)
     residual = _rows(sigma, gradients) * gradients - target
     terms = {
         "score_loss": 0.5 * jnp.mean(residual.reshape(len(noise), -1) ** 2, 1),
         "classification_loss": _neighbour_entropy(
-            energy, negatives, values, sources, num_neighbours
+            energy, negatives, y, values, sources, num_neighbours
         ),
         "derivative_loss": 0.5 * (rates - (d - squares)) ** 2 / d,
     }
     metrics = {name: mean(term, positives) for name, term in terms.items()}
-    weights = [cast(weight, values) for weight in given.values()]
-    return sum(w * m for w, m in zip(weights, metrics.values(), strict=True)), metrics
+    weights = jnp.stack([cast(weight, values) for weight in given.values()])
+    return jnp.dot(weights, jnp.stack(list(metrics.values()))), metrics
 
 
 def level_classification_loss(
-    energy: EnergyFn,
+    energy: Any,
     positives: Examples,
     negatives: Examples,
     *,
@@ -129,10 +130,12 @@ def level_classification_loss(
     Raises:
         ValueError: if the energy is not noise-conditional, or shapes differ.
     """
-    energy, noise = _pairs(energy, positives, negatives)
+    energy, noise, y = _pairs(energy, positives, negatives)
     if num_neighbours is not None:
-        values = jax.vmap(energy)(negatives.x, negatives.y)
-        entropy = _neighbour_entropy(energy, negatives, values, _own_sources(noise), num_neighbours)
+        values = jax.vmap(energy)(negatives.x, y)
+        entropy = _neighbour_entropy(
+            energy, negatives, y, values, _own_sources(noise), num_neighbours
+        )
         return mean(entropy, positives), {}
     levels = energy.levels
     sigma = levels.sigma.astype(negatives.x.dtype)
@@ -142,10 +145,10 @@ def level_classification_loss(
         logits = levels.log_prior.astype(values.dtype) - values
         return -jax.nn.log_softmax(logits)[levels.nearest(jnp.ravel(y)[0])]
 
-    return mean(jax.vmap(one)(negatives.x, negatives.y), positives), {}
+    return mean(jax.vmap(one)(negatives.x, y), positives), {}
 
 
-def level_derivative_loss(energy: EnergyFn, positives: Examples, negatives: Examples) -> Result:
+def level_derivative_loss(energy: Any, positives: Examples, negatives: Examples) -> Result:
     """`mean ½ (∂E/∂log σ(x̃, σ) - (d - |ε|²))² / d` over noisy data `x̃ = x + σ ε`.
 
     By the heat equation, `-∂ log p_σ(x̃)/∂log σ` is the mean of `d - |ε|²` given `x̃`, so that the
@@ -165,24 +168,26 @@ def level_derivative_loss(energy: EnergyFn, positives: Examples, negatives: Exam
     Raises:
         ValueError: if the energy is not noise-conditional, or shapes differ.
     """
-    energy, noise = _pairs(energy, positives, negatives)
+    energy, noise, y = _pairs(energy, positives, negatives)
     d = noise[0].size
-    _, _, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, negatives.y)
+    _, _, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, y)
     return mean(0.5 * (rates - (d - _squares(noise))) ** 2 / d, positives), {}
 
 
-def _pairs(energy: Any, positives: Examples, negatives: Examples) -> tuple[Any, jax.Array]:
-    """The energy, checked, and the noise `ε` of each example."""
+def _pairs(
+    energy: Any, positives: Examples, negatives: Examples
+) -> tuple[Any, jax.Array, jax.Array]:
+    """The energy, checked, the noise `ε` of each example, and its condition."""
     fix = "give an energy over noise levels, such as NoiseConditional"
     ok = isinstance(energy, AbstractNoiseConditionalEnergy)
     _checks.require(ok, "energy", type(energy).__name__, fix)
     fix = "give one noisy example for each example: use PerturbedLevels()"
     same_shape(positives, negatives, fix)
     shape = (len(positives.x), *energy.condition_shape)
-    ok = negatives.y is not None and negatives.y.shape == shape
-    _checks.require(ok, "negatives.y.shape", getattr(negatives.y, "shape", None), fix)
-    sigma = _rows(_sigma(negatives), positives.x)
-    return energy, (negatives.x - positives.x) / sigma
+    y = negatives.y
+    if y is None or y.shape != shape:
+        _checks.invalid("negatives.y.shape", getattr(y, "shape", None), fix)
+    return energy, (negatives.x - positives.x) / _rows(_sigma(negatives), positives.x), y
 
 
 def _gradients(energy: Any, x: jax.Array, y: jax.Array) -> tuple[Scalar, jax.Array, Scalar]:
@@ -194,7 +199,12 @@ def _gradients(energy: Any, x: jax.Array, y: jax.Array) -> tuple[Scalar, jax.Arr
 
 
 def _neighbour_entropy(
-    energy: Any, negatives: Examples, values: Vector, sources: Sources, num_neighbours: int
+    energy: Any,
+    negatives: Examples,
+    y: jax.Array,
+    values: Vector,
+    sources: Sources,
+    num_neighbours: int,
 ) -> Vector:
     """The cross entropy of each example's level against one of its neighbours."""
     _checks.at_least("num_neighbours", num_neighbours, 1)
@@ -207,7 +217,7 @@ def _neighbour_entropy(
     inside = (other >= 0) & (other < levels.sigma.size)
     other = jnp.clip(other, 0, levels.sigma.size - 1)
     sigma = levels.sigma.astype(values.dtype)[other]
-    conditions = jax.vmap(_with_sigma)(negatives.y, sigma)
+    conditions = jax.vmap(_with_sigma)(y, sigma)
     others = jax.vmap(energy)(negatives.x, conditions)
     prior = levels.log_prior.astype(values.dtype)
     log_odds = prior[level] - prior[other]
