@@ -32,6 +32,10 @@ _SUCH_AS = {
     "AbstractStorage": "a storage, such as BFloat16()",
     "AbstractPreconditioner": "a preconditioner, such as RMSProp()",
     "AbstractConditionalEnergy": "a conditional energy, such as ebmx.energies.Conditional",
+    "AbstractNoiseConditionalEnergy": (
+        "an energy over noise levels, such as ebmx.energies.NoiseConditional"
+    ),
+    "AbstractPredictor": "a predictor, such as Ancestral()",
     "AbstractExactEnergy": "an energy with `log_z` and `sample`, such as a Gaussian",
     "GradientTransformation": "an optimiser of optax, such as optax.adam(1e-3)",
     "Mesh": "a mesh of devices, such as jax.make_mesh((4,), ('data',))",

@@ -53,7 +53,8 @@ def gaps(function):
     for parameter in parameters(function):
         if parameter.name not in described and not refers(text):
             yield parameter.name
-        kind = str(parameter.annotation)
+        # a number has no shape
+        kind = re.sub(r"\w+\[[\w.]+, ''\]", "", str(parameter.annotation))
         array = ARRAYS.search(kind) and "Callable" not in kind
         words = " ".join(described.values())
         if array and parameter.name in described and not SHAPE.search(words):

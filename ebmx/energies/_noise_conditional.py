@@ -110,14 +110,15 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
 
     def __call__(self, x: X, y: jax.Array) -> Scalar:
         _checks.example(x, self.shape)
+        x = jnp.asarray(x)
         y = jnp.asarray(y, x.dtype)
         sigma = y if self.num_classes is None else y[0]
         centred = x - self.mean.astype(x.dtype)
         variance = jax.lax.stop_gradient(self.variances).astype(x.dtype)
         inputs = centred / jnp.sqrt(jnp.mean(variance) + sigma**2)
         outputs = self._outputs(inputs, centred, sigma, None if y.ndim == 0 else y[1])
-        weight = (self._decay(sigma) - self._decay(self.levels.sigma[-1])).astype(x.dtype)
-        head = _heads[self.head](inputs.reshape(-1), outputs)
+        weight = self._decay(sigma) - self._decay(self.levels.sigma[-1].astype(x.dtype))
+        head = _heads[self.head](inputs.reshape(-1), outputs.astype(x.dtype))
         return self._gaussian(centred, sigma) + self.scale.astype(x.dtype) * weight * head
 
     @property
@@ -142,7 +143,7 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         return 0.5 * jnp.sum(z**2 / variances + jnp.log(2 * jnp.pi * variances))
 
     def _decay(self, sigma: Scalar) -> Scalar:
-        largest = jnp.max(self.variances)
+        largest = jnp.max(self.variances).astype(sigma.dtype)
         return (largest / (largest + sigma**2)) ** 1.5
 
     def _outputs(self, inputs: X, centred: X, sigma: Scalar, label: Any) -> jax.Array:
@@ -152,6 +153,7 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         place = (jnp.log(sigma) - ends[0]) / (ends[1] - ends[0])
         angles = jnp.pi * place * jnp.arange(1, _NUM_WAVES + 1, dtype=place.dtype)
         waves = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
+        waves = waves.astype(self.embedding[0].weight.dtype)
         condition = apply_layers(self.embedding, jax.nn.silu, waves)
         if self.classes is not None and label is not None:
             # out of range is NaN, which a training step notices; -1 is no label
@@ -175,7 +177,7 @@ def _check_network(network: Any, shape: Any, head: str, features: FourierFeature
     _checks.require(ok, "network", type(network).__name__, fix)
     size = math.prod(shape)
     if features is not None:
-        wanted = (size + features.size,)
+        wanted = features.joint_shape
         fix = f"its inputs are the example and its waves: give shape {wanted}"
         _checks.require(network.shape == wanted, "network.shape", network.shape, fix)
     wanted = "scalar" if head == "linear" else size
@@ -191,7 +193,8 @@ def _principal(covariance: jax.Array, shape: tuple[int, ...]) -> tuple[Any, jax.
     ok = covariance.shape in ((), shape, (size, size))
     _checks.require(ok, "covariance.shape", covariance.shape, fix)
     if covariance.shape != (size, size) or covariance.shape == shape:
-        _checks.positive("covariance", covariance, "give positive variances")
+        # σ² is added to zeros
+        _checks.non_negative("covariance", covariance, "give variances of at least 0")
         return None, jnp.broadcast_to(covariance.reshape(-1), (size,))
     variances, axes = jnp.linalg.eigh(covariance)
     _checks.finite_value("covariance", variances)

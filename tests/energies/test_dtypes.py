@@ -17,13 +17,18 @@ from ebmx.energies import (
     ConvNet,
     DoubleWell,
     Fixed,
+    FourierFeatures,
     Funnel,
     Gaussian,
+    NoiseConditional,
+    NoiseMixture,
     Normalised,
     ResNet,
     Ring,
     StudentT,
     Uniform,
+    geometric_levels,
+    guided,
 )
 
 NETWORKS = {
@@ -33,6 +38,7 @@ NETWORKS = {
 }
 NUM_CONVOLUTIONS = {"mlp": 0, "convnet": 2, "residual": 4}
 each = pytest.mark.parametrize("name", NETWORKS)
+KEY = jax.random.key(0)
 X = points(8, (4, 3, 4))
 
 
@@ -101,12 +107,26 @@ def test_examples_in_half_precision_are_taken(name):
     assert slopes.dtype == jnp.bfloat16
 
 
+def over_levels(head="linear", features=None, **options):
+    size = 2 if features is None else 2 + features.size
+    out_size = "scalar" if head == "linear" else 2
+    network = MLP((size,), (4,), out_size=out_size, condition_size=3, key=KEY)
+    settings = {"covariance": jnp.eye(2), "head": head, "features": features} | options
+    return NoiseConditional(network, geometric_levels(0.1, 8.0, 3), **settings, key=KEY)
+
+
 OTHERS = {
     "rbm": lambda: BernoulliRBM(jnp.ones((2, 3)), jnp.zeros(2), jnp.zeros(3)),
     "bernoulli": lambda: Bernoulli(jnp.zeros(2)),
     "uniform": lambda: Uniform(-jnp.ones(2), jnp.ones(2)),
     "targets": lambda: Fixed(Banana() + Ring() + Funnel(2) + StudentT((2,)) - DoubleWell((2,))),
     "normalised": lambda: Normalised(Gaussian(jnp.zeros(2))),
+    "level": lambda: over_levels("squared").at(0.5),
+    "level, waves": lambda: over_levels(features=FourierFeatures((2,), 3, key=KEY)).at(0.5),
+    "level, classes": lambda: over_levels("inner", num_classes=2).at(jnp.array([0.5, 1.0])),
+    "level, composed": lambda: NoiseMixture(
+        [2.0 * over_levels(), guided(over_levels(num_classes=2), 1, 0.5) - 0.5 * over_levels()]
+    ).at(0.5),
 }
 ALL = {**{name: functools.partial(filled, make) for name, make in ENERGIES.items()}, **OTHERS}
 

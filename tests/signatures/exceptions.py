@@ -23,7 +23,7 @@ LEFT_OUT = {
         NegativesInfo TrainState
         RESULTS OpenRun""",
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments RandomProjections DataOnly
-        BFloat16 TqdmProgress constant deep mnist Exp
+        Ancestral ProbabilityFlow BFloat16 TqdmProgress constant deep mnist Exp
         Identity Softplus StickBreaking recipes""",
     "called inside compiled functions, where nothing is checked": "save_position_and_energy",
     "works on a folder for minutes; its command is spoiled": "train resume evaluate open check",
@@ -84,9 +84,10 @@ def _kernel():
 
 
 _LINE = np.arange(3.0)
-_MLP, _STARTED, _JEM, _CONDITIONAL = (
-    Later(shared, name) for name in ("mlp", "started", "jem", "conditional")
+_MLP, _STARTED, _JEM, _CONDITIONAL, _OVER_LEVELS = (
+    Later(shared, name) for name in ("mlp", "started", "jem", "conditional", "over levels")
 )
+_LEVEL_LOSSES = "noise_level_loss level_classification_loss level_derivative_loss"
 NEEDS = [
     ("shape", IMAGE, "ResNet BatchNormResNet ConvNet Classifier"),
     ("shape", (2,), "JEM"),
@@ -97,6 +98,13 @@ NEEDS = [
     ("energy", _CONDITIONAL, "Marginal"),
     ("energy", _JEM, "cross_entropy_loss"),
     ("energy", Later(lambda: shared("spectral")[0]), "advance freeze"),
+    ("energy", Later(lambda: shared("classes over levels")), "guided"),
+    ("energy", _OVER_LEVELS, f"sample_levels probability_flow_log_density {_LEVEL_LOSSES}"),
+    ("energies", Later(lambda: (shared("over levels"),) * 2), "NoiseMixture"),
+    ("network", Later(shared, "modulated"), "NoiseConditional"),
+    ("sigma", np.array([0.1, 8.0]), "NoiseLevels sample_levels"),
+    ("low", 0.1, "geometric_levels cosine_levels FourierFeatures"),
+    ("high", 8.0, "geometric_levels cosine_levels FourierFeatures"),
     ("state", Later(lambda: shared("spectral")[1]), "advance freeze"),
     ("mask", np.array([True, False]), "Clamped"),
     ("sizes", (1, 1), "Blockwise"),
@@ -127,6 +135,7 @@ NEEDS = [
     ("positives", t.Examples(np.full((6, 2), 0.5, np.float32)), "negative_log_likelihood_loss"),
     ("negatives", t.Examples(np.repeat(X, 2, 0)), "energy_discrepancy_loss"),
     ("negatives", t.Examples(np.ones_like(X)), "sliced_score_matching_loss"),
+    ("negatives", t.Examples(X + 1, np.full(6, 8.0, np.float32)), _LEVEL_LOSSES),
     ("negatives", Later(lambda: _step(_grid())), "negative_log_likelihood_loss"),
     ("negatives", Later(lambda: _step(t.TransportPairs())), "transport_matching_loss"),
     ("noise", Later(t.GaussianNoise), "noise_contrastive_loss"),

@@ -80,6 +80,10 @@ def _spectral():
     return eqx.nn.make_with_state(e.SpectralNorm)(shared("mlp"), key=KEY)
 
 
+def _levels():
+    return e.NoiseLevels(np.array([0.1, 8.0]))
+
+
 def _trained():
     """A folder with a saved energy, and the state of a training that is saved there as well."""
     folder = shared("folder")
@@ -97,6 +101,11 @@ _SHARED = {
     "network": lambda: e.MLP(SHAPE, (4,), out_size=3, key=KEY),
     "conditional": lambda: e.Conditional(shared("network"), num_labels=3, key=KEY),
     "jem": lambda: e.JEM(shared("network")),
+    "modulated": lambda: e.MLP(SHAPE, (4,), condition_size=3, key=KEY),
+    "over levels": lambda: e.NoiseConditional(shared("modulated"), _levels(), key=KEY),
+    "classes over levels": lambda: e.NoiseConditional(
+        shared("modulated"), _levels(), num_classes=3, key=KEY
+    ),
     "two energies": lambda: (shared("gaussian"), shared("mlp")),
     "spectral": _spectral,
     "trainer": lambda: t.Trainer(optax.sgd(0.1), t.PCD(s.Langevin(0.1), 1, capacity=8)),

@@ -60,6 +60,11 @@ class FourierFeatures(eqx.Module):
         """How many features there are."""
         return 2 * self.frequencies.shape[1]
 
+    @property
+    def joint_shape(self) -> tuple[int, ...]:
+        """The shape of a flattened example and its features, the inputs of a network."""
+        return (math.prod(self.shape) + self.size,)
+
     def __call__(self, x: X, sigma: Number = 0.0) -> jax.Array:
         frequencies = jax.lax.stop_gradient(self.frequencies).astype(x.dtype)
         phase = x.reshape(-1) @ frequencies

@@ -25,7 +25,7 @@ class Modulation(eqx.Module):
 
     def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
         """The outputs of a layer, channels last, under a condition."""
-        numbers = self.layer(condition).astype(x.dtype)
+        numbers = self.layer(condition.astype(self.layer.weight.dtype)).astype(x.dtype)
         scale, shift = jnp.split(numbers.reshape(*(1,) * (x.ndim - 1), -1), 2, -1)
         return (1 + scale) * x + shift
 
