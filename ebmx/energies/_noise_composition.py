@@ -1,0 +1,114 @@
+"""Mixtures of energies over noise levels, and guidance."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from .._types import Key, Number, Scalar, X
+from ._base import AbstractExactEnergy, log_weights
+from ._constants import as_number, relative
+from ._noise_base import AbstractNoiseConditionalEnergy, NoiseProduct, alike
+from ._noise_levels import NoiseLevels
+from ._precision import together
+
+
+class NoiseMixture(AbstractNoiseConditionalEnergy):
+    """`-log Σᵢ wᵢ exp(-Eᵢ(x, σ))`: the mixture of densities, exact at each level.
+
+    Args:
+        energies: noise-conditional energies without classes, of one shape and highest level.
+        weights: positive numbers, which are normalised; equal if not given.
+
+    Raises:
+        ValueError: if shapes or highest levels differ, or a weight is not positive.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    condition_shape: tuple[int, ...] = eqx.field(static=True)
+    num_labels: None = eqx.field(static=True)
+    num_classes: None = eqx.field(static=True)
+    energies: tuple[AbstractNoiseConditionalEnergy, ...]
+    log_weights: jax.Array = relative()
+
+    def __init__(
+        self,
+        energies: Sequence[AbstractNoiseConditionalEnergy],
+        weights: ArrayLike | None = None,
+    ):
+        self.energies = alike(energies)
+        self.shape, self.condition_shape = self.energies[0].shape, ()
+        self.num_labels = self.num_classes = None
+        self.log_weights = log_weights(weights, len(self.energies))
+
+    def __call__(self, x: X, y: jax.Array) -> Scalar:
+        values = jnp.stack(together(*(energy(x, y) for energy in self.energies)))
+        return -jax.nn.logsumexp(jax.nn.log_softmax(self.log_weights).astype(values.dtype) - values)
+
+    @property
+    def levels(self) -> NoiseLevels:
+        return self.energies[0].levels
+
+    @property
+    def top(self) -> AbstractExactEnergy:
+        tops = tuple(energy.top for energy in self.energies)
+        return _ExactMixture(self.shape, tops, self.log_weights)
+
+    @property
+    def is_normalised(self) -> bool:
+        return all(energy.is_normalised for energy in self.energies)
+
+
+class _ExactMixture(AbstractExactEnergy):
+    """The mixture of normalised densities that can be sampled."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energies: tuple[AbstractExactEnergy, ...]
+    log_weights: jax.Array
+
+    def __call__(self, x: X) -> Scalar:
+        values = jnp.stack([energy(x) + energy.log_z for energy in self.energies])
+        return -jax.nn.logsumexp(jax.nn.log_softmax(self.log_weights).astype(values.dtype) - values)
+
+    def sample(self, *, key: Key) -> X:
+        which_key, key = jax.random.split(key)
+        drawn = jnp.stack([energy.sample(key=key) for energy in self.energies])
+        return drawn[jax.random.categorical(which_key, self.log_weights)]
+
+    @property
+    def mean(self) -> X:
+        means = jnp.stack([energy.mean for energy in self.energies])
+        return jnp.tensordot(jax.nn.softmax(self.log_weights), means, 1)
+
+    @property
+    def variance(self) -> X:
+        means = jnp.stack([energy.mean for energy in self.energies])
+        within = jnp.stack([energy.variance for energy in self.energies])
+        weights = jax.nn.softmax(self.log_weights)
+        return jnp.tensordot(weights, within + (means - self.mean[None]) ** 2, 1)
+
+    @property
+    def log_z(self) -> Scalar:
+        return jnp.zeros((), self.log_weights.dtype)
+
+
+def guided(energy: AbstractNoiseConditionalEnergy, label: int, weight: Number) -> NoiseProduct:
+    """`(1 + w) E(x, σ | label) - w E(x, σ)`: classifier-free guidance, with an energy.
+
+    Ho and Salimans (2022), "Classifier-free diffusion guidance".
+
+    Args:
+        energy: a noise-conditional energy with classes.
+        label: the class.
+        weight: `w`, 0 for the density of the class itself.
+
+    Returns:
+        A noise-conditional energy without classes.
+
+    Raises:
+        ValueError: if the energy has no such class.
+    """
+    parts = energy.at_label(label), energy.at_label(None)
+    return NoiseProduct(parts, jnp.stack([1 + as_number(weight), -as_number(weight)]))
