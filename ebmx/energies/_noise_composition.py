@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
+from .. import _checks
 from .._types import Key, Number, Scalar, X
 from ._base import AbstractExactEnergy, log_weights
 from ._constants import as_number, relative
@@ -108,7 +109,8 @@ def guided(energy: AbstractNoiseConditionalEnergy, label: int, weight: Number) -
         A noise-conditional energy without classes.
 
     Raises:
-        ValueError: if the energy has no such class.
+        ValueError: if the energy has no such class, or the weight is not finite.
     """
+    _checks.finite_value("weight", weight)
     parts = energy.at_label(label), energy.at_label(None)
     return NoiseProduct(parts, jnp.stack([1 + as_number(weight), -as_number(weight)]))

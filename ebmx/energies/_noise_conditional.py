@@ -82,6 +82,9 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         scale: Number = 1.0,
         key: Key,
     ):
+        fix = "give a network that takes a condition, such as MLP(shape, condition_size=64)"
+        ok = getattr(network, "condition_size", None) is not None
+        _checks.require(ok, "network", type(network).__name__, fix)
         self.shape = network.shape if features is None else features.shape
         self.num_labels = None
         self.num_classes = num_classes
@@ -96,6 +99,7 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         mean = as_number(mean)
         fix = f"give a number or an array of shape {self.shape}"
         _checks.require(mean.shape in ((), self.shape), "mean.shape", mean.shape, fix)
+        _checks.finite_value("mean", mean)
         self.mean = jnp.broadcast_to(mean, self.shape)
         self.axes, self.variances = _principal(as_number(covariance), self.shape)
         _check_top(levels, self.variances)
@@ -172,9 +176,6 @@ _heads = {
 
 def _check_network(network: Any, shape: Any, head: str, features: FourierFeatures | None) -> None:
     _checks.require(head in _heads, "head", repr(head), f"give one of {', '.join(_heads)}")
-    fix = "give a network that takes a condition, such as MLP(shape, condition_size=64)"
-    ok = getattr(network, "condition_size", None) is not None
-    _checks.require(ok, "network", type(network).__name__, fix)
     size = math.prod(shape)
     if features is not None:
         wanted = features.joint_shape
@@ -200,7 +201,7 @@ def _principal(covariance: jax.Array, shape: tuple[int, ...]) -> tuple[Any, jax.
     _checks.finite_value("covariance", variances)
     # rounding makes zeros of a singular covariance negative; σ² is added to them
     lowest = -1e-4 * jnp.max(variances)
-    ok = not _checks.is_concrete(variances) or bool(jnp.all(variances > lowest))
+    ok = not _checks.is_concrete(variances) or bool(jnp.all(variances >= lowest))
     _checks.require(ok, "covariance", "a matrix", "give a positive semidefinite matrix")
     return axes, jnp.maximum(variances, 0.0)
 

@@ -144,6 +144,7 @@ NEEDS = [
     ("x", np.zeros((6, *IMAGE), np.float32), "train_classifier"),
     ("labels", LABELS % 2, "train_classifier"),
     ("num_particles", 8, "adaptive_smc"),
+    ("base", Later(shared, "gaussian"), "annealed_importance_sampling"),
     ("x", np.eye(4, dtype=np.float32), "fit_bernoulli"),
     ("num_steps", 4, "drift"),
     ("num_steps", 200, "local_minima"),
@@ -202,6 +203,7 @@ ZERO = {
 
 PASSES = {
     **dict.fromkeys(("energies.energy", "energies.score", "samplers.run"), "x"),
+    **dict.fromkeys(("energies.log_density", "evaluation.probability_flow_log_density"), "x"),
     "samplers.run_replicas": "replicas",
     "training.ReplayBuffer": "positions ages log_scales labels",
     "evaluation.minimum_energy_path": "a b",

@@ -187,7 +187,7 @@ KIN = {
     **{"energy": "energies|shapes?|state|x|positives|base|replicas"},
     **{"x": "labels|shape|chains?"},
     **{"train": "train_labels", "test": "test_labels", "positives": "x|shape"},
-    **{"negatives": "x|shape", "low": "high", "high": "low", "lowest": "highest", "a": "b"},
+    **{"negatives": "x|shape", "low": "high", "high": "low|sigma", "lowest": "highest", "a": "b"},
     **{
         "b": "a",
         "samples": "data",
@@ -196,9 +196,10 @@ KIN = {
         "folder": "checkpoint",
     },
     **{"step": "checkpoint", "like": "path|state|structure", "mean": "covariance"},
+    **{"covariance": "levels", "tilt": "weights"},
     **{
         "place": "key of a config",
-        "weight": "visible_bias|hidden_bias",
+        "weight": "weights|visible_bias|hidden_bias",
         "means": "scales|weights",
         "name": "path|recipe",
     },

@@ -89,6 +89,6 @@ def _log_density(energy: Any, x: XBatch, probes: jax.Array, num_steps: int) -> V
 
         start = x, jnp.zeros((), x.dtype)
         x, divergence = jax.lax.fori_loop(0, num_steps, advance, start)
-        return divergence - top(x) - top.log_z.astype(x.dtype)
+        return divergence - (top(x) + top.log_z).astype(x.dtype)
 
     return jax.vmap(one)(x, probes)
