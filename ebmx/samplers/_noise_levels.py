@@ -69,7 +69,7 @@ class Ancestral(AbstractPredictor):
 _GRADIENTS = {ProbabilityFlow: 2, Ancestral: 1}
 
 
-class _InUnits(AbstractEnergy):
+class InUnits(AbstractEnergy):
     """An energy of positions in units of `scale`."""
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -175,7 +175,7 @@ def _sample_levels(
         if corrector is None:
             return x, jnp.ones((), x.dtype)
         init_key, steps_key = jax.random.split(key)
-        scaled = _InUnits(energy.shape, energy.at(sigma), sigma)
+        scaled = InUnits(energy.shape, energy.at(sigma), sigma)
         state = corrector.init(scaled, x / sigma, key=init_key)
         z, _, info = advance_chain(scaled, corrector, x / sigma, state, num_steps, key=steps_key)
         return sigma * z, info.acceptance.astype(x.dtype)
