@@ -173,7 +173,8 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
         """The product of the Gaussians at the highest level."""
         tops: list[Any] = [energy.top for energy in self.energies]
         inverses = [jnp.linalg.inv(top.covariance) for top in tops]
-        weighted = [w * inverse for w, inverse in zip(self.weights, inverses, strict=True)]
+        weights = self.weights.astype(inverses[0].dtype)
+        weighted = [w * inverse for w, inverse in zip(weights, inverses, strict=True)]
         covariance = jnp.linalg.inv(sum(weighted[1:], weighted[0]))
         pairs = zip(weighted, tops, strict=True)
         mean = covariance @ sum(p @ top.mean.reshape(-1) for p, top in pairs)

@@ -148,6 +148,8 @@ def _descending(energy: AbstractNoiseConditionalEnergy, sigma: ArrayLike | None)
     sigma = jnp.asarray(sigma, own.dtype)
     fix = "give a vector of at least two ascending levels"
     _checks.require(sigma.ndim == 1 and sigma.size > 1, "sigma.shape", sigma.shape, fix)
+    if not (_checks.is_concrete(sigma) and _checks.is_concrete(own)):
+        return sigma[::-1]
     values = np.asarray(sigma)
     _checks.require(bool(np.all(np.diff(values) > 0)), "sigma", sigma, fix)
     low, high = float(own[0]), float(own[-1])

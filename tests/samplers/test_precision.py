@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from helpers import SAMPLERS, double
 
-from ebmx.energies import BernoulliRBM, Gaussian
+from ebmx.energies import MLP, BernoulliRBM, Gaussian, NoiseConditional, geometric_levels
 from ebmx.samplers import (
     HMC,
     MALA,
     MCLMC,
     NUTS,
+    Ancestral,
     Barker,
     BlockGibbs,
     Cycle,
@@ -20,11 +21,13 @@ from ebmx.samplers import (
     Mixture,
     Moments,
     PreconditionedLangevin,
+    ProbabilityFlow,
     Reflected,
     ReplicaExchange,
     UnderdampedLangevin,
     run,
     sample,
+    sample_levels,
     save_position_and_energy,
     warmup,
 )
@@ -103,6 +106,28 @@ def test_warm_up_in_each_mode(sampler, per_chain):
         assert jax.eval_shape(tuned, x, key).dtype == np.float32
     with jax.enable_x64(True):
         assert jax.eval_shape(tuned, x, key).dtype == np.float32
+
+
+DESCENTS = {
+    "flow": {"predictor": ProbabilityFlow()},
+    "ancestral": {"predictor": Ancestral(), "corrector": MALA(0.5)},
+    "hmc": {"corrector": HMC(0.5, 2), "sigma": np.array([0.1, 12.0])},
+}
+
+
+@pytest.mark.parametrize("name", DESCENTS)
+@pytest.mark.parametrize("wide", [False, True])
+def test_samples_over_noise_levels_in_each_mode(name, wide):
+    network = MLP((2,), (3,), condition_size=4, key=jax.random.key(0))
+    energy = NoiseConditional(network, geometric_levels(0.1, 12.0, 3), key=jax.random.key(0))
+    energy = energy + energy
+
+    def draw(key):
+        return sample_levels(energy, 5, **DESCENTS[name], key=key).x
+
+    with jax.enable_x64(wide), jax.numpy_dtype_promotion("strict"):
+        # of the mode, since no position is given
+        assert jax.eval_shape(draw, jax.random.key(0)).dtype == jnp.zeros(()).dtype
 
 
 UNKNOWN = {

@@ -9,7 +9,7 @@ import pytest
 from closed_forms import apply
 
 import ebmx.training as t
-from ebmx.energies import JEM, MLP, Conditional
+from ebmx.energies import JEM, MLP, Conditional, NoiseConditional, geometric_levels
 from ebmx.samplers import MALA, Langevin, ReplicaExchange
 from ebmx.training._batch import as_examples
 
@@ -41,6 +41,14 @@ NEGATIVES = {
     "grid": lambda: t.QuadraturePoints(jnp.zeros(2), jnp.ones(2), 3, shifted=True),
 }
 SIGMA, NOISE = {"sigma": 0.1}, {"noise": t.GaussianNoise()}
+STABLE = {"stable_targets": True}
+LEVEL_LOSSES = {
+    "levels": t.noise_level_loss,
+    "stable": eqx.Partial(t.noise_level_loss, **STABLE, score_weight=jnp.array(1.0)),
+    "classification": t.level_classification_loss,
+    "pairs": eqx.Partial(t.level_classification_loss, num_neighbours=2),
+    "derivative": t.level_derivative_loss,
+}
 LOSSES = {
     "contrastive": (eqx.Partial(t.contrastive_loss, alpha=jnp.array(0.1)), "cd"),
     "weighted": (t.contrastive_loss, "jarzynski-weights"),
@@ -66,6 +74,13 @@ def update(make, energy, x):
     return batch
 
 
+def single(energy):
+    """Its numbers in single precision, as shapes."""
+    numbers, rest = eqx.partition(energy, eqx.is_inexact_array)
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32), numbers)
+    return eqx.combine(shapes, rest)
+
+
 def positions(num=4):
     return jnp.zeros((num, 2), jnp.float32)
 
@@ -89,9 +104,27 @@ def test_losses_are_of_the_precision_of_the_data(name, mode):
         return eqx.filter_value_and_grad(lambda e: loss(e, positives, batch), has_aux=True)(energy)
 
     with MODES[mode]():
-        energy = eqx.filter_eval_shape(lambda: MLP((2,), (3,), key=KEY))
-        single = lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32)  # noqa: E731
-        energy = jax.tree.map(lambda a: single(a) if hasattr(a, "dtype") else a, energy)
+        energy = single(MLP((2,), (3,), key=KEY))
+        (value, metrics), _ = eqx.filter_eval_shape(run, energy, positions())
+        assert {leaf.dtype for leaf in (value, *metrics.values())} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("mode", [*MODES, "both"])
+@pytest.mark.parametrize("name", LEVEL_LOSSES)
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_losses_over_noise_levels_are_of_the_precision_of_the_data(name, mode, num_classes):
+    def run(energy, x):
+        batch = x if num_classes is None else (x, jnp.zeros(4, int))
+        noisy = update(t.PerturbedLevels, energy, batch)
+        loss = lambda e: LEVEL_LOSSES[name](e, as_examples(batch), noisy)  # noqa: E731
+        return eqx.filter_value_and_grad(loss, has_aux=True)(energy)
+
+    with contextlib.ExitStack() as stack:
+        for one in MODES if mode == "both" else [mode]:
+            stack.enter_context(MODES[one]())
+        network = MLP((2,), (3,), condition_size=4, key=KEY)
+        levels = geometric_levels(0.1, 8.0, 4)
+        energy = NoiseConditional(network, levels, num_classes=num_classes, key=KEY)
         (value, metrics), _ = eqx.filter_eval_shape(run, energy, positions())
         assert {leaf.dtype for leaf in (value, *metrics.values())} == {jnp.dtype("float32")}
 

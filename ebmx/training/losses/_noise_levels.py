@@ -212,7 +212,7 @@ def _neighbour_entropy(
     level = levels.nearest(_sigma(negatives))
     # Levels are drawn apart from the place in the batch, so the offset may go by the place. Both
     # signs occur equally often, so that k against j is asked as often, given k, as j against k.
-    place = jnp.arange(num) % (2 * num_neighbours)
+    place = jnp.arange(num, dtype=level.dtype) % (2 * num_neighbours)
     other = level + jnp.where(place % 2 == 0, 1, -1) * (place // 2 + 1)
     inside = (other >= 0) & (other < levels.sigma.size)
     other = jnp.clip(other, 0, levels.sigma.size - 1)
@@ -263,7 +263,7 @@ def _all_sources(
         log_weights = log_weights + positives.log_weights[None]
     if energy.num_classes is not None and positives.y is not None and negatives.y is not None:
         label = negatives.y[:, 1:]
-        of_class = (label == positives.y[None]) | (label < 0) | itself
+        of_class = (label == positives.y[None].astype(label.dtype)) | (label < 0) | itself
         log_weights = jnp.where(of_class, log_weights, -jnp.inf)
     return Sources(squares, log_weights)
 

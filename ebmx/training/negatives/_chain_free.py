@@ -97,8 +97,9 @@ class PerturbedLevels(AbstractStateless):
         shift_key, order_key, noise_key, label_key = jax.random.split(key, 4)
         # one uniform number u for the batch, whose examples take the quantiles (i + u) / batch in
         # random order, so that neither their place nor their label says anything of the level
-        order = jax.random.permutation(order_key, len(x))
-        uniform = (order + jax.random.uniform(shift_key)) / len(x)
+        shift = jax.random.uniform(shift_key)
+        order = jax.random.permutation(order_key, len(x)).astype(shift.dtype)
+        uniform = (order + shift) / len(x)
         ends = jnp.cumsum(jnp.exp(levels.log_prior))
         level = jnp.searchsorted(ends[:-1], uniform.astype(ends.dtype))
         sigma = levels.sigma[level].astype(x.dtype)
