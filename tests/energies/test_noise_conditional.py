@@ -183,7 +183,7 @@ BAD = {
     ),
     "conditional": (
         lambda: NoiseMixture([conditional(KEY)]),
-        r"^energies=list: give a tuple, each an AbstractNoiseConditionalEnergy",
+        r"^energies=list: give a tuple, each an energy over noise levels, such as",
     ),
 }  # fmt: skip
 

@@ -66,6 +66,7 @@ class FourierFeatures(eqx.Module):
         return (math.prod(self.shape) + self.size,)
 
     def __call__(self, x: X, sigma: Number = 0.0) -> jax.Array:
+        x = jnp.asarray(x)
         frequencies = jax.lax.stop_gradient(self.frequencies).astype(x.dtype)
         phase = x.reshape(-1) @ frequencies
         fade = jnp.exp(-0.5 * jnp.sum(frequencies**2, 0) * jnp.asarray(sigma, x.dtype) ** 2)
