@@ -50,7 +50,8 @@ def build(call: Any, known: Mapping[str, Any] | None = None, *, path: str = "con
     without dots is one of `ebmx.energies`, its `bijections`, `ebmx.samplers`, `ebmx.training` or
     `optax`; a name with dots is an import path, also of your own module. `shape`, `key` and
     `sampler` are filled in where a class requires them. `"$name"` anywhere stands for a known value
-    or an attribute of one, such as `"$sampler.step_size"`; `"@name"` for a class or function
+    or an attribute of one, such as `"$sampler.step_size"`, or for an argument that stands above it
+    in a call around it, such as `"$features.joint_shape"`; `"@name"` for a class or function
     itself, such as `"@blackjax.ghmc.init"`; and `"none"` for `None`. A function of which required
     arguments remain, such as a loss, is returned as a partial function.
 
@@ -90,7 +91,8 @@ def _call(call: dict[str, Any], known: Mapping[str, Any], path: str) -> Any:
     positional = build(call.pop("args", ()), known, path=f"{path}.args")
     values: dict[str, Any] = {}
     for name, value in call.items():
-        values[name] = _value(value, parameters.get(name), known, f"{path}.{name}")
+        above = {other: made for other, made in values.items() if other not in FILLED}
+        values[name] = _value(value, parameters.get(name), above | dict(known), f"{path}.{name}")
         _check_number(function, parameters.get(name), values[name], f"{path}.{name}")
     missing = []
     for name, parameter in list(parameters.items())[len(positional) :]:

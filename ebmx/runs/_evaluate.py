@@ -12,15 +12,16 @@ import numpy as np
 
 from .. import _checks
 from .._types import EnergyFn
-from ..energies import AbstractConditionalEnergy, Marginal
+from ..energies import AbstractConditionalEnergy, AbstractNoiseConditionalEnergy, Marginal
 from ..plotting import training_curves
 from ..training import TrainState
 from ._folder import open as open_run
-from ._run import averaged
+from ._run import at_lowest_level, averaged, data_with_noise, of_class, with_noise
 from ._sample import Chains, draw
 from .report._chains import long_run_section
 from .report._features import extractor_of, outsiders
 from .report._landscape import landscape_section
+from .report._levels import level_likelihood_section, levels_section
 from .report._likelihood import likelihood_section
 from .report._samples import (
     Sets,
@@ -57,14 +58,17 @@ def evaluate(
     """Measure how good a trained run is, and write it into a new folder in that of the run.
 
     The energy with averaged parameters is evaluated; that of a run with labels without its label,
-    `-log Σ_y exp(-E(x, y))`. The first report is in `evaluation`, further ones in `evaluation-2`, …
+    `-log Σ_y exp(-E(x, y))`. One over noise levels is evaluated at its lowest level, with noise of
+    this level on the data; its report has the likelihood, too. The first report is in `evaluation`,
+    further ones in `evaluation-2`, …
 
     Args:
         folder: of a run.
         num_steps: of the long chains that start at the test data.
         num: how many samples to draw, at least 8.
         others: further data sets to compare with, as `ebmx.data.load` takes them.
-        log_z: whether to bracket the log likelihood by annealing, which takes minutes.
+        log_z: whether to bracket the log likelihood by annealing, which takes minutes. Of an
+            energy over noise levels, `log Z` is estimated in any case, and here from both sides.
         num_steps_without_noise: as for `sample`.
         seed: random seed.
 
@@ -84,13 +88,23 @@ def evaluate(
     fix = "an evaluation compares with at least 8 test examples: raise data.test_fraction"
     _checks.require(len(dataset.test) >= 8, "data.test_fraction", len(dataset.test), fix)
     outside = outsiders(dataset, run.bounds or (-1.0, 1.0), others, seed=seed)
-    energy = evaluated_energy(state)
+    energy, trained, clean = evaluated_energy(state), averaged(state), dataset
+    dataset = data_with_noise(trained, clean, seed=seed)
+    outside = {name: with_noise(trained, x, seed=seed) for name, x in outside.items()}
     keys = jax.random.split(jax.random.key(seed), 4)
     chains = Chains(num_steps_without_noise=num_steps_without_noise)
     drawn = draw(run, state, num, chains=chains, key=keys[0])
     sets, extractor = Sets(dataset, drawn.x, outside), extractor_of(dataset, seed=seed)
     facts = {"updates": int(state.step), "data": dataset.name}
     facts["samples"] = f"{num}, {drawn.source}"
+    unit, over_levels = None, []
+    if isinstance(trained, AbstractNoiseConditionalEnergy):
+        levels, unit = of_class(trained, None), float(trained.levels.sigma[0])
+        facts["noise"] = unit
+        over_levels = [
+            level_likelihood_section(levels, clean, drawn.x, keys[3], both_sides=log_z),
+            levels_section(run, levels, clean, keys[3]),
+        ]
     sections = [
         Section("run", "The run", facts, _RUN),
         energies_section(energy, sets),
@@ -99,9 +113,12 @@ def evaluate(
         classes_section(energy, dataset),
         memorisation_section(sets),
         outside_section(energy, sets),
-        long_run_section(run, energy, dataset, extractor, num_steps, keys[1]),
+        long_run_section(run, energy, dataset, extractor, num_steps, keys[1], unit=unit),
         landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
-        likelihood_section(run, energy, dataset, drawn.x, keys[3]) if log_z else None,
+        *over_levels,
+        likelihood_section(run, energy, dataset, drawn.x, keys[3])
+        if log_z and not over_levels
+        else None,
         _training_section(opened.history),
     ]
     known = [section for section in sections if section is not None]
@@ -115,7 +132,7 @@ def evaluate(
 
 def evaluated_energy(state: TrainState) -> EnergyFn:
     """The averaged energy as a function of one example."""
-    energy = averaged(state)
+    energy = at_lowest_level(averaged(state))
     return Marginal(energy) if isinstance(energy, AbstractConditionalEnergy) else energy
 
 
@@ -134,4 +151,6 @@ _RUN = {
     "updates": "how many updates of the parameters there were.",
     "data": "the data set of the run.",
     "samples": "how many samples are evaluated, and where they come from.",
+    "noise": "the standard deviation of the noise of samples, and here on all data: the lowest "
+    "level of the energy.",
 }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..data import Dataset
+
+MOMENTS = "moments.npz"
+_MATRIX = 1024
+"""Up to how many coordinates the whole covariance is kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +26,19 @@ class Facts:
     low: Any  # the range in data units that was scaled to the span, as `Dataset.low`
     high: Any
     span: tuple[float, float]
-    mean: list[float]  # of each coordinate of the training data, in scaled units, flattened
-    std: list[float]  # the standard deviation, likewise
     checksum: str  # of the training and test data
+    # Of the training data in scaled units; in a file of their own. The covariance is a matrix over
+    # the flattened coordinates, `(d, d)`, or of very many the variance of each, `shape`.
+    mean: np.ndarray = dataclasses.field(compare=False)
+    covariance: np.ndarray = dataclasses.field(compare=False)
     path: str | None = None  # the absolute path of the data, if they are a file or a folder
     relative_path: str | None = None  # the same from the run's folder
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Facts":
         """The facts of a data set."""
-        x = dataset.train.reshape(len(dataset.train), -1).astype(np.float64)
         labels = dataset.train_labels
+        mean, covariance = _moments(dataset.train)
         path = Path(dataset.name.removeprefix("hf:"))
         return cls(
             name=dataset.name,
@@ -40,24 +47,34 @@ class Facts:
             low=np.asarray(dataset.low).tolist(),
             high=np.asarray(dataset.high).tolist(),
             span=(float(dataset.span[0]), float(dataset.span[1])),
-            mean=x.mean(0).tolist(),
-            std=x.std(0).tolist(),
             checksum=checksum(dataset),
+            mean=mean,
+            covariance=covariance,
             path=str(path.resolve()) if path.exists() else None,
         )
 
     @classmethod
-    def read(cls, values: dict[str, Any]) -> "Facts":
+    def read(cls, values: dict[str, Any], folder: Path) -> "Facts":
         """From what `write` has made."""
         known = {field.name for field in dataclasses.fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
         tuples: dict[str, Any] = {name: tuple(kept[name]) for name in ("shape", "span")}
-        return cls(**kept | tuples)
+        with np.load(folder / MOMENTS) as file:
+            arrays = {name: file[name] for name in ("mean", "covariance")}
+        return cls(**kept | tuples | arrays)
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """As JSON takes it, with the path from the folder of the run."""
+        """As JSON takes it, with the path from the folder of the run; the moments in a file."""
+        np.savez_compressed(folder / MOMENTS, mean=self.mean, covariance=self.covariance)
         relative = None if self.path is None else os.path.relpath(self.path, folder.resolve())
-        return dataclasses.asdict(dataclasses.replace(self, relative_path=relative))
+        values = dataclasses.asdict(dataclasses.replace(self, relative_path=relative))
+        return {n: v for n, v in values.items() if n not in ("mean", "covariance")}
+
+    @property
+    def variance(self) -> np.ndarray:
+        """The variance of each coordinate, of the shape of one example."""
+        whole = self.covariance.shape != self.shape
+        return np.diag(self.covariance).reshape(self.shape) if whole else self.covariance
 
     @property
     def stand_in(self) -> Dataset:
@@ -65,6 +82,19 @@ class Facts:
         zeros = np.zeros((1, *self.shape), np.float32)
         low, high = (e if np.ndim(e) == 0 else np.asarray(e) for e in (self.low, self.high))
         return Dataset(self.name, zeros, zeros, low=low, high=high, span=self.span)
+
+
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the covariance of examples, as `Facts` keeps them."""
+    shape = x.shape[1:]
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    mean = rows.mean(0)
+    if math.prod(shape) <= _MATRIX:
+        rows -= mean
+        covariance = rows.T @ rows / len(rows)
+    else:
+        covariance = rows.var(0).reshape(shape)
+    return mean.reshape(shape).astype(np.float32), covariance.astype(np.float32)
 
 
 def checksum(dataset: Dataset) -> str:

@@ -11,7 +11,7 @@ from ..data import Dataset
 from ..energies import energy as energies_of
 from ..plotting import energy_histogram, energy_landscape, pairwise_marginals, sample_grid
 from ..training import TrainState
-from ._run import Run, averaged, is_image
+from ._run import Run, at_lowest_level, averaged, data_with_noise, is_image
 from ._sample import Drawn, at_labels, spread_labels
 
 _GRID = 101
@@ -20,15 +20,20 @@ _POINTS = 500
 
 
 def draw_pictures(run: Run, state: TrainState, drawn: Drawn, folder: Path) -> tuple[Path, ...]:
-    """Write `energies.png`, and `samples.png`, `density.png` or `marginals.png` by the shape."""
-    dataset = run.dataset
-    assert dataset is not None
+    """Write `energies.png`, and `samples.png`, `density.png` or `marginals.png` by the shape.
+
+    Of an energy over noise levels, samples and data have the noise of the lowest one.
+    """
+    assert run.dataset is not None
     energy = averaged(state)
+    dataset = data_with_noise(energy, run.dataset, seed=run.seed)
+    real = "real data" if dataset.test is run.dataset.test else "real data with the same noise"
+    energy = at_lowest_level(energy)
     found = {"energies.png": _energies(run, dataset, energy, drawn)}
     shape = dataset.shape
     if is_image(shape):
         choice = np.random.default_rng(run.seed).permutation(len(drawn.x))[:100]
-        shown = {"samples of the model": drawn.x[choice], "real data": dataset.test[:100]}
+        shown = {"samples of the model": drawn.x[choice], real: dataset.test[:100]}
         found = {"samples.png": sample_grid(shown)} | found
     elif shape == (2,) and drawn.y is None:
         found = {"density.png": _density(dataset, energy, drawn)} | found

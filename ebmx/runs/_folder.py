@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import shutil
+import zipfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,17 @@ from .. import _checks, _warnings
 from ..config._tables import Config, read_config, write_config
 from ..data import Dataset
 from ..training import Checkpoints, TrainState, restore
-from ._facts import Facts, checksum
+from ._facts import MOMENTS, Facts, checksum
 from ._metrics_log import read_log
 from ._run import Run, averaged, load_data, make_run, with_plan
 
 CHECKPOINTS = "checkpoints"
 RECORD = "run.json"
 PICTURES = ("samples.png", "energies.png", "density.png", "marginals.png")
-FILES = ("config.toml", RECORD, "metrics.jsonl", "report.json", *PICTURES)
+FILES = ("config.toml", RECORD, MOMENTS, "metrics.jsonl", "report.json", *PICTURES)
 """What a run writes into its folder, beside `checkpoints` and folders `evaluation…`."""
 
-_FORMAT = 1
+_FORMAT = 2
 _LOG = logging.getLogger("ebmx")
 
 
@@ -85,7 +86,7 @@ def _new_folder(name: str) -> Path:
 
 
 def record(folder: Path, run: Run, num_steps: int) -> None:
-    """Write `run.json`."""
+    """Write `run.json`, and the moments of the data beside it."""
     values = {
         "format": _FORMAT,
         "ebmx": metadata.version("ebmx"),
@@ -217,9 +218,11 @@ def open(folder: str | Path, *, fallback: bool = False) -> OpenRun:
         raise ValueError(f"folder={folder}: holds no trained run; make one with `ebmx train`")
     try:
         values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        facts = Facts.read(values["data"])
+        facts = Facts.read(values["data"], folder)
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"folder={folder}: {RECORD} is damaged: {error}") from error
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"folder={folder}: {MOMENTS} is damaged: {error}") from error
     config = read_config(folder / "config.toml")
     run = make_run(config, facts)
     like = with_plan(run.init(), values["num_steps"])

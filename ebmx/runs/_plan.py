@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import equinox as eqx
+import numpy as np
 from jax.sharding import Mesh
 
 from .. import _checks
@@ -45,8 +46,9 @@ def check(config: Config) -> str:
     check_tables(config)
     name = str(config["data"].get("name", ""))
     if name.startswith("hf:") and not Path(name.removeprefix("hf:")).exists():
-        facts = Facts(name, (32, 32, 3), 10, 0.0, 255.0, (-1.0, 1.0), [], [], "")
-        make_run(config, facts)
+        shape = (32, 32, 3)
+        mean, variance = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+        make_run(config, Facts(name, shape, 10, 0.0, 255.0, (-1.0, 1.0), "", mean, variance))
         return f"the network was not tried on {name}, which a check does not download"
     trace(plan(config))
     return ""

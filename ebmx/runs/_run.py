@@ -10,11 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from .. import _checks
 from ..config._calls import PARTS, build, check_arguments
 from ..config._tables import Config, check_keys
 from ..data import Dataset, batches, load
-from ..energies import JEM, AbstractConditionalEnergy, freeze
+from ..energies import (
+    JEM,
+    AbstractConditionalEnergy,
+    AbstractNoiseConditionalEnergy,
+    freeze,
+)
 from ..samplers import AbstractSampler
+from ..samplers._base import check_restartable
 from ..training import AbstractNegatives, Trainer, TrainState, UniformNoise
 from ._facts import Facts
 
@@ -127,8 +134,41 @@ def averaged(state: TrainState) -> Any:
     return freeze(state.ema, state.norm_state)
 
 
+def at_lowest_level(energy: Any, label: int | None = None) -> Any:
+    """An energy over noise levels at its lowest level; any other energy as it is."""
+    if not isinstance(energy, AbstractNoiseConditionalEnergy):
+        return energy
+    return of_class(energy, label).at(energy.levels.sigma[0])
+
+
+def of_class(energy: AbstractNoiseConditionalEnergy, label: int | None) -> Any:
+    """An energy over noise levels for one class, or for all."""
+    return energy if energy.num_classes is None else energy.at_label(label)
+
+
+def with_noise(energy: Any, x: np.ndarray, *, seed: int) -> np.ndarray:
+    """Examples with noise of the lowest level of an energy over levels; for others as they are.
+
+    The density of the energy is that of such examples, and samples of it are.
+    """
+    if not isinstance(energy, AbstractNoiseConditionalEnergy):
+        return x
+    noise = np.random.default_rng(seed).normal(size=x.shape)
+    return (x + float(energy.levels.sigma[0]) * noise).astype(x.dtype)
+
+
+def data_with_noise(energy: Any, dataset: Dataset, *, seed: int) -> Dataset:
+    """A data set with the noise of `with_noise`."""
+    train, test = (
+        with_noise(energy, x, seed=seed + i) for i, x in enumerate((dataset.train, dataset.test))
+    )
+    return dataclasses.replace(dataset, train=train, test=test)
+
+
 def has_labels(energy: Any) -> bool:
     """Whether the energy is trained on labelled batches."""
+    if isinstance(energy, AbstractNoiseConditionalEnergy):
+        return energy.num_classes is not None
     return isinstance(energy, AbstractConditionalEnergy | JEM)
 
 
@@ -157,6 +197,8 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
         "shape": facts.shape,
         "num_labels": facts.num_labels,
         "zeros": np.zeros(facts.shape, np.float32),
+        "mean": facts.mean,
+        "covariance": facts.covariance,
         "batch_size": config["data"].get("batch_size", 128),
     }
     known["sampler"] = sampler = build(config["sampler"], known, path="sampler")
@@ -176,6 +218,10 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
         trainer = Trainer(optim, negatives, loss, **more)
     except TypeError as error:
         raise ValueError(f"trainer: {error}") from error
+    if isinstance(energy, AbstractNoiseConditionalEnergy):
+        fix = "it corrects samples at each noise level in units of it: leave bounds out"
+        _checks.require(sampler.bounds is None, "sampler.bounds", sampler.bounds, fix)
+        check_restartable(sampler, "sampler")
     if has_labels(energy) and facts.num_labels is None:
         raise ValueError(f"energy.kind={config['energy']['kind']!r}: {facts.name} has no labels")
     return Run(config, facts, energy, norm_state, sampler, trainer, num_steps, dataset)

@@ -11,9 +11,15 @@ import numpy as np
 from .. import _checks
 from .._types import Key
 from ..config._calls import build
-from ..energies import JEM, AbstractConditionalEnergy, Gaussian, freeze
+from ..energies import (
+    JEM,
+    AbstractConditionalEnergy,
+    AbstractNoiseConditionalEnergy,
+    Gaussian,
+    freeze,
+)
 from ..evaluation import adaptive_smc
-from ..samplers import AbstractSampler
+from ..samplers import AbstractSampler, Ancestral, sample_levels
 from ..samplers import run as move
 from ..samplers._langevin import AbstractLangevin
 from ..training import ReplayBuffer, TrainState
@@ -21,10 +27,14 @@ from ..training.negatives._jarzynski import Populations
 from ..training.negatives._storage import decode
 from ._folder import OpenRun
 from ._folder import open as open_run
-from ._run import Run, averaged
+from ._run import Run, averaged, of_class
 
 _ISLANDS = 8
 _MOVES = 10
+CORRECTIONS = 5
+"""How many steps the sampler of a run takes at each noise level, if not told."""
+_AT_ONCE = 1024
+"""How many samples of an energy over noise levels are drawn together, for the memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,13 +73,15 @@ def sample(
     Without `num_steps` and `sampler` these are the persistent chains of the training, moved on
     where more are asked for than there are; or chains from noise as the training had them. An
     energy that was trained without chains is sampled by sequential Monte Carlo from a Gaussian with
-    the moments of its data.
+    the moments of its data. Samples of an energy over noise levels go down its levels and have the
+    noise of the lowest one; at each level the sampler takes steps in units of it.
 
     Args:
         run: the folder of a run, or what `open` has returned.
         num: how many samples, at least 1.
         label: of which class, for a conditional energy or a classifier; by default all, equally.
-        num_steps: how many steps chains take that start from noise.
+        num_steps: how many steps chains take that start from noise; at each level, if the energy
+            has noise levels (5 if not given).
         num_steps_without_noise: how many steps without noise follow, for Langevin chains.
         sampler: a sampler for chains from noise, or a call of one such as
             `{"kind": "MALA", "step_size": 0.1}`.
@@ -110,6 +122,8 @@ def draw(
     """Samples of a state of a run; see `sample`."""
     start_key, run_key = jax.random.split(key)
     check_label(state.energy, label)
+    if isinstance(state.energy, AbstractNoiseConditionalEnergy):
+        return _by_levels(run, state, num, label, chains, run_key)
     quiet = _without_noise(chains.sampler or run.sampler, chains.num_steps_without_noise)
     own = chains.num_steps is not None or chains.sampler is not None
     # persistent chains of a classifier have no label
@@ -193,9 +207,7 @@ def _by_smc(
     energy = averaged(state)
     y = spread_labels(energy, num, label)
     labels = [label] if label is not None or y is None else range(energy.num_labels)
-    mean = np.asarray(run.facts.mean, np.float32).reshape(run.facts.shape)
-    std = np.asarray(run.facts.std, np.float32).reshape(run.facts.shape)
-    base = Gaussian(mean, np.maximum(std, 1e-3) ** 2)
+    base = Gaussian(run.facts.mean, np.maximum(run.facts.variance, 1e-6))
     parts, each = [], -(-num // len(labels))
     for i, one in enumerate(labels):
         found = adaptive_smc(
@@ -212,6 +224,27 @@ def _by_smc(
     # example i is of label i modulo their number, as `spread_labels` has it
     x = np.stack(parts, 1).reshape(-1, *run.facts.shape)[:num]
     return x, y, "sequential Monte Carlo from a Gaussian with the moments of the data"
+
+
+def _by_levels(
+    run: Run, state: TrainState, num: int, label: int | None, chains: Chains, key: Key
+) -> Drawn:
+    """Samples of an energy over noise levels, from the highest level to the lowest."""
+    quiet = chains.num_steps_without_noise
+    fix = "samples that go down noise levels end with the noise of the lowest one: give 0"
+    _checks.require(quiet == 0, "num_steps_without_noise", quiet, fix)
+    energy, corrector = of_class(averaged(state), label), chains.sampler or run.sampler
+    steps = chains.num_steps or CORRECTIONS
+    options: dict[str, Any] = {"predictor": Ancestral(), "corrector": corrector, "num_steps": steps}
+    rounds = [
+        sample_levels(energy, min(num, _AT_ONCE), **options, key=jax.random.fold_in(key, i)).x
+        for i in range(-(-num // _AT_ONCE))
+    ]
+    sigma = energy.levels.sigma
+    source = f"{sigma.size} noise levels down to {float(sigma[0]):.3g}, with {steps} steps of "
+    source += type(corrector).__name__ + " at each"
+    source += "" if label is None else f", of class {label}"
+    return Drawn(np.concatenate([np.asarray(x) for x in rounds])[:num], None, source)
 
 
 def _persistent(
@@ -240,7 +273,8 @@ def check_label(energy: Any, label: int | None) -> None:
     """Check that the energy has this label."""
     if label is None:
         return
-    num_labels = getattr(energy, "num_labels", None)
+    over_levels = isinstance(energy, AbstractNoiseConditionalEnergy)
+    num_labels = getattr(energy, "num_classes" if over_levels else "num_labels", None)
     fix = "the energy of this run has no labels: train one of kind Conditional or JEM"
     _checks.require(num_labels is not None, "label", label, fix)
     ok = num_labels is not None and 0 <= label < num_labels

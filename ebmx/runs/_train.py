@@ -23,7 +23,7 @@ from ._folder import CHECKPOINTS, check_free, claim, record
 from ._folder import open as open_run
 from ._metrics_log import Log
 from ._plan import check_start, explained, plan, trace
-from ._run import Run, with_plan
+from ._run import Run, data_with_noise, with_plan
 from ._sample import draw
 from .report._features import frechet_ratio_of
 
@@ -76,7 +76,8 @@ def train(
         What came out: `folder`; `num_updates`, those before a resumption too; `seconds` of
         training, without the time to compile; `samples` `(num, *shape)` in the units of the model,
         and their `source` in words; `frechet_ratio`, the distance of samples to test data over that
-        of training data, or `None` without labels; `pictures`, their paths; and `interrupted`,
+        of training data, or `None` without labels, for an energy over noise levels with its lowest
+        noise on the data, too; `pictures`, their paths; and `interrupted`,
         whether Ctrl-C ended it.
 
     Raises:
@@ -199,7 +200,7 @@ def _report(run: Run, state: TrainState, log: Log) -> Report:
         log.seconds,
         drawn.x,
         drawn.source,
-        frechet_ratio_of(run.dataset, drawn.x),
+        frechet_ratio_of(data_with_noise(state.energy, run.dataset, seed=run.seed), drawn.x),
         draw_pictures(run, state, drawn, log.folder),
         log.interrupt.asked,
     )

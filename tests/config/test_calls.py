@@ -110,6 +110,28 @@ def test_an_energy_with_a_state_comes_with_it():
     assert isinstance(state, eqx.nn.State)
 
 
+def test_a_call_takes_what_stands_above_it():
+    waves = {"kind": "FourierFeatures", "num_waves": 5}
+    network = {"kind": "MLP", "shape": "$features.joint_shape", "condition_size": 4}
+    levels = {"kind": "geometric_levels", "low": 0.1, "high": 9.0, "num_levels": 3}
+    call = {"kind": "NoiseConditional", "levels": levels, "mean": "$mean"}
+    known = {**KNOWN, "mean": np.array([1.0, 2.0], np.float32)}
+    energy = build({**call, "features": waves, "network": network}, known, path="energy")
+    assert energy.network.shape == (12,)
+    np.testing.assert_array_equal(energy.mean, [1, 2])
+    with pytest.raises(ValueError, match=r"features.joint_shape': not known here"):
+        build({**call, "network": network, "features": waves}, known, path="energy")
+
+
+def test_known_values_go_before_arguments_of_the_same_name():
+    # and what is filled in unasked is never an argument of a call around it
+    jump = {"kind": "Independence", "proposal": {"kind": "Gaussian", "mean": "$mean"}}
+    call = {"kind": "Reflected", "sampler": {"kind": "MALA", "step_size": 0.1}, "bounds": [0, 1]}
+    assert build(jump, {"mean": np.ones(2)}, path="sampler").proposal.shape == (2,)
+    with pytest.raises(ValueError, match="PCD needs sampler"):
+        build({**call, "bounds": {"kind": "ebmx.training.PCD"}}, {}, path="sampler")
+
+
 def test_a_classifier_takes_the_number_of_labels():
     network = {"kind": "MLP", "hidden_dims": [4], "out_size": "$num_labels"}
     energy = build({"kind": "JEM", "network": network}, KNOWN, path="energy")

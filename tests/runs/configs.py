@@ -25,3 +25,18 @@ def on_points(folder, num_columns=2, labels=None):
     np.savez(folder / "points.npz", x=x, **more)
     data = {"name": str(folder / "points.npz")}
     return merge(TINY, {"data": data, "energy": {"kind": "MLP", "hidden_dims": [8]}})
+
+
+LEVELS = merge(
+    recipe("digits_levels"),
+    {
+        "num_steps": 4,
+        "log_every": 2,
+        "seed": 3,
+        "data": {"batch_size": 32},
+        "energy": {
+            "levels": {"num_levels": 4},
+            "network": {"hidden_dims": [8], "condition_size": 4},
+        },
+    },
+)

@@ -46,6 +46,12 @@ SAMPLERS = [
     {"kind": "ReplicaExchange", "sampler": MALA, "temperatures": [1.0, 2.0]},
     {"kind": "UnderdampedLangevin", "step_size": 0.1},
 ]
+OVER_LEVELS = {
+    "kind": "NoiseConditional",
+    "network": {**MLP, "condition_size": 3},
+    "levels": {"kind": "cosine_levels", "low": 0.1, "high": 9.0, "num_levels": 3},
+    "covariance": "$covariance",
+}
 ENERGIES = [
     MLP,
     GAUSSIAN,
@@ -68,6 +74,8 @@ ENERGIES = [
                                     "num_labels": 3}},
     {"kind": "Mixture", "energies": [GAUSSIAN, MLP]},
     {"kind": "Normalised", "energy": MLP},
+    {**OVER_LEVELS, "num_classes": "$num_labels"},
+    {"kind": "NoiseMixture", "energies": [OVER_LEVELS, OVER_LEVELS]},
     {"kind": "Product", "energies": [MLP, GAUSSIAN]},
     {"kind": "ResNet", "channels": [4]},
     {"kind": "Ring"},
@@ -90,6 +98,7 @@ NEGATIVES = [
     {"kind": "NumStepsAdaptation", "negatives": {"kind": "PCD", "capacity": 8}},
     {"kind": "PCD", "capacity": 8, "adaptation": {"kind": "StepSizeAdaptation"}},
     {"kind": "Perturbed", "sigma": 0.1},
+    {"kind": "PerturbedLevels"},
     {"kind": "PerturbedTwice", "time": 0.1},
     {"kind": "QuadraturePoints", "low": [-1.0, -1.0], "high": [1.0, 1.0], "num_points": 4},
     {"kind": "RandomProjections"},
@@ -102,6 +111,10 @@ LOSSES = {
     "cross_entropy_loss": ({}, {"kind": "DataOnly"}),
     "denoising_score_matching_loss": ({"sigma": 0.1}, {"kind": "Perturbed", "sigma": 0.1}),
     "energy_discrepancy_loss": ({}, {"kind": "PerturbedTwice", "time": 0.1}),
+    **dict.fromkeys(
+        ("noise_level_loss", "level_classification_loss", "level_derivative_loss"),
+        ({}, {"kind": "PerturbedLevels"}),
+    ),
     "minimum_probability_flow_loss": ({}, {"kind": "Neighbours"}),
     "negative_log_likelihood_loss": ({}, NEGATIVES[10]),
     "noise_contrastive_loss": ({"noise": "$negatives.noise"}, NEGATIVES[5]),
@@ -191,6 +204,8 @@ def test_negatives_are_made(call):
     energy = MLP
     if loss["kind"] == "cross_entropy_loss":
         energy = next(e for e in ENERGIES if name(e) == "JEM")
+    if name(call) == "PerturbedLevels":
+        energy = OVER_LEVELS
     run = run_of(negatives=call, sampler=sampler, loss=loss, energy=energy)
     assert type(run.trainer.negatives).__name__ == name(call)
     assert trace(run) == ()
@@ -201,6 +216,8 @@ def test_negatives_are_made(call):
 def test_a_loss_is_made(kind):
     arguments, negatives = LOSSES[kind]
     energy = next(e for e in ENERGIES if name(e) == ("JEM" if "cross" in kind else "MLP"))
+    if name(negatives) == "PerturbedLevels":
+        energy = OVER_LEVELS
     run = run_of(loss={"kind": kind, **arguments}, negatives=negatives, energy=energy)
     assert trace(run) == ()
 

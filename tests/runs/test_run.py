@@ -19,6 +19,8 @@ from ebmx.samplers import Langevin, displacement_budget
 SHAPES = {"digits": (8, 8, 1), "mnist_5k": (28, 28, 1), "uva_mnist": (28, 28, 1), "table": (5,)}
 SHAPES |= {"convergent_mnist": (28, 28, 1), "igebm_cifar10": (32, 32, 3)}
 SHAPES |= {"improved_cd_cifar10": (32, 32, 3), "jem_cifar10": (32, 32, 3)}
+LEVELS = {"digits_levels": (8, 8, 1), "plane_levels": (5,), "mnist_levels": (28, 28, 1)}
+LEVELS |= {"cifar10_levels": (32, 32, 3)}
 # From the published values: steps · factor · clip, for data of width 1 twice that, and
 # noise² / (2 · factor), which is the same for data of any width.
 BUDGETS = {"digits": 90, "mnist_5k": 60, "uva_mnist": 60 * 10 * 0.03}
@@ -32,15 +34,14 @@ PARAMETERS = {"uva_mnist": 76_993, "jem_cifar10": 36_680_010}
 
 
 def facts_of(shape, num_labels=10):
-    zeros = np.zeros((4, *shape), np.float32)
+    x = np.zeros((4, *shape), np.float32)
+    x[:2] = 0.1
     labels = None if num_labels is None else np.arange(4) % num_labels
-    return dataclasses.replace(
-        Facts.of(Dataset("x", zeros, zeros, labels, labels)), num_labels=num_labels
-    )
+    return dataclasses.replace(Facts.of(Dataset("x", x, x, labels, labels)), num_labels=num_labels)
 
 
 def test_there_are_these_recipes():
-    assert set(recipes()) == set(SHAPES)
+    assert set(recipes()) == set(SHAPES | LEVELS)
     assert all(text for text in recipes().values())
 
 
@@ -56,10 +57,10 @@ def test_chains_of_a_recipe_cross_the_range_at_the_temperature_of_its_source(nam
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SHAPES | LEVELS)
 def test_a_recipe_traces_a_step_at_full_size(name):
     """As shapes alone: nothing is computed."""
-    config, shape = recipe(name), SHAPES[name]
+    config, shape = recipe(name), (SHAPES | LEVELS)[name]
 
     def step(batch, key):
         run = make_run(config, facts_of(shape))
@@ -70,6 +71,9 @@ def test_a_recipe_traces_a_step_at_full_size(name):
     batch = (x, y) if name.startswith("jem") else x
     state, metrics = eqx.filter_eval_shape(step, batch, jax.random.key(0))
     assert metrics["loss"].shape == ()
+    if name in LEVELS:
+        assert state.negatives_state is None
+        return
     positions = state.negatives_state.positions
     assert positions.shape == (config["negatives"]["capacity"], *shape)
     if name in PARAMETERS:
@@ -112,6 +116,25 @@ def test_a_recipe_takes_a_step(name, getkey):
     assert any(jax.tree.leaves(jax.tree.map(lambda a, b: bool(np.any(a != b)), *params)))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_recipe_over_levels_takes_a_step(name, getkey):
+    """With a small perceptron, and as many levels and waves as it has."""
+    shape = (4, 4, 1) if len(LEVELS[name]) == 3 else LEVELS[name]
+    small = {"kind": "MLP", "hidden_dims": [4], "condition_size": 3}
+    config = merge(recipe(name), {"num_steps": 10})
+    own = config["energy"]["network"]
+    config["energy"]["network"] = small | ({"shape": own["shape"]} if "shape" in own else {})
+    run = make_run(config, facts_of(shape))
+    x, state = jax.random.uniform(getkey(), (16, *shape), minval=-1, maxval=1), run.init()
+    new, metrics = eqx.filter_jit(run.trainer.step)(state, x, key=getkey())
+    assert (int(new.step), int(new.skipped)) == (1, 0)
+    assert {"score_loss", "classification_loss", "derivative_loss"} <= set(metrics)
+    assert np.any(state.energy.network.layers[0].weight != new.energy.network.layers[0].weight)
+    # the constants of the data stay
+    np.testing.assert_array_equal(new.energy.mean, state.energy.mean)
+
+
 def test_chains_that_cannot_cross_the_range_are_refused():
     config = merge(TINY, {"sampler": {"grad_clip": 0.003}})
     with pytest.raises(ValueError, match=r"cannot cross"):
@@ -126,6 +149,10 @@ def test_chains_that_cannot_cross_the_range_are_refused():
         ({"trainer": {"ema": 0.9}}, "ema"),
         ({"loss": {"kind": "denoising_score_matching_loss", "sigma": 0.1}}, "Perturbed"),
         ({"negatives": {"num_labels": "$num_labels"}}, "num_labels"),
+        (
+            {"energy": {**recipe("digits_levels")["energy"], "num_classes": 3}},
+            "sampler.bounds=.*it corrects samples at each noise level",
+        ),
     ],
 )
 def test_parts_that_do_not_fit(changes, message):
@@ -179,9 +206,24 @@ def test_facts_are_the_same_after_writing_and_reading(tmp_path):
     low, high = np.arange(3.0), np.arange(3.0) + 2
     data = Dataset("x", x, x[:5], np.arange(20) % 4, np.arange(5) % 4, low, high)
     facts = Facts.of(data)
-    again = Facts.read(facts.write(tmp_path))
+    again = Facts.read(facts.write(tmp_path), tmp_path)
     assert again == facts
     assert (again.shape, again.num_labels, again.checksum) == ((3,), 4, checksum(data))
     np.testing.assert_allclose(again.stand_in.to_units(x), data.to_units(x))
     np.testing.assert_allclose(again.mean, x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(again.covariance, np.cov(x.T, bias=True), rtol=1e-5)
+    np.testing.assert_allclose(again.variance, x.var(0), rtol=1e-5)
     assert checksum(dataclasses.replace(data, train=x + 1)) != facts.checksum
+
+
+def test_the_covariance_of_images_is_a_matrix_unless_they_are_large():
+    small, large = (
+        np.random.default_rng(0).normal(size=(20, size, size, 1)).astype(np.float32)
+        for size in (32, 33)
+    )
+    facts = Facts.of(Dataset("x", small, small))
+    assert facts.covariance.shape == (1024, 1024)
+    np.testing.assert_allclose(facts.variance, small.var(0), rtol=1e-4)
+    facts = Facts.of(Dataset("x", large, large))
+    assert facts.covariance.shape == facts.mean.shape == (33, 33, 1)
+    np.testing.assert_allclose(facts.variance, large.var(0), rtol=1e-4)

@@ -21,7 +21,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.* of the numbers of samples lie at the bounds"),
 ]
 
-FILES = {"config.toml", "run.json", "metrics.jsonl", "checkpoints", "report.json", "energies.png"}
+FILES = {"config.toml", "run.json", "moments.npz", "metrics.jsonl", "checkpoints", "report.json"}
+FILES |= {"energies.png"}
 
 
 def lines(folder):
@@ -289,7 +290,9 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
             runs.sample(folder, 1)
 
 
-@pytest.mark.parametrize("damage", ["checkpoint", "config", "other config", "no config", "facts"])
+@pytest.mark.parametrize(
+    "damage", ["checkpoint", "config", "other config", "no config", "facts", "moments"]
+)
 def test_a_damaged_run_is_refused(damage, run_on_points, tmp_path):
     folder = shutil.copytree(run_on_points.folder, tmp_path / "run")
     config, checkpoint = folder / "config.toml", folder / "checkpoints" / "6" / "manifest.ocdbt"
@@ -301,10 +304,13 @@ def test_a_damaged_run_is_refused(damage, run_on_points, tmp_path):
         config.write_text(config.read_text().replace("capacity = 32", "capacity = 33"))
     elif damage == "facts":
         (folder / "run.json").write_text("{}")
+    elif damage == "moments":
+        (folder / "moments.npz").write_bytes(b"PK")
     else:
         config.unlink()
     name = r"checkpoints/6" if damage in ("checkpoint", "other config") else r"config\.toml"
-    with pytest.raises(ValueError, match=r"run\.json is damaged" if damage == "facts" else name):
+    name = {"facts": r"run\.json is damaged", "moments": "moments.npz is damaged"}.get(damage, name)
+    with pytest.raises(ValueError, match=name):
         runs.sample(folder, 1)
 
 

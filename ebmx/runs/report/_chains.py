@@ -11,6 +11,7 @@ from ...data import Dataset
 from ...evaluation import drift
 from ...plotting import chain_strip, chain_traces
 from ...samplers import sample
+from ...samplers._noise_levels import InUnits
 from .._run import Run, is_image
 from ._features import Extractor
 from ._section import Section, warnings_as_remarks
@@ -20,14 +21,29 @@ _TIMES = (0, 1, 4, 16, 64, 256)
 
 
 def long_run_section(
-    run: Run, energy: EnergyFn, dataset: Dataset, extractor: Extractor, num_steps: int, key: Key
+    run: Run,
+    energy: EnergyFn,
+    dataset: Dataset,
+    extractor: Extractor,
+    num_steps: int,
+    key: Key,
+    *,
+    unit: float | None = None,
 ) -> Section:
-    """Long chains from the test data, and chains from noise."""
-    start = jnp.asarray(dataset.test[:_CHAINS])
+    """Long chains from the test data, and chains from noise.
+
+    With a `unit`, a noise level, the sampler moves positions in units of it; there are no chains
+    from noise, since samples go down all levels.
+    """
+    start, features = jnp.asarray(dataset.test[:_CHAINS]), extractor.features
+    remarks: list[str] = []
+    if unit is not None:
+        energy, start = InUnits(dataset.shape, energy, jnp.asarray(unit, start.dtype)), start / unit
+        features = lambda x: extractor.features(np.asarray(x) * np.float32(unit))  # noqa: E731
+        remarks.append(f"The chains sample the lowest noise level, {unit:.3g}, in units of it.")
     facts: dict[str, Any] = {"steps": num_steps}
     figures: dict[str, Any] = {}
-    remarks: list[str] = []
-    options = {"num_steps": num_steps, "features": extractor.features, "bounds": run.bounds}
+    options = {"num_steps": num_steps, "features": features, "bounds": run.bounds}
     try:
         with warnings_as_remarks(remarks):
             found = drift(energy, run.sampler, start, key=jax.random.fold_in(key, 0), **options)
@@ -47,7 +63,7 @@ def long_run_section(
         figures["drift"] = chain_traces(traces, steps=found.steps, title=title)
     except FloatingPointError as error:
         remarks.append(f"The chains did not stay finite: {error}.")
-    if is_image(dataset.shape):
+    if is_image(dataset.shape) and unit is None:
         figures["chain"] = _strip(run, energy, jax.random.fold_in(key, 1))
     return Section("long_run", "Long chains", facts, _LONG_RUN, figures, remarks)
 
