@@ -78,7 +78,11 @@ that array too; the first free samples-N if not given"""
 _SAMPLE = [
     ("--num N", "how many (100)", _COUNT | {"default": 100}),
     ("--label N", "of which class, for a conditional energy or a classifier", {"type": int}),
-    ("--steps --num-steps N", "start from noise and take so many steps", _STEPS),
+    (
+        "--steps --num-steps N",
+        "start from noise and take so many steps, at each noise level if any",
+        _STEPS,
+    ),
     ("--out FILE", _OUT, _PATH),
     ("--overwrite", "replace files of that name", _FLAG),
     *_OF_A_RUN,
@@ -89,7 +93,7 @@ _EVALUATE = [
     ("--steps --num-steps N", _LONG, _STEPS | {"default": 2000}),
     ("--num N", "how many samples to draw (2000)", _COUNT | {"default": 2000}),
     ("--others DATA", _OTHERS, {"nargs": "*", "default": ()}),
-    ("--log-z", "bracket the log likelihood by annealing, which takes minutes", _FLAG),
+    ("--log-z", "bracket log Z by annealing from both sides, which takes minutes", _FLAG),
     *_OF_A_RUN,
 ]
 _CONFIG = [

@@ -231,6 +231,27 @@ def quick(monkeypatch):
     monkeypatch.setattr(ebmx.runs.report._features, "train_classifier", untrained)
 
 
+def test_a_run_over_noise_levels(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.savez("moons.npz", x=np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
+    small = ["--energy.levels.num_levels", "3", "--energy.features.num_waves", "4", "--quiet"]
+    small += ["--energy.network.hidden_dims", "[8]", "--data.batch_size", "32", "--out", "mine"]
+    assert call("train", "moons.npz", "--recipe", "plane_levels", "--steps", "2", *small) == 0
+    assert {path.name for path in (tmp_path / "mine").glob("*.png")} == {
+        "density.png", "energies.png"
+    }  # fmt: skip
+    capsys.readouterr()
+    assert call("train", "--resume", "mine", "--steps", "3", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["updates"] == 3
+    options = ["--sampler", "HMC", "--sampler.step_size", "0.1", "--steps", "2", "--json"]
+    assert call("sample", "mine", "--num", "7", *options) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["samples_from"] == "3 noise levels down to 0.01, with 2 steps of HMC at each"
+    assert np.load(facts["out"])["x"].shape == (7, 2)
+    assert call("sample", "mine", "--steps-without-noise", "2") == 2
+    assert "end with the noise of the lowest one: give 0" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_overwriting_deletes_the_run_and_nothing_else(places, quick):
     (places / "mine/notes.txt").write_text("precious")

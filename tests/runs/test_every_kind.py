@@ -98,13 +98,13 @@ NEGATIVES = [
     {"kind": "NumStepsAdaptation", "negatives": {"kind": "PCD", "capacity": 8}},
     {"kind": "PCD", "capacity": 8, "adaptation": {"kind": "StepSizeAdaptation"}},
     {"kind": "Perturbed", "sigma": 0.1},
-    {"kind": "PerturbedLevels"},
     {"kind": "PerturbedTwice", "time": 0.1},
     {"kind": "QuadraturePoints", "low": [-1.0, -1.0], "high": [1.0, 1.0], "num_points": 4},
     {"kind": "RandomProjections"},
     {"kind": "ShortRun"},
     {"kind": "TemperedPCD", "capacity": 8},
     {"kind": "TransportPairs"},
+    {"kind": "PerturbedLevels"},
 ]
 LOSSES = {
     "contrastive_loss": ({"alpha": 0.1}, {"kind": "CD"}),

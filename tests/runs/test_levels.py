@@ -94,6 +94,28 @@ def test_vectors_whose_network_sees_waves(tmp_path):
     np.testing.assert_allclose(opened.to_units(samples).std(0), x.std(0), rtol=0.2)
 
 
+@pytest.mark.slow
+def test_the_evaluation_has_the_likelihood_and_the_levels(tmp_path):
+    x = np.random.default_rng(0).uniform(0, 8, size=(200, 2, 2)).astype(int)
+    np.savez(tmp_path / "x.npz", x=x)
+    config = merge(LEVELS, {"data": {"name": str(tmp_path / "x.npz")}, "num_steps": 2})
+    run = runs.train(config, out=tmp_path / "run", progress=False).folder
+    found = runs.evaluate(run, num_steps=5, num=20)
+    facts = found.facts
+    assert facts["run"]["noise"] == pytest.approx(0.15)
+    assert {"likelihood", "levels", "long_run", "landscape", "energies"} <= set(facts)
+    assert len(facts["levels"]) == 4
+    energies = facts["energies"]["test data"]["mean"]
+    assert facts["likelihood"]["test data"] == pytest.approx(-energies, abs=1.0)
+    assert 1 < facts["likelihood"]["bits per dimension"] < 20
+    names = {path.name for path in found.pictures}
+    assert "levels.png" in names
+    assert "chain.png" not in names
+    page = (found.folder / "report.md").read_text()
+    assert "The data take 8 values." in page
+    assert "The chains sample the lowest noise level, 0.15, in units of it." in page
+
+
 def test_samples_before_training_are_the_gaussian_with_the_moments_of_the_data(getkey):
     run, state = untrained()
     silent = jax.tree.map(jnp.zeros_like, state.ema.network.layers[-1])
