@@ -20,7 +20,10 @@ def blocks(language, text=TEXT):
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", *(f"docs/{n}.md" for n in ("extending", "data", "configs", "constraints"))],
+    [
+        "README.md",
+        *(f"docs/{n}.md" for n in ("extending", "data", "configs", "constraints", "noise-levels")),
+    ],
 )
 def test_the_python_blocks_run_and_print_what_they_say(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
