@@ -133,7 +133,8 @@ class OpenRun:
 
     @property
     def energy(self) -> Any:
-        """The trained energy, with averaged parameters, as a function of one example."""
+        """The trained energy, with averaged parameters: a function of one example, and of a label
+        or a noise level if it has these."""
         return averaged(self.state)
 
     @property
