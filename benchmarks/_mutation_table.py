@@ -209,4 +209,65 @@ MUTANTS = {
         ("drift-of-a-quarter", "half = energy.shape[1] // 2", "half = energy.shape[1] // 4"),
         ("rhat-passes", "if not worst <= 1.01:", "if not worst <= 101:"),
     ],
+    ("energies/_noise_conditional.py", "energies/test_noise_conditional.py"): [
+        ("network-at-top", "self._decay(sigma) - self._decay(",
+         "self._decay(sigma) - 0 * self._decay("),
+        ("gaussian-constant", "+ jnp.log(2 * jnp.pi * variances)", "+ jnp.log(variances)"),
+        ("top-without-noise", "variances = self.variances + self.levels.sigma[-1] ** 2",
+         "variances = self.variances"),
+        ("label-ignored", "condition + jnp.where(known, row, jnp.nan)",
+         "jnp.where(known, condition, jnp.nan)"),
+        ("level-unseen", "self.network(inputs, jax.nn.silu(condition))",
+         "self.network(inputs, 0 * condition)"),
+    ],
+    ("energies/_noise_base.py", "energies/test_noise_conditional.py "
+     "samplers/test_noise_levels.py"): [
+        ("product-top", "jnp.linalg.inv(sum(weighted[1:], weighted[0]))",
+         "jnp.linalg.inv(weighted[0])"),
+        ("product-weights", "return jnp.dot(weights, jnp.stack(values))",
+         "return jnp.sum(jnp.stack(values))"),
+    ],
+    ("energies/_noise_composition.py", "energies/test_noise_conditional.py"): [
+        ("guidance", "jnp.stack([1 + as_number(weight)", "jnp.stack([as_number(weight)"),
+        ("mixture-normaliser", "-jax.nn.logsumexp(jax.nn.log_softmax(self.log_weights).astype("
+         "values.dtype) - values)\n\n    @property\n    def levels",
+         "-jax.nn.logsumexp(self.log_weights.astype(values.dtype) - values)\n\n    @property\n"
+         "    def levels"),
+    ],
+    ("energies/networks/_fourier_features.py", "energies/test_noise_conditional.py"): [
+        ("waves-do-not-fade", "-0.5 * jnp.sum(frequencies**2, 0)",
+         "-0.0 * jnp.sum(frequencies**2, 0)"),
+    ],
+    ("training/losses/_noise_levels.py", "training/losses/test_noise_levels.py"): [
+        ("prior-left-out", "logits = levels.log_prior.astype(values.dtype) - values",
+         "logits = -values"),
+        ("prior-of-pairs", "log_odds = prior[level] - prior[other]",
+         "log_odds = 0 * prior[level]"),
+        ("derivative-dimension", "(rates - (d - squares)) ** 2", "(rates + squares) ** 2"),
+        ("score-target", "gradients - target", "gradients + target"),
+        ("one-sided-pairs", "jnp.where(place % 2 == 0, 1, -1)", "1"),
+        ("known-odds", "ratio = _sigma(negatives) / sigma", "ratio = sigma / _sigma(negatives)"),
+        ("other-classes", "jnp.where(of_class, log_weights, -jnp.inf)", "log_weights"),
+    ],
+    ("training/negatives/_chain_free.py", "training/losses/test_noise_levels.py"): [
+        ("label-never-left-out", "jnp.where(dropped, -1, positives.y)", "positives.y"),
+        ("levels-equally-often", "ends = jnp.cumsum(jnp.exp(levels.log_prior))",
+         "ends = (jnp.arange(levels.sigma.size) + 1.0) / levels.sigma.size"),
+    ],
+    ("samplers/_noise_levels.py", "samplers/test_noise_levels.py"): [
+        ("euler", "return x + (lower - sigma) / 2 * (slope + lower * jax.grad(energy)(end, lower))",
+         "return end"),
+        ("ancestral-noise", "jnp.sqrt(lower**2 * lost / sigma**2)", "jnp.sqrt(lost)"),
+        ("corrected-at-the-level-above", "return correct(x, lower, correct_key)",
+         "return correct(x, sigma, correct_key)"),
+    ],
+    ("evaluation/log_z/_probability_flow.py", "evaluation/log_z/test_noise_levels.py"): [
+        ("stages", "(a + 2 * b + 2 * c + d for", "(a + b + c + d for"),
+        ("divergence", "return divergence - (top(x)", "return 0 * divergence - (top(x)"),
+    ],
+    ("evaluation/log_z/_annealing_path.py", "evaluation/log_z/test_noise_levels.py"): [
+        ("volume", "return value - x.size * jnp.log(self.unit).astype(value.dtype)",
+         "return value"),
+        ("log-z-of-top", "return self.energy.top.log_z", "return 0 * self.energy.top.log_z"),
+    ],
 }  # fmt: skip
