@@ -111,3 +111,12 @@ def test_images_have_a_row_for_each_level():
     assert figure.axes[0].images[0].get_array().shape == (2 * 5, 3 * 6)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["2", "0.5"]
+
+
+def test_vectors_have_a_panel_for_each_level():
+    rows = [np.arange(3.0)[:, None], np.ones((3, 1))]
+    figure = samples_by_level([2.0, 0.5], rows, rows)
+    assert [axis.get_title() for axis in figure.axes] == ["σ = 2", "σ = 0.5"]
+    shown = figure.axes[0].collections
+    assert [one.get_label() for one in shown] == ["noisy data", "samples"]
+    np.testing.assert_array_equal(shown[1].get_offsets()[:, 0], [0, 1, 2])
