@@ -144,7 +144,7 @@ NEEDS = [
     ("x", np.zeros((6, *IMAGE), np.float32), "train_classifier"),
     ("labels", LABELS % 2, "train_classifier"),
     ("num_particles", 8, "adaptive_smc"),
-    ("base", Later(shared, "gaussian"), "annealed_importance_sampling"),
+    ("base", Later(shared, "gaussian"), "annealed_importance_sampling adaptive_smc"),
     ("x", np.eye(4, dtype=np.float32), "fit_bernoulli"),
     ("num_steps", 4, "drift"),
     ("num_steps", 200, "local_minima"),
