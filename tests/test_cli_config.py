@@ -190,7 +190,10 @@ def test_a_config_without_tables_cannot_be_run(tmp_path, capsys):
             ["train", "--recipe", "uva_mnsit"],
             "recipe='uva_mnsit': unknown: did you mean uva_mnist?",
         ),
-        (["config", "show", "--recipe", "no_such"], "there are cifar10_levels, convergent_mnist, digits, "),
+        (
+            ["config", "show", "--recipe", "no_such"],
+            "there are cifar10_levels, convergent_mnist, digits, ",
+        ),
         (["train", "--recipe"], "--recipe: expected one argument"),
         (["train", "--recipe", "digits", "--config", "c.toml"], "not allowed with argument"),
         (["train", "--config", "none.toml"], "none.toml: the file does not exist"),
