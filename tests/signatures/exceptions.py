@@ -203,7 +203,8 @@ ZERO = {
 
 PASSES = {
     **dict.fromkeys(("energies.energy", "energies.score", "samplers.run"), "x"),
-    **dict.fromkeys(("energies.log_density", "evaluation.probability_flow_log_density"), "x"),
+    **dict.fromkeys(("energies.log_density", "evaluation.log_likelihood"), "x"),
+    "evaluation.probability_flow_log_density": "x",
     "samplers.run_replicas": "replicas",
     "training.ReplayBuffer": "positions ages log_scales labels",
     "evaluation.minimum_energy_path": "a b",

@@ -1,7 +1,5 @@
 """Log Z by annealed importance sampling from an exact density, or to it."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,8 +8,8 @@ from jaxtyping import ArrayLike
 
 from ... import _checks
 from ..._checks import checked
-from ..._types import Key, XBatch
-from ...energies import AbstractExactEnergy
+from ..._types import EnergyFn, Key, XBatch
+from ...energies import AbstractExactEnergy, AbstractNoiseConditionalEnergy
 from ...samplers import AbstractSampler
 from ._annealing_path import AbstractPath, path_of, sampler_for
 from ._annealing_schedule import Plan, move, plan, rises, tuned
@@ -19,7 +17,7 @@ from ._estimate import LogZ, estimate, warn_of_weights
 
 
 def annealed_importance_sampling(
-    energy: Any,
+    energy: EnergyFn | AbstractNoiseConditionalEnergy,
     base: AbstractExactEnergy | None = None,
     *,
     samples: XBatch | None = None,

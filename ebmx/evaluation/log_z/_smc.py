@@ -10,8 +10,8 @@ import numpy as np
 
 from ... import _checks
 from ..._checks import checked
-from ..._types import Key, Number, XBatch
-from ...energies import AbstractExactEnergy
+from ..._types import EnergyFn, Key, Number, XBatch
+from ...energies import AbstractExactEnergy, AbstractNoiseConditionalEnergy
 from ...samplers import AbstractSampler
 from ._annealing_path import AbstractPath, path_of, sampler_for
 from ._annealing_schedule import Tuning, first_tuning, move, precision, retune, starts, tuned
@@ -24,7 +24,7 @@ _MEMORY = 0.5  # weight of the old variances, per temperature
 
 
 def adaptive_smc(
-    energy: Any,
+    energy: EnergyFn | AbstractNoiseConditionalEnergy,
     base: AbstractExactEnergy | None = None,
     *,
     num_particles: int = 512,
