@@ -175,7 +175,7 @@ def composition(part: float, seed: int) -> dict[str, float]:
     fine = (np.arange(400) + 0.5) / 400 * 10 - 5
     grid = np.stack(np.meshgrid(fine, fine, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
     blurred = [GaussianMixture(t.means, np.hypot(0.6, 0.1)) for t in truths]
-    exact = -sum(np.asarray(ebmx.energy(t, grid), np.float64) for t in blurred)
+    exact = -np.sum([np.asarray(ebmx.energy(t, grid), np.float64) for t in blurred], 0)
     weights = np.exp(exact - exact.max())
     expected, _, _ = np.histogram2d(*grid.T, bins=edges, weights=weights / weights.sum())
     found = {}

@@ -31,6 +31,7 @@ from ._noise_levels import geometric_levels as geometric_levels
 from ._trainable import Fixed as Fixed
 from ._trainable import trainable as trainable
 from .constraints._clamped import Clamped as Clamped
+from .constraints._clamped_levels import ClampedLevels as ClampedLevels
 from .constraints._raveled import Raveled as Raveled
 from .constraints._transformed import Transformed as Transformed
 from .exact._bernoulli import Bernoulli as Bernoulli

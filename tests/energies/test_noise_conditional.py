@@ -12,6 +12,7 @@ from noise_levels import LEVELS, noisy_mixture
 import ebmx
 from ebmx.energies import (
     MLP,
+    ClampedLevels,
     ConvNet,
     FourierFeatures,
     NoiseConditional,
@@ -240,3 +241,21 @@ def test_the_top_of_a_product_and_of_a_mixture():
     x = ebmx.energies.exact_samples(mixture, 20_000, key=KEY)
     np.testing.assert_allclose(x.mean(0), mixture.mean, atol=0.35)
     np.testing.assert_allclose(x.var(0), mixture.variance, rtol=0.05)
+
+
+def test_clamping_at_each_level():
+    """The free part given the fixed one: the energy at each level, and the known highest one."""
+    energy = noisy_mixture()
+    clamped = ClampedLevels(energy, np.array([True, False]), jnp.array([0.8, jnp.nan]))
+    z = jnp.array([[0.3], [-1.0]])
+    whole = jnp.array([[0.8, 0.3], [0.8, -1.0]])
+    np.testing.assert_array_equal(clamped.fill(z), whole)
+    for sigma in (0.1, 3.0):
+        found = ebmx.energy(clamped.at(sigma), z)
+        np.testing.assert_allclose(found, ebmx.energy(energy.at(sigma), whole), rtol=1e-6)
+    top = clamped.top
+    covariance, mean = np.asarray(energy.top.covariance), np.asarray(energy.top.mean)
+    expected = mean[1] + covariance[1, 0] / covariance[0, 0] * (0.8 - mean[0])
+    np.testing.assert_allclose(top.mean, [expected], rtol=1e-3)
+    schur = covariance[1, 1] - covariance[0, 1] ** 2 / covariance[0, 0]
+    np.testing.assert_allclose(top.covariance, [[schur]], rtol=1e-3)

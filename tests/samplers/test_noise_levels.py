@@ -7,7 +7,7 @@ import pytest
 from noise_levels import LEVELS, MEANS, SCALE, WEIGHTS, data, noisy_mixture
 
 import ebmx
-from ebmx.energies import GaussianMixture, NoiseMixture
+from ebmx.energies import ClampedLevels, GaussianMixture, NoiseMixture
 from ebmx.samplers import (
     HMC,
     MALA,
@@ -106,3 +106,16 @@ def test_what_does_not_fit_is_refused(change, match):
     call = {"energy": TRUTH, "num_samples": 4, "key": KEY} | change
     with pytest.raises(ValueError, match=match):
         sample_levels(call.pop("energy"), call.pop("num_samples"), **call)
+
+
+def test_inpainting_has_the_conditional_density():
+    """Given the first coordinate, the second is a mixture with known weights."""
+    clamped = ClampedLevels(TRUTH, np.array([True, False]), jnp.array([1.0, jnp.nan]))
+    found = sample_levels(clamped, NUM, corrector=MALA(0.5), num_steps=30, key=KEY)
+    variance = SCALE**2 + float(LEVELS.sigma[0]) ** 2
+    weights = WEIGHTS * np.exp(-0.5 * (1.0 - MEANS[:, 0]) ** 2 / variance)
+    weights = weights / weights.sum()
+    mean = weights @ MEANS[:, 1]
+    spread = weights @ (MEANS[:, 1] - mean) ** 2 + variance
+    assert abs(found.x.mean() - mean) < 5 * np.sqrt(spread / NUM) + 0.01
+    np.testing.assert_allclose(found.x.var(), spread, rtol=0.1)

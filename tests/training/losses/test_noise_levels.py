@@ -156,3 +156,17 @@ def test_other_negatives_are_refused():
     energy = MLP((2,), (4,), key=jax.random.key(0))
     with pytest.raises(ValueError, match=r"^energy=MLP: give an energy over noise levels"):
         t.PerturbedLevels().step(energy, Examples(jnp.zeros((4, 2))), None, key=jax.random.key(0))
+
+
+def test_a_weight_for_each_level():
+    positives, negatives = batches(noisy_mixture(), 1, 60, jax.random.key(7))
+    positives, negatives = jax.tree.map(lambda a: a[0], (positives, negatives))
+    energy, weights = noisy_mixture((0.3, 0.1), 0.8), jnp.zeros(10).at[4].set(2.0)
+    _, metrics = t.noise_level_loss(energy, positives, negatives, score_weight=weights)
+    fourth = LEVELS.nearest(negatives.y) == 4
+    one, _ = t.denoising_score_matching_loss(
+        energy, Examples(positives.x[fourth]), Examples(negatives.x[fourth], negatives.y[fourth])
+    )
+    np.testing.assert_allclose(metrics["score_loss"], 2 * one / 2 * fourth.mean(), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"^score_weight=.*each of the 10 levels"):
+        t.noise_level_loss(energy, positives, negatives, score_weight=jnp.ones(3))
