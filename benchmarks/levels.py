@@ -35,7 +35,7 @@ from ebmx.energies import (
 )
 from ebmx.evaluation import annealed_importance_sampling
 from ebmx.samplers import HMC, MALA, Ancestral, ProbabilityFlow, sample_levels
-from ebmx.training import PerturbedLevels, Trainer, cosine_schedule, noise_level_loss
+from ebmx.training import PerturbedLevels, Trainer, noise_level_loss
 
 
 def train(
@@ -49,7 +49,7 @@ def train(
     **loss: Any,
 ) -> tuple[NoiseConditional, float]:
     """The averaged energy after so many updates, and the seconds."""
-    schedule = cosine_schedule(learning_rate, num_steps)
+    schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
     adam = optax.adamw(schedule, weight_decay=weight_decay)
     optim = optax.chain(optax.clip_by_global_norm(1.0), adam)
     numbers = {k: jnp.asarray(v) if isinstance(v, float) else v for k, v in loss.items()}
