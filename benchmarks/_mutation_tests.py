@@ -82,6 +82,9 @@ FURTHER = {
     "energies/networks/_mlp.py": "test_networks ../test_dtypes",
     "energies/exact/_uniform.py": "test_gaussian",
     "energies/bijections/_bijections.py": "../constraints/test_transformed",
+    "energies/constraints/_clamped_levels.py": (
+        "../test_noise_conditional ../../samplers/test_noise_levels"
+    ),
     "energies/constraints/_transformed.py": "test_raveled",
     "evaluation/log_z/_base_densities.py": "test_exact ../samples/test_features",
     "evaluation/samples/_calibration.py": "test_features",

@@ -14,6 +14,7 @@ from ebmx.energies import (
     Banana,
     Bernoulli,
     BernoulliRBM,
+    ClampedLevels,
     ConvNet,
     DoubleWell,
     Fixed,
@@ -124,6 +125,7 @@ OTHERS = {
     "level": lambda: over_levels("squared").at(0.5),
     "level, waves": lambda: over_levels(features=FourierFeatures((2,), 3, key=KEY)).at(0.5),
     "level, classes": lambda: over_levels("inner", num_classes=2).at(jnp.array([0.5, 1.0])),
+    "level, clamped": lambda: ClampedLevels(over_levels(), [True, False], [1.0, jnp.nan]).at(0.5),
     "level, composed": lambda: NoiseMixture(
         [2.0 * over_levels(), guided(over_levels(num_classes=2), 1, 0.5) - 0.5 * over_levels()]
     ).at(0.5),

@@ -108,6 +108,7 @@ NEEDS = [
     ("high", 8.0, "geometric_levels cosine_levels FourierFeatures"),
     ("state", Later(lambda: shared("spectral")[1]), "advance freeze"),
     ("mask", np.array([True, False]), "Clamped ClampedLevels"),
+    ("y", X[0], "ClampedLevels"),
     ("sizes", (1, 1), "Blockwise"),
     ("example", {"x": np.zeros(2)}, "Raveled"),
     ("function", Later(lambda: lambda tree: jnp.sum(tree["x"])), "Raveled"),

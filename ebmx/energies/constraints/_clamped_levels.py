@@ -28,7 +28,8 @@ class ClampedLevels(AbstractNoiseConditionalEnergy):
         y: an example; its entries where the mask does not hold are not looked at.
 
     Raises:
-        ValueError: as for `Clamped`, or if the highest level is no Gaussian.
+        ValueError: as for `Clamped`, if the highest level is no Gaussian, or if a fixed
+            entry is not finite.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -50,6 +51,7 @@ class ClampedLevels(AbstractNoiseConditionalEnergy):
         y = jnp.asarray(y, float)
         fix = f"give one example, of shape {energy.shape}"
         _checks.require(y.shape == energy.shape, "y.shape", y.shape, fix)
+        _checks.finite_value("y", jnp.where(jnp.asarray(mask), y, 0.0))
         self.y = y
         self.shape, self.condition_shape = self.clamped.shape, ()
         self.num_labels = self.num_classes = None
@@ -75,7 +77,7 @@ class ClampedLevels(AbstractNoiseConditionalEnergy):
         # given the fixed part the precision is the block of the free one, and the mean moves along
         # the rest of its rows
         block = precision[jnp.ix_(free, free)]
-        apart = jnp.ravel(self.y - top.mean).at[free].set(0.0)
+        apart = jnp.ravel(self.y.astype(top.mean.dtype) - top.mean).at[free].set(0.0)
         mean = jnp.ravel(top.mean)[free] - jnp.linalg.solve(block, precision[free] @ apart)
         covariance = jnp.linalg.inv(block)
         return Gaussian(mean, (covariance + covariance.T) / 2)
