@@ -120,9 +120,6 @@ def sample_levels(
             `energy.at_label(label)`), the levels are not ascending or beyond those of the energy,
             or the corrector has bounds or cannot be restarted.
     """
-    fix = "give an energy over noise levels, such as NoiseConditional"
-    ok = isinstance(energy, AbstractNoiseConditionalEnergy)
-    _checks.require(ok, "energy", type(energy).__name__, fix)
     fix = "choose a class first: energy.at_label(label), or at_label(None) for all"
     _checks.require(energy.num_classes is None, "energy.num_classes", energy.num_classes, fix)
     _checks.at_least("num_samples", num_samples, 1)

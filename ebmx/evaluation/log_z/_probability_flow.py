@@ -45,9 +45,8 @@ def probability_flow_log_density(
         ValueError: if the energy is not noise-conditional, `x` does not fit it, a number is below
             1, or the key is missing.
     """
-    fix = "give an energy over noise levels, such as NoiseConditional"
-    ok = isinstance(energy, AbstractNoiseConditionalEnergy) and energy.num_classes is None
-    _checks.require(ok, "energy", type(energy).__name__, fix + ", without classes")
+    fix = "choose a class first: energy.at_label(label), or at_label(None) for all"
+    _checks.require(energy.num_classes is None, "energy.num_classes", energy.num_classes, fix)
     x = _checks.batch(x, "x", energy.shape)
     _checks.at_least("num_steps", num_steps, 1)
     size = math.prod(energy.shape)
