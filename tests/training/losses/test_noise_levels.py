@@ -9,7 +9,7 @@ import pytest
 from noise_levels import LEVELS, SCALE, data, noisy_mixture
 
 import ebmx.training as t
-from ebmx.energies import MLP
+from ebmx.energies import MLP, NoiseConditional
 from ebmx.training import Examples
 
 LOSSES = {
@@ -170,3 +170,38 @@ def test_a_weight_for_each_level():
     np.testing.assert_allclose(metrics["score_loss"], 2 * one / 2 * fourth.mean(), rtol=1e-5)
     with pytest.raises(ValueError, match=r"^score_weight=.*each of the 10 levels"):
         t.noise_level_loss(energy, positives, negatives, score_weight=jnp.ones(3))
+
+
+def with_classes(num):
+    network = MLP((2,), (4,), condition_size=3, key=jax.random.key(8))
+    return NoiseConditional(network, LEVELS, num_classes=num, key=jax.random.key(9))
+
+
+def test_stable_targets_are_means_over_data_of_the_class():
+    energy, x = with_classes(6), 0.1 * jax.random.normal(jax.random.key(10), (6, 2))
+    y = jnp.stack([jnp.full(6, 0.5), jnp.arange(6.0)], 1)
+    noise = jax.random.normal(jax.random.key(11), (6, 2))
+
+    def value(labels, stable):
+        given = y.at[:, 1].set(labels)
+        positives = Examples(x, jnp.maximum(labels, 0).astype(int))
+        negatives = Examples(x + 0.5 * noise, given)
+        return t.noise_level_loss(energy, positives, negatives, stable_targets=stable)[0]
+
+    # each of a class of its own, all of one class, and no labels
+    each, one, none = jnp.arange(6.0), jnp.zeros(6), jnp.full(6, -1.0)
+    np.testing.assert_allclose(value(each, True), value(each, False), rtol=1e-5)
+    for labels in (one, none):
+        assert abs(value(labels, True) - value(labels, False)) > 1e-3
+
+
+def test_a_part_of_the_labels_is_left_out():
+    positives = Examples(jnp.zeros((4000, 2)), jnp.arange(4000) % 3)
+    energy = with_classes(3)
+    for dropout in (0.0, 0.25):
+        negatives = t.PerturbedLevels(dropout)
+        noisy, _, _ = negatives.step(energy, positives, None, key=jax.random.key(12))
+        label = noisy.y[:, 1]
+        left_out = label == -1
+        np.testing.assert_allclose(left_out.mean(), dropout, atol=0.03)
+        np.testing.assert_array_equal(label[~left_out], positives.y[~left_out])
