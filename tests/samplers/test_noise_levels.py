@@ -119,3 +119,27 @@ def test_inpainting_has_the_conditional_density():
     spread = weights @ (MEANS[:, 1] - mean) ** 2 + variance
     assert abs(found.x.mean() - mean) < 5 * np.sqrt(spread / NUM) + 0.01
     np.testing.assert_allclose(found.x.var(), spread, rtol=0.1)
+
+
+def test_a_step_of_the_flow_is_of_second_order():
+    """For data at one point with variance s², the flow is a factor of `√(s² + σ²)`."""
+    energy, x = noisy_mixture(means=jnp.zeros((3, 2))), jnp.array([0.5, -1.0])
+
+    def error(width):
+        lower = 2.0 - width
+        end = ProbabilityFlow().step(energy, x, jnp.array(2.0), jnp.array(lower), key=KEY)
+        exact = x * np.sqrt((SCALE**2 + lower**2) / (SCALE**2 + 4.0))
+        return float(jnp.linalg.norm(end - exact))
+
+    assert error(1.0) / error(0.5) > 8  # less than 6 for a step of first order
+    assert error(0.5) < 0.01
+
+
+def test_an_ancestral_step_has_the_moments_of_a_point_of_data_that_is_known():
+    energy, x, sigma, lower = noisy_mixture(means=jnp.zeros((3, 2))), jnp.ones(2), 2.0, 1.0
+    step = lambda key: Ancestral().step(energy, x, jnp.array(sigma), jnp.array(lower), key=key)  # noqa: E731
+    found = jax.vmap(step)(jax.random.split(KEY, 20_000))
+    point = x * (1 - sigma**2 / (SCALE**2 + sigma**2))  # the mean of the data given x
+    mean = point + (x - point) * lower**2 / sigma**2
+    np.testing.assert_allclose(found.mean(0), mean, atol=0.03)
+    np.testing.assert_allclose(found.var(0), lower**2 * (1 - lower**2 / sigma**2), rtol=0.05)
