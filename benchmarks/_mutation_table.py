@@ -246,7 +246,10 @@ MUTANTS = {
         ("derivative-dimension", "(rates - (d - squares)) ** 2", "(rates + squares) ** 2"),
         ("score-target", "gradients - target", "gradients + target"),
         ("one-sided-pairs", "jnp.where(place % 2 == 0, 1, -1)", "1"),
-        ("known-odds", "ratio = _sigma(negatives) / sigma", "ratio = sigma / _sigma(negatives)"),
+        ("known-odds", "ratio = sigma_of(negatives) / sigma",
+         "ratio = sigma / sigma_of(negatives)"),
+    ],
+    ("training/losses/_sources.py", "training/losses/test_noise_levels.py"): [
         ("other-classes", "jnp.where(of_class, log_weights, -jnp.inf)", "log_weights"),
     ],
     ("training/negatives/_chain_free.py", "training/losses/test_noise_levels.py"): [

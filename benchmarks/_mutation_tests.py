@@ -43,6 +43,7 @@ FURTHER = {
     ),
     "training/_batch.py": "test_batch losses/test_contrastive",
     "training/_fit.py": "test_fit_arguments checkpoints/test_autosave",
+    "training/losses/_sources.py": "test_noise_levels",
     "training/losses/_improved_cd.py": "test_closed_forms_of_losses",
     "training/negatives/_jarzynski.py": "test_all_negatives test_resampling",
     "training/losses/_noise_contrastive.py": "test_noise_contrastive test_objectives",

@@ -58,6 +58,7 @@ class ClampedLevels(AbstractNoiseConditionalEnergy):
 
     def __call__(self, x: X, y: jax.Array) -> Scalar:
         _checks.example(x, self.shape)
+        x = jnp.asarray(x)
         return self.energy(self.clamped.fill(x, self.y.astype(x.dtype)), y)
 
     def fill(self, x: ArrayLike) -> jax.Array:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
@@ -12,17 +11,9 @@ from ..._types import Number, Scalar, Vector
 from ...energies import AbstractNoiseConditionalEnergy
 from ...samplers._fields import cast
 from .._batch import Examples, mean, same_shape
+from ._sources import Sources, all_sources, own_sources, posterior_means, sigma_of, squares_of
 
 Result = tuple[Scalar, dict[str, Scalar]]
-
-
-class Sources(eqx.Module):
-    """The data that a noisy example may come from, `(batch, sources)`."""
-
-    squares: jax.Array
-    """`|ε|²` of the noise that would be needed."""
-    log_weights: jax.Array
-    """Log weights of the data in the mean over examples, minus infinity for those of no weight."""
 
 
 def noise_level_loss(
@@ -85,13 +76,13 @@ def noise_level_loss(
         _checks.non_negative(name, value)
     energy, noise, y = _pairs(energy, positives, negatives)
     values, gradients, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, y)
-    sigma, d = _sigma(negatives), noise[0].size
-    sources = _own_sources(noise)
+    sigma, d = sigma_of(negatives), noise[0].size
+    sources = own_sources(noise)
     if stable_targets:
-        sources = _all_sources(energy, positives, negatives, noise)
-    target, squares = _posterior_means(positives.x, noise, sigma, sources)
+        sources = all_sources(energy, positives, negatives, noise)
+    target, squares = posterior_means(positives.x, noise, sigma, sources)
     residual = _rows(sigma, gradients) * gradients - target
-    scale = jnp.ones(())
+    scale = jnp.ones((), values.dtype)
     if jnp.ndim(score_weight) > 0:
         number = energy.levels.sigma.size
         fix = f"give one number, or one for each of the {number} levels"
@@ -144,7 +135,7 @@ def level_classification_loss(
     if num_neighbours is not None:
         values = jax.vmap(energy)(negatives.x, y)
         entropy = _neighbour_entropy(
-            energy, negatives, y, values, _own_sources(noise), num_neighbours
+            energy, negatives, y, values, own_sources(noise), num_neighbours
         )
         return mean(entropy, positives), {}
     levels = energy.levels
@@ -181,7 +172,7 @@ def level_derivative_loss(energy: Any, positives: Examples, negatives: Examples)
     energy, noise, y = _pairs(energy, positives, negatives)
     d = noise[0].size
     _, _, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, y)
-    return mean(0.5 * (rates - (d - _squares(noise))) ** 2 / d, positives), {}
+    return mean(0.5 * (rates - (d - squares_of(noise))) ** 2 / d, positives), {}
 
 
 def _pairs(
@@ -197,7 +188,7 @@ def _pairs(
     y = negatives.y
     if y is None or y.shape != shape:
         _checks.invalid("negatives.y.shape", getattr(y, "shape", None), fix)
-    return energy, (negatives.x - positives.x) / _rows(_sigma(negatives), positives.x), y
+    return energy, (negatives.x - positives.x) / _rows(sigma_of(negatives), positives.x), y
 
 
 def _gradients(energy: Any, x: jax.Array, y: jax.Array) -> tuple[Scalar, jax.Array, Scalar]:
@@ -219,7 +210,7 @@ def _neighbour_entropy(
     """The cross entropy of each example's level against one of its neighbours."""
     _checks.at_least("num_neighbours", num_neighbours, 1)
     levels, num = energy.levels, len(values)
-    level = levels.nearest(_sigma(negatives))
+    level = levels.nearest(sigma_of(negatives))
     # Levels are drawn apart from the place in the batch, so the offset may go by the place. Both
     # signs occur equally often, so that k against j is asked as often, given k, as j against k.
     place = jnp.arange(num, dtype=level.dtype) % (2 * num_neighbours)
@@ -235,7 +226,7 @@ def _neighbour_entropy(
     # Which of the two levels the noise is of is not known for certain even where the data are: the
     # target is the probability given the noisy example and its sources, in place of the level that
     # was drawn. The mean of the entropy is the same, and its variance is lower.
-    ratio = _sigma(negatives) / sigma
+    ratio = sigma_of(negatives) / sigma
     at_own, at_other = (
         jax.nn.logsumexp(sources.log_weights - 0.5 * sources.squares * factor, axis=1)
         for factor in (1.0, ratio[:, None] ** 2)
@@ -243,57 +234,6 @@ def _neighbour_entropy(
     known = log_odds - negatives.x[0].size * jnp.log(ratio) + at_own - at_other
     entropy = jax.nn.softplus(-logit) + jax.nn.sigmoid(-known) * logit
     return jnp.where(inside, entropy, 0.0)
-
-
-def _squares(noise: jax.Array) -> Vector:
-    """`|ε|²` of each example."""
-    return jnp.sum(noise.reshape(len(noise), -1) ** 2, 1)
-
-
-def _own_sources(noise: jax.Array) -> Sources:
-    """The example alone that noise was added to."""
-    squares = _squares(noise)[:, None]
-    return Sources(squares, jnp.zeros_like(squares))
-
-
-def _all_sources(
-    energy: Any, positives: Examples, negatives: Examples, noise: jax.Array
-) -> Sources:
-    """All data of the batch, of the same class if the energy has classes."""
-    num, sigma = len(noise), _sigma(negatives)
-    x, own = positives.x.reshape(num, -1), noise.reshape(num, -1)
-    # |ε_i + (x_i - x_j)/σ_i|² by products of matrices, exact for the example itself
-    apart = _squares(x)[:, None] + _squares(x)[None] - 2 * x @ x.T
-    along = jnp.sum(own * x, 1)[:, None] - own @ x.T
-    squares = _squares(own)[:, None] + 2 * along / sigma[:, None] + apart / sigma[:, None] ** 2
-    itself = jnp.eye(num, dtype=bool)
-    squares = jnp.where(itself, _squares(own)[:, None], jnp.maximum(squares, 0.0))
-    log_weights = jnp.zeros_like(squares)
-    if positives.log_weights is not None:
-        log_weights = log_weights + positives.log_weights[None]
-    if energy.num_classes is not None and positives.y is not None and negatives.y is not None:
-        label = negatives.y[:, 1:]
-        of_class = (label == positives.y[None].astype(label.dtype)) | (label < 0) | itself
-        log_weights = jnp.where(of_class, log_weights, -jnp.inf)
-    return Sources(squares, log_weights)
-
-
-def _posterior_means(
-    x: jax.Array, noise: jax.Array, sigma: Vector, sources: Sources
-) -> tuple[jax.Array, Vector]:
-    """The means of `ε` and of `|ε|²` given a noisy example, over its sources."""
-    if sources.squares.shape[1] == 1:
-        return noise, sources.squares[:, 0]
-    flat = x.reshape(len(x), -1)
-    weights = jax.nn.softmax(sources.log_weights - 0.5 * sources.squares, 1)
-    shift = (flat - weights @ flat) / sigma[:, None]
-    return noise + shift.reshape(noise.shape), jnp.sum(weights * sources.squares, 1)
-
-
-def _sigma(negatives: Examples) -> Vector:
-    """The standard deviation of each example's noise."""
-    assert negatives.y is not None
-    return negatives.y if negatives.y.ndim == 1 else negatives.y[:, 0]
 
 
 def _with_sigma(y: jax.Array, sigma: Scalar) -> jax.Array:
