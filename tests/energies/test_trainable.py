@@ -133,14 +133,20 @@ def test_a_bound_state_is_a_constant():
 
 
 CONSTANTS = {
+    "AtLabel": "label",
     "Banana": "scale bend",
     "Box": "low high",
+    "ClampedLevels": "y",
     "Conditioned": "y",
     "DoubleWell": "height",
     "Fixed": "energy",
+    "FourierFeatures": "frequencies",
     "ForEach": "y",
     "Frozen": "state",
     "Funnel": "scale",
+    "NoiseConditional": "mean axes variances scale",
+    "NoiseLevels": "sigma log_prior",
+    "NoiseProduct": "weights",
     "Ring": "radius scale",
     "Sigmoid": "low high",
     "StudentT": "dof",

@@ -36,7 +36,7 @@ LEVELS = merge(
         "data": {"batch_size": 32},
         "energy": {
             "levels": {"num_levels": 4},
-            "network": {"hidden_dims": [8], "condition_size": 4},
+            "network": {"kind": "MLP", "hidden_dims": [8], "condition_size": 4},
         },
     },
 )

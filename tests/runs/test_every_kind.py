@@ -85,8 +85,8 @@ ENERGIES = [
     {"kind": "Uniform", "low": [-1.0, -1.0], "high": [1.0, 1.0]},
     {"kind": "Weighted", "energy": MLP, "weight": 2.0},
 ]  # fmt: skip
-# made from a template of a tree, or bound to a run by the library
-NOT_BY_CONFIG = {"Raveled", "Conditioned", "ForEach", "ClassEnergy", "PerChain"}
+# made from a template of a tree, of a trained energy, or bound to a run by the library
+NOT_BY_CONFIG = {"Raveled", "ClampedLevels", "Conditioned", "ForEach", "ClassEnergy", "PerChain"}
 IMAGES = ("ConvNet", "ResNet", "BatchNormResNet")
 NEGATIVES = [
     {"kind": "CD"},
