@@ -252,9 +252,9 @@ MUTANTS = {
     ("training/losses/_sources.py", "training/losses/test_noise_levels.py"): [
         ("other-classes", "jnp.where(of_class, log_weights, -jnp.inf)", "log_weights"),
     ],
-    ("training/negatives/_chain_free.py", "training/losses/test_noise_levels.py"): [
+    ("training/negatives/_perturbed_levels.py", "training/losses/test_noise_levels.py"): [
         ("label-never-left-out", "jnp.where(dropped, -1, positives.y)", "positives.y"),
-        ("levels-equally-often", "ends = jnp.cumsum(jnp.exp(levels.log_prior))",
+        ("levels-equally-often", "ends = jnp.cumsum(jnp.exp(log_probability))",
          "ends = (jnp.arange(levels.sigma.size) + 1.0) / levels.sigma.size"),
     ],
     ("samplers/_noise_levels.py", "samplers/test_noise_levels.py"): [

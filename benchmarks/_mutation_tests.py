@@ -57,7 +57,8 @@ FURTHER = {
         "test_persistent test_tempered test_label_constants ../test_labelled_training"
     ),
     "training/negatives/_recovery.py": "test_all_negatives ../losses/test_closed_forms_of_losses",
-    "training/negatives/_chain_free.py": "test_all_negatives ../losses/test_noise_levels",
+    "training/negatives/_chain_free.py": "test_all_negatives",
+    "training/negatives/_perturbed_levels.py": "../losses/test_noise_levels",
     "training/checkpoints/_restore.py": "test_writer",
     "training/losses/_score_matching.py": "test_score_matching test_objectives",
     "training/_sharding.py": "negatives/test_restart_policy",

@@ -177,7 +177,7 @@ def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> No
     chains = f"{failed.sum()} of {failed.size} chains: " if failed.size > 1 else ""
     raise FloatingPointError(
         f"{chains}no step size has the acceptance that is wanted: it is {rates[worst]:.3g} at "
-        f"step_size={sizes[worst]:.3g}, where energies are up to {energies.max():.3g}; {why}"
+        f"step_size={sizes[worst]:.3g}, where energies of x are up to {energies.max():.3g}; {why}"
     )
 
 

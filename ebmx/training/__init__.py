@@ -42,7 +42,6 @@ from .negatives._chain_free import DataOnly as DataOnly
 from .negatives._chain_free import Neighbours as Neighbours
 from .negatives._chain_free import NoiseSamples as NoiseSamples
 from .negatives._chain_free import Perturbed as Perturbed
-from .negatives._chain_free import PerturbedLevels as PerturbedLevels
 from .negatives._chain_free import PerturbedTwice as PerturbedTwice
 from .negatives._chain_free import QuadraturePoints as QuadraturePoints
 from .negatives._chain_free import RandomProjections as RandomProjections
@@ -52,6 +51,8 @@ from .negatives._noise import GaussianNoise as GaussianNoise
 from .negatives._noise import UniformNoise as UniformNoise
 from .negatives._num_steps_adaptation import NumStepsAdaptation as NumStepsAdaptation
 from .negatives._persistent import PCD as PCD
+from .negatives._perturbed_levels import AdaptiveLevels as AdaptiveLevels
+from .negatives._perturbed_levels import PerturbedLevels as PerturbedLevels
 from .negatives._recovery import DiffusionRecovery as DiffusionRecovery
 from .negatives._restarted import CD as CD
 from .negatives._restarted import ShortRun as ShortRun

@@ -33,7 +33,6 @@ from .negatives._chain_free import (
     Neighbours,
     NoiseSamples,
     Perturbed,
-    PerturbedLevels,
     PerturbedTwice,
     QuadraturePoints,
     RandomProjections,
@@ -41,6 +40,7 @@ from .negatives._chain_free import (
 from .negatives._jarzynski import Jarzynski
 from .negatives._num_steps_adaptation import NumStepsAdaptation
 from .negatives._persistent import PCD
+from .negatives._perturbed_levels import AdaptiveLevels, PerturbedLevels
 from .negatives._recovery import DiffusionRecovery
 from .negatives._restarted import CD, ShortRun
 from .negatives._tempered import TemperedPCD
@@ -48,15 +48,16 @@ from .negatives._transport import TransportPairs
 
 _CHAINS = (CD, ShortRun, PCD, TemperedPCD, Jarzynski, DiffusionRecovery, NumStepsAdaptation)
 _NOISY = (NoiseSamples, Perturbed, PerturbedTwice, Neighbours)
-_OTHERS = (*_NOISY, PerturbedLevels, DataOnly, RandomProjections, QuadraturePoints, TransportPairs)
+_OVER_LEVELS = (PerturbedLevels, AdaptiveLevels)
+_OTHERS = (*_NOISY, *_OVER_LEVELS, DataOnly, RandomProjections, QuadraturePoints, TransportPairs)
 _MADE_FOR: dict[Callable, tuple[type, ...]] = {
     # noise may replace samples of a model, quadrature points or directions cannot
     contrastive_loss: (*_CHAINS, *_NOISY),
     sampler_divergence_loss: (*_CHAINS, *_NOISY),
-    denoising_score_matching_loss: (Perturbed, PerturbedLevels),
-    noise_level_loss: (PerturbedLevels,),
-    level_classification_loss: (PerturbedLevels,),
-    level_derivative_loss: (PerturbedLevels,),
+    denoising_score_matching_loss: (Perturbed, *_OVER_LEVELS),
+    noise_level_loss: _OVER_LEVELS,
+    level_classification_loss: _OVER_LEVELS,
+    level_derivative_loss: _OVER_LEVELS,
     sliced_score_matching_loss: (RandomProjections,),
     noise_contrastive_loss: (NoiseSamples,),
     energy_discrepancy_loss: (PerturbedTwice,),

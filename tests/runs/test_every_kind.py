@@ -105,6 +105,7 @@ NEGATIVES = [
     {"kind": "TemperedPCD", "capacity": 8},
     {"kind": "TransportPairs"},
     {"kind": "PerturbedLevels"},
+    {"kind": "AdaptiveLevels", "num_levels": 3},
 ]
 LOSSES = {
     "contrastive_loss": ({"alpha": 0.1}, {"kind": "CD"}),
@@ -204,8 +205,8 @@ def test_negatives_are_made(call):
     energy = MLP
     if loss["kind"] == "cross_entropy_loss":
         energy = next(e for e in ENERGIES if name(e) == "JEM")
-    if name(call) == "PerturbedLevels":
-        energy = OVER_LEVELS
+    if name(call) in ("PerturbedLevels", "AdaptiveLevels"):
+        energy, loss = OVER_LEVELS, {"kind": "noise_level_loss"}
     run = run_of(negatives=call, sampler=sampler, loss=loss, energy=energy)
     assert type(run.trainer.negatives).__name__ == name(call)
     assert trace(run) == ()

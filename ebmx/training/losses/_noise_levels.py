@@ -96,7 +96,7 @@ def noise_level_loss(
         ),
         "derivative_loss": 0.5 * (rates - (d - squares)) ** 2 / d,
     }
-    metrics = {name: mean(term, positives) for name, term in terms.items()}
+    metrics = {name: mean(term, negatives) for name, term in terms.items()}
     weights = jnp.stack([cast(weight, values) for weight in given.values()])
     return jnp.dot(weights, jnp.stack(list(metrics.values()))), metrics
 
@@ -137,7 +137,7 @@ def level_classification_loss(
         entropy = _neighbour_entropy(
             energy, negatives, y, values, own_sources(noise), num_neighbours
         )
-        return mean(entropy, positives), {}
+        return mean(entropy, negatives), {}
     levels = energy.levels
     sigma = levels.sigma.astype(negatives.x.dtype)
 
@@ -146,7 +146,7 @@ def level_classification_loss(
         logits = levels.log_prior.astype(values.dtype) - values
         return -jax.nn.log_softmax(logits)[levels.nearest(jnp.ravel(y)[0])]
 
-    return mean(jax.vmap(one)(negatives.x, y), positives), {}
+    return mean(jax.vmap(one)(negatives.x, y), negatives), {}
 
 
 def level_derivative_loss(energy: Any, positives: Examples, negatives: Examples) -> Result:
@@ -172,7 +172,7 @@ def level_derivative_loss(energy: Any, positives: Examples, negatives: Examples)
     energy, noise, y = _pairs(energy, positives, negatives)
     d = noise[0].size
     _, _, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, y)
-    return mean(0.5 * (rates - (d - squares_of(noise))) ** 2 / d, positives), {}
+    return mean(0.5 * (rates - (d - squares_of(noise))) ** 2 / d, negatives), {}
 
 
 def _pairs(

@@ -131,7 +131,7 @@ def denoising_score_matching_loss(
         return 0.5 * jnp.sum(residual**2)
 
     conditioned = condition(energy, negatives.y)
-    return mean(for_each(one, conditioned, x, negatives.x, scales), positives), {}
+    return mean(for_each(one, conditioned, x, negatives.x, scales), negatives), {}
 
 
 def _scales(energy: EnergyFn, negatives: Examples, num: int) -> Vector:

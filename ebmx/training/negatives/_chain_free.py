@@ -6,7 +6,6 @@ import jax.numpy as jnp
 
 from ... import _checks
 from ..._types import EnergyFn, Key, Number
-from ...energies import AbstractNoiseConditionalEnergy
 from ...energies._constants import as_number
 from ...samplers._fields import cast, number
 from .._batch import Examples
@@ -65,54 +64,8 @@ class Perturbed(AbstractStateless):
         level = jax.random.randint(level_key, (len(x),), 0, len(self.sigma))
         sigma = self.sigma[level].astype(x.dtype)
         wide = sigma.reshape(-1, *(1,) * (x.ndim - 1))
-        return Examples(x + wide * noise, jnp.log(sigma)[:, None]), state, None
-
-
-class PerturbedLevels(AbstractStateless):
-    """Data with Gaussian noise of the levels of a noise-conditional energy, `x̃ = x + σ ε`.
-
-    Each example draws a level by the weights of `energy.levels`, stratified over the batch, so
-    that a level's part of a batch varies little. The condition of an example is its `σ`; for an
-    energy with classes it is `(σ, label)`, where label -1 stands for one that is left out.
-
-    Args:
-        label_dropout: the probability with which a label is left out, so that one energy learns
-            the density of all classes, too; for classifier-free guidance. Ho and Salimans (2022).
-
-    Raises:
-        ValueError: if it is not a probability.
-    """
-
-    label_dropout: Number = number(default=0.1)
-
-    def __check_init__(self):
-        _checks.probability("label_dropout", self.label_dropout)
-
-    def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
-        """The noisy data, in the order of the positives."""
-        fix = "give an energy over noise levels, such as NoiseConditional"
-        ok = isinstance(energy, AbstractNoiseConditionalEnergy)
-        _checks.require(ok, "energy", type(energy).__name__, fix)
-        x, levels = positives.x, energy.levels
-        shift_key, order_key, noise_key, label_key = jax.random.split(key, 4)
-        # one uniform number u for the batch, whose examples take the quantiles (i + u) / batch in
-        # random order, so that neither their place nor their label says anything of the level
-        shift = jax.random.uniform(shift_key)
-        order = jax.random.permutation(order_key, len(x)).astype(shift.dtype)
-        uniform = (order + shift) / len(x)
-        ends = jnp.cumsum(jnp.exp(levels.log_prior))
-        level = jnp.searchsorted(ends[:-1], uniform.astype(ends.dtype))
-        sigma = levels.sigma[level].astype(x.dtype)
-        noise = jax.random.normal(noise_key, x.shape, x.dtype)
-        noisy = x + sigma.reshape(-1, *(1,) * (x.ndim - 1)) * noise
-        if energy.num_classes is None:
-            return Examples(noisy, sigma, positives.log_weights), state, None
-        if positives.y is None:
-            fix = f"{type(energy).__name__} has classes: train on batches (x, labels)"
-            _checks.invalid("batch", "x", fix)
-        dropped = jax.random.bernoulli(label_key, self.label_dropout, (len(x),))
-        label = jnp.where(dropped, -1, positives.y).astype(x.dtype)
-        return Examples(noisy, jnp.stack([sigma, label], 1), positives.log_weights), state, None
+        conditions = jnp.log(sigma)[:, None]
+        return Examples(x + wide * noise, conditions, positives.log_weights), state, None
 
 
 class RandomProjections(AbstractStateless):

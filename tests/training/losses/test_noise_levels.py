@@ -12,6 +12,7 @@ import ebmx.training as t
 from ebmx.energies import MLP, NoiseConditional
 from ebmx.training import Examples
 
+KEY = jax.random.key(0)
 LOSSES = {
     "all levels": t.level_classification_loss,
     "one neighbour": eqx.Partial(t.level_classification_loss, num_neighbours=1),
@@ -205,3 +206,40 @@ def test_a_part_of_the_labels_is_left_out():
         left_out = label == -1
         np.testing.assert_allclose(left_out.mean(), dropout, atol=0.03)
         np.testing.assert_array_equal(label[~left_out], positives.y[~left_out])
+
+
+def test_levels_of_a_large_loss_are_drawn_more_often():
+    """In proportion to the weight and the root mean square of the loss, and weighted by less."""
+    energy, negatives = noisy_mixture(), t.AdaptiveLevels(10, decay=0.0)
+    positives = Examples(data(4000, jax.random.key(8)))
+    assert np.all(negatives.init((2,), key=KEY) == 1)
+    drawn, state, _ = negatives.step(energy, positives, jnp.ones(10), key=KEY)
+    np.testing.assert_allclose(drawn.log_weights, 0.0, atol=1e-5)
+    level = LEVELS.nearest(drawn.y)
+    noise = (drawn.x - positives.x) / drawn.y[:, None]
+    scores = jax.vmap(jax.grad(energy))(drawn.x, drawn.y)
+    losses = 0.5 * jnp.mean((drawn.y[:, None] * scores - noise) ** 2, 1)
+    expected = [np.mean(np.asarray(losses)[np.asarray(level) == k] ** 2) for k in range(10)]
+    np.testing.assert_allclose(state, expected, rtol=1e-4)
+    means = jnp.ones(10).at[3].set(400.0)
+    drawn, _, _ = negatives.step(energy, positives, means, key=KEY)
+    prior = np.exp(LEVELS.log_prior)
+    by_loss = prior * np.sqrt(means)
+    expected = 0.9 * by_loss / by_loss.sum() + 0.1 * prior
+    level = np.asarray(LEVELS.nearest(drawn.y))
+    np.testing.assert_allclose(np.bincount(level, minlength=10) / 4000, expected, atol=0.001)
+    weights = np.log(prior / expected)[level]
+    np.testing.assert_allclose(drawn.log_weights, weights, rtol=1e-4, atol=1e-5)
+
+
+def test_adaptive_levels_leave_the_loss_what_it_is():
+    energy, positives = noisy_mixture((0.4, 0.0), 0.9), Examples(data(20_000, jax.random.key(9)))
+    means = jnp.linspace(0.1, 3.0, 10)
+    found = {}
+    for negatives, state in ((t.PerturbedLevels(), None), (t.AdaptiveLevels(10), means)):
+        drawn, _, _ = negatives.step(energy, positives, state, key=KEY)
+        found[type(negatives)] = t.noise_level_loss(energy, positives, drawn)[1]
+    for name, value in found[t.PerturbedLevels].items():
+        np.testing.assert_allclose(found[t.AdaptiveLevels][name], value, rtol=0.05)
+    with pytest.raises(ValueError, match=r"^num_levels=4: the energy has 10 levels"):
+        t.AdaptiveLevels(4).step(energy, positives, jnp.ones(4), key=KEY)
