@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ..._types import Vector
 from .._batch import Examples
+from .._distances import squared_distances
 
 
 class Sources(eqx.Module):
@@ -28,13 +29,10 @@ def own_sources(noise: jax.Array) -> Sources:
 def all_sources(energy: Any, positives: Examples, negatives: Examples, noise: jax.Array) -> Sources:
     """All data of the batch, of the same class if the energy has classes."""
     num, sigma = len(noise), sigma_of(negatives)
-    x, own = positives.x.reshape(num, -1), noise.reshape(num, -1)
-    # |ε_i + (x_i - x_j)/σ_i|² by products of matrices, exact for the example itself
-    apart = squares_of(x)[:, None] + squares_of(x)[None] - 2 * x @ x.T
-    along = jnp.sum(own * x, 1)[:, None] - own @ x.T
-    squares = squares_of(own)[:, None] + 2 * along / sigma[:, None] + apart / sigma[:, None] ** 2
+    x, noisy = positives.x.reshape(num, -1), negatives.x.reshape(num, -1)
     itself = jnp.eye(num, dtype=bool)
-    squares = jnp.where(itself, squares_of(own)[:, None], jnp.maximum(squares, 0.0))
+    squares = squared_distances(noisy, x) / sigma[:, None] ** 2
+    squares = jnp.where(itself, squares_of(noise)[:, None], squares)
     log_weights = jnp.zeros_like(squares)
     if positives.log_weights is not None:
         log_weights = log_weights + positives.log_weights[None]
@@ -42,6 +40,10 @@ def all_sources(energy: Any, positives: Examples, negatives: Examples, noise: ja
         label = negatives.y[:, 1:]
         of_class = (label == positives.y[None].astype(label.dtype)) | (label < 0) | itself
         log_weights = jnp.where(of_class, log_weights, -jnp.inf)
+    # an example without weight that is the only one of its class is its own source, so that its
+    # loss is finite
+    alone = itself & (jnp.max(log_weights, 1, keepdims=True) == -jnp.inf)
+    log_weights = jnp.where(alone, 0.0, log_weights)
     return Sources(squares, log_weights)
 
 
@@ -52,8 +54,11 @@ def posterior_means(
     if sources.squares.shape[1] == 1:
         return noise, sources.squares[:, 0]
     flat = x.reshape(len(x), -1)
+    flat = flat - jnp.mean(flat, 0, keepdims=True)
     weights = jax.nn.softmax(sources.log_weights - 0.5 * sources.squares, 1)
-    shift = (flat - weights @ flat) / sigma[:, None]
+    # by default, a GPU multiplies in lower precision
+    means = jnp.matmul(weights, flat, precision=jax.lax.Precision.HIGHEST)
+    shift = (flat - means) / sigma[:, None]
     return noise + shift.reshape(noise.shape), jnp.sum(weights * sources.squares, 1)
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from noise_levels import LEVELS, SCALE, data, noisy_mixture
+from noise_levels import LEVELS, MEANS, SCALE, data, noisy_mixture
 
 import ebmx.training as t
 from ebmx.energies import MLP, NoiseConditional
@@ -119,6 +119,36 @@ def test_stable_targets_are_means_over_the_data():
     np.testing.assert_allclose(metrics["score_loss"], expected, rtol=1e-4)
     expected = np.mean((rate - (2 - mean_square)) ** 2) / 4
     np.testing.assert_allclose(metrics["derivative_loss"], expected, rtol=1e-4)
+
+
+def test_stable_targets_far_from_the_origin():
+    """Regression: squared distances were differences of squares of uncentred data."""
+    found = []
+    for offset in (0.0, 1000.0):
+        energy = noisy_mixture((0.1, 0.0), 0.9, means=MEANS + offset)
+        # multiples of 1/64, which are exact at both places
+        x, noise = (
+            jnp.round(64 * a) / 64 for a in (data(40, KEY), 0.25 * jax.random.normal(KEY, (40, 2)))
+        )
+        positives = Examples(x + offset)
+        negatives = Examples(x + noise + offset, jnp.full(40, 0.25))
+        found.append(t.noise_level_loss(energy, positives, negatives, stable_targets=True)[0])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+
+
+def test_stable_targets_of_an_example_without_weight():
+    """Regression: the only example of its class, of weight zero, made the loss NaN."""
+    energy, x = with_classes(3), jax.random.normal(KEY, (4, 2))
+    positives = Examples(x, jnp.array([0, 1, 1, 2]), jnp.array([-jnp.inf, 0.0, 0.0, 0.0]))
+    negatives, _, _ = t.PerturbedLevels(0.0).step(energy, positives, None, key=KEY)
+    found = t.noise_level_loss(energy, positives, negatives, stable_targets=True)[0]
+    rest = [Examples(e.x[1:], e.y[1:]) for e in (positives, negatives)]
+    expected = t.noise_level_loss(energy, *rest, stable_targets=True, classification_weight=0.0)[0]
+    assert np.isfinite(found)
+    found = t.noise_level_loss(
+        energy, positives, negatives, stable_targets=True, classification_weight=0.0
+    )[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_the_scale_does_not_depend_on_batch_or_dimension():
