@@ -121,8 +121,7 @@ def check_condition(
     if energy.num_labels is None:
         if getattr(energy, "levels", None) is not None:  # over noise levels
             y = y.astype(float) if jnp.issubdtype(y.dtype, jnp.integer) else y
-            sigma = y[..., 0] if energy.condition_shape else y
-            _checks.positive("sigma", sigma, "noise levels are finite and above 0")
+            _check_level(energy, y)
         fix = "give floating-point conditions"
         _checks.require(jnp.issubdtype(y.dtype, jnp.floating), "y.dtype", str(y.dtype), fix)
         return y
@@ -133,6 +132,23 @@ def check_condition(
         ok = bool(np.all((values >= 0) & (values < energy.num_labels)))
         _checks.require(ok, "y", y, f"labels are 0 to {energy.num_labels - 1}")
     return y.astype(int)  # one dtype, so that one program serves all kinds of whole numbers
+
+
+def _check_level(energy: Any, y: jax.Array) -> None:
+    """Check noise levels, and labels beside them, that are known; those of a trace pass."""
+    sigma = y[..., 0] if energy.condition_shape else y
+    _checks.positive("sigma", sigma, "noise levels are finite and above 0")
+    ends = energy.levels.sigma[np.array([0, -1])]
+    if _checks.is_concrete(sigma) and _checks.is_concrete(ends):
+        values, (low, high) = np.asarray(sigma, float), np.asarray(ends, float)
+        ok = bool(np.all((values >= low * (1 - 1e-4)) & (values <= high * (1 + 1e-4))))
+        fix = f"the energy is defined at levels from {low:.4g} to {high:.4g}"
+        _checks.require(ok, "sigma", sigma, fix)
+    if energy.num_classes is not None and _checks.is_concrete(y):
+        label = np.asarray(y[..., 1], float)
+        ok = (label == np.round(label)) & (label >= -1) & (label < energy.num_classes)
+        fix = f"labels are whole numbers from 0 to {energy.num_classes - 1}, or -1 for none"
+        _checks.require(bool(np.all(ok)), "label", y[..., 1], fix)
 
 
 class Conditional(AbstractConditionalEnergy):

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks
@@ -54,9 +55,13 @@ class AbstractNoiseConditionalEnergy(AbstractConditionalEnergy):
         fix = "it was made without num_classes"
         _checks.require(self.num_classes is not None, "energy", type(self).__name__, fix)
         fix = f"give None, or a label from 0 to {(self.num_classes or 0) - 1}"
-        ok = label is None or (isinstance(label, int) and 0 <= label < (self.num_classes or 0))
+        ok = label is None or (
+            isinstance(label, int | np.integer)
+            and not isinstance(label, bool)
+            and 0 <= label < (self.num_classes or 0)
+        )
         _checks.require(ok, "label", label, fix)
-        return AtLabel(self, -1 if label is None else label)
+        return AtLabel(self, -1 if label is None else int(label))
 
     def __add__(self, other: Any) -> "NoiseProduct":
         return _product((self, other), (1.0, 1.0))
@@ -121,7 +126,8 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
 
     Args:
         energies: noise-conditional energies without classes, of one shape, with Gaussians at the
-            same highest level.
+            same highest level. The levels are those of the one whose lowest level is the highest,
+            where all are defined.
         weights: a number for each; 1 if not given. Training does not change them.
 
     Raises:
@@ -133,6 +139,7 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
     condition_shape: tuple[int, ...] = eqx.field(static=True)
     num_labels: None = eqx.field(static=True)
     num_classes: None = eqx.field(static=True)
+    coarsest: int = eqx.field(static=True)  # the number of the energy whose levels are taken
     energies: tuple[AbstractNoiseConditionalEnergy, ...]
     weights: jax.Array = constant()
 
@@ -142,6 +149,7 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
         weights: ArrayLike | None = None,
     ):
         self.energies = alike(energies)
+        self.coarsest = coarsest(self.energies)
         self.shape, self.condition_shape = self.energies[0].shape, ()
         self.num_labels = self.num_classes = None
         weights = jnp.ones(len(self.energies)) if weights is None else as_number(weights)
@@ -166,7 +174,7 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
 
     @property
     def levels(self) -> NoiseLevels:
-        return self.energies[0].levels
+        return self.energies[self.coarsest].levels
 
     @property
     def top(self) -> Gaussian:
@@ -182,7 +190,7 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
 
     @property
     def is_normalised(self) -> bool:
-        """False, but for one energy of weight 1."""
+        """False: the constant of a product is not known."""
         return False
 
 
@@ -201,6 +209,12 @@ def alike(energies: Sequence[Any]) -> tuple[Any, ...]:
         fix = "give energies of the same highest level"
         _checks.require(ok, "levels.sigma[-1]", [float(one) for one in highest], fix)
     return tuple(energies)
+
+
+def coarsest(energies: Sequence[Any]) -> int:
+    """The number of the energy whose lowest level is the highest; 0 if they are traced."""
+    lowest = [energy.levels.sigma[0] for energy in energies]
+    return int(np.argmax(list(map(float, lowest)))) if all(map(_checks.is_concrete, lowest)) else 0
 
 
 def _product(energies: tuple[Any, ...], weights: tuple[Number, ...]) -> NoiseProduct:

@@ -11,7 +11,7 @@ from .. import _checks
 from .._types import Key, Number, Scalar, X
 from ._base import AbstractExactEnergy, log_weights
 from ._constants import as_number, relative
-from ._noise_base import AbstractNoiseConditionalEnergy, NoiseProduct, alike
+from ._noise_base import AbstractNoiseConditionalEnergy, NoiseProduct, alike, coarsest
 from ._noise_levels import NoiseLevels
 from ._precision import together
 
@@ -20,7 +20,8 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
     """`-log Σᵢ wᵢ exp(-Eᵢ(x, σ))`: the mixture of densities, exact at each level.
 
     Args:
-        energies: noise-conditional energies without classes, of one shape and highest level.
+        energies: noise-conditional energies without classes, of one shape and highest level. The
+            levels are those of the one whose lowest level is the highest, where all are defined.
         weights: positive numbers, which are normalised; equal if not given.
 
     Raises:
@@ -31,6 +32,7 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
     condition_shape: tuple[int, ...] = eqx.field(static=True)
     num_labels: None = eqx.field(static=True)
     num_classes: None = eqx.field(static=True)
+    coarsest: int = eqx.field(static=True)  # the number of the energy whose levels are taken
     energies: tuple[AbstractNoiseConditionalEnergy, ...]
     log_weights: jax.Array = relative()
 
@@ -40,6 +42,7 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
         weights: ArrayLike | None = None,
     ):
         self.energies = alike(energies)
+        self.coarsest = coarsest(self.energies)
         self.shape, self.condition_shape = self.energies[0].shape, ()
         self.num_labels = self.num_classes = None
         self.log_weights = log_weights(weights, len(self.energies))
@@ -50,16 +53,27 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
 
     @property
     def levels(self) -> NoiseLevels:
-        return self.energies[0].levels
+        return self.energies[self.coarsest].levels
 
     @property
     def top(self) -> AbstractExactEnergy:
         tops = tuple(energy.top for energy in self.energies)
-        return _ExactMixture(self.shape, tops, self.log_weights)
+        # parts that are not normalised, such as sums, weigh as much as their densities have mass
+        masses = [_log_mass(*pair) for pair in zip(self.energies, tops, strict=True)]
+        log_weights = jax.nn.log_softmax(self.log_weights)
+        return _ExactMixture(self.shape, tops, log_weights + jnp.stack(masses))
 
     @property
     def is_normalised(self) -> bool:
         return all(energy.is_normalised for energy in self.energies)
+
+
+def _log_mass(energy: AbstractNoiseConditionalEnergy, top: AbstractExactEnergy) -> Scalar:
+    """`log ∫ exp(-E(x, σ)) dx` at the highest level, where `E` is `top` up to a constant."""
+    if energy.is_normalised:
+        return jnp.zeros(())
+    apart = top(top.mean) - energy(top.mean, energy.levels.sigma[-1])
+    return (top.log_z + apart).astype(float)
 
 
 class _ExactMixture(AbstractExactEnergy):

@@ -131,6 +131,10 @@ def test_levels():
 
 BAD = {
     "level 0": (lambda: perceptron().at(0.0), r"^sigma=0.0: noise levels are finite and above 0"),
+    "below the lowest": (lambda: perceptron().at(0.09), r"^sigma=0.09.*levels from 0.1 to 12"),
+    "above the highest": (lambda: perceptron().at_each(jnp.array([1.0, 13.0])), r"^sigma=\[1.0"),
+    "label": (lambda: labelled().at((0.5, 3.0)), r"^label=3.0: .* from 0 to 2, or -1 for none"),
+    "half a label": (lambda: labelled().at((0.5, 0.5)), r"^label=0.5: labels are whole numbers"),
     "shape of a level": (lambda: perceptron().at(jnp.ones(2)), r"^y.shape=\(2,\): give"),
     "one level": (lambda: NoiseLevels([0.1]), r"^sigma.shape=\(1,\)"),
     "negative level": (lambda: NoiseLevels([-0.1, 1.0]), r"^sigma=\[-0.1"),
@@ -212,7 +216,10 @@ def test_labels_beside_levels():
     np.testing.assert_allclose(values[1], direct[0], rtol=1e-6)
     guide = guided(energy, 1, 2.0).at(0.5)
     np.testing.assert_allclose(ebmx.energy(guide, x)[0], 3 * values[1] - 2 * values[3], rtol=1e-4)
-    assert np.isnan(ebmx.energy(energy.at(jnp.array([0.5, 7.0])), x)[0])
+    # those of a trace are not checked
+    at = lambda y: energy.at(y)(x[0])  # noqa: E731
+    assert np.isnan(jax.jit(at)(jnp.array([0.5, 7.0])))
+    assert energy.at_label(np.int64(1)).label == 1
 
 
 def test_products_and_mixtures_at_each_level():
@@ -247,6 +254,23 @@ def test_the_top_of_a_product_and_of_a_mixture():
     x = ebmx.energies.exact_samples(mixture, 20_000, key=KEY)
     np.testing.assert_allclose(x.mean(0), mixture.mean, atol=0.35)
     np.testing.assert_allclose(x.var(0), mixture.variance, rtol=0.05)
+
+
+def test_the_top_of_a_mixture_of_sums():
+    """Regression: at the highest level the parts had their weights, not those of their masses."""
+    one, two = perceptron(mean=jnp.array([-2.0, 0.0])), perceptron(mean=jnp.array([3.0, 1.0]))
+    mixture = NoiseMixture((one + two, one), [1.0, 2.0])
+    x = 8 * jax.random.normal(KEY, (20, 2))
+    apart = ebmx.energy(mixture.at(LEVELS.sigma[-1]), x) - ebmx.energy(mixture.top, x)
+    np.testing.assert_allclose(apart, apart[0], atol=1e-4)
+
+
+def test_levels_of_a_combination_are_those_of_all_parts():
+    """Regression: they were those of the first, at which others may not be defined."""
+    network = MLP((2,), (4,), condition_size=6, key=KEY)
+    fine = NoiseConditional(network, geometric_levels(0.001, 12.0, 20), key=KEY)
+    for both in (fine + perceptron(), perceptron() + fine, NoiseMixture((fine, perceptron()))):
+        np.testing.assert_array_equal(both.levels.sigma, LEVELS.sigma)
 
 
 def test_clamping_at_each_level():
