@@ -39,7 +39,9 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         levels: the noise levels.
         mean: the mean of the data, of the shape of one example, or a number.
         covariance: one variance; a variance for each coordinate; or a matrix `(d, d)` over the
-            flattened coordinates: that of the data.
+            flattened coordinates: that of the data. A number or variances leave correlations out:
+            then the highest level has to be at least 4 standard deviations of the data along their
+            first principal axis, too, which is not checked.
         head: `"linear"`: `h` is the output of the network; `"inner"`: `h = ⟨z, f(z)⟩`;
             `"squared"`: `h = ½ |z - f(z)|²`, for a network `f` with as many outputs as inputs.
         features: random waves that are further inputs of a perceptron, `FourierFeatures(shape)`.
@@ -49,8 +51,9 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         key: a key for the initial weights of the embedding of the level.
 
     Raises:
-        ValueError: if a shape does not fit, the network has no `condition_size` or outputs that do
-            not fit the head, or the highest level is below 4 standard deviations of the data.
+        ValueError: if a shape does not fit, all variances are zero, the network has no
+            `condition_size` or outputs that do not fit the head, or the highest level is below 4
+            standard deviations of the data.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -142,7 +145,9 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         """`-log N(x; mean, covariance + σ²)`."""
         z = centred.reshape(-1)
         if self.axes is not None:
-            z = z @ jax.lax.stop_gradient(self.axes).astype(z.dtype)
+            # by default, a GPU multiplies in lower precision, which narrow axes do not bear
+            axes = jax.lax.stop_gradient(self.axes).astype(z.dtype)
+            z = jnp.matmul(z, axes, precision=jax.lax.Precision.HIGHEST)
         variances = self.variances.astype(z.dtype) + sigma**2
         return 0.5 * jnp.sum(z**2 / variances + jnp.log(2 * jnp.pi * variances))
 
@@ -196,6 +201,7 @@ def _principal(covariance: jax.Array, shape: tuple[int, ...]) -> tuple[Any, jax.
     if covariance.shape != (size, size) or covariance.shape == shape:
         # σ² is added to zeros
         _checks.non_negative("covariance", covariance, "give variances of at least 0")
+        _check_spread(covariance)
         return None, jnp.broadcast_to(covariance.reshape(-1), (size,))
     variances, axes = jnp.linalg.eigh(covariance)
     _checks.finite_value("covariance", variances)
@@ -203,7 +209,14 @@ def _principal(covariance: jax.Array, shape: tuple[int, ...]) -> tuple[Any, jax.
     lowest = -1e-4 * jnp.max(variances)
     ok = not _checks.is_concrete(variances) or bool(jnp.all(variances >= lowest))
     _checks.require(ok, "covariance", "a matrix", "give a positive semidefinite matrix")
+    _check_spread(variances)
     return axes, jnp.maximum(variances, 0.0)
+
+
+def _check_spread(variances: jax.Array) -> None:
+    """The weight of the network, `g(σ)`, is zero at all levels where the largest variance is."""
+    ok = not _checks.is_concrete(variances) or float(np.max(np.asarray(variances))) > 0
+    _checks.require(ok, "covariance", "0", "give that of the data: one variance above 0 at least")
 
 
 def _check_top(levels: NoiseLevels, variances: jax.Array) -> None:

@@ -22,8 +22,8 @@ class LevelSamples(eqx.Module):
     x: XBatch
     """The samples at the lowest level, `(num_samples, *shape)`."""
     acceptance: Vector
-    """The mean acceptance of the corrector at each level, from the highest to the lowest; 1 without
-    a corrector, or where it never rejects."""
+    """The mean acceptance of the corrector at each level below the highest, in descending order,
+    `(levels - 1,)`; 1 without a corrector, or where it never rejects."""
     num_gradients: int = eqx.field(static=True)
     """How many gradients of the network the predictor took for each sample; a corrector takes its
     own, one a step for Langevin and MALA."""
@@ -113,7 +113,7 @@ def sample_levels(
         key: a key.
 
     Returns:
-        The samples and the acceptance at each level.
+        The samples, and the acceptance at each level below the highest.
 
     Raises:
         ValueError: if the energy is not noise-conditional or has classes (give one by

@@ -114,6 +114,19 @@ def test_waves_have_their_mean_over_the_noise():
     np.testing.assert_allclose(features(x, 0.4), expected, atol=0.01)
 
 
+def test_products_with_examples_are_in_full_precision():
+    """Regression: a GPU multiplied examples by axes and by frequencies in 10 bits."""
+    features = FourierFeatures((2,), 3, key=KEY)
+    energy = perceptron()
+    for function in (features, lambda x: energy._gaussian(x, jnp.asarray(0.1))):
+        products = [
+            equation.params["precision"]
+            for equation in jax.make_jaxpr(function)(jnp.ones(2)).eqns
+            if equation.primitive is jax.lax.dot_general_p
+        ]
+        assert products == [(jax.lax.Precision.HIGHEST,) * 2]
+
+
 def test_levels():
     levels = geometric_levels(0.1, 10.0, 3)
     np.testing.assert_allclose(levels.sigma, [0.1, 1.0, 10.0], rtol=1e-5)
@@ -145,6 +158,8 @@ BAD = {
         lambda: perceptron(covariance=16.0),
         r"^levels.sigma\[-1\]=12.0.*: the data have a standard deviation of 4 .* at least 16,",
     ),
+    "no variance": (lambda: perceptron(covariance=0.0), r"^covariance=0: .* above 0"),
+    "no variances": (lambda: perceptron(covariance=np.zeros((2, 2))), r"^covariance=0: "),
     "covariance": (lambda: perceptron(covariance=np.ones(3)), r"^covariance.shape=\(3,\)"),
     "not a covariance": (
         lambda: perceptron(covariance=np.array([[1.0, 3.0], [3.0, 1.0]])), "positive semidefinite"

@@ -68,6 +68,7 @@ class FourierFeatures(eqx.Module):
     def __call__(self, x: X, sigma: Number = 0.0) -> jax.Array:
         x = jnp.asarray(x)
         frequencies = jax.lax.stop_gradient(self.frequencies).astype(x.dtype)
-        phase = x.reshape(-1) @ frequencies
+        # by default, a GPU multiplies in lower precision: short waves would be steps
+        phase = jnp.matmul(x.reshape(-1), frequencies, precision=jax.lax.Precision.HIGHEST)
         fade = jnp.exp(-0.5 * jnp.sum(frequencies**2, 0) * jnp.asarray(sigma, x.dtype) ** 2)
         return jnp.concatenate([jnp.sin(phase) * fade, jnp.cos(phase) * fade])

@@ -145,7 +145,8 @@ def log_z_step(ours: np.ndarray, theirs: np.ndarray) -> float:
     With it the probabilities of the levels are right in the mean. Bennett (1976), "Efficient
     estimation of free energy differences from Monte Carlo data".
     """
-    low, high = -100.0, 100.0
+    # at the least ratio all examples are taken for this level, at the largest for the next one
+    low, high = (float(f([f(ours), f(theirs)])) for f in (np.min, np.max))
     for _ in range(60):
         step = (low + high) / 2
         mistaken = [1 / (1 + np.exp(np.clip(a, -500, 500))) for a in (ours - step, step - theirs)]

@@ -102,6 +102,8 @@ def test_the_step_of_log_z_is_that_between_samples_of_both(getkey):
         ratios.append(np.asarray(energies_of(energy.at(high), x) - energies_of(energy.at(low), x)))
     assert log_z_step(*ratios) == pytest.approx(0, abs=0.02)
     assert log_z_step(*(ratio + 1.5 for ratio in ratios)) == pytest.approx(1.5, abs=0.02)
+    # regression: steps ended at 100 nats
+    assert log_z_step(*(ratio + 900.0 for ratio in ratios)) == pytest.approx(900, abs=0.02)
 
 
 def test_images_have_a_row_for_each_level():
