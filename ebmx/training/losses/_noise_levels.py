@@ -64,8 +64,8 @@ def noise_level_loss(
         `derivative_loss`.
 
     Raises:
-        ValueError: if the energy is not noise-conditional, shapes differ, or a number is out of
-            its range.
+        ValueError: if the energy is not noise-conditional, shapes differ, a number is out of its
+            range, or there is one example alone.
     """
     given = {
         "score_weight": score_weight,
@@ -123,13 +123,15 @@ def level_classification_loss(
         negatives: those of `PerturbedLevels`.
         num_neighbours: `None` for all levels at once, at the cost of an energy for each; or `m` for
             pairs, `k` against one of `k ± 1, …, k ± m`, which takes one energy more. Pairs beyond
-            the ends count as 0.
+            the ends count as 0. The place of an example in the batch chooses the neighbour, so that
+            data have to be in random order, as those of `ebmx.data.batches` are.
 
     Returns:
         The loss, in nats, and no metrics.
 
     Raises:
-        ValueError: if the energy is not noise-conditional, or shapes differ.
+        ValueError: if the energy is not noise-conditional, shapes differ, or there is one example
+            alone and `num_neighbours` is given.
     """
     energy, noise, y = _pairs(energy, positives, negatives)
     if num_neighbours is not None:
@@ -210,12 +212,16 @@ def _neighbour_entropy(
     """The cross entropy of each example's level against one of its neighbours."""
     _checks.at_least("num_neighbours", num_neighbours, 1)
     levels, num = energy.levels, len(values)
+    fix = "levels and neighbours on both sides need batches of at least two examples"
+    _checks.require(num > 1, "len(positives.x)", num, fix)
     level = levels.nearest(sigma_of(negatives))
     # Levels are drawn apart from the place in the batch, so the offset may go by the place. Both
     # signs occur equally often, so that k against j is asked as often, given k, as j against k.
     place = jnp.arange(num, dtype=level.dtype) % (2 * num_neighbours)
     other = level + jnp.where(place % 2 == 0, 1, -1) * (place // 2 + 1)
-    inside = (other >= 0) & (other < levels.sigma.size)
+    # the last of an odd number is without the other sign
+    paired = jnp.arange(num) < num - num % 2
+    inside = (other >= 0) & (other < levels.sigma.size) & paired
     other = jnp.clip(other, 0, levels.sigma.size - 1)
     sigma = levels.sigma.astype(values.dtype)[other]
     conditions = jax.vmap(_with_sigma)(y, sigma)

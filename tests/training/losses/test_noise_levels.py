@@ -53,6 +53,16 @@ def test_the_truth_alone_is_stationary(name):
     assert deviations(0.0, 0.7)[1] < -10
 
 
+@pytest.mark.parametrize("size", [3, 5])
+def test_the_truth_is_stationary_for_odd_batches(size):
+    """Regression: one example more had its next higher level as the other than its next lower."""
+    positives, negatives = batches(noisy_mixture(), 5000, size, jax.random.key(0))
+    loss = LOSSES["three neighbours"]
+    one = lambda slope, *pairs: loss(noisy_mixture((slope, 0.0)), *pairs)[0]  # noqa: E731
+    found = jax.jit(jax.vmap(jax.grad(one), (None, 0, 0)))(jnp.array(0.0), positives, negatives)
+    assert abs(found.mean()) < 4.5 * found.std() / np.sqrt(5000)
+
+
 def test_values_at_a_gaussian():
     """With data of variance s², the noise given x̃ has variance v = s²/(s² + σ²) a coordinate."""
     key = jax.random.key(1)
@@ -172,6 +182,14 @@ def test_the_scale_does_not_depend_on_batch_or_dimension():
         (t.level_derivative_loss, {"negatives": Examples(jnp.zeros((4, 2)))}, "^negatives.y.shape"),
         (t.noise_level_loss, {"score_weight": -1.0}, "^score_weight=-1.0"),
         (t.noise_level_loss, {"num_neighbours": 0}, "^num_neighbours=0"),
+        (
+            t.noise_level_loss,
+            {
+                "positives": Examples(jnp.zeros((1, 2))),
+                "negatives": Examples(jnp.zeros((1, 2)), jnp.ones(1)),
+            },
+            r"^len\(positives.x\)=1: .* at least two",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(loss, change, match):
