@@ -115,7 +115,7 @@ class Objective(NamedTuple):
     """Whether the energy is one over noise levels, which is then taken at the lowest."""
 
 
-LEVELS = geometric_levels(0.003, 12.0, 32, tilt=1.4)
+LEVELS = geometric_levels(0.003, 12.0, 28, tilt=1.4)
 
 
 def energy_over_levels(truth: Any, key: jax.Array) -> NoiseConditional:
@@ -135,7 +135,7 @@ def objectives() -> dict[str, Objective]:
     langevin = Langevin(0.01, bounds=(-LIMIT, LIMIT), boundary="reflect")
     grid = QuadraturePoints(*CORNERS, 40, shifted=True)
     nce = eqx.Partial(noise_contrastive_loss, noise=noise)
-    levels = eqx.Partial(noise_level_loss, stable_targets=True)
+    levels = eqx.Partial(noise_level_loss, num_neighbours=10, stable_targets=True)
     dsm = eqx.Partial(denoising_score_matching_loss, sigma=jnp.asarray(0.05))
 
     def chains(

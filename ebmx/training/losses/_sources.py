@@ -17,7 +17,8 @@ class Sources(eqx.Module):
     squares: jax.Array
     """`|ε|²` of the noise that would be needed."""
     log_weights: jax.Array
-    """Log weights of the data in the mean over examples, minus infinity for those of no weight."""
+    """Log weights of the data in the mean over examples, minus infinity for those of no weight;
+    `(1, 1)` where all are equal."""
 
 
 def own_sources(noise: jax.Array) -> Sources:
@@ -33,6 +34,8 @@ def all_sources(energy: Any, positives: Examples, negatives: Examples, noise: ja
     itself = jnp.eye(num, dtype=bool)
     squares = squared_distances(noisy, x) / sigma[:, None] ** 2
     squares = jnp.where(itself, squares_of(noise)[:, None], squares)
+    if positives.log_weights is None and energy.num_classes is None:
+        return Sources(squares, jnp.zeros((1, 1), squares.dtype))
     log_weights = jnp.zeros_like(squares)
     if positives.log_weights is not None:
         log_weights = log_weights + positives.log_weights[None]
