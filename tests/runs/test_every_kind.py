@@ -136,6 +136,7 @@ def name(call):
 
 def run_of(shape=(2,), **changes):
     x = np.zeros((6, *shape), np.float32)
+    x[0] = 1.0  # an energy over noise levels takes the covariance, which is not zero
     labels = np.arange(6) % 3
     base = merge({**TINY, "data": {"batch_size": 4, "name": "x"}}, {"negatives": {"kind": "CD"}})
     base = merge(base, {"energy": MLP, "sampler": MALA})
