@@ -227,12 +227,12 @@ MUTANTS = {
         ("product-weights", "return jnp.dot(weights, jnp.stack(values))",
          "return jnp.sum(jnp.stack(values))"),
     ],
-    ("energies/_noise_composition.py", "energies/test_noise_conditional.py"): [
+    ("energies/_noise_composition.py", "energies/test_noise_composition.py"): [
         ("guidance", "jnp.stack([1 + as_number(weight)", "jnp.stack([as_number(weight)"),
         ("mixture-normaliser", "-jax.nn.logsumexp(jax.nn.log_softmax(self.log_weights).astype("
-         "values.dtype) - values)\n\n    @property\n    def levels",
+         "values.dtype) - values)\n\n    @property\n    def top",
          "-jax.nn.logsumexp(self.log_weights.astype(values.dtype) - values)\n\n    @property\n"
-         "    def levels"),
+         "    def top"),
     ],
     ("energies/networks/_fourier_features.py", "energies/test_noise_conditional.py"): [
         ("waves-do-not-fade", "-0.5 * jnp.sum(frequencies**2, 0)",

@@ -5,9 +5,11 @@ import jax
 import jax.numpy as jnp
 
 from ebmx.energies import (
+    MLP,
     AbstractNoiseConditionalEnergy,
     Gaussian,
     GaussianMixture,
+    NoiseConditional,
     geometric_levels,
 )
 
@@ -57,3 +59,10 @@ def data(num, key):
     return jax.vmap(lambda k: GaussianMixture(MEANS, SCALE, WEIGHTS).sample(key=k))(
         jax.random.split(key, num)
     )
+
+
+def labelled():
+    """An energy over noise levels with three classes."""
+    key = jax.random.key(0)
+    network = MLP((2,), (8,), condition_size=6, key=key)
+    return NoiseConditional(network, LEVELS, num_classes=3, key=key)

@@ -76,7 +76,35 @@ class AbstractNoiseConditionalEnergy(AbstractConditionalEnergy):
         return NotImplemented if callable(weight) else _product((self,), (weight,))
 
 
-class AtLabel(AbstractNoiseConditionalEnergy):
+class AbstractWithoutClasses(AbstractNoiseConditionalEnergy):
+    """An energy over noise levels whose condition is `σ` alone."""
+
+    @property
+    def condition_shape(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def num_labels(self) -> None:
+        return None
+
+    @property
+    def num_classes(self) -> None:
+        return None
+
+
+class AbstractCombination(AbstractWithoutClasses):
+    """An energy made of others, at the levels where all of them are defined."""
+
+    energies: eqx.AbstractVar[tuple[AbstractNoiseConditionalEnergy, ...]]
+    coarsest: eqx.AbstractVar[int]
+    """The number of the energy whose levels are taken."""
+
+    @property
+    def levels(self) -> NoiseLevels:
+        return self.energies[self.coarsest].levels
+
+
+class AtLabel(AbstractWithoutClasses):
     """`E(x, σ)` for one class of an energy with classes: what `at_label(label)` returns.
 
     Args:
@@ -85,15 +113,11 @@ class AtLabel(AbstractNoiseConditionalEnergy):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    condition_shape: tuple[int, ...] = eqx.field(static=True)
-    num_labels: None = eqx.field(static=True)
-    num_classes: None = eqx.field(static=True)
     energy: AbstractNoiseConditionalEnergy
     label: jax.Array = constant()
 
     def __init__(self, energy: AbstractNoiseConditionalEnergy, label: int | jax.Array):
-        self.shape, self.condition_shape = energy.shape, ()
-        self.num_labels = self.num_classes = None
+        self.shape = energy.shape
         self.energy = energy
         self.label = jnp.asarray(label)
 
@@ -114,7 +138,7 @@ class AtLabel(AbstractNoiseConditionalEnergy):
         return self.energy.is_normalised
 
 
-class NoiseProduct(AbstractNoiseConditionalEnergy):
+class NoiseProduct(AbstractCombination):
     """`Σᵢ wᵢ Eᵢ(x, σ)` at each level. Also `a + b`, `w * a`, `a - b` of noise-conditional energies.
 
     At a level above the lowest this is not the product with noise, so samplers that follow the
@@ -136,10 +160,7 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    condition_shape: tuple[int, ...] = eqx.field(static=True)
-    num_labels: None = eqx.field(static=True)
-    num_classes: None = eqx.field(static=True)
-    coarsest: int = eqx.field(static=True)  # the number of the energy whose levels are taken
+    coarsest: int = eqx.field(static=True)
     energies: tuple[AbstractNoiseConditionalEnergy, ...]
     weights: jax.Array = constant()
 
@@ -148,10 +169,8 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
         energies: Sequence[AbstractNoiseConditionalEnergy],
         weights: ArrayLike | None = None,
     ):
-        self.energies = alike(energies)
-        self.coarsest = coarsest(self.energies)
-        self.shape, self.condition_shape = self.energies[0].shape, ()
-        self.num_labels = self.num_classes = None
+        self.energies = of_one_shape(energies)
+        self.shape, self.coarsest = self.energies[0].shape, coarsest(self.energies)
         weights = jnp.ones(len(self.energies)) if weights is None else as_number(weights)
         fix = f"give a number for each of the {len(self.energies)} energies"
         _checks.require(weights.shape == (len(self.energies),), "weights.shape", weights.shape, fix)
@@ -173,10 +192,6 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
         return jnp.dot(weights, jnp.stack(values))
 
     @property
-    def levels(self) -> NoiseLevels:
-        return self.energies[self.coarsest].levels
-
-    @property
     def top(self) -> Gaussian:
         """The product of the Gaussians at the highest level."""
         tops: list[Any] = [energy.top for energy in self.energies]
@@ -194,7 +209,7 @@ class NoiseProduct(AbstractNoiseConditionalEnergy):
         return False
 
 
-def alike(energies: Sequence[Any]) -> tuple[Any, ...]:
+def of_one_shape(energies: Sequence[Any]) -> tuple[Any, ...]:
     """Energies of one shape and highest level, checked."""
     _checks.require(len(energies) > 0, "energies", tuple(energies), "give at least one energy")
     for energy in energies:

@@ -11,12 +11,17 @@ from .. import _checks
 from .._types import Key, Number, Scalar, X
 from ._base import AbstractExactEnergy, log_weights
 from ._constants import as_number, relative
-from ._noise_base import AbstractNoiseConditionalEnergy, NoiseProduct, alike, coarsest
-from ._noise_levels import NoiseLevels
+from ._noise_base import (
+    AbstractCombination,
+    AbstractNoiseConditionalEnergy,
+    NoiseProduct,
+    coarsest,
+    of_one_shape,
+)
 from ._precision import together
 
 
-class NoiseMixture(AbstractNoiseConditionalEnergy):
+class NoiseMixture(AbstractCombination):
     """`-log Σᵢ wᵢ exp(-Eᵢ(x, σ))`: the mixture of densities, exact at each level.
 
     Args:
@@ -29,10 +34,7 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    condition_shape: tuple[int, ...] = eqx.field(static=True)
-    num_labels: None = eqx.field(static=True)
-    num_classes: None = eqx.field(static=True)
-    coarsest: int = eqx.field(static=True)  # the number of the energy whose levels are taken
+    coarsest: int = eqx.field(static=True)
     energies: tuple[AbstractNoiseConditionalEnergy, ...]
     log_weights: jax.Array = relative()
 
@@ -41,19 +43,13 @@ class NoiseMixture(AbstractNoiseConditionalEnergy):
         energies: Sequence[AbstractNoiseConditionalEnergy],
         weights: ArrayLike | None = None,
     ):
-        self.energies = alike(energies)
-        self.coarsest = coarsest(self.energies)
-        self.shape, self.condition_shape = self.energies[0].shape, ()
-        self.num_labels = self.num_classes = None
+        self.energies = of_one_shape(energies)
+        self.shape, self.coarsest = self.energies[0].shape, coarsest(self.energies)
         self.log_weights = log_weights(weights, len(self.energies))
 
     def __call__(self, x: X, y: jax.Array) -> Scalar:
         values = jnp.stack(together(*(energy(x, y) for energy in self.energies)))
         return -jax.nn.logsumexp(jax.nn.log_softmax(self.log_weights).astype(values.dtype) - values)
-
-    @property
-    def levels(self) -> NoiseLevels:
-        return self.energies[self.coarsest].levels
 
     @property
     def top(self) -> AbstractExactEnergy:
@@ -123,7 +119,7 @@ def guided(energy: AbstractNoiseConditionalEnergy, label: int, weight: Number) -
         A noise-conditional energy without classes.
 
     Raises:
-        ValueError: if the energy has no such class, or the weight is not finite.
+        ValueError: if the label is out of range, or the weight is not finite.
     """
     _checks.finite_value("weight", weight)
     parts = energy.at_label(label), energy.at_label(None)

@@ -44,8 +44,8 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
             first principal axis, too, which is not checked.
         head: `"linear"`: `h` is the output of the network; `"inner"`: `h = ⟨z, f(z)⟩`;
             `"squared"`: `h = ½ |z - f(z)|²`, for a network `f` with as many outputs as inputs.
-        features: random waves that are further inputs of a perceptron, `FourierFeatures(shape)`.
-        shape: the shape of one example; that of the network if it has no `features`.
+        features: random waves that are further inputs of a perceptron, `FourierFeatures(shape)`;
+            the shape of one example is then that of the features, else that of the network.
         num_classes: how many classes there are, for data with labels.
         scale: a constant factor of `h`; larger than 1 makes a network learn fine structure faster.
         key: a key for the initial weights of the embedding of the level.

@@ -32,6 +32,11 @@ class LevelSamples(eqx.Module):
 class AbstractPredictor(eqx.Module):
     """A step from one noise level to the next lower one."""
 
+    @property
+    @abc.abstractmethod
+    def num_gradients(self) -> int:
+        """How many gradients of the energy a step takes."""
+
     @abc.abstractmethod
     def step(self, energy: Any, x: X, sigma: Scalar, lower: Scalar, *, key: Key) -> X:
         """The position of one chain at the level `lower`; `energy(x, sigma)` is that of a level."""
@@ -43,6 +48,10 @@ class ProbabilityFlow(AbstractPredictor):
     Song et al. (2021), "Score-based generative modeling through stochastic differential equations";
     Karras et al. (2022), "Elucidating the design space of diffusion-based generative models".
     """
+
+    @property
+    def num_gradients(self) -> int:
+        return 2
 
     def step(self, energy: Any, x: X, sigma: Scalar, lower: Scalar, *, key: Key) -> X:
         """One step of Heun's method."""
@@ -59,14 +68,15 @@ class Ancestral(AbstractPredictor):
     diffusion probabilistic models", in the form without a decay of the data.
     """
 
+    @property
+    def num_gradients(self) -> int:
+        return 1
+
     def step(self, energy: Any, x: X, sigma: Scalar, lower: Scalar, *, key: Key) -> X:
         """One denoising step and fresh noise."""
         lost = sigma**2 - lower**2
         noise = jnp.sqrt(lower**2 * lost / sigma**2) * jax.random.normal(key, x.shape, x.dtype)
         return x - lost * jax.grad(energy)(x, sigma) + noise
-
-
-_GRADIENTS = {ProbabilityFlow: 2, Ancestral: 1}
 
 
 class InUnits(AbstractEnergy):
@@ -134,8 +144,8 @@ def sample_levels(
     x, acceptance = _sample_levels(
         energy, predictor, corrector, levels, num_samples, num_steps, key
     )
-    gradients = _GRADIENTS.get(type(predictor), 0) * (levels.size - 1)
-    return LevelSamples(x, acceptance, gradients)
+    per_level = 0 if predictor is None else predictor.num_gradients
+    return LevelSamples(x, acceptance, per_level * (levels.size - 1))
 
 
 def _descending(energy: AbstractNoiseConditionalEnergy, sigma: ArrayLike | None) -> jax.Array:

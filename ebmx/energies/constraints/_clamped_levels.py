@@ -8,13 +8,13 @@ from jaxtyping import ArrayLike
 from ... import _checks
 from ..._types import Scalar, X
 from .._constants import constant
-from .._noise_base import AbstractNoiseConditionalEnergy
+from .._noise_base import AbstractNoiseConditionalEnergy, AbstractWithoutClasses
 from .._noise_levels import NoiseLevels
 from ..exact._gaussian import Gaussian
 from ._clamped import Clamped
 
 
-class ClampedLevels(AbstractNoiseConditionalEnergy):
+class ClampedLevels(AbstractWithoutClasses):
     """`E(x, σ)` with a part of the example fixed at each level: inpainting from noise.
 
     The energy of the free part, a vector. At the lowest level its density is that of the free part
@@ -33,10 +33,6 @@ class ClampedLevels(AbstractNoiseConditionalEnergy):
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
-    condition_shape: tuple[int, ...] = eqx.field(static=True)
-    num_labels: None = eqx.field(static=True)
-    num_classes: None = eqx.field(static=True)
-    energy: AbstractNoiseConditionalEnergy
     clamped: Clamped
     y: jax.Array = constant()
 
@@ -47,14 +43,12 @@ class ClampedLevels(AbstractNoiseConditionalEnergy):
         _checks.require(isinstance(energy.top, Gaussian), "energy", type(energy).__name__, fix)
         # what is free and what is fixed does not depend on the level
         self.clamped = Clamped(energy.at(energy.levels.sigma[-1]), mask)
-        self.energy = energy
         y = jnp.asarray(y, float)
         fix = f"give one example, of shape {energy.shape}"
         _checks.require(y.shape == energy.shape, "y.shape", y.shape, fix)
         _checks.finite_value("y", jnp.where(jnp.asarray(mask), y, 0.0))
         self.y = y
-        self.shape, self.condition_shape = self.clamped.shape, ()
-        self.num_labels = self.num_classes = None
+        self.shape = self.clamped.shape
 
     def __call__(self, x: X, y: jax.Array) -> Scalar:
         _checks.example(x, self.shape)
@@ -66,13 +60,19 @@ class ClampedLevels(AbstractNoiseConditionalEnergy):
         return self.clamped.fill(x, self.y)
 
     @property
+    def energy(self) -> AbstractNoiseConditionalEnergy:
+        """The energy of whole examples."""
+        return self.clamped.energy.energy
+
+    @property
     def levels(self) -> NoiseLevels:
         return self.energy.levels
 
     @property
     def top(self) -> Gaussian:
         """The Gaussian of the free part given the fixed one."""
-        top: Gaussian = self.energy.top  # type: ignore[assignment]
+        top = self.energy.top
+        assert isinstance(top, Gaussian)
         precision = jnp.linalg.inv(top.covariance)
         free = self.clamped.free_index
         # given the fixed part the precision is the block of the free one, and the mean moves along
