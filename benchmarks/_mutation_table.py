@@ -220,7 +220,7 @@ MUTANTS = {
         ("level-unseen", "self.network(inputs, jax.nn.silu(condition))",
          "self.network(inputs, 0 * condition)"),
     ],
-    ("energies/_noise_base.py", "energies/test_noise_conditional.py "
+    ("energies/_noise_base.py", "energies/test_noise_composition.py "
      "samplers/test_noise_levels.py"): [
         ("product-top", "jnp.linalg.inv(sum(weighted[1:], weighted[0]))",
          "jnp.linalg.inv(weighted[0])"),

@@ -209,3 +209,8 @@ def test_promises_of_kernels_of_blackjax():
         MCLMC(0.1, 1.0).kernel(jnp.zeros(1))
     with pytest.raises(ValueError, match=r"step_size=-0\.1"):
         BlackJAX(blackjax.mala.init, blackjax.mala.build_kernel(), step_size=-0.1)
+
+
+def test_masses_that_are_symmetric_but_for_rounding_are_taken():
+    masses = np.array([[1.0, 0.5], [0.5 + 1e-6, 1.0]])
+    np.testing.assert_allclose(HMC(0.1, 2, masses).inverse_mass_matrix, masses, rtol=1e-6)

@@ -14,6 +14,7 @@ from ebmx.samplers import (
     AbstractSampler,
     Cycle,
     Independence,
+    Langevin,
     Mixture,
     Moments,
     StepInfo,
@@ -171,3 +172,8 @@ def test_a_jump_to_where_the_energy_is_not_finite_is_rejected(beyond, getkey):
 def test_what_does_not_fit_is_told(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_the_temperature_of_a_cycle_of_one(temperature):
+    assert Cycle((Langevin(0.1, temperature=temperature),)).effective_temperature == temperature

@@ -16,6 +16,7 @@ from ebmx.samplers import (
     Cycle,
     Independence,
     Mixture,
+    Reflected,
     ReplicaExchange,
     StepInfo,
     run,
@@ -102,6 +103,7 @@ CALLS = {
     "cycle": one_chain(Cycle((NOISY, NOISY, JUMP)), flat, X[0]),
     "mixture": one_chain(Mixture((NOISY, JUMP)), flat, X[0]),
     "independence": one_chain(JUMP, flat, X[0]),
+    "reflected": one_chain(Reflected(NOISY, (0.0, 1.0)), flat, X[0]),
     "gibbs": one_chain(BlockGibbs(), RBM, jnp.zeros(2)),
 }
 NUM_DRAWS = {"run": 3 * 5, "sample": 3 * (1 + 2 + 3 * 2), "warmup": 3 * 21, "warmup-masses": 3 * 20}

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from ebmx.samplers import MALA, Annealed, Langevin, ReplicaExchange, run, sample
+from ebmx.samplers._base import AbstractWrapper
 
 X = np.zeros((2, 1), np.float32)
 
@@ -122,3 +123,29 @@ WARM = optax.linear_schedule(1.0, 0.5, 3)
 def test_what_does_not_fit_is_told(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_density_stays_where_the_temperature_does():
+    steps = Annealed(MALA(0.1), step_size=WARM)
+    assert steps.is_invariant
+    assert steps.effective_temperature == 1
+    cooled = Annealed(Langevin(0.1), temperature=WARM)
+    assert not cooled.is_invariant
+    assert np.isnan(cooled.effective_temperature)
+
+
+def test_a_schedule_of_the_temperature_of_an_exact_sampler_is_not_invariant():
+    assert not Annealed(Tempered(MALA(0.1), 2.0), temperature=WARM).is_invariant
+
+
+class Tempered(AbstractWrapper):
+    """An exact sampler with a temperature, of which the library has none."""
+
+    sampler: MALA
+    temperature: float
+
+    def init(self, energy, x, *, key):
+        return self.sampler.init(energy, x, key=key)
+
+    def step(self, energy, x, state, *, key):
+        return self.sampler.step(energy, x, state, key=key)
