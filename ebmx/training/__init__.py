@@ -4,6 +4,7 @@ from .._arguments import check_public as _check_public
 from ._batch import Examples as Examples
 from ._fit import fit as fit
 from ._learning_rate import cosine_schedule as cosine_schedule
+from ._objective import Objective as Objective
 from ._progress import AbstractProgress as AbstractProgress
 from ._progress import TqdmProgress as TqdmProgress
 from ._sharding import shard as shard

@@ -80,9 +80,8 @@ def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
     settings: dict[str, Any] = {}
     while isinstance(loss, functools.partial | eqx.Partial):
         settings, loss = {**loss.keywords, **settings}, loss.func
-    # the public name is a wrapper that checks arguments; a user's loss may hold arrays, which have
-    # no hash, so losses are compared one by one
-    loss = inspect.unwrap(loss)
+    # a user's loss may hold arrays, which have no hash, so losses are compared one by one
+    loss = plain_function(loss)
     wanted = next((kinds for one, kinds in _MADE_FOR.items() if one is loss), None)
     if wanted is None:
         return
@@ -97,6 +96,13 @@ def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
     sampler = getattr(getattr(negatives, "negatives", negatives), "sampler", None)
     if isinstance(sampler, AbstractLangevin) and "step_size" in settings:
         _require_same("step_size", settings["step_size"], sampler.step_size, type(sampler).__name__)
+
+
+def plain_function(loss: Callable) -> Callable:
+    """The function that a loss is, below settings and the wrapper that checks its arguments."""
+    while isinstance(loss, functools.partial | eqx.Partial):
+        loss = loss.func
+    return inspect.unwrap(loss)
 
 
 def _require_same(name: str, value: Any, other: Any, owner: str) -> None:

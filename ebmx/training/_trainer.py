@@ -14,10 +14,11 @@ from ..energies import advance, freeze
 from ..energies._batch import shape_of
 from ..energies._constants import as_number
 from ..energies._trainable import parameters_of
-from ._batch import Batch, Examples, as_examples
+from ._batch import Batch, as_examples
 from ._check_binary import check_binary
 from ._check_pair import check_pair
 from ._metrics import Metrics, chain_metrics
+from ._objective import Objective, check_examples, joined
 from ._optimisers import Optimiser, as_transformation, promoting, start, update
 from .losses._contrastive import Loss, contrastive_loss
 from .negatives._base import AbstractNegatives
@@ -38,6 +39,8 @@ class TrainState(eqx.Module):
     # Counts.
     step: Count
     skipped: Count
+    # Updated by the negatives of further objectives.
+    objective_states: tuple[Any, ...] = ()
 
 
 class Trainer(eqx.Module):
@@ -56,6 +59,7 @@ class Trainer(eqx.Module):
         trainable: which parameters are trained, a filter tree of the energy as Equinox takes it, or
             a prefix of one; `ebmx.energies.trainable(energy)` if not given. `True` trains all
             parameters. Arrays that are marked as constant are not parameters.
+        objectives: further sources of negatives, each with its loss, which is added.
 
     Raises:
         ValueError: if a number is out of its range, if the loss is made for other negatives, or if
@@ -68,6 +72,7 @@ class Trainer(eqx.Module):
     ema_decay: Number = eqx.field(converter=as_number, default=0.999)
     data_noise: Number = eqx.field(converter=as_number, default=0.0)
     trainable: Any = None
+    objectives: tuple[Objective, ...] = eqx.field(converter=tuple, default=())
 
     def __check_init__(self):
         _checks.probability("ema_decay", self.ema_decay)
@@ -115,6 +120,10 @@ class Trainer(eqx.Module):
             ema=energy,
             step=jnp.zeros((), jnp.int32),
             skipped=jnp.zeros((), jnp.int32),
+            objective_states=tuple(
+                objective.negatives.init(shape, key=jax.random.fold_in(key, number))
+                for number, objective in enumerate(self.objectives)
+            ),
         )
 
     def step(self, state: TrainState, batch: Batch, *, key: Key) -> tuple[TrainState, Metrics]:
@@ -143,17 +152,28 @@ class Trainer(eqx.Module):
         positives = positives.with_x(x)
 
         norm_state = advance(state.energy, state.norm_state, x)
+        frozen = freeze(state.energy, norm_state)
         negatives, negatives_state, info = self.negatives.step(
-            freeze(state.energy, norm_state), positives, state.negatives_state, key=negatives_key
+            frozen, positives, state.negatives_state, key=negatives_key
         )
-        fix = "a step of negatives returns Examples(x), or positives.with_x(x)"
-        ok = isinstance(negatives, Examples)
-        _checks.require(ok, "negatives", type(negatives).__name__, fix)
+        check_examples(negatives)
+        further = [
+            objective.draw(frozen, positives, own, key=jax.random.fold_in(negatives_key, number))
+            for number, (objective, own) in enumerate(
+                zip(self.objectives, state.objective_states, strict=True)
+            )
+        ]
+        of_chains = {} if info is None else chain_metrics(negatives.x, info)
         parameters, rest = self._split(state.energy)
 
         def loss_of(parameters):
             energy = freeze(eqx.combine(parameters, rest), norm_state)
-            return self.loss(energy, positives, negatives)
+            loss, metrics = self.loss(energy, positives, negatives)
+            metrics = metrics | of_chains
+            for objective, (drawn, _) in zip(self.objectives, further, strict=True):
+                value, more = objective.value(energy, drawn)
+                loss, metrics = loss + value, joined(metrics, more)
+            return loss, metrics
 
         (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(parameters)
         with promoting():
@@ -168,10 +188,9 @@ class Trainer(eqx.Module):
         skipped = state.skipped + (~ok).astype(jnp.int32)
         metrics = metrics | {"loss": loss, "grad_norm": grad_norm, "skipped": skipped}
         new_state = TrainState(
-            energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped
-        )
-        if info is not None:
-            metrics = metrics | chain_metrics(negatives.x, info)
+            energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped,
+            tuple(own for _, own in further),
+        )  # fmt: skip
         return new_state, metrics
 
     def _split(self, energy: Any) -> tuple[Any, Any]:

@@ -46,6 +46,8 @@ class PCD(AbstractBuffered):
         reinit_prob: the mean probability that a drawn chain is restarted, in [0, 1]; `restart` says
             how it is distributed over chains.
         noise: where chains start.
+        restarts_at_data: the probability that a chain starts at an example of the batch in place of
+            noise, in [0, 1]; then a chain starts when it is drawn for the first time.
         adaptation: adapts a step size for each chain, which the buffer keeps; a restarted chain
             begins again with the sampler's `step_size`.
         num_labels: for a conditional energy, how many labels there are.
@@ -78,6 +80,7 @@ class PCD(AbstractBuffered):
     augment: Callable | None = None
     storage: AbstractStorage | None = None
     num_shards: int = eqx.field(static=True, default=1)
+    restarts_at_data: Number = number(default=0.0)
 
     def __check_init__(self):
         self.check_buffer()
@@ -85,6 +88,7 @@ class PCD(AbstractBuffered):
         check_displacement(self.sampler, self.num_steps, width_of(self.noise))
         if self.adaptation is not None:
             self.adaptation.check(self.sampler)
+        _checks.probability("restarts_at_data", self.restarts_at_data)
         fix = "give 'uniform', 'age' or 'energy'"
         ok = self.restart in ("uniform", "age", "energy")
         _checks.require(ok, "restart", repr(self.restart), fix)
@@ -110,9 +114,11 @@ class PCD(AbstractBuffered):
         """Draw a chain for each positive, restart some, run, write back."""
         draw_key, restart_key, noise_key, run_key = jax.random.split(key, 4)
         energy, chains = self.draw(energy, positives, state, key=draw_key)
-        noise = self.noise_for(positives, key=noise_key)
+        noise = self._starts(positives, noise_key)
         chances = self._restart_chances(energy, chains)
         restarted = jax.random.uniform(restart_key, chances.shape) < chances
+        # the first positions in a buffer are noise
+        restarted = restarted | ((chains.ages == 0) & (self.restarts_at_data > 0))
         augmented = self._augmented(chains.x, jax.random.fold_in(draw_key, 1))
         x = where_chain(restarted, noise, augmented)
         ages = jnp.where(restarted, 0, chains.ages)
@@ -129,6 +135,13 @@ class PCD(AbstractBuffered):
         chains = dataclasses.replace(chains, x=x, ages=ages, log_scales=scales)
         after = state.write(chains, key=jax.random.fold_in(draw_key, 2))
         return self.as_negatives(x, chains, positives), after, info
+
+    def _starts(self, positives: Examples, key: Key) -> XBatch:
+        """Where chains start, one place for each positive."""
+        noise = self.noise_for(positives, key=key)
+        prob = jnp.asarray(self.restarts_at_data, float)
+        at_data = jax.random.bernoulli(jax.random.fold_in(key, 1), prob, (len(noise),))
+        return where_chain(at_data, positives.x, noise)
 
     def _augmented(self, x: XBatch, key: Key) -> XBatch:
         augment = self.augment

@@ -197,3 +197,21 @@ def test_a_range_is_stored_of_chains_that_stay_in_it():
     for sampler in (affine(), Langevin(0.1), Langevin(0.1, bounds=(-1.0, 1.1))):
         with pytest.raises(ValueError, match="positions are stored within a range"):
             PCD(sampler, 1, storage=UInt8())
+
+
+@pytest.mark.parametrize(("at_data", "reinit_prob"), [(1.0, 0.0), (0.25, 0.0), (0.25, 1.0)])
+def test_chains_may_start_at_data(at_data, reinit_prob, getkey):
+    num = 2000
+    negatives = PCD(affine(1.0, 0.0), 1, num, reinit_prob, NOISE, restarts_at_data=at_data)
+    state = init(negatives, SHAPE, getkey())
+    data = jnp.arange(2.0 * num).reshape(num, 2) / num
+    first, state, info = step(negatives, FLAT, data, state, getkey())
+    assert bool(info.restarted.all())  # chains that have not moved start when they are drawn
+    at = np.all(np.asarray(first.x) == np.asarray(data), 1)
+    assert np.all((np.asarray(first.x)[~at] >= 1000.0) & (np.asarray(first.x)[~at] < 1001.0))
+    assert_mean(at.astype(float), at_data)
+    assert bool((state.ages == 1).all())
+    second, _, info = step(negatives, FLAT, data, state, getkey())
+    assert bool(info.restarted.all()) == (reinit_prob == 1.0)
+    if reinit_prob == 0.0:
+        np.testing.assert_array_equal(np.sort(second.x, 0), np.sort(first.x, 0))
