@@ -18,6 +18,7 @@ from ebmx.energies import (
     GaussianMixture,
     Mixture,
     ResNet,
+    UNet,
 )
 from ebmx.samplers import (
     HMC,
@@ -52,6 +53,7 @@ ENERGIES = {
     "mlp": lambda key: MLP((2,), (8, 4), key=key),
     "convnet": lambda key: ConvNet((6, 5, 2), (3, 4), hidden_dims=(5,), key=key),
     "residual": lambda key: ResNet((4, 3, 4), (4,), key=key),
+    "unet": lambda key: UNet((4, 3, 1), (2, 4), attention=(1,), num_heads=2, key=key),
     "product": lambda key: Gaussian(jnp.zeros(2), 2.0) - 0.5 * MLP((2,), (4,), key=key),
     "mixture-of-energies": lambda key: Mixture(
         (Gaussian(jnp.ones(2), 0.5), DoubleWell((2,), 0.5)), jnp.array([0.3, 0.7])

@@ -49,10 +49,12 @@ from .networks._convnet import ConvNet as ConvNet
 from .networks._convolution import Convolution as Convolution
 from .networks._fourier_features import FourierFeatures as FourierFeatures
 from .networks._mlp import MLP as MLP
+from .networks._multi_scale import MultiScale as MultiScale
 from .networks._presets import deep as deep
 from .networks._presets import mnist as mnist
 from .networks._resnet import BatchNormResNet as BatchNormResNet
 from .networks._resnet import ResNet as ResNet
 from .networks._spectral_norm import SpectralNorm as SpectralNorm
+from .networks._unet import UNet as UNet
 
 _check_public(globals())

@@ -27,6 +27,7 @@ from ebmx.energies import (
     ResNet,
     Ring,
     StudentT,
+    UNet,
     Uniform,
     geometric_levels,
     guided,
@@ -36,8 +37,9 @@ NETWORKS = {
     "mlp": lambda **options: MLP((4, 3, 4), (16, 8), **options),
     "convnet": lambda **options: ConvNet((4, 3, 4), (8, 8), hidden_dims=(8,), **options),
     "residual": lambda **options: ResNet((4, 3, 4), (8,), norm="group", **options),
+    "unet": lambda **options: UNet((4, 3, 4), (8, 8), attention=(1,), **options),
 }
-NUM_CONVOLUTIONS = {"mlp": 0, "convnet": 2, "residual": 4}
+NUM_CONVOLUTIONS = {"mlp": 0, "convnet": 2, "residual": 4, "unet": 9}
 each = pytest.mark.parametrize("name", NETWORKS)
 KEY = jax.random.key(0)
 X = points(8, (4, 3, 4))

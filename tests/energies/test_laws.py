@@ -25,6 +25,7 @@ from ebmx.energies import (
     Ring,
     SpectralNorm,
     StudentT,
+    UNet,
     advance,
     freeze,
 )
@@ -48,6 +49,9 @@ NETWORKS = {
         lambda key: ConvNet((4, 3, 1), (2,), kernel_sizes=2, hidden_dims=(3,), key=key)
     ),
     "residual": network(lambda key: ResNet((4, 3, 4), (4,), norm="group", key=key)),
+    "unet": network(
+        lambda key: UNet((4, 3, 1), (2, 4), attention=(1,), num_heads=2, norm="layer", key=key)
+    ),
     "product": lambda: Gaussian(np.zeros(2), 2.0) - 0.5 * filled(lambda k: MLP((2,), (4,), key=k)),
     "conditioned": lambda: filled(conditional).at(1),
     "jem": network(lambda key: JEM(MLP((2,), (4,), out_size=3, key=key))),

@@ -11,12 +11,13 @@ from helpers import points
 from reference import filled
 
 import ebmx
-from ebmx.energies import MLP, BatchNormResNet, ConvNet, ResNet, advance, freeze
+from ebmx.energies import MLP, BatchNormResNet, ConvNet, ResNet, UNet, advance, freeze
 
 NETWORKS = {
     "mlp": lambda **options: MLP((4, 3, 4), (16, 8), **options),
     "convnet": lambda **options: ConvNet((4, 3, 4), (8, 8), hidden_dims=(8,), **options),
     "residual": lambda **options: ResNet((4, 3, 4), (8,), norm="group", **options),
+    "unet": lambda **options: UNet((4, 3, 4), (8, 8), attention=(1,), **options),
 }
 each = pytest.mark.parametrize("name", NETWORKS)
 X = points(8, (4, 3, 4))

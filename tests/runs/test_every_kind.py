@@ -78,6 +78,8 @@ ENERGIES = [
     {"kind": "NoiseMixture", "energies": [OVER_LEVELS, OVER_LEVELS]},
     {"kind": "Product", "energies": [MLP, GAUSSIAN]},
     {"kind": "ResNet", "channels": [4]},
+    {"kind": "UNet", "channels": [2, 2], "attention": [1], "num_heads": 1},
+    {"kind": "MultiScale", "energies": [{"kind": "ResNet", "channels": [4]}]},
     {"kind": "Ring"},
     {"kind": "SpectralNorm", "energy": MLP},
     {"kind": "StudentT"},
@@ -87,7 +89,7 @@ ENERGIES = [
 ]  # fmt: skip
 # made from a template of a tree, of a trained energy, or bound to a run by the library
 NOT_BY_CONFIG = {"Raveled", "ClampedLevels", "Conditioned", "ForEach", "ClassEnergy", "PerChain"}
-IMAGES = ("ConvNet", "ResNet", "BatchNormResNet")
+IMAGES = ("ConvNet", "ResNet", "BatchNormResNet", "UNet", "MultiScale")
 NEGATIVES = [
     {"kind": "CD"},
     {"kind": "DataOnly"},
