@@ -26,9 +26,14 @@ _CLIPPED = "the value in the middle of three, in another order"
 _LAST = "a point is at most the last end; the bound is for weights that are not finite"
 _TOGETHER = "the same energies, of both batches together or of each apart"
 _PLACES = "only places are taken from it, through which no gradient passes"
+_SUM = "a sum in the other order"
+_ONE_PROCESS = "told apart where several processes train, which the tests do not start"
 _ADAM = "updates of Adam do not depend on the scale of the loss, but for rounding"
 
 EQUIVALENTS: dict[str, str] = {
+    "training/_trainer.py | swapped arguments | eqx.apply_updates(parameters,updates) -> eqx.apply_updates(updates,parameters)": _SUM,
+    "training/checkpoints/_writer.py | comparison | jax.process_count()>1 -> ((jax.process_count())<(1))": _ONE_PROCESS,
+    "training/losses/_noise_levels.py | swapped arguments | rates-(d-squares_of(noise)) -> ((d-squares_of(noise))-(rates))": _SQUARED,
     "evaluation/landscape/_slices.py | off by one | 1 -> 2 | returnas_scalar(energy(origin+point[0]*first+point[1]*second))": _CLAMPED,
     "evaluation/landscape/_minima.py | swapped arguments | jnp.clip(walker.x-walker.length*walker.gradient,low,high) -> jnp.clip(low,walker.x-walker.length*walker.gradient,high)": _CLIPPED,
     "energies/bijections/_bijections.py | swapped arguments | jnp.clip(log,-_furthest(log),_furthest(log)) -> jnp.clip(-_furthest(log),log,_furthest(log))": _CLIPPED,

@@ -87,7 +87,7 @@ FURTHER = {
     "energies/exact/_uniform.py": "test_gaussian",
     "energies/bijections/_bijections.py": "../constraints/test_transformed",
     "energies/constraints/_clamped_levels.py": (
-        "../test_noise_conditional ../../samplers/test_noise_levels"
+        "../test_noise_composition ../test_noise_conditional ../../samplers/test_noise_levels"
     ),
     "energies/constraints/_transformed.py": "test_raveled",
     "evaluation/log_z/_base_densities.py": "test_exact ../samples/test_features",

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from helpers import ENERGIES
 
 import ebmx
+from ebmx.energies import MLP, Gaussian, log_density
 from ebmx.energies._batch import shape_of, value_and_gradient
 
 
@@ -43,3 +45,13 @@ def test_what_is_not_one_floating_point_number_is_no_energy(wrong, got):
     for call in (ebmx.energy, ebmx.score):
         with pytest.raises(ValueError, match=rf"energy\(x\)={got}: .*ONE floating-point number"):
             call(wrong, x)
+
+
+def test_log_densities_of_what_is_normalised(getkey):
+    x = np.asarray(jax.random.normal(getkey(), (5, 2)))
+    covariance = np.array([[1.0, 0.3], [0.3, 2.0]])
+    exact = scipy.stats.multivariate_normal([1.0, -1.0], covariance).logpdf(x)
+    found = log_density(Gaussian(np.array([1.0, -1.0]), covariance), x)
+    np.testing.assert_allclose(found, exact, rtol=1e-4)
+    with pytest.raises(ValueError, match="log Z of MLP is not known"):
+        log_density(MLP((2,), (3,), key=getkey()), x)

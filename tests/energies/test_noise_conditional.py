@@ -211,3 +211,14 @@ def test_what_does_not_fit_is_refused(name):
     make, match = BAD[name]
     with pytest.raises(ValueError, match=match):
         make()
+
+
+def test_it_is_made_inside_of_a_compiled_function_where_levels_are_traced():
+    def value(high, x):
+        levels = NoiseLevels(jnp.array([0.1, 1.0, high]))
+        network = MLP((2,), (3,), condition_size=4, key=KEY)
+        return NoiseConditional(network, levels, covariance=COVARIANCE, key=KEY)(x, high)
+
+    x = jnp.ones(2)
+    exact = scipy.stats.multivariate_normal(np.zeros(2), COVARIANCE + 64 * np.eye(2)).logpdf(x)
+    np.testing.assert_allclose(jax.jit(value)(jnp.asarray(8.0), x), -exact, rtol=1e-5)

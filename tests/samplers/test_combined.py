@@ -177,3 +177,12 @@ def test_what_does_not_fit_is_told(make, message):
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_the_temperature_of_a_cycle_of_one(temperature):
     assert Cycle((Langevin(0.1, temperature=temperature),)).effective_temperature == temperature
+
+
+def test_a_mixture_reports_a_gradient_norm_if_each_of_its_samplers_does(getkey):
+    energy, x = lambda x: jnp.sum(x), np.zeros((2, 1), np.float32)
+    both = Mixture((_Shift(1.0, 0.5), _Shift(10.0, 0.25)))
+    _, info = run(energy, both, x, num_steps=1, key=getkey())
+    assert set(np.asarray(info.grad_norm).tolist()) <= {0.5, 0.25}
+    one = Mixture((MALA(0.1), Independence(WIDE)))
+    assert run(WIDE, one, x, num_steps=1, key=getkey())[1].grad_norm is None

@@ -86,3 +86,16 @@ def test_positions_are_folded_like_a_triangle_wave():
 def test_bounds_are_checked(make, named):
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def test_the_state_at_another_temperature_is_that_of_the_sampler_on_the_mirrored_energy(getkey):
+    sampler, x = MALA(0.5), jnp.array([0.2, 0.7])
+    chain = Reflected(sampler, (0.0, 1.0))
+    state = chain.init(bowl, x, key=getkey())
+    halved = lambda x: 0.5 * bowl(x)  # noqa: E731
+    found = chain.retemper(halved, x, state, 0.5, key=getkey())
+    np.testing.assert_array_equal(found.x, state.x)
+    expected = chain.refresh(halved, x, state, key=getkey()).state
+    assert jax.tree.structure(found.state) == jax.tree.structure(expected)
+    np.testing.assert_allclose(found.state.logdensity, -0.5 * bowl(x), rtol=1e-6)
+    np.testing.assert_allclose(np.abs(found.state.logdensity_grad), 0.5 * x, rtol=1e-6)
