@@ -23,6 +23,8 @@ from .checkpoints._autosave import saving
 from .checkpoints._writer import Checkpoints
 
 History = dict[str, np.ndarray]
+Table = tuple[Sequence[str], np.ndarray]
+"""The names of metrics, and a table `(updates, metrics)`."""
 Callback = Callable[[int, TrainState, dict[str, float]], bool | None]
 
 _COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
@@ -88,14 +90,14 @@ def fit(
     _check_parameters(state)
     iterator = checked_batches(iter(batches), state.energy, mesh)
     state = _own(state) if mesh is None else shard(state, mesh)
-    history: list[np.ndarray] = []  # a table `(updates, metrics)` of each interval
-    names: Sequence[str] = ()
+    history: list[Table] = []  # of each interval
     with saving(checkpoints, state) as writer, showing(progress, num_steps) as show:
         try:
-            for count in _intervals(int(state.step), num_steps, log_every):
-                pending = []
+            at = int(state.step)
+            for count in _intervals(at, num_steps, log_every, trainer.boundaries):
+                phase, pending = trainer.at_step(at), []
                 for batch in itertools.islice(iterator, count):
-                    inputs = (trainer, batch, key, mesh)
+                    inputs = (phase, batch, key, mesh)
                     names, state, packed = _jitted_step(inputs, state)
                     pending.append(packed)
                     if writer.interrupted:
@@ -103,10 +105,11 @@ def fit(
                 if not pending:
                     break
                 # copied into one table: a row by itself would keep its buffer on the device
-                history.append(np.stack(jax.device_get(pending)))
-                metrics = _summary(names, history[-1])
+                table = np.stack(jax.device_get(pending))
+                history.append((names, table))
+                metrics = _summary(names, table)
                 show(len(pending), metrics)
-                step = int(jax.device_get(state.step))
+                at = step = int(jax.device_get(state.step))
                 answers = [callback(step, state, metrics) for callback in callbacks]
                 writer.after_interval(step, state)
                 if any(answers):
@@ -115,7 +118,7 @@ def fit(
         except BaseException as error:
             writer.rescue(state, error)
             raise
-    return state, _columns(names, history)
+    return state, _columns(history)
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -165,18 +168,30 @@ def _own(state: TrainState) -> TrainState:
     return jax.tree.map(lambda leaf: jnp.array(leaf) if eqx.is_array(leaf) else leaf, state)
 
 
-def _intervals(start: int, num_steps: int, log_every: int) -> list[int]:
-    """The number of updates in each log interval."""
-    ends = [*range(start - start % log_every + log_every, start + num_steps, log_every)]
-    return np.diff([start, *ends, start + num_steps]).tolist()
+def _intervals(
+    start: int, num_steps: int, log_every: int, boundaries: Sequence[int] = ()
+) -> list[int]:
+    """The number of updates in each log interval; none goes beyond a boundary of phases."""
+    end = start + num_steps
+    ends = {*range(start - start % log_every + log_every, end, log_every), end}
+    ends |= {boundary for boundary in boundaries if start < boundary < end}
+    return np.diff([start, *sorted(ends)]).tolist()
 
 
 def _summary(names: Sequence[str], table: np.ndarray) -> dict[str, float]:
-    columns = _columns(names, [table])
+    columns = _columns([(names, table)])
     metrics = {n: float(c.sum() if n in _COUNTS else c.mean()) for n, c in columns.items()}
     return metrics | {"skipped": float(columns["skipped"][-1])}
 
 
-def _columns(names: Sequence[str], tables: Sequence[np.ndarray]) -> History:
-    table = np.concatenate(tables) if tables else np.zeros((0, len(names)))
-    return {name: table[:, i] for i, name in enumerate(names)}
+def _columns(tables: Sequence[Table]) -> History:
+    """A column for each name; NaN in phases without it."""
+    total = sum(len(table) for _, table in tables)
+    columns: History = {}
+    start = 0
+    for names, table in tables:
+        for i, name in enumerate(names):
+            column = columns.setdefault(name, np.full(total, np.nan, table.dtype))
+            column[start : start + len(table)] = table[:, i]
+        start += len(table)
+    return columns

@@ -43,6 +43,9 @@ class Objective(eqx.Module):
             data; none if not given. An energy over noise levels is taken at this level, and, if it
             has classes, for all of them together.
         num_examples: how many examples of the batch it sees, the first ones; all if not given.
+        start: the number of the first update that it takes part in, counted from 0. Before it,
+            neither its chains nor its loss are computed.
+        stop: the number of the first update after it; it goes on to the end if not given.
         name: prefixes the metrics, `"{name}_loss"` and so on; needed where two objectives report a
             metric of the same name. Without it, the loss is reported by the name of its function.
 
@@ -57,6 +60,8 @@ class Objective(eqx.Module):
         converter=lambda value: None if value is None else as_number(value), default=None
     )
     num_examples: int | None = eqx.field(static=True, default=None)
+    start: int = eqx.field(static=True, default=0)
+    stop: int | None = eqx.field(static=True, default=None)
     name: str | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
@@ -65,7 +70,14 @@ class Objective(eqx.Module):
             _checks.positive("sigma", self.sigma)
         if self.num_examples is not None:
             _checks.at_least("num_examples", self.num_examples, 1)
+        _checks.at_least("start", self.start, 0)
+        if self.stop is not None:
+            _checks.at_least("stop", self.stop, self.start + 1)
         check_pair(self.negatives, self.loss)
+
+    def is_active(self, step: int) -> bool:
+        """Whether it takes part in this update."""
+        return self.start <= step and (self.stop is None or step < self.stop)
 
     def draw(
         self, energy: EnergyFn, positives: Examples, state: Any, *, key: Key

@@ -1,5 +1,6 @@
 """The training step: a pure transition of a `TrainState`."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,11 @@ from ..energies import advance, freeze
 from ..energies._batch import shape_of
 from ..energies._constants import as_number
 from ..energies._trainable import parameters_of
-from ._batch import Batch, as_examples
+from ._batch import Batch, Examples, as_examples
 from ._check_binary import check_binary
 from ._check_pair import check_pair
 from ._metrics import Metrics, chain_metrics
-from ._objective import Objective, check_examples, joined
+from ._objective import Drawn, Objective, check_examples, joined
 from ._optimisers import Optimiser, as_transformation, promoting, start, update
 from .losses._contrastive import Loss, contrastive_loss
 from .negatives._base import AbstractNegatives
@@ -59,25 +60,32 @@ class Trainer(eqx.Module):
         trainable: which parameters are trained, a filter tree of the energy as Equinox takes it, or
             a prefix of one; `ebmx.energies.trainable(energy)` if not given. `True` trains all
             parameters. Arrays that are marked as constant are not parameters.
-        objectives: further sources of negatives, each with its loss, which is added.
+        objectives: further sources of negatives, each with its loss, which is added. Each may
+            begin and end at an update of its own: a training in phases. Then `negatives` may be
+            `None`, and all objectives are among these.
 
     Raises:
-        ValueError: if a number is out of its range, if the loss is made for other negatives, or if
-            a setting of the two differs, such as `sigma`.
+        ValueError: if a number is out of its range, if the loss is made for other negatives, if a
+            setting of the two differs, such as `sigma`, or if there is no objective at all.
     """
 
     optim: Optimiser = eqx.field(static=True, converter=as_transformation)
-    negatives: AbstractNegatives
+    negatives: AbstractNegatives | None = None
     loss: Loss = contrastive_loss
     ema_decay: Number = eqx.field(converter=as_number, default=0.999)
     data_noise: Number = eqx.field(converter=as_number, default=0.0)
     trainable: Any = None
     objectives: tuple[Objective, ...] = eqx.field(converter=tuple, default=())
+    active: tuple[bool, ...] | None = eqx.field(static=True, default=None, init=False, repr=False)
 
     def __check_init__(self):
         _checks.probability("ema_decay", self.ema_decay)
         _checks.non_negative("data_noise", self.data_noise)
-        check_pair(self.negatives, self.loss)
+        if self.negatives is not None:
+            check_pair(self.negatives, self.loss)
+        fix = "give negatives, or objectives that follow each other"
+        ok = self.negatives is not None or bool(self.objectives)
+        _checks.require(ok, "negatives", self.negatives, fix)
 
     def init(
         self,
@@ -116,7 +124,7 @@ class Trainer(eqx.Module):
             energy=energy,
             opt_state=start(self.optim, parameters),
             norm_state=norm_state,
-            negatives_state=self.negatives.init(shape, key=key),
+            negatives_state=None if self.negatives is None else self.negatives.init(shape, key=key),
             ema=energy,
             step=jnp.zeros((), jnp.int32),
             skipped=jnp.zeros((), jnp.int32),
@@ -125,6 +133,34 @@ class Trainer(eqx.Module):
                 for number, objective in enumerate(self.objectives)
             ),
         )
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """The numbers of updates at which an objective begins or ends, ascending."""
+        ends = {end for one in self.objectives for end in (one.start, one.stop) if end}
+        return tuple(sorted(ends))
+
+    def at_step(self, step: int) -> "Trainer":
+        """The same trainer for an update of this number and those up to the next boundary.
+
+        Each phase is a program of its own: `fit` takes this trainer for each.
+
+        Args:
+            step: the number of the update, counted from 0.
+
+        Returns:
+            A trainer whose `step` computes the objectives that are active then.
+
+        Raises:
+            ValueError: if no objective is active at this update.
+        """
+        if not self.boundaries:
+            return self
+        active = tuple(objective.is_active(step) for objective in self.objectives)
+        fix = f"no objective is active at update {step}: let one begin there, or give negatives"
+        ok = self.negatives is not None or any(active)
+        _checks.require(ok, "objectives", f"{len(active)} of them", fix)
+        return with_field(self, "active", active)
 
     def step(self, state: TrainState, batch: Batch, *, key: Key) -> tuple[TrainState, Metrics]:
         """One update.
@@ -153,26 +189,25 @@ class Trainer(eqx.Module):
 
         norm_state = advance(state.energy, state.norm_state, x)
         frozen = freeze(state.energy, norm_state)
-        negatives, negatives_state, info = self.negatives.step(
-            frozen, positives, state.negatives_state, key=negatives_key
-        )
-        check_examples(negatives)
-        further = [
-            objective.draw(frozen, positives, own, key=jax.random.fold_in(negatives_key, number))
-            for number, (objective, own) in enumerate(
-                zip(self.objectives, state.objective_states, strict=True)
+        negatives, negatives_state, of_chains = None, state.negatives_state, {}
+        if self.negatives is not None:
+            negatives, negatives_state, info = self.negatives.step(
+                frozen, positives, negatives_state, key=negatives_key
             )
-        ]
-        of_chains = {} if info is None else chain_metrics(negatives.x, info)
+            check_examples(negatives)
+            of_chains = {} if info is None else chain_metrics(negatives.x, info)
+        further, objective_states = self._draw_further(frozen, positives, state, negatives_key)
         parameters, rest = self._split(state.energy)
 
         def loss_of(parameters):
             energy = freeze(eqx.combine(parameters, rest), norm_state)
-            loss, metrics = self.loss(energy, positives, negatives)
-            metrics = metrics | of_chains
-            for objective, (drawn, _) in zip(self.objectives, further, strict=True):
+            loss, metrics = jnp.zeros(()), {}
+            if negatives is not None:
+                loss, metrics = self.loss(energy, positives, negatives)
+                metrics = metrics | of_chains
+            for objective, drawn in further:
                 value, more = objective.value(energy, drawn)
-                loss, metrics = loss + value, joined(metrics, more)
+                loss, metrics = loss + value.astype(loss.dtype), joined(metrics, more)
             return loss, metrics
 
         (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(parameters)
@@ -189,9 +224,27 @@ class Trainer(eqx.Module):
         metrics = metrics | {"loss": loss, "grad_norm": grad_norm, "skipped": skipped}
         new_state = TrainState(
             energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped,
-            tuple(own for _, own in further),
+            objective_states,
         )  # fmt: skip
         return new_state, metrics
+
+    def _draw_further(
+        self, energy: Any, positives: Examples, state: TrainState, key: Key
+    ) -> tuple[list[tuple[Objective, Drawn]], tuple[Any, ...]]:
+        """What the further objectives that are active draw, and the states of all."""
+        active = self.active
+        if active is None and self.boundaries:
+            fix = "give a trainer of one phase to a compiled step: trainer.at_step(number)"
+            _checks.require(_checks.is_concrete(state.step), "state.step", state.step, fix)
+            active = self.at_step(int(state.step)).active
+        active = (True,) * len(self.objectives) if active is None else active
+        further, states = [], list(state.objective_states)
+        for number, objective in enumerate(self.objectives):
+            if active[number]:
+                own = jax.random.fold_in(key, number)
+                drawn, states[number] = objective.draw(energy, positives, states[number], key=own)
+                further.append((objective, drawn))
+        return further, tuple(states)
 
     def _split(self, energy: Any) -> tuple[Any, Any]:
         """The parameters that are trained, and all else."""
@@ -212,6 +265,15 @@ class Trainer(eqx.Module):
                 parameters,
             )
         return eqx.combine(parameters, rest), eqx.combine(average, rest), opt_state
+
+
+def with_field(module: Any, name: str, value: Any) -> Any:
+    """A copy of a module with another value of one of its fields."""
+    copy = object.__new__(type(module))
+    for field in dataclasses.fields(module):
+        new = value if field.name == name else getattr(module, field.name)
+        object.__setattr__(copy, field.name, new)
+    return copy
 
 
 def _all_finite(tree: Any) -> jax.Array:
