@@ -115,6 +115,7 @@ EQUIVALENTS: dict[str, str] = {
     "training/losses/_score_matching.py | swapped arguments | scale*jax.grad(energy)(noisy)-(noisy-x)/scale -> (((noisy-x)/scale)-(scale*jax.grad(energy)(noisy)))": _SQUARED,
     "training/_watchdog.py | swapped arguments | real-fake -> ((fake)-(real))": _LENGTH,
     "evaluation/samples/_classifier.py | factor | jnp.mean -> jnp.sum": _ADAM,
+    "evaluation/samples/_energy_distance.py | factor | 2 -> 3 | middles=ends-widths/2": "another place in an interval where both functions are constant",
     "evaluation/samples/_energy_distance.py | sign | num-1 -> ((num)+(1))": "the middle of an interval of probabilities lies below one",
     "evaluation/samples/_energy_distance.py | dropped term | num-1 -> (num)": "the middle of an interval of probabilities lies below one",
     "evaluation/samples/_energy_distance.py | swapped arguments | _mean_distance(samples,data) -> _mean_distance(data,samples)": "the distance is symmetric",

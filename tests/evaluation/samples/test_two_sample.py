@@ -80,17 +80,25 @@ def test_folds_are_chosen_at_random_by_the_key_and_for_each_set(recorder):
     assert not np.array_equal(samples, data)
 
 
-def test_the_default_is_a_penalised_logistic_regression_of_standardised_features(recorder):
-    scale = np.array([1e-6, 1e3, -2.0])
-    found = two_sample_auc(A * scale, B * scale + 5, num_folds=2, key=KEY)
-    two_sample_auc(A * scale, B * scale + 5, classifier=recorder, num_folds=2, key=KEY)
+@pytest.mark.parametrize("num_features", [3, 40])
+def test_the_default_is_a_penalised_logistic_regression_of_standardised_features(
+    recorder, num_features
+):
+    # with about as many features as rows, the area depends on the size of the penalty
+    a, b = A, B
+    if num_features > 3:
+        noise = np.random.default_rng(1).normal(size=(70, num_features - 3))
+        a, b = np.hstack([A, noise[:40]]), np.hstack([B, noise[40:]])
+    scale = np.tile([1e-6, 1e3, -2.0], 14)[:num_features]
+    found = two_sample_auc(a * scale, b * scale + 5, num_folds=2, key=KEY)
+    two_sample_auc(a * scale, b * scale + 5, classifier=recorder, num_folds=2, key=KEY)
     areas = []
     for (x, labels), scored in zip(recorder.fits, recorder.scored, strict=True):
         scaler = sklearn.preprocessing.StandardScaler().fit(x)
         # the mean log loss plus half of 0.01 |w|²
         model = sklearn.linear_model.LogisticRegression(C=100 / len(x), tol=1e-10)
         model.fit(scaler.transform(x), labels)
-        truth = ~(scored[:, None] == (A * scale)[None]).all(2).any(1)
+        truth = ~(scored[:, None] == (a * scale)[None]).all(2).any(1)
         scores = model.decision_function(scaler.transform(scored))
         areas.append(sklearn.metrics.roc_auc_score(truth, scores))
     assert found == pytest.approx(np.mean(areas), abs=1e-12)
