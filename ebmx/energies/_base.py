@@ -172,6 +172,10 @@ def common_shape(energies: Sequence[Any]) -> tuple[int, ...]:
         fix = "bind its state first: ebmx.energies.freeze(energy, state)"
         _checks.require(not isinstance(energy, AbstractStatefulEnergy), "energies", name, fix)
         check_scalar(energy)
+        # an `AbstractConditionalEnergy`, whose module needs this one
+        takes = getattr(energy, "condition_shape", None)
+        fix = "this energy takes a condition, a label or a noise level: fix it by energy.at(...)"
+        _checks.require(takes is None, "condition_shape", takes, fix)
     shapes = [energy.shape for energy in energies if hasattr(energy, "shape")]
     names = [type(energy).__name__ for energy in energies]
     fix = "none has a shape: wrap a plain function as ebmx.energies.Function(function, shape)"

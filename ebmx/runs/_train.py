@@ -192,6 +192,7 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> int:
 def _report(run: Run, state: TrainState, log: Log) -> Report:
     assert run.dataset is not None
     key = jax.random.fold_in(jax.random.key(run.seed), 2)
+    _LOG.info("drawing %d samples", _NUM_SAMPLES)
     drawn = draw(run, state, _NUM_SAMPLES, key=key)
     warn_of_chains(run, state, drawn, jax.random.fold_in(key, 1))
     found = Report(

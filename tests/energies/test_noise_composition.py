@@ -4,12 +4,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from noise_levels import LEVELS, labelled, noisy_mixture
 
 import ebmx
 from ebmx.energies import (
     MLP,
     ClampedLevels,
+    Gaussian,
     NoiseConditional,
     NoiseMixture,
     geometric_levels,
@@ -110,3 +112,15 @@ def test_clamping_at_each_level():
     np.testing.assert_allclose(top.mean, [expected], rtol=1e-3)
     schur = covariance[1, 1] - covariance[0, 1] ** 2 / covariance[0, 0]
     np.testing.assert_allclose(top.covariance, [[schur]], rtol=1e-3)
+
+
+def test_a_plain_energy_does_not_add_up_with_one_over_levels():
+    """It has no noise levels: at one level they do."""
+    plain = Gaussian(np.zeros(2), 2.0)
+    for make in (lambda: plain + noisy_mixture(), lambda: 2.0 * plain - noisy_mixture()):
+        with pytest.raises(ValueError, match=r"condition_shape=\(\): .*by energy.at\(...\)"):
+            make()
+    x = jnp.ones((1, 2))
+    whole = ebmx.energy(plain + noisy_mixture().at(0.5), x)
+    parts = ebmx.energy(plain, x) + ebmx.energy(noisy_mixture().at(0.5), x)
+    np.testing.assert_allclose(whole, parts, rtol=1e-6)
