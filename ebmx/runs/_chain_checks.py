@@ -8,8 +8,9 @@ from ..evaluation import diagnose, saturated_fraction
 from ..evaluation._diagnostics import ConvergenceWarning
 from ..samplers import sample
 from ..training import TrainState
+from ._kept_chains import at_labels
 from ._run import Run, averaged
-from ._sample import Drawn, at_labels
+from ._sample import Drawn
 
 _CHAINS, _SAMPLES, _THIN = 64, 100, 4
 _RHAT = 1.1

@@ -22,17 +22,19 @@ from ..evaluation import adaptive_smc
 from ..samplers import AbstractSampler, Ancestral, sample_levels
 from ..samplers import run as move
 from ..samplers._langevin import AbstractLangevin
-from ..training import ReplayBuffer, TrainState
-from ..training.negatives._jarzynski import Populations
-from ..training.negatives._storage import decode
+from ..training import TrainState
 from ._folder import OpenRun
 from ._folder import open as open_run
+from ._kept_chains import KeptChains, at_labels, chains_over_levels, from_kept
 from ._run import Run, averaged, of_class
 
 _ISLANDS = 8
 _MOVES = 10
 CORRECTIONS = 5
 """How many steps the sampler of a run takes at each noise level, if not told."""
+_LEVELS_BELOW = 12
+"""At how many levels samples stop on the way down from one level to the lowest."""
+_SAME = 1.001
 _AT_ONCE = 1024
 """How many samples of an energy over noise levels are drawn together, for the memory."""
 
@@ -74,7 +76,8 @@ def sample(
     where more are asked for than there are; or chains from noise as the training had them. An
     energy that was trained without chains is sampled by sequential Monte Carlo from a Gaussian with
     the moments of its data. Samples of an energy over noise levels go down its levels and have the
-    noise of the lowest one; at each level the sampler takes steps in units of it.
+    noise of the lowest one; at each level the sampler takes steps in units of it. If the training
+    had persistent chains at one level, by `trainer.objectives`, samples begin with these.
 
     Args:
         run: the folder of a run, or what `open` has returned.
@@ -122,10 +125,17 @@ def draw(
     """Samples of a state of a run; see `sample`."""
     start_key, run_key = jax.random.split(key)
     check_label(state.energy, label)
-    if isinstance(state.energy, AbstractNoiseConditionalEnergy):
-        return _by_levels(run, state, num, label, chains, run_key)
-    quiet = _without_noise(chains.sampler or run.sampler, chains.num_steps_without_noise)
     own = chains.num_steps is not None or chains.sampler is not None
+    if isinstance(state.energy, AbstractNoiseConditionalEnergy):
+        fix = "samples of an energy over noise levels have the noise of the lowest one: give 0"
+        steps = chains.num_steps_without_noise
+        _checks.require(steps == 0, "num_steps_without_noise", steps, fix)
+        found = None if own or label is not None else chains_over_levels(run, state)
+        if found is None:
+            return _by_levels(run, state, num, label, chains, run_key)
+        x, _, source = from_kept(found[0], num, start_key, run_key)
+        return _down_from(run, state, x, found[1], source, run_key)
+    quiet = _without_noise(chains.sampler or run.sampler, chains.num_steps_without_noise)
     # persistent chains of a classifier have no label
     fresh = state.negatives_state is None or (label is not None and isinstance(state.energy, JEM))
     if not own and run.num_chain_steps is None:
@@ -133,7 +143,11 @@ def draw(
     elif own or fresh:
         x, y, source = _from_noise(run, state, num, label, chains, (start_key, run_key))
     else:
-        x, y, source = _from_kept(run, state, num, label, start_key, run_key)
+        # with the current parameters: the chains have followed these, and not the averaged ones
+        energy, steps = freeze(state.energy, state.norm_state), run.num_chain_steps or 1
+        num_axes = len(run.facts.shape)
+        kept = KeptChains(state.negatives_state, energy, run.sampler, steps, num_axes)
+        x, y, source = from_kept(kept, num, start_key, run_key, label=label)
     source += "" if label is None else f", of class {label}"
     if quiet is not None:
         energy, steps = averaged(state), chains.num_steps_without_noise
@@ -156,27 +170,19 @@ def _without_noise(sampler: AbstractSampler, num_steps: int) -> AbstractSampler 
     return dataclasses.replace(sampler, noise_scale=0.0, temperature=1.0)
 
 
-def _from_kept(
-    run: Run, state: TrainState, num: int, label: int | None, start_key: Key, run_key: Key
-) -> tuple[Any, Any, str]:
-    """Persistent chains, moved on where more are asked for."""
-    steps = run.num_chain_steps or 1
-    x, y, where = _persistent(state.negatives_state, len(run.facts.shape), num, label, start_key)
-    # with the current parameters: the chains have followed these, and not the averaged ones
-    rounds, energy = [x], at_labels(freeze(state.energy, state.norm_state), y)
-    while len(rounds) * len(x) < num:
-        run_key, key = jax.random.split(run_key)
-        rounds.append(move(energy, run.sampler, rounds[-1], num_steps=steps, key=key)[0])
-    if len(rounds) > 1:
-        where += f", moved on by {steps} steps for each further set"
-    labels = None if y is None else np.tile(np.asarray(y), len(rounds))[:num]
-    return np.concatenate([np.asarray(x) for x in rounds])[:num], labels, where
-
-
-def at_labels(energy: Any, y: Any) -> Any:
-    """The energy of each example under its label; any other energy as it is."""
-    tied = y is not None and isinstance(energy, AbstractConditionalEnergy)
-    return energy.at_each(jnp.asarray(y)) if tied else energy
+def _down_from(
+    run: Run, state: TrainState, x: np.ndarray, sigma: float, source: str, key: Key
+) -> Drawn:
+    """Chains at one noise level, brought down to the lowest."""
+    energy = of_class(averaged(state), None)
+    lowest = float(energy.levels.sigma[0])
+    source += f", at noise level {sigma:.3g}"
+    if sigma < _SAME * lowest:
+        return Drawn(x, None, source)
+    levels = np.geomspace(lowest, sigma, _LEVELS_BELOW)
+    options: dict[str, Any] = {"predictor": Ancestral(), "sigma": levels, "key": key}
+    x = np.asarray(sample_levels(energy, len(x), start=x, **options).x)
+    return Drawn(x, None, f"{source}, down to {lowest:.3g}")
 
 
 def spread_labels(energy: Any, num: int, label: int | None = None) -> jax.Array | None:
@@ -230,9 +236,6 @@ def _by_levels(
     run: Run, state: TrainState, num: int, label: int | None, chains: Chains, key: Key
 ) -> Drawn:
     """Samples of an energy over noise levels, from the highest level to the lowest."""
-    quiet = chains.num_steps_without_noise
-    fix = "samples that go down noise levels end with the noise of the lowest one: give 0"
-    _checks.require(quiet == 0, "num_steps_without_noise", quiet, fix)
     energy, corrector = of_class(averaged(state), label), chains.sampler or run.sampler
     steps = chains.num_steps or CORRECTIONS
     options: dict[str, Any] = {"predictor": Ancestral(), "corrector": corrector, "num_steps": steps}
@@ -245,28 +248,6 @@ def _by_levels(
     source += type(corrector).__name__ + " at each"
     source += "" if label is None else f", of class {label}"
     return Drawn(np.concatenate([np.asarray(x) for x in rounds])[:num], None, source)
-
-
-def _persistent(
-    chains: Any, num_axes: int, num: int, label: int | None, key: Key
-) -> tuple[jax.Array, jax.Array | None, str]:
-    """Up to `num` persistent chains of examples of so many axes, and their labels if any."""
-    if isinstance(chains, Populations):
-        weights = jax.nn.softmax(chains.training.log_weights)
-        total = len(weights)
-        index = jax.random.choice(key, total, (min(num, total),), p=weights)
-        return chains.training.positions[index], None, "the weighted chains, resampled"
-    buffer: ReplayBuffer = chains
-    slots = jnp.arange(buffer.capacity)
-    if label is not None and buffer.labels is not None:
-        slots = jnp.flatnonzero(buffer.labels == label)
-    index = jax.random.permutation(key, slots)[:num]
-    stored = buffer.positions[index]
-    x = decode(buffer.storage, stored, key=jax.random.fold_in(key, 0))
-    if x.ndim > 1 + num_axes:
-        x = x[:, 0]  # of a ladder, the replica at the lowest temperature
-    labels = None if buffer.labels is None else buffer.labels[index]
-    return x, labels, "the persistent chains of the buffer"
 
 
 def check_label(energy: Any, label: int | None) -> None:

@@ -98,9 +98,10 @@ def sample_levels(
     corrector: AbstractSampler | None = None,
     num_steps: int = 1,
     sigma: ArrayLike | None = None,
+    start: ArrayLike | None = None,
     key: Key,
 ) -> LevelSamples:
-    """Draw samples at the lowest noise level, from exact ones at the highest.
+    """Draw samples at the lowest noise level, from exact ones at the highest, or from others.
 
     At each level the predictor, if there is one, brings the chains from the level above, and the
     corrector, if there is one, takes `num_steps` steps that leave the density of the level
@@ -120,6 +121,8 @@ def sample_levels(
         num_steps: how many steps of the corrector at each level.
         sigma: the levels, `(levels,)`, ascending, within those of the energy; all of its levels if
             not given.
+        start: samples at the highest of `sigma`, `(num_samples, *shape)`, which then may be any
+            level of the energy: chains of it, or data with noise of that level.
         key: a key.
 
     Returns:
@@ -128,13 +131,17 @@ def sample_levels(
     Raises:
         ValueError: if the energy is not noise-conditional or has classes (give one by
             `energy.at_label(label)`), the levels are not ascending or beyond those of the energy,
-            or the corrector has bounds or cannot be restarted.
+            `start` has another shape, or the corrector has bounds or cannot be restarted.
     """
     fix = "choose a class first: energy.at_label(label), or at_label(None) for all"
     _checks.require(energy.num_classes is None, "energy.num_classes", energy.num_classes, fix)
     _checks.at_least("num_samples", num_samples, 1)
     _checks.at_least("num_steps", num_steps, 1)
-    levels = _descending(energy, sigma)
+    levels = _descending(energy, sigma, from_top=start is None)
+    if start is not None:
+        start = _checks.batch(start, "start", energy.shape)
+        fix = f"give num_samples={num_samples} of them"
+        _checks.require(len(start) == num_samples, "start.shape", start.shape, fix)
     if corrector is not None:
         check_restartable(corrector, "corrector")
         fix = "positions are in units of the level: give a sampler without bounds"
@@ -142,13 +149,15 @@ def sample_levels(
     if predictor is None and corrector is None:
         predictor = Ancestral()
     x, acceptance = _sample_levels(
-        energy, predictor, corrector, levels, num_samples, num_steps, key
+        energy, predictor, corrector, levels, num_samples, num_steps, start, key
     )
     per_level = 0 if predictor is None else predictor.num_gradients
     return LevelSamples(x, acceptance, per_level * (levels.size - 1))
 
 
-def _descending(energy: AbstractNoiseConditionalEnergy, sigma: ArrayLike | None) -> jax.Array:
+def _descending(
+    energy: AbstractNoiseConditionalEnergy, sigma: ArrayLike | None, *, from_top: bool
+) -> jax.Array:
     own = energy.levels.sigma
     if sigma is None:
         return own[::-1]
@@ -160,8 +169,11 @@ def _descending(energy: AbstractNoiseConditionalEnergy, sigma: ArrayLike | None)
     values = np.asarray(sigma)
     _checks.require(bool(np.all(np.diff(values) > 0)), "sigma", sigma, fix)
     low, high = float(own[0]), float(own[-1])
-    ok = bool(values[0] >= low * (1 - 1e-5)) and bool(np.isclose(values[-1], high, rtol=1e-5))
-    fix = f"give levels from {low:.4g} or more to {high:.4g}, where the density is known"
+    ok = bool(values[0] >= low * (1 - 1e-5)) and bool(values[-1] <= high * (1 + 1e-5))
+    fix = f"the levels of the energy go from {low:.4g} to {high:.4g}"
+    _checks.require(ok, "sigma", sigma, fix)
+    fix = f"end with {high:.4g}, where the density is known, or give start"
+    ok = not from_top or bool(np.isclose(values[-1], high, rtol=1e-5))
     _checks.require(ok, "sigma", sigma, fix)
     return sigma[::-1]
 
@@ -174,11 +186,12 @@ def _sample_levels(
     levels: jax.Array,
     num_samples: int,
     num_steps: int,
+    start: XBatch | None,
     key: Key,
 ) -> tuple[XBatch, Vector]:
     start_key, key = jax.random.split(key)
-    top = energy.top
-    x = jax.vmap(lambda key: top.sample(key=key))(jax.random.split(start_key, num_samples))
+    draw = jax.vmap(lambda key: energy.top.sample(key=key))
+    known = draw(jax.random.split(start_key, num_samples)) if start is None else start
 
     def correct(x: X, sigma: Scalar, key: Key) -> tuple[X, Scalar]:
         if corrector is None:
@@ -201,5 +214,6 @@ def _sample_levels(
         x, acceptance = jax.vmap(descend, (0, None, None, 0))(x, sigma, lower, keys)
         return x, jnp.mean(acceptance)
 
-    pairs = levels[:-1].astype(x.dtype), levels[1:].astype(x.dtype), jnp.arange(levels.size - 1)
-    return jax.lax.scan(level, x, pairs)
+    pairs = levels[:-1], levels[1:]
+    steps = *(part.astype(known.dtype) for part in pairs), jnp.arange(levels.size - 1)
+    return jax.lax.scan(level, known, steps)

@@ -87,10 +87,10 @@ class Objective(eqx.Module):
         num, total = self.num_examples, len(positives.x)
         fix = f"give at most the batch size, {total}"
         _checks.require(num is None or num <= total, "num_examples", num, fix)
-        x, y, log_weights = (
-            None if part is None else part[:num]
-            for part in (positives.x, positives.y, positives.log_weights)
+        y, log_weights = (
+            None if part is None else part[:num] for part in (positives.y, positives.log_weights)
         )
+        x = positives.x[:num]
         energy, has_level = self._at_level(energy)
         positives = Examples(x, None if has_level else y, log_weights)
         if self.sigma is not None:

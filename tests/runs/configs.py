@@ -38,5 +38,15 @@ LEVELS = merge(
             "levels": {"num_levels": 4},
             "network": {"kind": "MLP", "hidden_dims": [8], "condition_size": 4},
         },
+        "trainer": {"objectives": []},
     },
 )
+_CHAINS = {
+    "kind": "PCD",
+    "sampler": {"kind": "MALA", "step_size": 0.03},
+    "num_steps": 2,
+    "capacity": 64,
+    "restarts_at_data": 1.0,
+}
+_AT_LEVEL = {"kind": "Objective", "sigma": 0.2, "num_examples": 16, "negatives": _CHAINS}
+LEVELS_AND_CHAINS = merge(LEVELS, {"trainer": {"objectives": [_AT_LEVEL]}})

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from configs import LEVELS
+from configs import LEVELS, LEVELS_AND_CHAINS
 
 import ebmx
 import ebmx.runs.report._features
@@ -67,6 +67,25 @@ def test_a_run_on_digits(tmp_path):
     one, two = (runs.open(tmp_path / name).energy for name in ("run", "two"))
     assert jax.tree.structure(one) == jax.tree.structure(two)
     np.testing.assert_array_equal(one.axes, two.axes)
+
+
+def test_samples_begin_with_the_chains_of_one_level(tmp_path):
+    report = runs.train(LEVELS_AND_CHAINS, out=tmp_path / "run", progress=False)
+    source = "the persistent chains of the buffer, moved on by 2 steps for each further set, "
+    source += "at noise level 0.2, down to 0.15"
+    assert report.source == source
+    assert report.samples.shape == (200, 8, 8, 1)
+    opened = runs.open(report.folder)
+    assert int(opened.state.objective_states[0].ages.max()) > 0
+    train = opened.data().train
+    # chains began at data with noise, two steps an update
+    x, _ = runs.sample(opened, 30)
+    near = np.sqrt(((x[:, None] - train[None]) ** 2).sum((2, 3, 4)).min(1))
+    assert np.median(near) < 0.2 * np.sqrt(64) * 1.5
+    _, source = runs.sample(opened, 5, num_steps=3)
+    assert source == SOURCE.replace("5 steps", "3 steps")
+    more = runs.resume(report.folder, num_steps=6, progress=False)
+    assert more.num_updates == 6
 
 
 def test_vectors_whose_network_sees_waves(tmp_path):
@@ -149,7 +168,7 @@ def test_a_class_is_chosen(getkey):
 
 def test_there_are_no_last_steps_without_noise(getkey):
     run, state = untrained()
-    with pytest.raises(ValueError, match="num_steps_without_noise=2: samples that go down noise"):
+    with pytest.raises(ValueError, match="num_steps_without_noise=2: samples of an energy over"):
         draw(run, state, 4, chains=Chains(num_steps_without_noise=2), key=getkey())
 
 

@@ -96,8 +96,8 @@ def test_any_kernel_of_blackjax_corrects():
         ({"energy": TRUTH.at(0.5)}, r"^energy=Conditioned: give an (energy over|Abstract)"),
         ({"num_samples": 0}, r"^num_samples=0"),
         ({"sigma": [1.0, 0.1]}, r"^sigma=\[1.0, 0.1"),
-        ({"sigma": [0.1, 5.0]}, r"^sigma=.*: give levels from 0.1 or more to 12"),
-        ({"sigma": [0.01, 12.0]}, r"^sigma=.*: give levels from 0.1"),
+        ({"sigma": [0.1, 5.0]}, r"^sigma=.*: end with 12, where"),
+        ({"sigma": [0.01, 12.0]}, r"^sigma=.*: the levels of the energy go from 0.1"),
         ({"corrector": Langevin(0.1, bounds=(-1.0, 1.0))}, r"^corrector.bounds=.*without bounds"),
         ({"predictor": MALA(0.1)}, r"^predictor=MALA"),
     ],
@@ -143,3 +143,26 @@ def test_an_ancestral_step_has_the_moments_of_a_point_of_data_that_is_known():
     mean = point + (x - point) * lower**2 / sigma**2
     np.testing.assert_allclose(found.mean(0), mean, atol=0.03)
     np.testing.assert_allclose(found.var(0), lower**2 * (1 - lower**2 / sigma**2), rtol=0.05)
+
+
+def test_samples_of_one_level_are_brought_down_from_there():
+    """Data with noise of a level between, as its exact samples."""
+    x = data(NUM, jax.random.key(1)) + jax.random.normal(jax.random.key(2), (NUM, 2))
+    options = {"start": x, "sigma": np.geomspace(0.1, 1.0, 60), "key": KEY}
+    found = sample_levels(TRUTH, NUM, predictor=Ancestral(), **options)
+    assert found.acceptance.shape == (59,)
+    expected = masses(data(200_000, KEY) + 0.1 * jax.random.normal(KEY, (200_000, 2)), MEANS)
+    error = np.abs(masses(found.x, MEANS) - expected)
+    assert np.all(error < 5 * np.sqrt(expected * (1 - expected) / NUM)), error
+    mixture = GaussianMixture(MEANS, np.sqrt(SCALE**2 + 0.01), WEIGHTS)
+    np.testing.assert_allclose(found.x.var(0), mixture.variance, rtol=0.1)
+    # a probability flow has no noise: it moves each sample, and keeps the order of modes near it
+    flow = sample_levels(TRUTH, NUM, predictor=ProbabilityFlow(), **options).x
+    assert np.corrcoef(np.asarray(flow).T[0], np.asarray(x).T[0])[0, 1] > 0.9
+    for bad, message in (
+        ({"start": x[:3]}, r"start.shape=\(3, 2\): give num_samples=4000"),
+        ({"start": None}, "sigma=.*end with 12, where the density is known, or give start"),
+        ({"sigma": np.array([0.1, 20.0])}, "levels of the energy go from 0.1 to 12"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sample_levels(TRUTH, NUM, **(options | bad))
