@@ -3,13 +3,15 @@
 `mixtures`: Gaussian mixtures in 16 and 64 dimensions with unequal weights, all known: the
 largest error of a mode's mass among samples, and the mean log density of held-out data, from one
 pass, less that of the truth. `digits`: the log density of unseen 8×8 digits with noise 0.15, from
-one pass; log Z by annealing down and up the levels, which should be 0; the Fréchet ratio of samples
-and how well a forest tells them, rounded, from test digits. `composition`: the product of two
+one pass, after a minute of the recipe `digits_levels`; log Z by annealing down and up the levels,
+which should be 0; the Fréchet ratio of samples and how well a forest tells them, rounded, from
+test digits. `composition`: the product of two
 densities on the plane, by samples with and without a correction, as a divergence from the exact
 product on a grid. `seeds`: how many of 20 trainings on the plane end finite. The densities on the
 plane themselves are rows of `density2d.py`.
 """
 
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,9 +26,9 @@ from _images import Extractor
 from digits import figures_of
 
 import ebmx
+from ebmx.config import merge, recipe
 from ebmx.energies import (
     MLP,
-    ConvNet,
     GaussianMixture,
     NoiseConditional,
     exact_samples,
@@ -34,7 +36,7 @@ from ebmx.energies import (
     log_density,
 )
 from ebmx.evaluation import annealed_importance_sampling
-from ebmx.samplers import HMC, MALA, Ancestral, ProbabilityFlow, sample_levels
+from ebmx.samplers import HMC, MALA, ProbabilityFlow, sample_levels
 from ebmx.training import PerturbedLevels, Trainer, noise_level_loss
 
 
@@ -106,41 +108,35 @@ def mixtures(part: float, seed: int) -> dict[str, Any]:
 
 
 def digits(part: float, seed: int) -> dict[str, float]:
-    noise, copies = 0.15, 4
-    data = ebmx.data.load("digits")
-    keys = jax.random.split(jax.random.key(seed), 7)
-    flat = data.train.reshape(len(data.train), -1)
-    network = ConvNet(
-        data.shape, (32, 32), strides=(1, 2), hidden_dims=(32,), condition_size=64, key=keys[0]
-    )
-    energy = NoiseConditional(
-        network, geometric_levels(noise, 12.0, 24, tilt=1.4),
-        mean=data.train.mean(0), covariance=np.cov(flat.T), key=keys[1],
-    )  # fmt: skip
-    energy, seconds = train(
-        energy, ebmx.data.batches(data.train, 256, key=keys[2]), int(1500 * part),
-        learning_rate=2e-3, weight_decay=0.2, key=keys[3], score_weight=16.0, num_neighbours=1,
-    )  # fmt: skip
+    """The recipe `digits_levels`, for its minute."""
+    config = merge(recipe("digits_levels"), {"seed": seed, "seconds": 60.0 * part})
+    with tempfile.TemporaryDirectory() as folder:
+        report = ebmx.runs.train(config, out=folder, progress=False)
+        run = ebmx.runs.open(folder)
+    data, energy = run.data(), run.energy
+    noise, keys = float(energy.levels.sigma[0]), jax.random.split(jax.random.key(seed), 2)
     rng = np.random.default_rng(1)
-    test = np.concatenate([data.test] * copies)
+    test = np.concatenate([data.test] * 4)
     test = (test + noise * rng.normal(size=test.shape)).astype(np.float32)
     one_pass = float(log_density(energy, test).mean())
-    down = annealed_importance_sampling(energy, num_chains=256, key=keys[4])
-    x, _ = ebmx.run(energy.at(noise), HMC(0.1, 5), down.x, num_steps=300, key=keys[5])
-    up = annealed_importance_sampling(energy, samples=x, key=keys[4])
-    drawn = sample_levels(
-        energy, 4096, predictor=Ancestral(), corrector=MALA(0.1), num_steps=2, key=keys[6],
-        sigma=np.geomspace(noise, 12.0, 60),
-    )  # fmt: skip
-    clean = drawn.x - noise**2 * jax.vmap(jax.grad(energy.at(noise)))(drawn.x)
-    found = figures_of(np.asarray(clean), data, Extractor(data))
+    lowest = energy.at(noise)
+    down = annealed_importance_sampling(energy, num_chains=256, key=keys[0])
+    start = report.samples[:256]
+    x, _ = ebmx.run(lowest, HMC(0.1, 5), start, num_steps=300, key=keys[1])
+    up = annealed_importance_sampling(energy, samples=x, key=keys[0])
+    # the mean of what a noisy sample may come from
+    clean = report.samples - noise**2 * np.asarray(jax.vmap(jax.grad(lowest))(report.samples))
+    found = figures_of(clean, data, Extractor(data))
+    assert report.frechet_ratio is not None
     return {
         "log_density": one_pass,
         "log_z, from below": down.log_z,
         "log_z, from above": up.log_z,
         "standard_error": down.standard_error,
-        "seconds": seconds,
+        "updates": report.num_updates,
+        "seconds": report.seconds,
         "ratio": found["ratio"],
+        "ratio, noisy": report.frechet_ratio,
         "pixels, forest": found["pixels, forest"],
     }
 
