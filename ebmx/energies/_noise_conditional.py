@@ -35,7 +35,7 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
 
     Args:
         network: a network with `condition_size`, from `(inputs, condition)` to its outputs: an
-            `MLP`, `ConvNet` or `ResNet`.
+            `MLP`, `ConvNet`, `ResNet` or `UNet`.
         levels: the noise levels.
         mean: the mean of the data, of the shape of one example, or a number.
         covariance: one variance; a variance for each coordinate; or a matrix `(d, d)` over the

@@ -19,6 +19,7 @@ from .checkpoints._single_file import load_energy as load_energy
 from .checkpoints._single_file import save_energy as save_energy
 from .checkpoints._writer import Checkpoints as Checkpoints
 from .checkpoints._writer import SaveWarning as SaveWarning
+from .losses._binary_contrastive import binary_contrastive_loss as binary_contrastive_loss
 from .losses._combine import WeightedSum as WeightedSum
 from .losses._contrastive import contrastive_loss as contrastive_loss
 from .losses._cross_entropy import cross_entropy_loss as cross_entropy_loss

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _checks
 from ..samplers._langevin import AbstractLangevin
+from .losses._binary_contrastive import binary_contrastive_loss
 from .losses._combine import WeightedSum
 from .losses._contrastive import contrastive_loss
 from .losses._energy_matching import transport_matching_loss
@@ -53,6 +54,7 @@ _OTHERS = (*_NOISY, *_OVER_LEVELS, DataOnly, RandomProjections, QuadraturePoints
 _MADE_FOR: dict[Callable, tuple[type, ...]] = {
     # noise may replace samples of a model, quadrature points or directions cannot
     contrastive_loss: (*_CHAINS, *_NOISY),
+    binary_contrastive_loss: (*_CHAINS, *_NOISY),
     sampler_divergence_loss: (*_CHAINS, *_NOISY),
     denoising_score_matching_loss: (Perturbed, *_OVER_LEVELS),
     noise_level_loss: _OVER_LEVELS,

@@ -110,6 +110,7 @@ NEGATIVES = [
     {"kind": "AdaptiveLevels", "num_levels": 3},
 ]
 LOSSES = {
+    "binary_contrastive_loss": ({}, {"kind": "CD"}),
     "contrastive_loss": ({"alpha": 0.1}, {"kind": "CD"}),
     "cross_entropy_loss": ({}, {"kind": "DataOnly"}),
     "denoising_score_matching_loss": ({"sigma": 0.1}, {"kind": "Perturbed", "sigma": 0.1}),
