@@ -3,7 +3,8 @@
 On the embedded digits: a conditional energy `E(x, y)` trained by persistent contrastive divergence
 whose chains keep their labels, and a classifier trained as an energy (JEM). Reported are how often
 a classifier trained on the real digits agrees with the label asked for, the Fréchet ratio of the
-samples, and for JEM its accuracy and calibration on the test digits. Then composition: chains under
+samples, and for JEM, by the contrastive loss and by its binary form, the accuracy and calibration
+on the test digits. Then composition: chains under
 the sum of two conditional energies, and under one class but not another.
 
 `--data mnist-5k` trains the hybrid alone, on larger images and with a larger network.
@@ -28,6 +29,7 @@ from ebmx.training import (
     Trainer,
     UniformNoise,
     WeightedSum,
+    binary_contrastive_loss,
     contrastive_loss,
     cross_entropy_loss,
 )
@@ -89,13 +91,13 @@ def conditional_digits(digits, classify, judge, num_steps, seed):
     return own, composed(freeze(state.energy), classify, key)
 
 
-def hybrid(data, widths, judge, num_steps, seed):
-    """The figures of a classifier trained as an energy."""
+def hybrid(data, widths, loss, judge, num_steps, seed):
+    """The figures of a classifier trained as an energy, by one of the contrastive losses."""
 
     def model(key):
         return JEM(ConvNet(data.shape, widths, out_size=LABELS, key=key))
 
-    loss = WeightedSum((CONTRASTIVE, cross_entropy_loss), (1.0, 1.0))
+    loss = WeightedSum((loss, cross_entropy_loss), (1.0, 1.0))
     begin = time.perf_counter()
     state = train(model, loss, None, data, num_steps, seed)
     seconds = time.perf_counter() - begin
@@ -106,6 +108,7 @@ def hybrid(data, widths, judge, num_steps, seed):
         "accuracy": float((probabilities.argmax(1) == data.test_labels).mean()),
         "calibration_error": calibration_error(probabilities, data.test_labels),
         "frechet_ratio": judge(np.asarray(x)),
+        "skipped": int(state.skipped),
         "seconds": seconds,
     }
 
@@ -127,7 +130,8 @@ def main() -> None:
         own, parts = conditional_digits(data, classify, judge, options.updates, options.seed)
         figures |= {"conditional": own, "composition": parts}
     widths = (64, 64) if options.data == "digits" else (32, 64, 64)
-    figures["JEM"] = hybrid(data, widths, judge, options.updates, options.seed)
+    for name, loss in {"JEM": CONTRASTIVE, "JEM, binary": binary_contrastive_loss}.items():
+        figures[name] = hybrid(data, widths, loss, judge, options.updates, options.seed)
     for name, row in figures.items():
         print(f"{name:14s}" + "".join(f"{key:>24s} {value:.3f}" for key, value in row.items()))
     write(options.json, figures)
