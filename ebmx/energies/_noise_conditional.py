@@ -19,7 +19,7 @@ from .networks._fourier_features import FourierFeatures
 from .networks._mlp import apply_layers, dense_layers
 
 _NUM_WAVES = 8
-_MIN_RATIO = 4.0
+LEAST_RATIO = 4.0
 """The highest level over the largest standard deviation of the data, at least: the blurred data
 then differ from a Gaussian by a third cumulant of 1/64 of theirs."""
 
@@ -41,7 +41,7 @@ class NoiseConditional(AbstractNoiseConditionalEnergy):
         covariance: one variance; a variance for each coordinate; or a matrix `(d, d)` over the
             flattened coordinates: that of the data. A number or variances leave correlations out:
             then the highest level has to be at least 4 standard deviations of the data along their
-            first principal axis, too, which is not checked.
+            first principal axis, too, which runs check.
         head: `"linear"`: `h` is the output of the network; `"inner"`: `h = ⟨z, f(z)⟩`;
             `"squared"`: `h = ½ |z - f(z)|²`, for a network `f` with as many outputs as inputs.
         features: random waves that are further inputs of a perceptron, `FourierFeatures(shape)`;
@@ -225,6 +225,6 @@ def _check_top(levels: NoiseLevels, variances: jax.Array) -> None:
     high, largest = float(levels.sigma[-1]), float(np.sqrt(np.max(np.asarray(variances))))
     fix = (
         f"the data have a standard deviation of {largest:.3g} along one axis: give a highest level "
-        f"of at least {_MIN_RATIO * largest:.3g}, where the noisy data are nearly Gaussian"
+        f"of at least {LEAST_RATIO * largest:.3g}, where the noisy data are nearly Gaussian"
     )
-    _checks.require(high >= _MIN_RATIO * largest, "levels.sigma[-1]", high, fix)
+    _checks.require(high >= LEAST_RATIO * largest, "levels.sigma[-1]", high, fix)

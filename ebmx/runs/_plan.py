@@ -12,11 +12,14 @@ from jax.sharding import Mesh
 from .. import _checks
 from ..config._tables import Config
 from ..data import Dataset
+from ..energies import NoiseConditional
+from ..energies._noise_conditional import LEAST_RATIO
 from ..training import shard
 from ..training._fit import checked_batches
 from ._facts import Facts
 from ._run import Run, check_tables, load_data, make_run
 
+_ROWS, _POWERS = 5000, 30
 _LOG = logging.getLogger("ebmx")
 
 
@@ -67,6 +70,30 @@ def check_start(run: Run, mesh: Mesh | None) -> None:
     next(checked_batches(run.batches(), run.energy, mesh))
     if mesh is not None:
         shard(run.init(), mesh)
+    if isinstance(run.energy, NoiseConditional) and run.dataset is not None:
+        check_spread(run.energy, run.dataset.train)
+
+
+def check_spread(energy: NoiseConditional, x: np.ndarray) -> None:
+    """Check the highest level against the data along their first principal axis.
+
+    The energy has checked it where it has a covariance matrix, and not where it has variances.
+    """
+    if energy.axes is not None:
+        return
+    rows = x[:_ROWS].reshape(len(x[:_ROWS]), -1).astype(np.float64)
+    rows = rows - rows.mean(0)
+    # powers of the covariance turn any vector towards the first axis; what they have not turned
+    # makes the spread too small
+    axis = np.random.default_rng(0).normal(size=rows.shape[1])
+    for _ in range(_POWERS):
+        axis = rows.T @ (rows @ axis)
+        axis = axis / max(float(np.linalg.norm(axis)), 1e-30)
+    spread = float(np.std(rows @ axis))
+    high = float(energy.levels.sigma[-1])
+    fix = f"along their first principal axis the data have a standard deviation of {spread:.3g}: "
+    fix += f"give a highest level of at least {LEAST_RATIO * spread:.3g}, or the covariance matrix"
+    _checks.require(high >= LEAST_RATIO * spread, "energy.levels", high, fix)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from ebmx.data import Dataset
 from ebmx.energies import AbstractNoiseConditionalEnergy, log_density
 from ebmx.evaluation import train_classifier
 from ebmx.runs._facts import Facts
+from ebmx.runs._plan import check_spread
 from ebmx.runs._run import at_lowest_level, data_with_noise, make_run, with_noise
 from ebmx.runs._sample import Chains, draw
 
@@ -67,6 +68,22 @@ def test_a_run_on_digits(tmp_path):
     one, two = (runs.open(tmp_path / name).energy for name in ("run", "two"))
     assert jax.tree.structure(one) == jax.tree.structure(two)
     np.testing.assert_array_equal(one.axes, two.axes)
+
+
+def test_the_highest_level_is_compared_with_the_first_principal_axis():
+    """Coordinates that go together have a larger standard deviation than each alone."""
+    common = np.random.default_rng(0).normal(size=(2000, 1))
+    x = (common + 0.1 * np.random.default_rng(1).normal(size=(2000, 25))).astype(np.float32)
+    spread = np.sqrt(np.linalg.eigvalsh(np.cov(x.T, bias=True))[-1])
+    for high, ok in ((3.9 * spread, False), (4.1 * spread, True)):
+        levels = {"kind": "geometric_levels", "low": 0.1, "high": float(high), "num_levels": 4}
+        changes = {"energy": {"covariance": 1.0, "levels": levels}}
+        run = make_run(merge(LEVELS, changes), Facts.of(Dataset("x", x, x[:9])))
+        if ok:
+            check_spread(run.energy, x)
+            continue
+        with pytest.raises(ValueError, match=f"energy.levels=.*deviation of {spread:.3g}: give"):
+            check_spread(run.energy, x)
 
 
 def test_samples_begin_with_the_chains_of_one_level(tmp_path):
