@@ -81,6 +81,7 @@ FURTHER = {
     "energies/networks/_multi_scale.py": "test_unet",
     "training/_objective.py": "negatives/test_persistent",
     "evaluation/log_z/_annealing_path.py": "test_noise_levels",
+    "evaluation/log_z/_calibrate_levels.py": "test_noise_levels",
     "evaluation/log_z/_probability_flow.py": "test_noise_levels",
     "energies/_precision.py": "test_dtypes",
     "energies/networks/_resnet.py": "../test_dtypes test_networks",

@@ -22,6 +22,7 @@ from ._constants import constant as constant
 from ._freeze import advance as advance
 from ._freeze import freeze as freeze
 from ._noise_base import AbstractNoiseConditionalEnergy as AbstractNoiseConditionalEnergy
+from ._noise_composition import Calibrated as Calibrated
 from ._noise_composition import NoiseMixture as NoiseMixture
 from ._noise_composition import guided as guided
 from ._noise_conditional import NoiseConditional as NoiseConditional

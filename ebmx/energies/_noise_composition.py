@@ -1,4 +1,4 @@
-"""Mixtures of energies over noise levels, and guidance."""
+"""Mixtures of energies over noise levels, guidance, and constants."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,16 @@ from jaxtyping import ArrayLike
 from .. import _checks
 from .._types import Key, Number, Scalar, X
 from ._base import AbstractExactEnergy, log_weights
-from ._constants import as_number, relative
+from ._constants import as_number, constant, relative
 from ._noise_base import (
     AbstractCombination,
     AbstractNoiseConditionalEnergy,
+    AbstractWithoutClasses,
     NoiseProduct,
     coarsest,
     of_one_shape,
 )
+from ._noise_levels import NoiseLevels
 from ._precision import together
 
 
@@ -103,6 +105,52 @@ class _ExactMixture(AbstractExactEnergy):
     @property
     def log_z(self) -> Scalar:
         return jnp.zeros((), self.log_weights.dtype)
+
+
+class Calibrated(AbstractWithoutClasses):
+    """`E(x, σ) + log Z(σ)` of an energy without classes: what `calibrate_levels` returns.
+
+    Args:
+        energy: a noise-conditional energy without classes.
+        log_z: `log Z` at each of its levels, `(levels,)`, in nats; linear in `log σ` between them.
+            Training does not change them.
+
+    Raises:
+        ValueError: if the energy has classes, or there is not one finite number for each level.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    energy: AbstractNoiseConditionalEnergy
+    log_z: jax.Array = constant()
+
+    def __init__(self, energy: AbstractNoiseConditionalEnergy, log_z: ArrayLike):
+        (self.energy,) = of_one_shape([energy])
+        self.shape = energy.shape
+        self.log_z = as_number(log_z)
+        number = energy.levels.sigma.size
+        fix = f"give a number for each of the {number} levels"
+        _checks.require(self.log_z.shape == (number,), "log_z.shape", self.log_z.shape, fix)
+        _checks.finite_value("log_z", self.log_z)
+
+    def __call__(self, x: X, y: jax.Array) -> Scalar:
+        value = self.energy(x, y)
+        logs = jnp.log(self.levels.sigma)
+        log_z = jax.lax.stop_gradient(self.log_z).astype(logs.dtype)
+        here = jnp.interp(jnp.log(jnp.asarray(y, logs.dtype)), logs, log_z)
+        return value + here.astype(value.dtype)
+
+    @property
+    def levels(self) -> NoiseLevels:
+        return self.energy.levels
+
+    @property
+    def top(self) -> AbstractExactEnergy:
+        return self.energy.top
+
+    @property
+    def is_normalised(self) -> bool:
+        """True."""
+        return True
 
 
 def guided(energy: AbstractNoiseConditionalEnergy, label: int, weight: Number) -> NoiseProduct:

@@ -14,6 +14,7 @@ from .landscape import minimum_energy_path as minimum_energy_path
 from .log_z import adaptive_smc as adaptive_smc
 from .log_z import annealed_importance_sampling as annealed_importance_sampling
 from .log_z import bits_per_dimension as bits_per_dimension
+from .log_z import calibrate_levels as calibrate_levels
 from .log_z import fit_bernoulli as fit_bernoulli
 from .log_z import fit_gaussian as fit_gaussian
 from .log_z import log_likelihood as log_likelihood

@@ -136,6 +136,7 @@ CONSTANTS = {
     "AtLabel": "label",
     "Banana": "scale bend",
     "Box": "low high",
+    "Calibrated": "log_z",
     "ClampedLevels": "y",
     "Conditioned": "y",
     "DoubleWell": "height",

@@ -75,6 +75,7 @@ ENERGIES = [
     {"kind": "Mixture", "energies": [GAUSSIAN, MLP]},
     {"kind": "Normalised", "energy": MLP},
     {**OVER_LEVELS, "num_classes": "$num_labels"},
+    {"kind": "Calibrated", "energy": OVER_LEVELS, "log_z": [0.1, 0.1, 0.0]},
     {"kind": "NoiseMixture", "energies": [OVER_LEVELS, OVER_LEVELS]},
     {"kind": "Product", "energies": [MLP, GAUSSIAN]},
     {"kind": "ResNet", "channels": [4]},

@@ -101,8 +101,11 @@ def annealed_importance_sampling(
         _checks.require(len(outside) == 0, "base", type(base).__name__, fix)
     plan_key, walk_key = jax.random.split(key)
     route = plan(path, sampler, num_temperatures, betas, num_steps, key=plan_key)
-    ends = _anneal(path, sampler, route, samples, num_chains, num_steps, walk_key)
-    found = estimate(path.log_z, *ends, route.betas, sign=1 if samples is None else -1)
+    log_weights, x, acceptance, _ = anneal(
+        path, sampler, route, samples, num_chains, num_steps, walk_key
+    )
+    sign = 1 if samples is None else -1
+    found = estimate(path.log_z, log_weights, x, acceptance, route.betas, sign=sign)
     # in reverse all chains end at the base
     covered = samples is not None or base is None or bool(np.all(covers(base, found.x)))
     warn_of_weights(found, covered)
@@ -116,7 +119,7 @@ def covers(base: AbstractExactEnergy, x: XBatch) -> np.ndarray:
 
 @eqx.filter_jit
 @checked
-def _anneal(
+def anneal(
     path: AbstractPath,
     sampler: AbstractSampler,
     route: Plan,
@@ -124,8 +127,11 @@ def _anneal(
     num_chains: int,
     num_steps: int,
     key: Key,
-) -> tuple[jax.Array, XBatch, jax.Array]:
-    """Log weights `(chains,)`, examples, acceptances `(temperatures,)`."""
+) -> tuple[jax.Array, XBatch, jax.Array, jax.Array]:
+    """Log weights `(chains,)`, examples, and at each temperature acceptances and log mean weights.
+
+    Acceptances and log mean weights are `(temperatures,)`, the latter so far on the way.
+    """
     start_key, leave_key, key = jax.random.split(key, 3)
     start_keys, leave_keys = (jax.random.split(k, num_chains) for k in (start_key, leave_key))
     if samples is None:
@@ -145,12 +151,13 @@ def _anneal(
         x, acceptance = move(path, moves, after, x, num_steps, walk_key)
         if samples is not None:
             log_weights = log_weights + rises(path, x, after, before).astype(log_weights.dtype)
-        return (x, log_weights), acceptance
+        so_far = jax.nn.logsumexp(log_weights) - jnp.log(num_chains)
+        return (x, log_weights), (acceptance, so_far)
 
     betas = route.betas
     values = jnp.arange(betas.size - 1), betas[:-1], betas[1:], route.rows[1:]
     start = x, jnp.zeros(num_chains)
     backwards = samples is not None
-    (x, log_weights), acceptance = jax.lax.scan(step, start, values, reverse=backwards)
+    (x, log_weights), summary = jax.lax.scan(step, start, values, reverse=backwards)
     x = jax.vmap(lambda x, key: path.leave(x, key=key))(x, leave_keys)
-    return log_weights, x, acceptance
+    return log_weights, x, *summary

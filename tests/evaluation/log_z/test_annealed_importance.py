@@ -9,7 +9,7 @@ import pytest
 from ebmx.energies import Function, Gaussian
 from ebmx.evaluation import annealed_importance_sampling
 from ebmx.evaluation.log_z import _annealed_importance
-from ebmx.evaluation.log_z._annealed_importance import _anneal
+from ebmx.evaluation.log_z._annealed_importance import anneal
 from ebmx.evaluation.log_z._annealing_path import AbstractPath
 from ebmx.evaluation.log_z._annealing_schedule import Plan, Tuning
 from ebmx.evaluation.log_z._estimate import LogZ
@@ -78,7 +78,7 @@ def lines(x):
 @pytest.mark.parametrize("num_steps", [1, 2])
 def test_chains_go_forwards_by_a_rise_of_the_weight_and_then_a_move(num_steps):
     key = jax.random.key(0)
-    log_weights, x, acceptance = _anneal(Written(), Writer(), ROUTE, None, CHAINS, num_steps, key)
+    log_weights, x, acceptance, _ = anneal(Written(), Writer(), ROUTE, None, CHAINS, num_steps, key)
     found = lines(x)
     # a start, the moves for all but the first temperature, and the end
     assert found.shape == (CHAINS, 1 + 3 * num_steps + 1, 3)
@@ -97,7 +97,7 @@ def test_chains_go_forwards_by_a_rise_of_the_weight_and_then_a_move(num_steps):
 
 def test_chains_go_backwards_by_a_move_and_then_a_rise_of_the_weight():
     start = np.zeros((CHAINS, 1 + 3 * SLOTS), np.float32)
-    log_weights, x, acceptance = _anneal(
+    log_weights, x, acceptance, _ = anneal(
         Written(), Writer(), ROUTE, jnp.asarray(start), CHAINS, 2, jax.random.key(1)
     )
     found = lines(x)
@@ -127,7 +127,7 @@ def test_the_keys_of_moves_are_not_those_of_starts_and_ends(backwards, monkeypat
     monkeypatch.setattr(_annealed_importance, "move", mark)
     key = jax.random.key(5)
     start = jnp.zeros((CHAINS, 1 + 3 * SLOTS)) if backwards else None
-    _, x, _ = _anneal(Written(), Writer(), ROUTE, start, CHAINS, 9, key)
+    _, x, *_ = anneal(Written(), Writer(), ROUTE, start, CHAINS, 9, key)
     found = lines(x)
     marks, children = found[..., 0], found[:, 1:-1, 1].ravel()
     moves = marks[:, 1:-1]
@@ -152,13 +152,13 @@ def calls(monkeypatch):
         met.update(path=path, sampler=sampler, plan_steps=num_steps)
         return ROUTE
 
-    def anneal(path, sampler, route, samples, num_chains, num_steps, key):
+    def walk(path, sampler, route, samples, num_chains, num_steps, key):
         met.update(walk_key=key, samples=samples, num_chains=num_chains)
         met.update(num_steps=num_steps, route=route)
-        return LOG_WEIGHTS, met.get("ends", POSITIONS), np.ones(3)
+        return LOG_WEIGHTS, met.get("ends", POSITIONS), np.ones(3), np.zeros(3)
 
     monkeypatch.setattr(_annealed_importance, "plan", plan)
-    monkeypatch.setattr(_annealed_importance, "_anneal", anneal)
+    monkeypatch.setattr(_annealed_importance, "anneal", walk)
     return met
 
 
@@ -245,5 +245,5 @@ def test_a_walk_is_compiled_once_for_all_keys_and_schedules():
 
     route = eqx.tree_at(lambda r: r.betas, ROUTE, ROUTE.betas.at[1].set(0.2))
     for i, one in enumerate((ROUTE, route)):
-        _anneal(Counted(), Writer(), one, None, CHAINS, 1, jax.random.key(i))
+        anneal(Counted(), Writer(), one, None, CHAINS, 1, jax.random.key(i))
     assert count == 1

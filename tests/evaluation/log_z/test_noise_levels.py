@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 from noise_levels import LEVELS, MEANS, SCALE, WEIGHTS, data, noisy_mixture
 
 import ebmx
@@ -11,6 +12,7 @@ from ebmx.energies import MLP, Gaussian, GaussianMixture, log_density
 from ebmx.evaluation import (
     adaptive_smc,
     annealed_importance_sampling,
+    calibrate_levels,
     probability_flow_log_density,
 )
 
@@ -34,6 +36,41 @@ def test_annealing_up_the_levels():
     found = annealed_importance_sampling(SHIFTED, samples=x, **settings)
     assert abs(found.log_z - 0.7) < 5 * found.standard_error
     assert found.standard_error < 0.04
+
+
+def test_constants_of_levels_are_found_and_added():
+    """`log Z` of a level is minus the constant that was added to the exact energy there."""
+    found = calibrate_levels(SHIFTED, **SETTINGS)
+    place = np.log(np.asarray(LEVELS.sigma) / 0.1) / np.log(120.0)
+    expected = -np.polyval(OFFSETS, place)
+    np.testing.assert_allclose(found.log_z[-1], 0.0, atol=1e-4)
+    np.testing.assert_allclose(found.log_z, expected, atol=0.1)
+    assert np.ptp(expected) > 0.6
+    x = jnp.asarray([[-1.5, 0.1], [1.2, 0.8]])
+    np.testing.assert_allclose(log_density(found, x), log_density(LOWEST, x), atol=0.1)
+    again = annealed_importance_sampling(found, **(SETTINGS | {"key": jax.random.key(1)}))
+    assert abs(again.log_z) < 0.1
+    between = ebmx.energy(found.at(1.0), x) - ebmx.energy(SHIFTED.at(1.0), x)
+    expected = np.interp(0.0, np.log(LEVELS.sigma), found.log_z)
+    np.testing.assert_allclose(between, expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        ebmx.score(found.at(0.3), x), ebmx.score(SHIFTED.at(0.3), x), rtol=1e-6
+    )
+
+
+def test_a_product_becomes_normalised():
+    product = noisy_mixture() + noisy_mixture()
+    found = calibrate_levels(product, **(SETTINGS | {"num_temperatures": 300}))
+    assert found.is_normalised
+    grid = np.stack(np.meshgrid(*[np.linspace(-7, 7, 281)] * 2, indexing="ij"), -1).reshape(-1, 2)
+    for level in (0, 4):
+        values = -np.asarray(ebmx.energy(found.at(LEVELS.sigma[level]), grid.astype(np.float32)))
+        log_z = scipy.special.logsumexp(values) + 2 * np.log(0.05)
+        assert abs(log_z) < 0.1
+    # at the highest level it is the Gaussian, whose log Z is exact
+    top = ebmx.energy(found.at(LEVELS.sigma[-1]), grid[:5].astype(np.float32))
+    exact = -log_density(product.top, grid[:5].astype(np.float32))
+    np.testing.assert_allclose(top, exact, rtol=1e-3)
 
 
 def test_particles_down_the_levels():
