@@ -89,6 +89,7 @@ _MLP, _STARTED, _JEM, _CONDITIONAL, _OVER_LEVELS = (
 )
 _LEVEL_LOSSES = "noise_level_loss level_classification_loss level_derivative_loss"
 NEEDS = [
+    ("x", np.zeros(IMAGE, np.float32), "RandomImage"),
     ("shape", IMAGE, "ResNet BatchNormResNet ConvNet Classifier UNet"),
     ("shape", (2,), "JEM"),
     ("kernel_sizes", 3, "ConvNet"),

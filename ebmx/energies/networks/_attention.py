@@ -1,6 +1,7 @@
 """Self-attention over the pixels of an image, with derivatives of any order."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +11,14 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._types import Key
 from .._precision import together
+
+
+def check_stages(name: str, stages: Sequence[int], count: int) -> tuple[int, ...]:
+    """Check the numbers of some of the stages of a network."""
+    stages = tuple(stages)
+    ok = all(0 <= stage < count for stage in stages)
+    _checks.require(ok, name, stages, f"give stages from 0 to {count - 1}")
+    return stages
 
 
 class Attention(eqx.Module):

@@ -13,6 +13,7 @@ from ..._types import Key, Scalar, X
 from .._base import AbstractEnergy, AbstractStatefulEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
+from ._attention import Attention, check_stages
 from ._convnet import Sizes, check_head, image_shape, per_layer, pool
 from ._convolution import Convolution
 from ._mlp import apply_layers, dense_layers, num_outputs
@@ -88,6 +89,7 @@ class ResidualNetwork(eqx.Module):
     shape: tuple[int, ...] = eqx.field(static=True)
     stem: Convolution
     blocks: tuple[ResidualBlock, ...]
+    attentions: tuple[Attention | None, ...]  # after each block
     layers: tuple[eqx.nn.Linear, ...]
     activation: Callable = eqx.field(static=True)
     head: str = eqx.field(static=True)
@@ -105,6 +107,8 @@ class ResidualNetwork(eqx.Module):
         head: str,
         compute_dtype: str | None,
         condition_size: int | None,
+        attention: Sequence[int] = (),
+        num_heads: int = 4,
         *,
         key: Key,
     ):
@@ -128,6 +132,16 @@ class ResidualNetwork(eqx.Module):
             ResidualBlock(*spec, norm, self.activation, condition_size, key=k)
             for spec, k in zip(specs, keys, strict=True)
         )
+        attention = check_stages("attention", attention, len(dims))
+        last = [stage for stage in range(len(dims)) for _ in range(blocks_per_stage)]
+        self.attentions = tuple(
+            Attention(
+                dims[stage], num_heads, make_norm(norm, dims[stage]), key=jax.random.fold_in(k, 1)
+            )
+            if stage in attention and (i + 1) % blocks_per_stage == 0
+            else None
+            for i, (stage, k) in enumerate(zip(last, keys, strict=True))
+        )
         height, width = (-(-size // math.prod(steps)) for size in self.shape[:2])
         features = dims[-1] * (height * width if head == "flatten" else 1)
         self.layers = dense_layers((features, num_outputs(out_size)), key=dense_key)
@@ -137,10 +151,12 @@ class ResidualNetwork(eqx.Module):
     ) -> tuple[jax.Array, NormState]:
         """The outputs for one image, and the state of the norms after it, if they have one."""
         _checks.example(x, self.shape)
-        stem, blocks = cast_layers((self.stem, self.blocks), self.compute_dtype)
+        layers = self.stem, self.blocks, self.attentions
+        stem, blocks, attentions = cast_layers(layers, self.compute_dtype)
         x = stem(cast_input(x, self.compute_dtype, self.layers))
-        for block in blocks:
+        for block, attention in zip(blocks, attentions, strict=True):
             x, state = block(x, state, condition)
+            x = x if attention is None else attention(x)
         # the sum over many pixels is not taken in half precision
         x = pool(self.activation(x.astype(self.layers[-1].weight.dtype)), self.head)
         return apply_layers(self.layers, self.activation, x), state
@@ -160,6 +176,8 @@ class ResNet(AbstractEnergy):
         out_size: as for `MLP`.
         strides: of the stages, in pixels, one for all or one each.
         blocks_per_stage: how many residual blocks, at least 1.
+        attention: the stages with self-attention after their blocks, counted from 0.
+        num_heads: of each attention.
         norm: `"none"`, `"layer"` (over the whole image) or `"group"` (up to 8 groups of channels).
         activation: as for `MLP`.
         head: `"sum"` adds each feature over the image, `"flatten"` keeps where it is.
@@ -184,6 +202,8 @@ class ResNet(AbstractEnergy):
         out_size: OutSize = "scalar",
         strides: Sizes = 2,
         blocks_per_stage: int = 1,
+        attention: Sequence[int] = (),
+        num_heads: int = 4,
         norm: Literal["none", "layer", "group"] = "none",
         activation: str | Callable = "silu",
         head: Literal["flatten", "sum"] = "sum",
@@ -195,9 +215,8 @@ class ResNet(AbstractEnergy):
         fix += "eqx.nn.make_with_state(SpectralNorm)(ResNet(...), key=key)"
         _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
         sizes = shape, channels, strides, blocks_per_stage
-        self.network = ResidualNetwork(
-            *sizes, out_size, norm, activation, head, compute_dtype, condition_size, key=key
-        )
+        more = out_size, norm, activation, head, compute_dtype, condition_size, attention, num_heads
+        self.network = ResidualNetwork(*sizes, *more, key=key)
         self.shape, self.out_size = self.network.shape, out_size
         self.condition_size = condition_size
 

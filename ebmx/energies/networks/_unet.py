@@ -13,7 +13,7 @@ from ..._types import Key, X
 from .._base import AbstractEnergy, OutSize
 from .._precision import cast_input, cast_layers, resolve_dtype
 from ._activations import resolve_activation
-from ._attention import Attention
+from ._attention import Attention, check_stages
 from ._convnet import image_shape
 from ._convolution import Convolution
 from ._mlp import apply_layers, dense_layers, num_outputs
@@ -105,10 +105,7 @@ class UNet(AbstractEnergy):
         _checks.at_least("blocks_per_stage", blocks_per_stage, 1)
         fix = "give 'none', 'layer' or 'group'"
         _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
-        attention = tuple(attention)
-        fix = f"give stages from 0 to {len(dims) - 1}"
-        ok = all(0 <= stage < len(dims) for stage in attention)
-        _checks.require(ok, "attention", attention, fix)
+        attention = check_stages("attention", attention, len(dims))
         self.activation = resolve_activation(activation)
         self.compute_dtype = resolve_dtype(compute_dtype)
         stem_key, down_key, up_key, between_key, end_key = jax.random.split(key, 5)

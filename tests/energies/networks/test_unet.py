@@ -17,11 +17,13 @@ from ebmx.energies import (
     Function,
     MultiScale,
     NoiseConditional,
+    ResNet,
     UNet,
     geometric_levels,
 )
 from ebmx.energies.networks._attention import Attention
 from ebmx.energies.networks._resnet import make_norm
+from ebmx.energies.networks._unet import Stage
 from ebmx.samplers import HMC, sample_levels
 from ebmx.training import PerturbedLevels, Trainer, noise_level_loss
 
@@ -224,3 +226,19 @@ def test_bad_pyramids_are_named(shapes, message):
     energies = [ConvNet(shape, (2,), key=KEY) for shape in shapes]
     with pytest.raises(ValueError, match=message):
         MultiScale(energies)
+
+
+def test_a_residual_network_attends_after_the_blocks_of_a_stage():
+    options = {"strides": (1, 2), "blocks_per_stage": 2, "norm": "group"}
+    net = filled(
+        lambda key: ResNet(SHAPE, (4, 6), attention=(0,), num_heads=2, key=key, **options)
+    ).network
+    assert [attention is not None for attention in net.attentions] == [False, True, False, False]
+    x = numpy_convolution(net.stem, np.asarray(X[0], np.float64))
+    for block, attention in zip(net.blocks, net.attentions, strict=True):
+        x = numpy_stage(Stage((block,), attention), x, None)
+    expected = numpy_dense(net.layers, SILU, SILU(x).sum((0, 1)))
+    found = eqx.filter_jit(net)(X[0], None)[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"attention=\(2,\): give stages from 0 to 1"):
+        ResNet(SHAPE, (4, 6), attention=(2,), key=KEY)

@@ -1,0 +1,89 @@
+"""Random changes of images, one at a time and in training."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import assert_mean
+
+import ebmx
+from ebmx.data import RandomImage
+from ebmx.energies import ConvNet
+from ebmx.samplers import Langevin
+from ebmx.training import PCD, Trainer
+
+X = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 5, 2)), jnp.float32)
+NUM = 4000
+
+
+def changed(change, x=X, num=NUM):
+    keys = jax.random.split(jax.random.key(1), num)
+    return np.asarray(jax.jit(jax.vmap(lambda key: change(x, key=key)))(keys))
+
+
+def test_a_part_of_the_images_is_mirrored():
+    found = changed(RandomImage(flip=0.3, shift=0))
+    mirrored = np.all(np.isclose(found, np.asarray(X)[:, ::-1]), (1, 2, 3))
+    same = np.all(np.isclose(found, np.asarray(X)), (1, 2, 3))
+    assert np.all(mirrored ^ same)
+    assert_mean(mirrored.astype(float), 0.3)
+
+
+def test_each_shift_is_equally_likely_and_edges_are_repeated():
+    found = changed(RandomImage(flip=0.0, shift=1))
+    padded = np.pad(np.asarray(X), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    shifts = np.stack([padded[i : i + 4, j : j + 5] for i in range(3) for j in range(3)])
+    which = np.isclose(found[:, None], shifts[None], atol=1e-6).all((2, 3, 4))
+    assert np.all(which.sum(1) == 1)
+    assert_mean(which.astype(float), np.full(9, 1 / 9))
+
+
+def test_brightness_and_contrast():
+    found = changed(RandomImage(flip=0.0, shift=0, brightness=0.2, contrast=0.5), 0.3 * X)
+    mean = 0.3 * np.asarray(X).mean()
+    moved = found.mean((1, 2, 3)) - mean
+    assert np.all(np.abs(moved) <= 0.2 + 1e-6)
+    assert_mean(moved, 0.0)
+    assert np.abs(moved).max() > 0.19
+    factor = found.std((1, 2, 3)) / (0.3 * np.asarray(X)).std()
+    assert factor.min() > 0.49
+    assert factor.max() < 1.51
+    assert_mean(factor, 1.0)
+    assert np.abs(np.corrcoef(moved, factor)[0, 1]) < 0.1
+
+
+def test_values_stay_within_the_bounds():
+    found = changed(RandomImage(brightness=1.0, bounds=(-0.5, 0.8)), num=50)
+    assert (found.min(), found.max()) == (np.float32(-0.5), np.float32(0.8))
+
+
+def test_chains_are_changed_when_they_are_drawn_again():
+    silent = Langevin(1e-12, noise_scale=0.0)
+    negatives = PCD(silent, 1, 4, 0.0, augment=RandomImage(flip=1.0, shift=0))
+    trainer = Trainer(optax.sgd(0.0), negatives)
+    state = trainer.init(ConvNet((4, 4, 1), (2,), key=jax.random.key(0)), key=jax.random.key(1))
+    before = np.asarray(state.negatives_state.positions)
+    batch = np.zeros((4, 4, 4, 1), np.float32)
+    after, _ = ebmx.fit(trainer, state, [batch], num_steps=1, key=jax.random.key(2), progress=False)
+    np.testing.assert_allclose(after.negatives_state.positions, before[:, :, ::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"flip": 1.5}, "flip=1.5"),
+        ({"shift": -1}, "shift=-1"),
+        ({"brightness": -0.1}, "brightness=-0.1"),
+        ({"contrast": 2.0}, "contrast=2.0"),
+        ({"bounds": (1.0, -1.0)}, r"bounds=\(1.0, -1.0\): give \(low, high\)"),
+    ],
+)
+def test_bad_settings_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        RandomImage(**options)
+
+
+def test_rows_of_a_table_are_no_images():
+    with pytest.raises(ValueError, match=r"x.shape=\(3,\): give \(height"):
+        RandomImage()(jnp.zeros(3), key=jax.random.key(0))
