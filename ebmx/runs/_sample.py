@@ -126,8 +126,9 @@ def draw(
         return _by_levels(run, state, num, label, chains, run_key)
     quiet = _without_noise(chains.sampler or run.sampler, chains.num_steps_without_noise)
     own = chains.num_steps is not None or chains.sampler is not None
+    kept = state.negatives_state is not None and hasattr(run.trainer.negatives, "num_steps")
     # persistent chains of a classifier have no label
-    fresh = state.negatives_state is None or (label is not None and isinstance(state.energy, JEM))
+    fresh = not kept or (label is not None and isinstance(state.energy, JEM))
     if not own and run.num_chain_steps is None:
         x, y, source = _by_smc(run, state, num, label, run_key)
     elif own or fresh:

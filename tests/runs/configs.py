@@ -40,3 +40,6 @@ LEVELS = merge(
         },
     },
 )
+
+MATCHING = {"mnist_matching": (28, 28, 1), "cifar10_matching": (32, 32, 3)}
+"""The recipes of energy matching, and the shapes of their data."""
