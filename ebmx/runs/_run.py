@@ -79,8 +79,11 @@ class Run:
 
     @property
     def _short_run(self) -> ShortRun | None:
-        """The first chains from noise among all objectives, also those beside other sources."""
-        further = (objective.negatives for objective in self.trainer.objectives)
+        """The first chains from noise of any objective on the data as they are.
+
+        They may stand beside other sources.
+        """
+        further = (one.negatives for one in self.trainer.objectives if one.sigma is None)
         sources = [self.trainer.negatives, *further]
         while sources:
             first = sources.pop(0)

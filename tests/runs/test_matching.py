@@ -148,6 +148,10 @@ def test_chains_of_data_alone_are_not_those_of_samples():
     assert run.num_chain_steps is None
     further["negatives"] = {"kind": "ShortRun", "num_steps": 3}
     assert make_run(config, facts_of((2, 2, 1))).num_chain_steps == 3
+    # chains of noisy data, or at a noise level
+    noisy = merge(config, {})
+    noisy["trainer"]["objectives"][0]["sigma"] = 0.1
+    assert make_run(noisy, facts_of((2, 2, 1))).num_chain_steps is None
     config["negatives"] = {"kind": "PCD", "num_steps": 4, "noise": {"kind": "UniformNoise"}}
     config["loss"] = {"kind": "contrastive_loss"}
     run = make_run(config, facts_of((2, 2, 1)))
