@@ -36,6 +36,7 @@ FURTHER = {
     "training/negatives/_step_size_adaptation.py": "test_persistent",
     "training/negatives/_num_steps_adaptation.py": "test_all_negatives",
     "training/negatives/_buffer.py": "test_all_negatives test_filling test_storage",
+    "training/negatives/_split.py": "test_all_negatives",
     "training/negatives/_restarted.py": "test_all_negatives test_negatives",
     "training/checkpoints/_orbax.py": "test_writer test_autosave",
     "training/checkpoints/_writer.py": "test_autosave",
@@ -49,7 +50,7 @@ FURTHER = {
     "training/losses/_improved_cd.py": "test_closed_forms_of_losses",
     "training/negatives/_jarzynski.py": "test_all_negatives test_resampling",
     "training/losses/_noise_contrastive.py": "test_noise_contrastive test_objectives",
-    "training/losses/_contrastive.py": "test_objectives",
+    "training/losses/_contrastive.py": "test_trimmed test_objectives",
     "training/checkpoints/_manifest.py": "test_writer",
     "training/negatives/_base.py": "test_all_negatives test_tempered",
     "training/negatives/_persistent.py": (

@@ -46,6 +46,11 @@ def probability(name: str, value: Any) -> None:
     _numbers(name, value, lambda p: p.ndim == 0 and 0 <= p <= 1, fix)
 
 
+def fraction(name: str, value: Any) -> None:
+    fix = "give a number in [0, 1)"
+    _numbers(name, value, lambda x: (x.ndim == 0) & (x >= 0) & (x < 1), fix)
+
+
 def _numbers(name: str, value: Any, ok: Callable[[np.ndarray], Any], fix: str) -> None:
     """Check numbers that are known; those of a trace pass."""
     if is_concrete(value):

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,11 +59,14 @@ def check(config: Config) -> str:
 
 
 def trace(run: Run, mesh: Mesh | None = None) -> None:
-    """Check the start of a training, and trace one update without computing it."""
+    """Check the start of a training, and trace an update of each phase without computing it."""
     check_start(run, mesh)
     batch = next(run.batches())
+    ends = [end for end in run.trainer.boundaries if end < (run.num_steps or math.inf)]
     with explained():
-        eqx.filter_eval_shape(lambda: run.trainer.step(run.init(), batch, key=run.keys[1]))
+        for first in (0, *ends):
+            step = run.trainer.at_step(first).step
+            eqx.filter_eval_shape(lambda step=step: step(run.init(), batch, key=run.keys[1]))
 
 
 def check_start(run: Run, mesh: Mesh | None) -> None:

@@ -22,7 +22,14 @@ from ..energies import (
 )
 from ..samplers import AbstractSampler
 from ..samplers._base import check_restartable
-from ..training import AbstractNegatives, Trainer, TrainState, UniformNoise
+from ..training import (
+    AbstractNegatives,
+    ShortRun,
+    SplitNegatives,
+    Trainer,
+    TrainState,
+    UniformNoise,
+)
 from ._facts import Facts
 
 DEFAULT_SECONDS = 60.0
@@ -53,14 +60,38 @@ class Run:
 
     def starts(self, num: int, *, key: jax.Array) -> jax.Array:
         """Where that many chains start that do not start from data, `(num, *shape)`."""
-        noise = getattr(self.trainer.negatives, "noise", None) or UniformNoise()
+        owner = (
+            self.trainer.negatives if hasattr(self.trainer.negatives, "noise") else self._short_run
+        )
+        noise = getattr(owner, "noise", None) or UniformNoise()
         draw = jax.vmap(lambda key: noise.sample(self.facts.shape, key=key))
         return draw(jax.random.split(key, num))
 
     @property
     def num_chain_steps(self) -> int | None:
-        """How many steps a chain of the training takes in an update; `None` without chains."""
-        return getattr(self.trainer.negatives, "num_steps", None)
+        """How many steps a chain of the training takes in an update; `None` without chains.
+
+        Where the negatives have none of their own, those of chains from noise count, which may be a
+        part of them or of a further objective.
+        """
+        own = getattr(self.trainer.negatives, "num_steps", None)
+        return self._short_run.num_steps if own is None and self._short_run else own
+
+    @property
+    def _short_run(self) -> ShortRun | None:
+        """The first chains from noise of any objective on the data as they are.
+
+        They may stand beside other sources.
+        """
+        further = (one.negatives for one in self.trainer.objectives if one.sigma is None)
+        sources = [self.trainer.negatives, *further]
+        while sources:
+            first = sources.pop(0)
+            if isinstance(first, ShortRun):
+                return first
+            if isinstance(first, SplitNegatives):
+                sources = [*first.sources, *sources]
+        return None
 
     @property
     def bounds(self) -> tuple[float, float] | None:

@@ -136,8 +136,9 @@ def draw(
         x, _, source = from_kept(found[0], num, start_key, run_key)
         return _down_from(run, state, x, found[1], source, run_key)
     quiet = _without_noise(chains.sampler or run.sampler, chains.num_steps_without_noise)
+    kept = state.negatives_state is not None and hasattr(run.trainer.negatives, "num_steps")
     # persistent chains of a classifier have no label
-    fresh = state.negatives_state is None or (label is not None and isinstance(state.energy, JEM))
+    fresh = not kept or (label is not None and isinstance(state.energy, JEM))
     if not own and run.num_chain_steps is None:
         x, y, source = _by_smc(run, state, num, label, run_key)
     elif own or fresh:

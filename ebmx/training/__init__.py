@@ -58,6 +58,7 @@ from .negatives._perturbed_levels import PerturbedLevels as PerturbedLevels
 from .negatives._recovery import DiffusionRecovery as DiffusionRecovery
 from .negatives._restarted import CD as CD
 from .negatives._restarted import ShortRun as ShortRun
+from .negatives._split import SplitNegatives as SplitNegatives
 from .negatives._step_size_adaptation import StepSizeAdaptation as StepSizeAdaptation
 from .negatives._storage import AbstractStorage as AbstractStorage
 from .negatives._storage import BFloat16 as BFloat16

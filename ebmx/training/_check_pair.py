@@ -44,6 +44,7 @@ from .negatives._persistent import PCD
 from .negatives._perturbed_levels import AdaptiveLevels, PerturbedLevels
 from .negatives._recovery import DiffusionRecovery
 from .negatives._restarted import CD, ShortRun
+from .negatives._split import SplitNegatives
 from .negatives._tempered import TemperedPCD
 from .negatives._transport import TransportPairs
 
@@ -73,8 +74,12 @@ _MADE_FOR: dict[Callable, tuple[type, ...]] = {
 def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
     """Check that a loss is for these negatives, and that their common settings agree.
 
-    Losses and negatives of other libraries pass.
+    Losses and negatives of other libraries pass. Split negatives fit if all of their sources do.
     """
+    if isinstance(negatives, SplitNegatives):
+        for source in negatives.sources:
+            check_pair(source, loss)
+        return
     if isinstance(loss, WeightedSum):
         for part in loss.losses:
             check_pair(negatives, part)

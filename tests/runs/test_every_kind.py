@@ -106,7 +106,8 @@ NEGATIVES = [
     {"kind": "RandomProjections"},
     {"kind": "ShortRun"},
     {"kind": "TemperedPCD", "capacity": 8},
-    {"kind": "TransportPairs"},
+    {"kind": "TransportPairs", "plan": "exact"},
+    {"kind": "SplitNegatives", "sources": [{"kind": "CD"}, {"kind": "ShortRun"}]},
     {"kind": "PerturbedLevels"},
     {"kind": "AdaptiveLevels", "num_levels": 3},
 ]

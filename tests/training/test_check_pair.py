@@ -68,6 +68,8 @@ GOOD = [
     (t.Neighbours(), t.minimum_probability_flow_loss),
     (GRID, t.negative_log_likelihood_loss),
     (t.TransportPairs(), t.transport_matching_loss),
+    (t.SplitNegatives((SHORT, t.ShortRun(Langevin(0.1)))), improved(0.1)),
+    (t.SplitNegatives((SHORT, t.SplitNegatives((SHORT, Own())))), t.contrastive_loss),
 ]
 BAD = {
     "sigma": (t.Perturbed(0.1), dsm(5.0), r"loss\.sigma=5\.0: Perturbed has sigma=0\.1"),
@@ -85,6 +87,16 @@ BAD = {
         t.DataOnly(),
         eqx.Partial(t.contrastive_loss, alpha=0.1),
         "negatives=DataOnly: contrastive_loss is for CD, ShortRun, PCD",
+    ),
+    "a part": (
+        t.SplitNegatives((SHORT, t.DataOnly())),
+        t.contrastive_loss,
+        "negatives=DataOnly: contrastive_loss is for CD, ShortRun, PCD",
+    ),
+    "the step size of a part": (
+        t.SplitNegatives((SHORT, t.CD(Langevin(0.2)))),
+        improved(0.1),
+        r"loss\.step_size=0\.1: Langevin has step_size=0\.2",
     ),
     "in a sum": (GRID, improved(0.1), "negatives=QuadraturePoints: contrastive_loss is for CD"),
     "directions": (
@@ -121,7 +133,8 @@ def test_what_is_not_known_yet_is_not_compared():
 def test_all_losses_and_negatives_of_the_library_are_known():
     made = {one for one in vars(t).values() if inspect.isclass(one)}
     negatives = {one for one in made if issubclass(one, t.AbstractNegatives)}
-    assert negatives - {t.AbstractNegatives} == {*_CHAINS, *_OTHERS}
+    looked_through = {t.AbstractNegatives, t.SplitNegatives}
+    assert negatives - looked_through == {*_CHAINS, *_OTHERS}
     words = ("positives", "negatives")
     functions = [one for one in vars(t).values() if inspect.isfunction(one)]
     losses = [one for one in functions if {*words} <= {*inspect.signature(one).parameters}]

@@ -42,8 +42,8 @@ def divergence(mean, x):
     return apply(sampler_divergence_loss, energy, x, x, step_size=0.1)[0]
 
 
-def transport(x, key):
-    return TransportPairs().step(None, Examples(x), None, key=key)[0].x
+def transport(x, key, plan="sinkhorn"):
+    return TransportPairs(plan=plan).step(None, Examples(x), None, key=key)[0].x
 
 
 KEY = jax.random.key(0)
@@ -51,6 +51,7 @@ CALLS = {
     "entropy": (jax.value_and_grad(nearest_neighbour_entropy), X),
     "divergence": (jax.value_and_grad(divergence), ENERGY.mean, X),
     "transport": (transport, X, KEY),
+    "assignment": (lambda x, key: transport(x, key, "exact"), X, KEY),
 }
 
 

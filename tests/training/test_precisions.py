@@ -31,7 +31,9 @@ NEGATIVES = {
     "jarzynski-weights": lambda: t.Jarzynski(MALA(0.1), 2, 8),
     "recovery": lambda: t.DiffusionRecovery(MALA(0.1), 0.5, 2),
     "adaptive": lambda: t.NumStepsAdaptation(t.PCD(MALA(0.1), 2, 8)),
+    "split": lambda: t.SplitNegatives((t.CD(MALA(0.1)), t.Jarzynski(MALA(0.1), 2, 8))),
     "transport": lambda: t.TransportPairs(),
+    "transport-exact": lambda: t.TransportPairs(plan="exact"),
     "perturbed": lambda: t.Perturbed(0.1),
     "perturbed-levels": lambda: t.Perturbed(jnp.array([0.1, 0.2])),
     "perturbed-twice": lambda: t.PerturbedTwice(0.2, 3),
@@ -41,6 +43,7 @@ NEGATIVES = {
     "grid": lambda: t.QuadraturePoints(jnp.zeros(2), jnp.ones(2), 3, shifted=True),
 }
 SIGMA, NOISE = {"sigma": 0.1}, {"noise": t.GaussianNoise()}
+TRIMMED = {"trim": jnp.array(0.1), "lower_bound": jnp.array(-3.0)}
 STABLE = {"stable_targets": True}
 LEVEL_LOSSES = {
     "levels": t.noise_level_loss,
@@ -52,6 +55,10 @@ LEVEL_LOSSES = {
 LOSSES = {
     "contrastive": (eqx.Partial(t.contrastive_loss, alpha=jnp.array(0.1)), "cd"),
     "weighted": (t.contrastive_loss, "jarzynski-weights"),
+    **{
+        f"trimmed-{name}": (eqx.Partial(t.contrastive_loss, **TRIMMED), name)
+        for name in ("cd", "jarzynski-weights", "split")
+    },
     "sampler": (eqx.Partial(t.sampler_divergence_loss, step_size=0.1), "cd"),
     "sum": (t.WeightedSum((t.contrastive_loss, t.score_matching_loss), (1, 0.5)), "cd"),
     "denoising": (eqx.Partial(t.denoising_score_matching_loss, **SIGMA), "perturbed"),

@@ -11,6 +11,7 @@ from ...data import Dataset
 from ...energies import Box, Uniform
 from ...energies import energy as energies_of
 from ...evaluation import annealed_importance_sampling, fit_gaussian
+from ...samplers import Annealed
 from ...samplers._langevin import AbstractLangevin
 from .._run import Run
 from ._chains import _CHAINS
@@ -28,6 +29,8 @@ def likelihood_section(
 ) -> Section:
     """A bracket of the log likelihood of the test data at the temperature of the chains."""
     sampler, bounds, plain = run.sampler, run.bounds, cast(Any, energy)
+    if isinstance(sampler, Annealed):
+        sampler = sampler.at(jnp.asarray(run.num_chain_steps or 0))  # where its chains end
     # Langevin chains without rejection sample exp(-E/T) with T = noise_scale² / step_size
     warm = isinstance(sampler, AbstractLangevin)
     temperature = float(sampler.effective_temperature) if warm else 1.0

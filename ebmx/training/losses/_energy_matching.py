@@ -15,8 +15,9 @@ def transport_matching_loss(
     """`mean |∇E(xₜ) + x − z|²` at `xₜ = (1 − t) z + t x`: the energy's slope is the transport.
 
     The warm-up of energy matching, without chains. Steps `x ← x − (ε/2) ∇E(x)` then carry noise to
-    the data. Use with `TransportPairs(noise)`; add a contrastive loss after the warm-up, for a
-    density near the data. Other arguments are as for `contrastive_loss`.
+    the data, in time `ε/2` each. Use with `TransportPairs(noise)`; a density near the data, `exp(-E
+    / T)`, needs a contrastive loss beside it after the warm-up: an `Objective` with a `start`.
+    Other arguments are as for `contrastive_loss`.
 
     Balcerak et al. (2025), "Energy matching: unifying flow matching and energy-based models for
     generative modeling".

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import conditional
 from reference import filled
@@ -18,7 +19,7 @@ from ebmx.runs.report._features import extractor_of, in_chunks, levels_of, outsi
 from ebmx.runs.report._landscape import landscape_section
 from ebmx.runs.report._likelihood import likelihood_section
 from ebmx.runs.report._samples import Sets, memorisation_section, outside_section, quality_section
-from ebmx.samplers import Langevin
+from ebmx.samplers import Annealed, Langevin
 
 OPEN = SimpleNamespace(sampler=Langevin(0.1), bounds=None)
 NUMBERS = np.random.default_rng(0)
@@ -44,6 +45,25 @@ def test_the_likelihood_of_a_gaussian_at_its_temperature(getkey):
     mean = -np.mean(np.sum(np.float64(x) ** 2, 1)) - facts["log Z, from below"]
     assert facts["log likelihood, at most"] == pytest.approx(mean, abs=1e-5)
     assert found.remarks == ["The density is that on the box of the chains' bounds."]
+
+
+def test_the_temperature_of_a_schedule_is_that_of_its_last_step(monkeypatch, getkey):
+    schedule = optax.linear_schedule(0.0, 0.2, transition_steps=6, transition_begin=2)
+    run = SimpleNamespace(
+        sampler=Annealed(Langevin(0.1), temperature=schedule), bounds=None, num_chain_steps=5
+    )
+    seen = []
+
+    def of_energy(energy, *_, **__):
+        seen.append(float(energy(jnp.ones(2))))
+        return SimpleNamespace(log_z=1.0, standard_error=0.1)
+
+    monkeypatch.setattr(_likelihood, "annealed_importance_sampling", of_energy)
+    x = gaussians(16)
+    found = likelihood_section(run, Gaussian(jnp.zeros(2)), Dataset("x", x, x), x, getkey())
+    # three of six steps of the rise to 0.2
+    assert found.facts["temperature"] == pytest.approx(0.1)
+    assert seen == pytest.approx([10.0, 10.0], rel=1e-5)
 
 
 def test_bounds_that_have_crossed_are_told(monkeypatch, getkey):

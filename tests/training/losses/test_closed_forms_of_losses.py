@@ -22,6 +22,7 @@ from ebmx.training import (
     transport_matching_loss,
 )
 from ebmx.training.losses._improved_cd import nearest_neighbour_entropy
+from ebmx.training.negatives._transport import assignment
 
 NUM = 4000
 ENERGY = patched(1.5, 0.3)
@@ -93,6 +94,22 @@ def test_transport_pairs_are_nearly_those_of_the_assignment(getkey):
     assert cost(x, z) < 1.1 * cost(x[rows], z[columns]) + 1e-6
     shuffled = np.random.default_rng(0).permutation(z)
     assert cost(x, z) < 0.5 * cost(x, shuffled)
+
+
+def test_the_exact_plan_is_the_assignment_of_the_smallest_cost(getkey):
+    x = np.asarray(points(32, (3, 2), scale=2.0))
+    negatives, _, _ = step(TransportPairs(plan="exact"), None, x, None, getkey())
+    z = np.asarray(negatives.x)
+    square = scipy.spatial.distance.cdist(x.reshape(32, 6), z.reshape(32, 6), "sqeuclidean")
+    _, columns = scipy.optimize.linear_sum_assignment(square)
+    # the pairs stand in the order of the positives, and no noise is drawn twice
+    np.testing.assert_array_equal(columns, np.arange(32))
+    assert len(np.unique(z, axis=0)) == 32
+    # noise of another order has the same partners
+    assigned = jax.jit(assignment)(
+        jnp.asarray(x.reshape(32, 6)), jnp.asarray(z.reshape(32, 6)[::-1])
+    )
+    np.testing.assert_array_equal(assigned, np.arange(32)[::-1])
 
 
 log_plan = eqx.filter_jit(lambda pairs, x, y: pairs._log_plan(x, y))
@@ -217,6 +234,7 @@ def test_the_entropy_of_neighbours_is_that_of_their_distances():
         ),
         (lambda: TransportPairs(num_iterations=0), "num_iterations=0"),
         (lambda: TransportPairs(temperature=-1.0), "temperature=-1"),
+        (lambda: TransportPairs(plan="greedy"), "plan='greedy': give 'sinkhorn' or 'exact'"),
         (
             lambda: apply(
                 sampler_divergence_loss,

@@ -26,6 +26,7 @@ from ebmx.training import (
     RandomProjections,
     ReplayBuffer,
     ShortRun,
+    SplitNegatives,
     StepSizeAdaptation,
     TemperedPCD,
     TransportPairs,
@@ -71,9 +72,11 @@ CHAINS = {
     "jarzynski": Jarzynski(SLIDE, 2, 8, 8, num_negatives=4, **ADAPTED),
     "recovery": DiffusionRecovery(SLIDE, 0.5, 2),
     "adaptive": NumStepsAdaptation(PCD(SLIDE, 2, 8, 0.5)),
+    "split": SplitNegatives((CD(SLIDE, 2), PCD(SLIDE, 2, 8, 0.5))),
 }
 CHAINLESS = {
     "transport": TransportPairs(),
+    "transport-exact": TransportPairs(plan="exact"),
     "perturbed": Perturbed(0.1),
     "perturbed-levels": Perturbed(jnp.array([0.1, 0.2])),
     "perturbed-twice": PerturbedTwice(0.2, 3),
