@@ -147,8 +147,8 @@ def draw(
         # with the current parameters: the chains have followed these, and not the averaged ones
         energy, steps = freeze(state.energy, state.norm_state), run.num_chain_steps or 1
         num_axes = len(run.facts.shape)
-        kept = KeptChains(state.negatives_state, energy, run.sampler, steps, num_axes)
-        x, y, source = from_kept(kept, num, start_key, run_key, label=label)
+        buffer = KeptChains(state.negatives_state, energy, run.sampler, steps, num_axes)
+        x, y, source = from_kept(buffer, num, start_key, run_key, label=label)
     source += "" if label is None else f", of class {label}"
     if quiet is not None:
         energy, steps = averaged(state), chains.num_steps_without_noise
