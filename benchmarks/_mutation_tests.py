@@ -66,6 +66,7 @@ FURTHER = {
     "training/_sharding.py": "negatives/test_restart_policy",
     "training/negatives/_buffer_slots.py": "test_buffer test_label_constants ../test_sharding",
     "training/negatives/_tempered.py": "test_all_negatives",
+    "training/_state.py": "test_trainer test_outliers",
     "training/_trainer.py": "test_exact_steps test_constants test_optimisers",
     "energies/networks/_activations.py": "test_networks",
     "energies/_base.py": "test_composition",

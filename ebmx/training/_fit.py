@@ -18,7 +18,8 @@ from ._batch import as_examples
 from ._check_binary import check_binary
 from ._progress import AbstractProgress, showing
 from ._sharding import put_batch, shard, stay
-from ._trainer import Trainer, TrainState
+from ._state import TrainState
+from ._trainer import Trainer
 from .checkpoints._autosave import saving
 from .checkpoints._writer import Checkpoints
 
@@ -28,6 +29,7 @@ Table = tuple[Sequence[str], np.ndarray]
 Callback = Callable[[int, TrainState, dict[str, float]], bool | None]
 
 _COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
+_SO_FAR = ("skipped", "outliers")  # counted since the beginning
 
 
 def fit(
@@ -181,7 +183,7 @@ def _intervals(
 def _summary(names: Sequence[str], table: np.ndarray) -> dict[str, float]:
     columns = _columns([(names, table)])
     metrics = {n: float(c.sum() if n in _COUNTS else c.mean()) for n, c in columns.items()}
-    return metrics | {"skipped": float(columns["skipped"][-1])}
+    return metrics | {n: float(columns[n][-1]) for n in _SO_FAR if n in columns}
 
 
 def _columns(tables: Sequence[Table]) -> History:

@@ -20,7 +20,8 @@ class Watchdog:
     more than the fraction `max_saturated` of the negatives' values at the bounds; less than the
     fraction `min_distinct` of distinct chains; chain gradients below `min_chain_grad_norm` or above
     `max_chain_grad_norm`; more than the fraction `max_at_limit` of the chains with a step size at
-    the limit of its adaptation; more than `max_skipped` skipped updates in all.
+    the limit of its adaptation; more than `max_skipped` updates in all that were
+    skipped as not finite.
 
     `last_good` is the last step without an alarm, `count` the number of alarms since.
 
@@ -67,6 +68,7 @@ class Watchdog:
         found = {**_HARMLESS, **metrics}
         real, fake = found["real_energy_mean"], found["fake_energy_mean"]
         size, gap, slope = max(abs(real), abs(fake)), abs(real - fake), found["chain_grad_norm"]
+        skipped = found["skipped"] - found["outliers"]
         # "not below" where NaN is an alarm as well, "above" where it cannot be
         alarms = {
             f"energies of size {size:.3g}: raise alpha, lower the learning rate": (
@@ -87,8 +89,8 @@ class Watchdog:
             f"{found['step_sizes_at_limit']:.0%} of the step sizes at the limit of their "
             "adaptation: the energy is flat or improper where the chains are, or the sampler's "
             "step_size far off": found["step_sizes_at_limit"] > self.max_at_limit,
-            f"{found['skipped']:.0f} updates skipped as not finite: lower the learning rate, check "
-            "the data": found["skipped"] > self.max_skipped,
+            f"{skipped:.0f} updates skipped as not finite: lower the learning rate, check "
+            "the data": skipped > self.max_skipped,
         }
         return [words for words, alarm in alarms.items() if alarm]
 
@@ -101,5 +103,6 @@ _HARMLESS = {
     "chain_grad_norm": 1.0,
     "step_sizes_at_limit": 0.0,
     "skipped": 0.0,
+    "outliers": 0.0,
 }
 """In the place of metrics that were not measured; they raise no alarm."""
