@@ -67,6 +67,7 @@ FURTHER = {
     "training/negatives/_buffer_slots.py": "test_buffer test_label_constants ../test_sharding",
     "training/negatives/_tempered.py": "test_all_negatives",
     "training/_state.py": "test_trainer test_outliers",
+    "training/_watchdog.py": "test_recovery_of_trainings",
     "training/_trainer.py": "test_exact_steps test_constants test_optimisers",
     "energies/networks/_activations.py": "test_networks",
     "energies/_base.py": "test_composition",

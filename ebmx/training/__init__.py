@@ -12,6 +12,7 @@ from ._sharding import shard as shard
 from ._state import TrainState as TrainState
 from ._trainer import Trainer as Trainer
 from ._watchdog import DivergedError as DivergedError
+from ._watchdog import RecoveryWarning as RecoveryWarning
 from ._watchdog import Watchdog as Watchdog
 from .checkpoints._manifest import CheckpointError as CheckpointError
 from .checkpoints._restore import restore as restore

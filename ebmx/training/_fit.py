@@ -26,7 +26,7 @@ from .checkpoints._writer import Checkpoints
 History = dict[str, np.ndarray]
 Table = tuple[Sequence[str], np.ndarray]
 """The names of metrics, and a table `(updates, metrics)`."""
-Callback = Callable[[int, TrainState, dict[str, float]], bool | None]
+Callback = Callable[[int, TrainState, dict[str, float]], bool | TrainState | None]
 
 _COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
 _SO_FAR = ("skipped", "outliers")  # counted since the beginning
@@ -62,7 +62,8 @@ def fit(
             multiple of it, or with the training.
         callbacks: functions of `(step, state, metrics)`, called after each log interval with the
             means of the metrics over it (sums of `restarts` and `dead_chains`). The state is
-            donated to the next update, so copy what you keep. Returning `True` ends the training.
+            donated to the next update, so copy what you keep. Returning `True` ends the training;
+            returning a state of the same `step` makes it go on from there, and saves it at once.
         progress: `True` for a bar of tqdm, `False` for nothing, or a meter; by default a bar at a
             terminal.
         checkpoints: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
@@ -113,14 +114,26 @@ def fit(
                 show(len(pending), metrics)
                 at = step = int(jax.device_get(state.step))
                 answers = [callback(step, state, metrics) for callback in callbacks]
-                writer.after_interval(step, state)
-                if any(answers):
+                states = [answer for answer in answers if isinstance(answer, TrainState)]
+                state = _replaced(state, states)
+                writer.after_interval(step, state, bool(states))
+                if any(answer for answer in answers if not isinstance(answer, TrainState)):
                     break
             writer.finish(state)
         except BaseException as error:
             writer.rescue(state, error)
             raise
     return state, _columns(history)
+
+
+def _replaced(state: TrainState, states: Sequence[TrainState]) -> TrainState:
+    """The state, or the one that a callback has returned."""
+    if not states:
+        return state
+    fix = "of several callbacks one may return a state, and that of the step it was given"
+    same = len(states) == 1 and int(states[0].step) == int(state.step)
+    _checks.require(same, "callbacks", f"states of {[int(one.step) for one in states]}", fix)
+    return states[0]
 
 
 @eqx.filter_jit(donate="all-except-first")

@@ -161,9 +161,10 @@ class Trainer(eqx.Module):
 
         Returns:
             The state after it, and scalars: `loss` and what the loss reports, `grad_norm` of the
-            parameters, `skipped` (so far), and with `skip` `outliers` of these; and if there are
-            chains, their `chain_grad_norm`, `acceptance`, `restarts`, `dead_chains`, and the
-            fractions of `distinct` negatives and of `saturated` values.
+            parameters, `skipped` (so far), and with `skip` `outliers` of these; `update_scale` once
+            a `Watchdog` has gone back; and if there are chains, their `chain_grad_norm`,
+            `acceptance`, `restarts`, `dead_chains`, and the fractions of `distinct` negatives and
+            of `saturated` values.
         """
         positives = as_examples(batch, "batch", shape_of(state.energy))
         check_binary(state.energy, positives.x, "batch")
@@ -204,14 +205,16 @@ class Trainer(eqx.Module):
         # constants and the state of an optimiser may be infinite
         changed = self._split(energy)[0], norm_state
         ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & all_finite(changed)
-        outliers, skip_state = {}, state.skip_state
+        more, skip_state = {}, state.skip_state
         if self.skip is not None:
             outlier, skip_state = self._skip(state, loss, grad_norm)
-            ok, outliers = ok & ~outlier, {"outliers": skip_state.outliers}
+            ok, more = ok & ~outlier, {"outliers": skip_state.outliers}
+        if state.update_scale is not None:
+            more = more | {"update_scale": state.update_scale}
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)
         energy, opt_state, norm_state, ema = where(ok, new, kept)
         skipped = state.skipped + (~ok).astype(jnp.int32)
-        metrics = metrics | {"loss": loss, "grad_norm": grad_norm, "skipped": skipped} | outliers
+        metrics = metrics | {"loss": loss, "grad_norm": grad_norm, "skipped": skipped} | more
         new_state = TrainState(
             energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped,
             objective_states, skip_state, state.update_scale,
@@ -255,6 +258,8 @@ class Trainer(eqx.Module):
         updates, opt_state = update(
             self.optim, gradient, state.opt_state, parameters, value=loss, value_fn=loss_of
         )
+        if (factor := state.update_scale) is not None:
+            updates = jax.tree.map(lambda u: u * factor.astype(u.dtype), updates)
         parameters = eqx.apply_updates(parameters, updates)
         with promoting():
             decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
