@@ -4,6 +4,7 @@ from .._arguments import check_public as _check_public
 from ._batch import Examples as Examples
 from ._fit import fit as fit
 from ._learning_rate import cosine_schedule as cosine_schedule
+from ._monitor import Monitor as Monitor
 from ._objective import Objective as Objective
 from ._outliers import SkipOutliers as SkipOutliers
 from ._progress import AbstractProgress as AbstractProgress

@@ -16,6 +16,7 @@ from ..energies._batch import shape_of
 from ..energies._trainable import parameters_of
 from ._batch import as_examples
 from ._check_binary import check_binary
+from ._monitor import Monitor
 from ._progress import AbstractProgress, showing
 from ._sharding import put_batch, shard, stay
 from ._state import TrainState
@@ -92,6 +93,9 @@ def fit(
     _checks.at_least("log_every", log_every, 1)
     _check_parameters(state)
     iterator = checked_batches(iter(batches), state.energy, mesh)
+    for callback in callbacks:
+        if isinstance(callback, Monitor):
+            callback.start(int(state.step))
     state = _own(state) if mesh is None else shard(state, mesh)
     history: list[Table] = []  # of each interval
     with saving(checkpoints, state) as writer, showing(progress, num_steps) as show:
