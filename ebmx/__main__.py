@@ -147,7 +147,7 @@ def _sample(options: argparse.Namespace) -> None:
         changed = change(changed, place, value)
     out = free_stem("samples") if options.out is None else options.out
     stem_of(out, overwrite=options.overwrite)  # before the chains run
-    opened = runs.open(options.run)
+    opened = runs.open(options.run, best=options.best)
     sampler = changed["sampler"]
     if sampler and "kind" not in sampler:
         sampler = {**opened.config["sampler"], **sampler}
@@ -161,7 +161,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    given = _given(options, "num_steps", "num", "log_z", "num_steps_without_noise", "seed")
+    given = _given(options, "num_steps", "num", "log_z", "num_steps_without_noise", "best", "seed")
     found = runs.evaluate(options.run, others=tuple(options.others), **given)
     report = found.folder / "report.md"
     facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
