@@ -22,7 +22,17 @@ def blocks(language, text=TEXT):
     "page",
     [
         "README.md",
-        *(f"docs/{n}.md" for n in ("extending", "data", "configs", "constraints", "noise-levels")),
+        *(
+            f"docs/{n}.md"
+            for n in (
+                "extending",
+                "data",
+                "configs",
+                "constraints",
+                "noise-levels",
+                "steady-training",
+            )
+        ),
     ],
 )
 def test_the_python_blocks_run_and_print_what_they_say(page, capsys, tmp_path, monkeypatch):

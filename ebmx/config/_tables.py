@@ -32,7 +32,7 @@ MONITOR = {
     "every": "updates between two measurements (500).",
     "patience": "after how many measurements without a better one the training ends; none: never.",
     "fraction": "how much of the training data is set aside to measure with (0.1).",
-    "num": "how many samples are drawn for a measurement (1000).",
+    "num": "how many samples are drawn for a measurement (4096).",
 }
 METRICS = ("frechet_ratio", "log_likelihood", "energy_gap")
 KEYS = ("data", *PARTS, "trainer", "monitor", *SCALARS)

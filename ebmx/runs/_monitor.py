@@ -20,7 +20,7 @@ from ._run import Run, averaged, evaluated_energy, of_class, with_noise
 from ._sample import draw
 from .report._features import extractor_of, in_chunks
 
-_NUM = 1000
+_NUM = 4096
 _EVERY = 500
 
 

@@ -62,9 +62,10 @@ def fit(
         log_every: the number of updates in a log interval, which ends when `state.step` is a
             multiple of it, or with the training.
         callbacks: functions of `(step, state, metrics)`, called after each log interval with the
-            means of the metrics over it (sums of `restarts` and `dead_chains`). The state is
-            donated to the next update, so copy what you keep. Returning `True` ends the training;
-            returning a state of the same `step` makes it go on from there, and saves it at once.
+            means of the metrics over it (sums of `restarts` and `dead_chains`), without updates
+            that `SkipOutliers` has skipped. The state is donated to the next update, so copy what
+            you keep. Returning `True` ends the training; returning a state of the same `step` makes
+            it go on from there, and saves it at once.
         progress: `True` for a bar of tqdm, `False` for nothing, or a meter; by default a bar at a
             terminal.
         checkpoints: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
@@ -103,6 +104,7 @@ def fit(
             at = int(state.step)
             for count in _intervals(at, num_steps, log_every, trainer.boundaries):
                 phase, pending = trainer.at_step(at), []
+                outliers = 0 if state.skip_state is None else int(state.skip_state.outliers)
                 for batch in itertools.islice(iterator, count):
                     inputs = (phase, batch, key, mesh)
                     names, state, packed = _jitted_step(inputs, state)
@@ -114,7 +116,7 @@ def fit(
                 # copied into one table: a row by itself would keep its buffer on the device
                 table = np.stack(jax.device_get(pending))
                 history.append((names, table))
-                metrics = _summary(names, table)
+                metrics = _summary(names, table, outliers)
                 show(len(pending), metrics)
                 at = step = int(jax.device_get(state.step))
                 answers = [callback(step, state, metrics) for callback in callbacks]
@@ -197,9 +199,14 @@ def _intervals(
     return np.diff([start, *sorted(ends)]).tolist()
 
 
-def _summary(names: Sequence[str], table: np.ndarray) -> dict[str, float]:
-    columns = _columns([(names, table)])
-    metrics = {n: float(c.sum() if n in _COUNTS else c.mean()) for n, c in columns.items()}
+def _summary(names: Sequence[str], table: np.ndarray, outliers: int = 0) -> dict[str, float]:
+    """The metrics of an interval, before which there were so many outliers."""
+    columns, kept = _columns([(names, table)]), np.ones(len(table), bool)
+    if "outliers" in columns:
+        # an update that was skipped says nothing of the training, and would hide the others
+        kept = np.diff(columns["outliers"], prepend=outliers) == 0
+    kept = kept if kept.any() else ~kept
+    metrics = {n: float(c.sum() if n in _COUNTS else c[kept].mean()) for n, c in columns.items()}
     return metrics | {n: float(columns[n][-1]) for n in _SO_FAR if n in columns}
 
 

@@ -160,6 +160,21 @@ def test_a_training_goes_on_after_a_lasting_change_of_scale():
     assert abs(float(state.energy.at)) > 100
 
 
+def test_outliers_are_left_out_of_the_means_of_an_interval():
+    values = around(2, 32)
+    values[[18, 24, 25]] = 1e5
+    trainer = Trainer(optax.sgd(0.001), DataOnly(), distance_loss, skip=SKIP)
+    seen = []
+    options = {"num_steps": 26, "log_every": 8, "progress": False, "key": KEY}
+    options["callbacks"] = [lambda number, state, metrics: seen.append(metrics["loss"])]
+    _, history = fit(trainer, trainer.init(POINT, key=KEY), map(batch, values), **options)
+    assert history["outliers"][[17, 18, 23, 24, 25]].tolist() == [0, 1, 1, 2, 3]
+    kept = np.delete(history["loss"][16:24], 2)
+    np.testing.assert_allclose(seen[1:3], [history["loss"][8:16].mean(), kept.mean()], rtol=1e-6)
+    # if there are no others, they are all there is
+    np.testing.assert_allclose(seen[3], history["loss"][24:26].mean(), rtol=1e-6)
+
+
 def test_without_it_states_and_their_checkpoints_are_as_they_were(tmp_path):
     state = start()
     assert state.skip_state is None
