@@ -20,6 +20,7 @@ from .config._recipes import recipe_for
 from .config._tables import change
 from .data import Dataset
 from .data._load import SOURCES, load_where
+from .training import DivergedError
 
 _INTERRUPTED = 130
 
@@ -61,7 +62,7 @@ def _run(arguments: list[str]) -> int:
     except (ValueError, ImportError) as error:
         print(f"ebmx: {error}", file=sys.stderr)
         return 2
-    except (ArithmeticError, OSError) as error:
+    except (ArithmeticError, OSError, DivergedError) as error:
         print(f"ebmx: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -35,7 +35,7 @@ MONITOR = {
     "num": "how many samples are drawn for a measurement (4096).",
 }
 METRICS = ("frechet_ratio", "log_likelihood", "energy_gap")
-KEYS = ("data", *PARTS, "trainer", "monitor", *SCALARS)
+KEYS = ("data", *PARTS, "trainer", "watchdog", "monitor", *SCALARS)
 MAX_SEED = 2**32 - 1
 
 
@@ -44,9 +44,10 @@ def read_config(path: str | Path) -> Config:
 
     Its tables are `data` (`name`, `batch_size` and what `ebmx.data.load` takes); the calls
     `energy`, `sampler`, `negatives`, `loss` and `optim` (one call, or several that are chained);
-    `trainer` (further arguments of `Trainer`); and `monitor`, if states are to be measured during
-    the training (`metric`, `every`, `patience`, `fraction`, `num`). Beside them stand `num_steps`
-    or `seconds`, `log_every`, `seed` and `description`.
+    `trainer` (further arguments of `Trainer`); `watchdog` (arguments of `Watchdog`), if alarms are
+    to end the training; and `monitor`, if states are to be measured during it (`metric`, `every`,
+    `patience`, `fraction`, `num`). Beside them stand `num_steps` or `seconds`, `log_every`, `seed`
+    and `description`.
 
     Args:
         path: of the file.

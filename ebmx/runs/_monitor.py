@@ -1,4 +1,7 @@
-"""The table `[monitor]` of a config: states are measured during a run, on data set aside."""
+"""The tables `[monitor]` and `[watchdog]` of a config: what looks at a run as it goes.
+
+States are measured on data set aside.
+"""
 
 import warnings
 from collections.abc import Callable
@@ -10,10 +13,12 @@ import numpy as np
 
 from .. import _checks
 from .._types import Key
+from ..config._calls import build, check_arguments
+from ..config._tables import Config
 from ..energies import AbstractNoiseConditionalEnergy, log_density
 from ..energies import energy as energies_of
 from ..evaluation.samples._frechet import fitted_distance
-from ..training import Monitor, TrainState
+from ..training import Monitor, TrainState, Watchdog
 from ._folder import BEST
 from ._metrics_log import Log
 from ._run import Run, averaged, evaluated_energy, of_class, with_noise
@@ -25,7 +30,11 @@ _EVERY = 500
 
 
 def check_monitor(run: Run) -> None:
-    """Check that the metric is one of this energy, and that there is enough data to set aside."""
+    """Check that the metric is one of this energy, and that there is enough data to set aside.
+
+    Of a watchdog, the arguments.
+    """
+    watchdog_of(run.config)
     table = run.config.get("monitor")
     if table is None:
         return
@@ -36,6 +45,14 @@ def check_monitor(run: Run) -> None:
     if run.dataset is not None:
         num, fix = len(run.validation().test), "at least 2 examples have to be set aside"
         _checks.require(num >= 2, "monitor.fraction", table.get("fraction", "not given"), fix)
+
+
+def watchdog_of(config: Config) -> Watchdog | None:
+    """The watchdog of a run; an error names the place in the config."""
+    if "watchdog" not in config:
+        return None
+    check_arguments(Watchdog, config["watchdog"], "watchdog")
+    return build({"kind": "Watchdog", **config["watchdog"]}, path="watchdog")
 
 
 def monitor_of(run: Run, folder: Path, log: Log) -> Monitor | None:

@@ -22,7 +22,7 @@ from ._figures import draw_pictures
 from ._folder import CHECKPOINTS, check_free, claim, record
 from ._folder import open as open_run
 from ._metrics_log import Log
-from ._monitor import facts_of, monitor_of
+from ._monitor import facts_of, monitor_of, watchdog_of
 from ._plan import check_start, explained, plan, trace
 from ._run import Run, data_with_noise, with_plan
 from ._sample import draw
@@ -85,6 +85,7 @@ def train(
 
     Raises:
         ValueError: if a part of the config does not fit, or the folder is not free.
+        DivergedError: if the table `[watchdog]` ends the training; its checkpoints stay.
     """
     if out is not None:
         check_free(out, overwrite)
@@ -165,7 +166,7 @@ def _go_on(
 ) -> TrainState:
     left = num_steps - int(state.step)
     if left > 0:
-        callbacks = (log,) if monitor is None else (log, monitor)
+        callbacks = [one for one in (log, watchdog_of(run.config), monitor) if one is not None]
         options |= {"log_every": run.config.get("log_every", 25), "callbacks": callbacks}
         saved = Checkpoints(log.folder / CHECKPOINTS)
         state = _fit(run, state, num_steps=left, checkpoints=saved, **options)

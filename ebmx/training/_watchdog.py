@@ -25,13 +25,7 @@ class Watchdog:
     """A callback for `fit` that ends or rescues a training whose metrics show divergence.
 
     It raises a `DivergedError` after `patience` log intervals in a row with an alarm. The message
-    names the alarm, the step, and what to change. Alarms: mean energies above `max_energy` in
-    absolute value; a gap `mean E⁺ − mean E⁻` above `max_gap` in absolute value; more than the
-    fraction `max_saturated` of the negatives' values at the bounds; less than the fraction
-    `min_distinct` of distinct chains; chain gradients below `min_chain_grad_norm` or above
-    `max_chain_grad_norm`; more than the fraction `max_at_limit` of the chains with a step size at
-    the limit of its adaptation; more than `max_skipped` updates in all that were skipped as not
-    finite.
+    names the alarm, the step, and what to change.
 
     With `max_recoveries`, it goes back instead, that many times: the training goes on from an
     earlier state, and all later updates are multiplied by `recovery_factor`, once more at each
@@ -43,6 +37,20 @@ class Watchdog:
     holds the scale: a resumed training keeps it, and counts its recoveries.
 
     `last_good` is the last step without an alarm, `count` the number of alarms since.
+
+    Args:
+        max_energy: the largest mean energy, in absolute value.
+        max_gap: the largest gap `mean E⁺ − mean E⁻`, in absolute value.
+        max_saturated: the largest fraction of the negatives' values at the bounds.
+        min_distinct: the smallest fraction of distinct chains.
+        min_chain_grad_norm: the smallest mean norm of the chains' gradients.
+        max_chain_grad_norm: the largest mean norm of the chains' gradients.
+        max_at_limit: the largest fraction of the chains with a step size at the limit of its
+            adaptation.
+        max_skipped: how many updates in all may be skipped as not finite.
+        patience: after how many log intervals in a row with alarms it raises or goes back.
+        max_recoveries: how many times it goes back.
+        recovery_factor: by which updates are multiplied each time, between 0 and 1.
 
     Raises:
         ValueError: if a limit is not positive, or the factor not between 0 and 1.
@@ -57,11 +65,8 @@ class Watchdog:
     max_at_limit: float = 0.5
     max_skipped: int = 20
     patience: int = 2
-    """After how many intervals in a row with alarms it raises or goes back."""
     max_recoveries: int = 0
-    """How many times it goes back."""
     recovery_factor: float = 0.5
-    """By which updates are multiplied each time."""
     last_good: int | None = dataclasses.field(default=None, init=False)
     count: int = dataclasses.field(default=0, init=False)
     _kept: list[TrainState] = dataclasses.field(

@@ -14,14 +14,14 @@ from helpers import call
 import ebmx
 from ebmx import runs
 from ebmx._interrupt import Interrupt
-from ebmx.config import merge, show_config
+from ebmx.config import merge, read_config, show_config
 from ebmx.energies import log_density
 from ebmx.evaluation import frechet_distance
 from ebmx.runs import _monitor, _plan, _train
 from ebmx.runs._metrics_log import Log
 from ebmx.runs._run import with_noise
 from ebmx.runs._sample import draw
-from ebmx.training import AbstractProgress
+from ebmx.training import AbstractProgress, DivergedError, RecoveryWarning, Watchdog
 
 pytestmark = [
     # a model of a few updates is no good one
@@ -181,6 +181,47 @@ def test_the_command_line_says_which_was_best(values, words, tmp_path, monkeypat
     assert words in capsys.readouterr().out
     assert call("train", "digits", "--json") == 0
     assert json.loads(capsys.readouterr().out)["monitor"] == monitor
+
+
+def test_a_watchdog_looks_at_a_run_and_ends_it(tmp_path, capsys):
+    config = merge(on_points(tmp_path), {"watchdog": {"max_energy": 1e-9, "patience": 1}})
+    with pytest.raises(DivergedError, match="by step 2, no step was good"):
+        runs.train(config, out=tmp_path / "run", progress=False)
+    (tmp_path / "c.toml").write_text(show_config(config))
+    assert read_config(tmp_path / "c.toml") == config
+    assert "# max_recoveries: how many times" in (tmp_path / "c.toml").read_text()
+    assert call("train", "--config", tmp_path / "c.toml", "--out", tmp_path / "more") == 1
+    assert "training diverged by step 2" in capsys.readouterr().err
+    assert call("help", "watchdog") == 0
+    assert "max_gap: the largest gap" in capsys.readouterr().out
+
+
+def test_a_run_goes_back(tmp_path):
+    config = merge(on_points(tmp_path), {"num_steps": 8, "watchdog": {"max_recoveries": 1}})
+    dog = _monitor.watchdog_of(config)
+    assert (dog.max_recoveries, dog.recovery_factor) == (1, 0.5)
+    alarms = iter([[], ["bad"], ["bad"], []])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watchdog, "alarms", lambda self, metrics: next(alarms))
+        with pytest.warns(RecoveryWarning, match="by step 6.*from step 2 with updates"):
+            runs.train(config, out=tmp_path / "run", progress=False)
+    opened = runs.open(tmp_path / "run")
+    assert (int(opened.state.step), float(opened.state.update_scale)) == (8, 0.5)
+    np.testing.assert_array_equal(opened.history["update_scale"], [np.nan, np.nan, np.nan, 0.5])
+    assert int(runs.resume(tmp_path / "run", num_steps=10, progress=False).num_updates) == 10
+    assert float(runs.open(tmp_path / "run").state.update_scale) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"max_gap": -1.0}, r"watchdog\.max_gap=-1\.0: give a finite number above 0"),
+        ({"patiance": 2}, r"watchdog\.patiance: Watchdog does not take this argument: did you"),
+    ],
+)
+def test_a_watchdog_that_does_not_fit_is_named(table, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        _plan.plan(merge(on_points(tmp_path), {"watchdog": table}))
 
 
 class Stop(AbstractProgress):
