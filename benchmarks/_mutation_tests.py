@@ -37,7 +37,7 @@ FURTHER = {
     "training/negatives/_num_steps_adaptation.py": "test_all_negatives",
     "training/negatives/_buffer.py": "test_all_negatives test_filling test_storage",
     "training/negatives/_restarted.py": "test_all_negatives test_negatives",
-    "training/checkpoints/_orbax.py": "test_writer test_autosave",
+    "training/checkpoints/_orbax.py": "test_writer test_autosave ../test_recovery_of_trainings",
     "training/checkpoints/_writer.py": "test_autosave",
     "training/_distances.py": "test_distances losses/test_closed_forms_of_losses",
     "training/losses/_energy_matching.py": (

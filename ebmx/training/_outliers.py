@@ -71,9 +71,9 @@ class SkipOutliers(eqx.Module):
             restart: whether the window begins again with this update.
         """
         loss, grad_norm = loss.astype(jnp.float32), grad_norm.astype(jnp.float32)
+        finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         log_grad_norm = jnp.log(jnp.maximum(grad_norm, jnp.finfo(jnp.float32).tiny))
         count = jnp.where(restart, 0, recent.count)
-        finite = jnp.isfinite(loss) & jnp.isfinite(log_grad_norm)
         above = self._is_above(recent.losses, loss, relative=True)
         above |= self._is_above(recent.log_grad_norms, log_grad_norm, relative=False)
         outlier = finite & above & (count >= self.window)

@@ -151,6 +151,12 @@ def test_it_works_as_a_plain_function_too(tmp_path):
     one = monitor(folder=tmp_path)
     go_on(go_on(start(), 14)[0], 2, callbacks=[lambda *args: one(*args)])
     np.testing.assert_array_equal(one.history["step"], [4, 8, 12, 16])
+    # the folder is read once
+    written = (tmp_path / "measurements.jsonl").read_text()
+    (tmp_path / "measurements.jsonl").write_text("")
+    one(17, start(), {})
+    assert len(one.history["step"]) == 4
+    (tmp_path / "measurements.jsonl").write_text(written)
     again = monitor(folder=tmp_path)
     again.finish(go_on(start(), 16)[0])
     assert_alike(again, one)

@@ -117,6 +117,15 @@ def test_after_a_lasting_change_half_of_the_window_is_skipped_and_no_more():
         assert int(recent.outliers) == WINDOW // 2
 
 
+def test_values_of_half_precision_are_entered_in_single():
+    loss, norm = jnp.asarray(3.0, jnp.bfloat16), jnp.asarray(5.0, jnp.bfloat16)
+    with jax.numpy_dtype_promotion("strict"):
+        _, recent = SKIP.step(SKIP.init(), loss, norm, restart=jnp.array(False))
+    assert {recent.losses.dtype, recent.log_grad_norms.dtype} == {jnp.dtype(jnp.float32)}
+    np.testing.assert_allclose(recent.log_grad_norms[0], np.log(5.0), rtol=1e-6)
+    assert recent.losses[0] == 3.0
+
+
 def around(level, num):
     return level + 0.1 * np.random.default_rng(2).normal(size=num)
 
