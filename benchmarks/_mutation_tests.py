@@ -38,7 +38,7 @@ FURTHER = {
     "training/negatives/_buffer.py": "test_all_negatives test_filling test_storage",
     "training/negatives/_split.py": "test_all_negatives",
     "training/negatives/_restarted.py": "test_all_negatives test_negatives",
-    "training/checkpoints/_orbax.py": "test_writer test_autosave",
+    "training/checkpoints/_orbax.py": "test_writer test_autosave ../test_recovery_of_trainings",
     "training/checkpoints/_writer.py": "test_autosave",
     "training/_distances.py": "test_distances losses/test_closed_forms_of_losses",
     "training/losses/_energy_matching.py": (
@@ -67,6 +67,8 @@ FURTHER = {
     "training/_sharding.py": "negatives/test_restart_policy",
     "training/negatives/_buffer_slots.py": "test_buffer test_label_constants ../test_sharding",
     "training/negatives/_tempered.py": "test_all_negatives",
+    "training/_state.py": "test_trainer test_outliers",
+    "training/_watchdog.py": "test_recovery_of_trainings",
     "training/_trainer.py": "test_exact_steps test_constants test_optimisers",
     "energies/networks/_activations.py": "test_networks",
     "energies/_base.py": "test_composition",

@@ -20,6 +20,7 @@ from .config._recipes import recipe_for
 from .config._tables import change
 from .data import Dataset
 from .data._load import SOURCES, load_where
+from .training import DivergedError
 
 _INTERRUPTED = 130
 
@@ -61,7 +62,7 @@ def _run(arguments: list[str]) -> int:
     except (ValueError, ImportError) as error:
         print(f"ebmx: {error}", file=sys.stderr)
         return 2
-    except (ArithmeticError, OSError) as error:
+    except (ArithmeticError, OSError, DivergedError) as error:
         print(f"ebmx: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -147,7 +148,7 @@ def _sample(options: argparse.Namespace) -> None:
         changed = change(changed, place, value)
     out = free_stem("samples") if options.out is None else options.out
     stem_of(out, overwrite=options.overwrite)  # before the chains run
-    opened = runs.open(options.run)
+    opened = runs.open(options.run, best=options.best)
     sampler = changed["sampler"]
     if sampler and "kind" not in sampler:
         sampler = {**opened.config["sampler"], **sampler}
@@ -161,7 +162,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    given = _given(options, "num_steps", "num", "log_z", "num_steps_without_noise", "seed")
+    given = _given(options, "num_steps", "num", "log_z", "num_steps_without_noise", "best", "seed")
     found = runs.evaluate(options.run, others=tuple(options.others), **given)
     report = found.folder / "report.md"
     facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}

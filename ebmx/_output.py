@@ -54,6 +54,11 @@ def report_training(options: argparse.Namespace, report: Any) -> None:
     }
     lines = [f"{how} {report.num_updates} updates in {report.seconds:.1f} s"]
     lines += [f"picture: {picture}" for picture in report.pictures]
+    if report.monitor:
+        facts["monitor"] = best = report.monitor
+        values = "best {best_value:.4g} after update {best_update}, last {last_value:.4g}"
+        known = None not in best.values()
+        lines += [f"{best['metric']}: {values.format(**best) if known else 'not finite'}"]
     say(options, facts, *lines, f"Fréchet ratio: {ratio}")
 
 

@@ -49,9 +49,11 @@ _OUTPUT = [
     ("--json", "print one JSON object and no more", _FLAG),
 ]
 _QUIET = {"dest": "num_steps_without_noise", "type": int, "default": 0}
+_BEST = "the state that the table [monitor] measured as the best, not the last one"
 _OF_A_RUN = [
     ("run RUN", None, _PATH),
     ("--steps-without-noise N", "so many last steps have no noise (Langevin)", _QUIET),
+    ("--best", _BEST, _FLAG),
     ("--seed N", "random seed (0)", _SEED | {"default": 0}),
     *_OUTPUT,
 ]

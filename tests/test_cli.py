@@ -106,15 +106,15 @@ def test_evaluate_passes_its_options_on_and_says_where_the_report_is(monkeypatch
 
     monkeypatch.setattr(ebmx.runs, "evaluate", catch)
     options = ["--steps", "7", "--num", "9", "--others", "a.npz", "b.npz", "--log-z", "--seed", "3"]
-    options += ["--steps-without-noise", "5"]
+    options += ["--steps-without-noise", "5", "--best"]
     assert call("evaluate", tmp_path, *options) == 0
     assert call("evaluate", tmp_path) == 0
     given, default = calls
     wanted = {"num_steps": 7, "num": 9, "others": ("a.npz", "b.npz"), "log_z": True, "seed": 3}
-    wanted["num_steps_without_noise"] = 5
+    wanted |= {"num_steps_without_noise": 5, "best": True}
     assert given == (tmp_path, wanted)
     wanted = {"num_steps": 2000, "num": 2000, "others": (), "log_z": False, "seed": 0}
-    wanted["num_steps_without_noise"] = 0
+    wanted |= {"num_steps_without_noise": 0, "best": False}
     assert default == (tmp_path, wanted)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == f"picture: {tmp_path / 'energies.png'}"

@@ -31,6 +31,7 @@ def blocks(language, text=TEXT):
                 "constraints",
                 "noise-levels",
                 "how-to-choose",
+                "steady-training",
             )
         ),
     ],

@@ -6,9 +6,12 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..training import Trainer
+from ..training import Trainer, Watchdog
 from ._calls import _VARIABLE, PARTS, kinds, nearest, resolve, signature_of
-from ._tables import DATA, SCALARS, Config, check_keys, to_toml
+from ._tables import DATA, MONITOR, SCALARS, Config, check_keys, to_toml
+
+_TABLES = {"data": DATA, "monitor": MONITOR}
+_CLASSES = {"trainer": Trainer, "watchdog": Watchdog}
 
 
 def describe(name: str) -> str:
@@ -17,12 +20,12 @@ def describe(name: str) -> str:
         lines = [f"{kind:28} {_first_line(resolve(kind, name))}" for kind in kinds(name)]
         also = f"Any other of {PARTS[name]}, or an import path of your own, may be named as well."
         return "\n".join([*lines, "", also])
-    if name == "data":
-        return "\n".join(f"{key:14} {text}" for key, text in DATA.items())
+    if name in _TABLES:
+        return "\n".join(f"{key:14} {text}" for key, text in _TABLES[name].items())
     try:
-        function = Trainer if name == "trainer" else resolve(name, "energy")
+        function = _CLASSES.get(name) or resolve(name, "energy")
     except ValueError as error:
-        parts = ("data", *PARTS, "trainer")
+        parts = ("data", *PARTS, *_CLASSES, "monitor")
         known = [*parts, *(kind for part in PARTS for kind in kinds(part))]
         text = f"name={name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
         raise ValueError(text) from error
@@ -56,10 +59,10 @@ def show_config(config: Config) -> str:
 
 def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a table: its values, and then, as TOML wants it, the tables in it."""
-    own = {"": {key: text for key, (_, text) in SCALARS.items()}, "data": DATA}
+    own = {"": {key: text for key, (_, text) in SCALARS.items()}, **_TABLES}
     function, texts = None, own.get(path)
     if texts is None:
-        function = Trainer if path == "trainer" else resolve(str(table.get("kind")), path)
+        function = _CLASSES.get(path) or resolve(str(table.get("kind")), path)
         texts = argument_texts(function)
         yield from _comment(_first_line(function))
     nested = {name: value for name, value in table.items() if _is_table(value)}

@@ -26,7 +26,16 @@ DATA = {
     "batch_size": "examples, and chains, in an update.",
     "standardise": "scale each column to mean 0 and standard deviation 1, not to [-1, 1].",
 }
-KEYS = ("data", *PARTS, "trainer", *SCALARS)
+MONITOR = {
+    "metric": "what is measured, lower is better: frechet_ratio; log_likelihood (minus the mean "
+    "log density, of an energy over noise levels); or energy_gap (of samples and data).",
+    "every": "updates between two measurements (500).",
+    "patience": "after how many measurements without a better one the training ends; none: never.",
+    "fraction": "how much of the training data is set aside to measure with (0.1).",
+    "num": "how many samples are drawn for a measurement (4096).",
+}
+METRICS = ("frechet_ratio", "log_likelihood", "energy_gap")
+KEYS = ("data", *PARTS, "trainer", "watchdog", "monitor", *SCALARS)
 MAX_SEED = 2**32 - 1
 
 
@@ -35,8 +44,10 @@ def read_config(path: str | Path) -> Config:
 
     Its tables are `data` (`name`, `batch_size` and what `ebmx.data.load` takes); the calls
     `energy`, `sampler`, `negatives`, `loss` and `optim` (one call, or several that are chained);
-    and `trainer` (further arguments of `Trainer`). Beside them stand `num_steps` or `seconds`,
-    `log_every`, `seed` and `description`.
+    `trainer` (further arguments of `Trainer`); `watchdog` (arguments of `Watchdog`), if alarms are
+    to end the training; and `monitor`, if states are to be measured during it (`metric`, `every`,
+    `patience`, `fraction`, `num`). Beside them stand `num_steps` or `seconds`, `log_every`, `seed`
+    and `description`.
 
     Args:
         path: of the file.
@@ -105,6 +116,28 @@ def check_keys(config: Config) -> None:
     for key in config.get("data", {}):
         if key not in DATA:
             raise ValueError(f"data.{key}: not a key{nearest(key, DATA)} ({', '.join(DATA)})")
+    if "monitor" in config:
+        _check_monitor(config["monitor"])
+
+
+def _check_monitor(table: Mapping[str, Any]) -> None:
+    for key, value in table.items():
+        if key not in MONITOR:
+            near = nearest(key, MONITOR)
+            raise ValueError(f"monitor.{key}: not a key{near} ({', '.join(MONITOR)})")
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if key in ("every", "num") and not whole:
+            raise ValueError(f"monitor.{key}={value!r}: give a whole number of at least 1")
+        if key == "patience" and not whole and value != "none":
+            raise ValueError(
+                f'monitor.{key}={value!r}: give a whole number of at least 1, or "none"'
+            )
+        if key == "fraction" and not (isinstance(value, float) and 0 < value < 1):
+            raise ValueError(f"monitor.{key}={value!r}: give a number between 0 and 1")
+    metric = table.get("metric")
+    if metric not in METRICS:
+        near = nearest(str(metric), METRICS)
+        raise ValueError(f"monitor.metric={metric!r}: unknown{near} ({', '.join(METRICS)})")
 
 
 def _check_scalar(key: str, value: Any) -> None:

@@ -11,12 +11,10 @@ import jax
 import numpy as np
 
 from .. import _checks
-from .._types import EnergyFn
-from ..energies import AbstractConditionalEnergy, AbstractNoiseConditionalEnergy, Marginal
+from ..energies import AbstractNoiseConditionalEnergy
 from ..plotting import training_curves
-from ..training import TrainState
 from ._folder import open as open_run
-from ._run import at_lowest_level, averaged, data_with_noise, of_class, with_noise
+from ._run import averaged, data_with_noise, evaluated_energy, of_class, with_noise
 from ._sample import Chains, draw
 from .report._chains import long_run_section
 from .report._features import extractor_of, outsiders
@@ -53,6 +51,7 @@ def evaluate(
     others: Sequence[str] = (),
     log_z: bool = False,
     num_steps_without_noise: int = 0,
+    best: bool = False,
     seed: int = 0,
 ) -> Evaluation:
     """Measure how good a trained run is, and write it into a new folder in that of the run.
@@ -70,6 +69,7 @@ def evaluate(
         log_z: whether to bracket the log likelihood by annealing, which takes minutes. Of an
             energy over noise levels, `log Z` is estimated in any case, and here from both sides.
         num_steps_without_noise: as for `sample`.
+        best: as for `open`.
         seed: random seed.
 
     Returns:
@@ -83,7 +83,7 @@ def evaluate(
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("num", num, 8)
     folder = Path(folder)
-    opened = open_run(folder)
+    opened = open_run(folder, best=best)
     run, dataset, state = opened.run, opened.data(), opened.state
     fix = "an evaluation compares with at least 8 test examples: raise data.test_fraction"
     _checks.require(len(dataset.test) >= 8, "data.test_fraction", len(dataset.test), fix)
@@ -128,12 +128,6 @@ def evaluate(
     pictures = write_sections(target, f"Evaluation of {folder.name}", known)
     found = {section.name: section.facts for section in known}
     return Evaluation(target, found, pictures, time.monotonic() - begin)
-
-
-def evaluated_energy(state: TrainState) -> EnergyFn:
-    """The averaged energy as a function of one example."""
-    energy = at_lowest_level(averaged(state))
-    return Marginal(energy) if isinstance(energy, AbstractConditionalEnergy) else energy
 
 
 def _training_section(history: dict[str, np.ndarray]) -> Section | None:

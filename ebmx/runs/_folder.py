@@ -18,15 +18,17 @@ from .. import _checks, _warnings
 from ..config._tables import Config, read_config, write_config
 from ..data import Dataset
 from ..training import Checkpoints, TrainState, restore
+from ..training._monitor import MEASUREMENTS
 from ._facts import MOMENTS, Facts, checksum
 from ._metrics_log import read_log
 from ._run import Run, averaged, load_data, make_run, with_plan
 
 CHECKPOINTS = "checkpoints"
+BEST = "best"
 RECORD = "run.json"
 PICTURES = ("samples.png", "energies.png", "density.png", "marginals.png")
 FILES = ("config.toml", RECORD, MOMENTS, "metrics.jsonl", "report.json", *PICTURES)
-"""What a run writes into its folder, beside `checkpoints` and folders `evaluation…`."""
+"""What a run writes into its folder, beside `checkpoints`, `best` and folders `evaluation…`."""
 
 _FORMAT = 2
 _LOG = logging.getLogger("ebmx")
@@ -52,7 +54,7 @@ def check_free(out: str | Path, overwrite: bool) -> None:
         _checks.require(overwrite, "out", str(folder), fix)
         return
     # without a record, files of our names are not of a run, and would be replaced
-    taken = not {*entries}.isdisjoint({*FILES, CHECKPOINTS})
+    taken = not {*entries}.isdisjoint({*FILES, CHECKPOINTS, BEST})
     fix = f"holds files that are not of a run ({', '.join(entries[:3])}); give an empty folder"
     ok = not entries or (overwrite and not taken)
     _checks.require(ok, "out", str(folder), fix if taken else f"{fix}, or --overwrite")
@@ -100,11 +102,12 @@ def _delete_run(folder: Path) -> None:
     """Delete what a run and its evaluations have written, and nothing else."""
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
-    checkpoints = folder / CHECKPOINTS
-    for path in list(checkpoints.iterdir()) if checkpoints.is_dir() else []:
-        # steps, and what an interrupted save has left
-        if re.match(r"\d+(\D|$)", path.name) and path.is_dir():
-            shutil.rmtree(path)
+    (folder / BEST / MEASUREMENTS).unlink(missing_ok=True)
+    for saved in (folder / CHECKPOINTS, folder / BEST):
+        for path in list(saved.iterdir()) if saved.is_dir() else []:
+            # steps, and what an interrupted save has left
+            if re.match(r"\d+(\D|$)", path.name) and path.is_dir():
+                shutil.rmtree(path)
     for page in list(folder.glob("evaluation*/report.md")):
         text = page.read_text(encoding="utf-8")
         if not text.startswith("# Evaluation of "):
@@ -127,7 +130,7 @@ class OpenRun:
     run: Run
     """The objects that the config names."""
     state: TrainState
-    """The state after the last saved update."""
+    """The state after the last saved update, or the best one."""
     num_steps: int
     """How many updates were planned."""
 
@@ -200,23 +203,28 @@ class OpenRun:
         return dataclasses.replace(load_data(config), name=facts.name)
 
 
-def open(folder: str | Path, *, fallback: bool = False) -> OpenRun:
+def open(folder: str | Path, *, fallback: bool = False, best: bool = False) -> OpenRun:
     """Open the folder of a trained run; its data are not needed.
 
     Args:
         folder: of the run.
         fallback: go back to the last good checkpoint if the last one is damaged.
+        best: take the state that the table `[monitor]` of the config measured as the best, not the
+            last one.
 
     Returns:
         An `OpenRun`: `config`, `energy`, `sampler`, `shape`, `to_units`, `from_units`, `history`
         and `data()`.
 
     Raises:
-        ValueError: if the folder holds no run, or a damaged one.
+        ValueError: if the folder holds no run, or a damaged one, or no best state.
     """
     folder = Path(folder)
     if not Checkpoints(folder / CHECKPOINTS).steps or not (folder / RECORD).is_file():
         raise ValueError(f"folder={folder}: holds no trained run; make one with `ebmx train`")
+    saved = folder / (BEST if best else CHECKPOINTS)
+    fix = "holds no best state; train with a table [monitor], which measures it"
+    _checks.require(bool(Checkpoints(saved).steps), "folder", str(folder), fix)
     try:
         values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         facts = Facts.read(values["data"], folder)
@@ -227,5 +235,5 @@ def open(folder: str | Path, *, fallback: bool = False) -> OpenRun:
     config = read_config(folder / "config.toml")
     run = make_run(config, facts)
     like = with_plan(run.init(), values["num_steps"])
-    state = restore(folder / CHECKPOINTS, like, fallback=fallback)
+    state = restore(saved, like, fallback=fallback)
     return OpenRun(folder, config, run, state, values["num_steps"])

@@ -1,7 +1,9 @@
 """The metrics of a run, written as it goes."""
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,17 @@ class Log:
         with open(self.folder / _NAME, "a") as file:
             file.write(json.dumps(line) + "\n")
         return self.interrupt.asked or (self._end is not None and time.monotonic() > self._end)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """A context whose time does not count, neither as that of the training nor to its limit."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - begin
+            self._begin += spent
+            self._end = None if self._end is None else self._end + spent
 
     def end(self) -> None:
         """Note how long the training has taken by now, that before a resumption too."""

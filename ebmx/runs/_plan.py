@@ -18,6 +18,7 @@ from ..energies._noise_conditional import LEAST_RATIO
 from ..training import shard
 from ..training._fit import checked_batches
 from ._facts import Facts
+from ._monitor import check_monitor
 from ._run import Run, check_tables, load_data, make_run
 
 _ROWS, _POWERS = 5000, 30
@@ -32,7 +33,9 @@ def plan(config: Config, dataset: Dataset | None = None) -> Run:
     fix = f"give the data that the config names, {config['data']['name']}"
     _checks.require(dataset.name == str(config["data"]["name"]), "dataset", dataset.name, fix)
     _LOG.info("data: %s", dataset.summary)
-    return make_run(config, Facts.of(dataset), dataset)
+    run = make_run(config, Facts.of(dataset), dataset)
+    check_monitor(run)
+    return run
 
 
 def check(config: Config) -> str:
@@ -52,7 +55,8 @@ def check(config: Config) -> str:
     if name.startswith("hf:") and not Path(name.removeprefix("hf:")).exists():
         shape = (32, 32, 3)
         mean, variance = np.zeros(shape, np.float32), np.ones(shape, np.float32)
-        make_run(config, Facts(name, shape, 10, 0.0, 255.0, (-1.0, 1.0), "", mean, variance))
+        facts = Facts(name, shape, 10, 0.0, 255.0, (-1.0, 1.0), "", mean, variance)
+        check_monitor(make_run(config, facts))
         return f"the network was not tried on {name}, which a check does not download"
     trace(plan(config))
     return ""

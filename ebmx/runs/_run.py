@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from .. import _checks
+from .._types import EnergyFn
 from ..config._calls import PARTS, build, check_arguments
 from ..config._tables import Config, check_keys
 from ..data import Dataset, batches, load
@@ -18,6 +19,7 @@ from ..energies import (
     JEM,
     AbstractConditionalEnergy,
     AbstractNoiseConditionalEnergy,
+    Marginal,
     freeze,
 )
 from ..samplers import AbstractSampler
@@ -34,6 +36,7 @@ from ._facts import Facts
 
 DEFAULT_SECONDS = 60.0
 _GUESS = 10_000
+_FRACTION = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +121,33 @@ class Run:
         labels = None
         if has_labels(self.energy) and self.dataset.train_labels is not None:
             labels = self.dataset.train_labels.astype(np.int32)
-        size = self.config["data"].get("batch_size", 128)
-        return batches(self.dataset.train, size, labels=labels, start=start, key=key)
+        size, x = self.config["data"].get("batch_size", 128), self.dataset.train
+        if "monitor" in self.config:
+            rest, _ = self._parts
+            x, labels = x[rest], None if labels is None else labels[rest]
+        return batches(x, size, labels=labels, start=start, key=key)
+
+    def validation(self) -> Dataset:
+        """The training data alone, with the part that `[monitor]` sets aside as test data."""
+        assert self.dataset is not None
+        (rest, held_out), data = self._parts, self.dataset
+        labels = data.train_labels
+        return dataclasses.replace(
+            data,
+            train=data.train[rest],
+            test=data.train[held_out],
+            train_labels=None if labels is None else labels[rest],
+            test_labels=None if labels is None else labels[held_out],
+        )
+
+    @property
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the training examples that are trained on, and of those set aside."""
+        assert self.dataset is not None
+        num = len(self.dataset.train)
+        held_out = round(num * self.config["monitor"].get("fraction", _FRACTION))
+        order = np.random.default_rng((self.seed, 4)).permutation(num)
+        return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 class Planned(NamedTuple):
@@ -163,6 +191,12 @@ def is_image(shape: tuple[int, ...]) -> bool:
 def averaged(state: TrainState) -> Any:
     """The energy with averaged parameters, as a function of one example."""
     return freeze(state.ema, state.norm_state)
+
+
+def evaluated_energy(state: TrainState) -> EnergyFn:
+    """The averaged energy as a function of one example."""
+    energy = at_lowest_level(averaged(state))
+    return Marginal(energy) if isinstance(energy, AbstractConditionalEnergy) else energy
 
 
 def at_lowest_level(energy: Any, label: int | None = None) -> Any:

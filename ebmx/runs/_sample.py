@@ -68,6 +68,7 @@ def sample(
     num_steps: int | None = None,
     num_steps_without_noise: int = 0,
     sampler: Any = None,
+    best: bool = False,
     seed: int = 0,
 ) -> tuple[np.ndarray, str]:
     """Draw samples of a trained run; its data are not needed.
@@ -88,6 +89,7 @@ def sample(
         num_steps_without_noise: how many steps without noise follow, for Langevin chains.
         sampler: a sampler for chains from noise, or a call of one such as
             `{"kind": "MALA", "step_size": 0.1}`.
+        best: as for `open`, if a folder is given.
         seed: random seed.
 
     Returns:
@@ -104,7 +106,7 @@ def sample(
     _checks.at_least("num", num, 1)
     if num_steps is not None:
         _checks.at_least("num_steps", num_steps, 1)
-    opened = run if isinstance(run, OpenRun) else open_run(run)
+    opened = run if isinstance(run, OpenRun) else open_run(run, best=best)
     if isinstance(sampler, dict):
         sampler = build(sampler, path="sampler")
     chains = Chains(num_steps, num_steps_without_noise, sampler)

@@ -15,13 +15,14 @@ from .. import _checks
 from .._interrupt import Interrupt
 from ..config._tables import Config, merge, write_config
 from ..data import Dataset
-from ..training import AbstractProgress, Checkpoints, TrainState, fit
+from ..training import AbstractProgress, Checkpoints, Monitor, TrainState, fit
 from ._chain_checks import warn_of_chains
 from ._facts import checksum
 from ._figures import draw_pictures
 from ._folder import CHECKPOINTS, check_free, claim, record
 from ._folder import open as open_run
 from ._metrics_log import Log
+from ._monitor import facts_of, monitor_of, watchdog_of
 from ._plan import check_start, explained, plan, trace
 from ._run import Run, data_with_noise, with_plan
 from ._sample import draw
@@ -45,6 +46,7 @@ class Report:
     frechet_ratio: float | None
     pictures: tuple[Path, ...]
     interrupted: bool
+    monitor: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -59,7 +61,8 @@ def train(
     """Train what a config says, into a folder of its own.
 
     The folder holds `config.toml`, `run.json`, `metrics.jsonl`, `checkpoints`, `report.json` and
-    pictures; with them samples can be drawn without the data. Nothing is written before the whole
+    pictures, and `best` if the config has a table `[monitor]`; with them samples can be drawn
+    without the data. Nothing is written before the whole
     config has been checked. Ctrl-C ends the training early and leaves the same folder; a second one
     ends the program.
 
@@ -77,11 +80,12 @@ def train(
         training, without the time to compile; `samples` `(num, *shape)` in the units of the model,
         and their `source` in words; `frechet_ratio`, the distance of samples to test data over that
         of training data, or `None` without labels, for an energy over noise levels with its lowest
-        noise on the data, too; `pictures`, their paths; and `interrupted`,
-        whether Ctrl-C ended it.
+        noise on the data, too; `pictures`, their paths; `interrupted`, whether Ctrl-C ended it; and
+        `monitor`, what `report.json` says of the measurements of `[monitor]`.
 
     Raises:
         ValueError: if a part of the config does not fit, or the folder is not free.
+        DivergedError: if the table `[watchdog]` ends the training; its checkpoints stay.
     """
     if out is not None:
         check_free(out, overwrite)
@@ -95,11 +99,12 @@ def train(
         folder = claim(None if out is None else Path(out), run, num_steps, overwrite)
         log = Log(folder, 0, limit, interrupt)
         state = with_plan(run.init(), num_steps)
-        state = _go_on(run, state, num_steps, log, progress=progress, mesh=mesh)
+        monitor = monitor_of(run, folder, log)
+        state = _go_on(run, state, num_steps, log, monitor, progress=progress, mesh=mesh)
     if limit is not None and int(state.step) < _FEW and not interrupt.asked:
         text = "only %d updates fitted into %g seconds: give more --seconds"
         _LOG.warning(text, int(state.step), limit)
-    return _report(run, state, log)
+    return _report(run, state, log, monitor)
 
 
 def resume(
@@ -146,16 +151,27 @@ def resume(
         record(folder, run, total)
     with Interrupt() as interrupt:
         log = Log(folder, done, None, interrupt)
-        state = _go_on(run, state, total, log, progress=progress, mesh=mesh)
-    return _report(run, state, log)
+        monitor = monitor_of(run, folder, log)
+        state = _go_on(run, state, total, log, monitor, progress=progress, mesh=mesh)
+    return _report(run, state, log, monitor)
 
 
-def _go_on(run: Run, state: TrainState, num_steps: int, log: Log, **options: Any) -> TrainState:
+def _go_on(
+    run: Run,
+    state: TrainState,
+    num_steps: int,
+    log: Log,
+    monitor: Monitor | None,
+    **options: Any,
+) -> TrainState:
     left = num_steps - int(state.step)
     if left > 0:
-        options |= {"log_every": run.config.get("log_every", 25), "callbacks": (log,)}
+        callbacks = [one for one in (log, watchdog_of(run.config), monitor) if one is not None]
+        options |= {"log_every": run.config.get("log_every", 25), "callbacks": callbacks}
         saved = Checkpoints(log.folder / CHECKPOINTS)
         state = _fit(run, state, num_steps=left, checkpoints=saved, **options)
+    if monitor is not None and not log.interrupt.asked:
+        monitor.finish(state)
     log.end()
     return state
 
@@ -189,7 +205,7 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> int:
     return max(1, int(run.seconds / max(each, 1e-6)))
 
 
-def _report(run: Run, state: TrainState, log: Log) -> Report:
+def _report(run: Run, state: TrainState, log: Log, monitor: Monitor | None) -> Report:
     assert run.dataset is not None
     key = jax.random.fold_in(jax.random.key(run.seed), 2)
     _LOG.info("drawing %d samples", _NUM_SAMPLES)
@@ -204,6 +220,7 @@ def _report(run: Run, state: TrainState, log: Log) -> Report:
         frechet_ratio_of(data_with_noise(state.energy, run.dataset, seed=run.seed), drawn.x),
         draw_pictures(run, state, drawn, log.folder),
         log.interrupt.asked,
+        facts_of(run, monitor),
     )
     facts = {
         "data": run.dataset.summary,
@@ -214,6 +231,7 @@ def _report(run: Run, state: TrainState, log: Log) -> Report:
         "num_samples": len(found.samples),
         "skipped_updates": int(state.skipped),
         "interrupted": found.interrupted,
+        **({"monitor": found.monitor} if found.monitor else {}),
     }
     (log.folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
     return found

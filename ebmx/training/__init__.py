@@ -4,13 +4,16 @@ from .._arguments import check_public as _check_public
 from ._batch import Examples as Examples
 from ._fit import fit as fit
 from ._learning_rate import cosine_schedule as cosine_schedule
+from ._monitor import Monitor as Monitor
 from ._objective import Objective as Objective
+from ._outliers import SkipOutliers as SkipOutliers
 from ._progress import AbstractProgress as AbstractProgress
 from ._progress import TqdmProgress as TqdmProgress
 from ._sharding import shard as shard
+from ._state import TrainState as TrainState
 from ._trainer import Trainer as Trainer
-from ._trainer import TrainState as TrainState
 from ._watchdog import DivergedError as DivergedError
+from ._watchdog import RecoveryWarning as RecoveryWarning
 from ._watchdog import Watchdog as Watchdog
 from .checkpoints._manifest import CheckpointError as CheckpointError
 from .checkpoints._restore import restore as restore

@@ -16,18 +16,21 @@ from ..energies._batch import shape_of
 from ..energies._trainable import parameters_of
 from ._batch import as_examples
 from ._check_binary import check_binary
+from ._monitor import Monitor
 from ._progress import AbstractProgress, showing
 from ._sharding import put_batch, shard, stay
-from ._trainer import Trainer, TrainState
+from ._state import TrainState
+from ._trainer import Trainer
 from .checkpoints._autosave import saving
 from .checkpoints._writer import Checkpoints
 
 History = dict[str, np.ndarray]
 Table = tuple[Sequence[str], np.ndarray]
 """The names of metrics, and a table `(updates, metrics)`."""
-Callback = Callable[[int, TrainState, dict[str, float]], bool | None]
+Callback = Callable[[int, TrainState, dict[str, float]], bool | TrainState | None]
 
 _COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
+_SO_FAR = ("skipped", "outliers")  # counted since the beginning
 
 
 def fit(
@@ -59,8 +62,10 @@ def fit(
         log_every: the number of updates in a log interval, which ends when `state.step` is a
             multiple of it, or with the training.
         callbacks: functions of `(step, state, metrics)`, called after each log interval with the
-            means of the metrics over it (sums of `restarts` and `dead_chains`). The state is
-            donated to the next update, so copy what you keep. Returning `True` ends the training.
+            means of the metrics over it (sums of `restarts` and `dead_chains`), without updates
+            that `SkipOutliers` has skipped. The state is donated to the next update, so copy what
+            you keep. Returning `True` ends the training; returning a state of the same `step` makes
+            it go on from there, and saves it at once.
         progress: `True` for a bar of tqdm, `False` for nothing, or a meter; by default a bar at a
             terminal.
         checkpoints: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
@@ -89,6 +94,9 @@ def fit(
     _checks.at_least("log_every", log_every, 1)
     _check_parameters(state)
     iterator = checked_batches(iter(batches), state.energy, mesh)
+    for callback in callbacks:
+        if isinstance(callback, Monitor):
+            callback.start(int(state.step))
     state = _own(state) if mesh is None else shard(state, mesh)
     history: list[Table] = []  # of each interval
     with saving(checkpoints, state) as writer, showing(progress, num_steps) as show:
@@ -96,6 +104,7 @@ def fit(
             at = int(state.step)
             for count in _intervals(at, num_steps, log_every, trainer.boundaries):
                 phase, pending = trainer.at_step(at), []
+                outliers = 0 if state.skip_state is None else int(state.skip_state.outliers)
                 for batch in itertools.islice(iterator, count):
                     inputs = (phase, batch, key, mesh)
                     names, state, packed = _jitted_step(inputs, state)
@@ -107,18 +116,30 @@ def fit(
                 # copied into one table: a row by itself would keep its buffer on the device
                 table = np.stack(jax.device_get(pending))
                 history.append((names, table))
-                metrics = _summary(names, table)
+                metrics = _summary(names, table, outliers)
                 show(len(pending), metrics)
                 at = step = int(jax.device_get(state.step))
                 answers = [callback(step, state, metrics) for callback in callbacks]
-                writer.after_interval(step, state)
-                if any(answers):
+                states = [answer for answer in answers if isinstance(answer, TrainState)]
+                state = _replaced(state, states)
+                writer.after_interval(step, state, bool(states))
+                if any(answer for answer in answers if not isinstance(answer, TrainState)):
                     break
             writer.finish(state)
         except BaseException as error:
             writer.rescue(state, error)
             raise
     return state, _columns(history)
+
+
+def _replaced(state: TrainState, states: Sequence[TrainState]) -> TrainState:
+    """The state, or the one that a callback has returned."""
+    if not states:
+        return state
+    fix = "of several callbacks one may return a state, and that of the step it was given"
+    same = len(states) == 1 and int(states[0].step) == int(state.step)
+    _checks.require(same, "callbacks", f"states of {[int(one.step) for one in states]}", fix)
+    return states[0]
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -178,10 +199,15 @@ def _intervals(
     return np.diff([start, *sorted(ends)]).tolist()
 
 
-def _summary(names: Sequence[str], table: np.ndarray) -> dict[str, float]:
-    columns = _columns([(names, table)])
-    metrics = {n: float(c.sum() if n in _COUNTS else c.mean()) for n, c in columns.items()}
-    return metrics | {"skipped": float(columns["skipped"][-1])}
+def _summary(names: Sequence[str], table: np.ndarray, outliers: int = 0) -> dict[str, float]:
+    """The metrics of an interval, before which there were so many outliers."""
+    columns, kept = _columns([(names, table)]), np.ones(len(table), bool)
+    if "outliers" in columns:
+        # an update that was skipped says nothing of the training, and would hide the others
+        kept = np.diff(columns["outliers"], prepend=outliers) == 0
+    kept = kept if kept.any() else ~kept
+    metrics = {n: float(c.sum() if n in _COUNTS else c[kept].mean()) for n, c in columns.items()}
+    return metrics | {n: float(columns[n][-1]) for n in _SO_FAR if n in columns}
 
 
 def _columns(tables: Sequence[Table]) -> History:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
-from .._types import Count, Key, Number, Scalar
+from .._types import Flag, Key, Number, Scalar
 from ..energies import advance, freeze
 from ..energies._batch import shape_of
 from ..energies._constants import as_number
@@ -21,27 +21,10 @@ from ._check_pair import check_pair
 from ._metrics import Metrics, chain_metrics
 from ._objective import Drawn, Objective, check_examples, joined
 from ._optimisers import Optimiser, as_transformation, promoting, start, update
+from ._outliers import Recent, SkipOutliers
+from ._state import TrainState, all_finite, where
 from .losses._contrastive import Loss, contrastive_loss
 from .negatives._base import AbstractNegatives
-
-
-class TrainState(eqx.Module):
-    """The state of a training: all that a step changes."""
-
-    # Updated by the optimiser.
-    energy: Any
-    opt_state: optax.OptState
-    # Updated by `advance`, on data.
-    norm_state: eqx.nn.State | None
-    # Updated by the negatives.
-    negatives_state: Any
-    # Follows the energy.
-    ema: Any
-    # Counts.
-    step: Count
-    skipped: Count
-    # Updated by the negatives of further objectives.
-    objective_states: tuple[Any, ...] = ()
 
 
 class Trainer(eqx.Module):
@@ -63,6 +46,7 @@ class Trainer(eqx.Module):
         objectives: further sources of negatives, each with its loss, which is added. Each may
             begin and end at an update of its own: a training in phases. Then `negatives` may be
             `None`, and all objectives are among these.
+        skip: which updates are skipped besides those that are not finite.
 
     Raises:
         ValueError: if a number is out of its range, if the loss is made for other negatives, if a
@@ -76,6 +60,7 @@ class Trainer(eqx.Module):
     data_noise: Number = eqx.field(converter=as_number, default=0.0)
     trainable: Any = None
     objectives: tuple[Objective, ...] = eqx.field(converter=tuple, default=())
+    skip: SkipOutliers | None = None
     active: tuple[bool, ...] | None = eqx.field(static=True, default=None, init=False, repr=False)
 
     def __check_init__(self):
@@ -132,6 +117,7 @@ class Trainer(eqx.Module):
                 objective.negatives.init(shape, key=jax.random.fold_in(key, number))
                 for number, objective in enumerate(self.objectives)
             ),
+            skip_state=None if self.skip is None else self.skip.init(),
         )
 
     @property
@@ -165,8 +151,8 @@ class Trainer(eqx.Module):
     def step(self, state: TrainState, batch: Batch, *, key: Key) -> tuple[TrainState, Metrics]:
         """One update.
 
-        If the loss, the gradient or the new parameters are not finite, parameters and averages stay
-        as they are, and the update is counted as skipped.
+        If the loss, the gradient or the new parameters are not finite, or `skip` finds an outlier,
+        parameters and averages stay as they are, and the update is counted as skipped.
 
         Args:
             state: the state before it.
@@ -175,7 +161,8 @@ class Trainer(eqx.Module):
 
         Returns:
             The state after it, and scalars: `loss` and what the loss reports, `grad_norm` of the
-            parameters, `skipped` (so far); and if there are chains, their `chain_grad_norm`,
+            parameters, `skipped` (so far), and with `skip` `outliers` of these; `update_scale` once
+            a `Watchdog` has gone back; and if there are chains, their `chain_grad_norm`,
             `acceptance`, `restarts`, `dead_chains`, and the fractions of `distinct` negatives and
             of `saturated` values.
         """
@@ -217,16 +204,31 @@ class Trainer(eqx.Module):
         new = energy, opt_state, norm_state, ema
         # constants and the state of an optimiser may be infinite
         changed = self._split(energy)[0], norm_state
-        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & _all_finite(changed)
+        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & all_finite(changed)
+        more, skip_state = {}, state.skip_state
+        if self.skip is not None:
+            outlier, skip_state = self._skip(state, loss, grad_norm)
+            ok, more = ok & ~outlier, {"outliers": skip_state.outliers}
+        if state.update_scale is not None:
+            more = more | {"update_scale": state.update_scale}
         kept = (state.energy, state.opt_state, state.norm_state, state.ema)
-        energy, opt_state, norm_state, ema = _where(ok, new, kept)
+        energy, opt_state, norm_state, ema = where(ok, new, kept)
         skipped = state.skipped + (~ok).astype(jnp.int32)
-        metrics = metrics | {"loss": loss, "grad_norm": grad_norm, "skipped": skipped}
+        metrics = metrics | {"loss": loss, "grad_norm": grad_norm, "skipped": skipped} | more
         new_state = TrainState(
             energy, opt_state, norm_state, negatives_state, ema, state.step + 1, skipped,
-            objective_states,
+            objective_states, skip_state, state.update_scale,
         )  # fmt: skip
         return new_state, metrics
+
+    def _skip(self, state: TrainState, loss: Scalar, grad_norm: Scalar) -> tuple[Flag, Recent]:
+        """Whether this update is an outlier; another loss begins at each boundary."""
+        assert self.skip is not None
+        fix = "begin with the state of `init` of a trainer with `skip`"
+        _checks.require(state.skip_state is not None, "state.skip_state", None, fix)
+        ends = jnp.asarray(self.boundaries, jnp.int32)
+        restart = jnp.any(state.step == ends)
+        return self.skip.step(state.skip_state, loss, grad_norm, restart=restart)
 
     def _draw_further(
         self, energy: Any, positives: Examples, state: TrainState, key: Key
@@ -256,6 +258,8 @@ class Trainer(eqx.Module):
         updates, opt_state = update(
             self.optim, gradient, state.opt_state, parameters, value=loss, value_fn=loss_of
         )
+        if (factor := state.update_scale) is not None:
+            updates = jax.tree.map(lambda u: u * factor.astype(u.dtype), updates)
         parameters = eqx.apply_updates(parameters, updates)
         with promoting():
             decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
@@ -274,12 +278,3 @@ def with_field(module: Any, name: str, value: Any) -> Any:
         new = value if field.name == name else getattr(module, field.name)
         object.__setattr__(copy, field.name, new)
     return copy
-
-
-def _all_finite(tree: Any) -> jax.Array:
-    arrays = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
-    return jnp.stack([jnp.all(jnp.isfinite(array)) for array in arrays]).all()
-
-
-def _where(condition: jax.Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda n, o: jnp.where(condition, n, o) if eqx.is_array(n) else n, new, old)

@@ -135,6 +135,14 @@ def test_a_recipe_over_levels_takes_a_step(name, getkey):
     np.testing.assert_array_equal(new.energy.mean, state.energy.mean)
 
 
+def test_a_config_may_skip_outliers():
+    config = merge(TINY, {"trainer": {"skip": {"kind": "SkipOutliers", "window": 20}}})
+    run = make_run(config, facts_of((8, 8, 1)))
+    assert run.trainer.skip.window == 20
+    assert run.init().skip_state.losses.shape == (20,)
+    assert make_run(TINY, facts_of((8, 8, 1))).init().skip_state is None
+
+
 def test_chains_that_cannot_cross_the_range_are_refused():
     config = merge(TINY, {"sampler": {"grad_clip": 0.003}})
     with pytest.raises(ValueError, match=r"cannot cross"):

@@ -31,11 +31,11 @@ class Saving:
         """Whether Ctrl-C was pressed."""
         return self._interrupt.asked
 
-    def after_interval(self, step: int, state: Any) -> None:
-        """Save if it is due; after Ctrl-C, end the training."""
+    def after_interval(self, step: int, state: Any, now: bool) -> None:
+        """Save if it is due, or now; after Ctrl-C, end the training."""
         if self.interrupted:
             raise KeyboardInterrupt(f"interrupted after {step} updates, which are saved")
-        self._writer.save_if_due(step, state)
+        self._writer.save_if_due(step, state, now)
 
     def finish(self, state: Any) -> None:
         """Save and wait until it is on disk."""

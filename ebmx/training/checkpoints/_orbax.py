@@ -1,6 +1,7 @@
 """Checkpoints as orbax-checkpoint writes them, one folder for each step."""
 
 import contextlib
+import dataclasses
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._state import TrainState
 from ._manifest import (
     CheckpointError,
     Config,
@@ -55,17 +57,26 @@ def first_good(
     raise DamagedError(f"{folder}: no good step is left: {words}") from damaged[0]
 
 
-def check(path: Path, like: Any, config: Config) -> dict[str, Any]:
-    """The manifest, of this config and a state of the structure of `like`."""
+def check(path: Path, like: Any, config: Config) -> tuple[dict[str, Any], Any]:
+    """The manifest, of this config and a state of the structure of `like`, and that structure."""
     manifest = read_manifest(path)
     check_config(manifest, config, str(path))
+    like = _with_scale(like, "update_scale" in manifest["structure"])
     check_structure(manifest, like, str(path))
-    return manifest
+    return manifest, like
+
+
+def _with_scale(like: Any, scaled: bool) -> Any:
+    """A state with a scale of its updates, or without: it begins in the midst of a training."""
+    if not isinstance(like, TrainState) or scaled == (like.update_scale is not None):
+        return like
+    scale = jnp.ones((), jnp.float32) if scaled else None
+    return dataclasses.replace(like, update_scale=scale)
 
 
 def read_state(path: Path, like: Any, config: Config) -> Any:
     """A state of the structure of `like`; errors as of `restore`."""
-    manifest = check(path, like, config)
+    manifest, like = check(path, like, config)
     return with_arrays(like, _read_arrays(path, manifest, arrays_of(like)))
 
 

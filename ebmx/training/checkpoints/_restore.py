@@ -33,7 +33,7 @@ def restore(
         mesh: the devices to read to, as in `fit`, of any number; each device reads its own part.
 
     Returns:
-        The state, of the structure of `like`.
+        The state, of the structure of `like`; with `update_scale` if a `Watchdog` has gone back.
 
     Raises:
         CheckpointError: if there is none, if it was changed since it was written, or if structure

@@ -122,10 +122,13 @@ class Writer:
         self._target = self._open.enter_context(plain(self._folder))
         self._checkpointer = orbax().AsyncCheckpointer(handler(), async_options=options)
 
-    def save_if_due(self, step: int, state: Any) -> None:
-        """Save if a multiple of the interval has passed since the last save; warn if that fails."""
+    def save_if_due(self, step: int, state: Any, now: bool = False) -> None:
+        """Save if a multiple of the interval has passed since the last save, or now.
+
+        A failure is a warning.
+        """
         every = self._settings.every
-        if step // every != self._last // every:
+        if now or step // every != self._last // every:
             with _warning():
                 self.save(state)
 

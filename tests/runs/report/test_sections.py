@@ -13,7 +13,7 @@ from reference import filled
 import ebmx
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
-from ebmx.runs._evaluate import evaluated_energy
+from ebmx.runs._run import evaluated_energy
 from ebmx.runs.report import _likelihood
 from ebmx.runs.report._features import extractor_of, in_chunks, levels_of, outsiders, rounded
 from ebmx.runs.report._landscape import landscape_section
