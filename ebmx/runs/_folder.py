@@ -21,7 +21,8 @@ from ..training import Checkpoints, TrainState, restore
 from ..training._monitor import MEASUREMENTS
 from ._facts import MOMENTS, Facts, checksum
 from ._metrics_log import read_log
-from ._run import Run, averaged, load_data, make_run, with_plan
+from ._optimiser import with_plan
+from ._run import Run, averaged, load_data, make_run
 
 CHECKPOINTS = "checkpoints"
 BEST = "best"

@@ -2,13 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
 from .. import _checks
 from .._types import EnergyFn
@@ -33,6 +31,7 @@ from ..training import (
     UniformNoise,
 )
 from ._facts import Facts
+from ._optimiser import optimiser
 
 DEFAULT_SECONDS = 60.0
 _GUESS = 10_000
@@ -150,39 +149,6 @@ class Run:
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-class Planned(NamedTuple):
-    """The state of an optimiser that knows how many updates are planned."""
-
-    num_steps: jax.Array
-    inner: Any
-
-
-def planned(make: Any, num_steps: int) -> optax.GradientTransformationExtraArgs:
-    """The optimiser `make(num_steps)`, with the number of updates as a part of its state.
-
-    Another number there changes the schedule without compiling again: the optimiser is made inside
-    of each update, from that number.
-    """
-
-    def init(params: Any) -> Planned:
-        return Planned(jnp.asarray(num_steps, jnp.int32), make(num_steps).init(params))
-
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        inner = optax.with_extra_args_support(make(state.num_steps))
-        updates, new = inner.update(updates, state.inner, params, **extra)
-        return updates, Planned(state.num_steps, new)
-
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-def with_plan(state: TrainState, num_steps: int) -> TrainState:
-    """The state with another planned number of updates."""
-    if not isinstance(state.opt_state, Planned):
-        return state
-    number = jnp.asarray(num_steps, jnp.int32)
-    return eqx.tree_at(lambda s: s.opt_state.num_steps, state, number)
-
-
 def is_image(shape: tuple[int, ...]) -> bool:
     """Whether examples of this shape can be shown as pictures."""
     return len(shape) == 3 and shape[-1] in (1, 3)
@@ -276,7 +242,7 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
     loss = build(config["loss"], known, path="loss")
     _check("loss", loss, callable(loss), "a function")
     num_steps = config.get("num_steps")
-    optim = _optimiser(config["optim"], known, num_steps or _GUESS)
+    optim = optimiser(config["optim"], known, num_steps or _GUESS)
     more = config.get("trainer", {})
     more = {name: build(value, known, path=f"trainer.{name}") for name, value in more.items()}
     try:
@@ -295,17 +261,3 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
 def _check(part: str, built: Any, ok: bool, wanted: str) -> None:
     if not ok:
         raise ValueError(f"{part}.kind: {type(built).__name__} is not {wanted}")
-
-
-def _optimiser(calls: Any, known: dict[str, Any], num_steps: int) -> Any:
-    """One call, or a list of calls that are chained."""
-
-    def make(num_steps: Any) -> Any:
-        built = build(calls, {**known, "num_steps": num_steps}, path="optim")
-        parts = enumerate(built) if isinstance(calls, list) else [("kind", built)]
-        for place, one in parts:
-            if not (hasattr(one, "init") and hasattr(one, "update")):
-                raise ValueError(f"optim.{place}: {one!r} is not an optimiser of optax")
-        return optax.chain(*built) if isinstance(calls, list) else built
-
-    return planned(make, num_steps) if "$num_steps" in str(calls) else make(num_steps)

@@ -23,8 +23,9 @@ from ._folder import CHECKPOINTS, check_free, claim, record
 from ._folder import open as open_run
 from ._metrics_log import Log
 from ._monitor import facts_of, monitor_of, watchdog_of
+from ._optimiser import with_plan
 from ._plan import check_start, explained, plan, trace
-from ._run import Run, data_with_noise, with_plan
+from ._run import Run, data_with_noise
 from ._sample import draw
 from .report._features import frechet_ratio_of
 
