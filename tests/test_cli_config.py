@@ -192,7 +192,7 @@ def test_a_config_without_tables_cannot_be_run(tmp_path, capsys):
         ),
         (
             ["config", "show", "--recipe", "no_such"],
-            "there are cifar10_levels, cifar10_matching, convergent_mnist, digits, ",
+            "there are cifar10_levels, cifar10_matching, cifar10_pcd, convergent_mnist, digits, ",
         ),
         (["train", "--recipe"], "--recipe: expected one argument"),
         (["train", "--recipe", "digits", "--config", "c.toml"], "not allowed with argument"),

@@ -249,7 +249,7 @@ def test_a_run_over_noise_levels(tmp_path, monkeypatch, capsys):
     assert facts["samples_from"] == "3 noise levels down to 0.01, with 2 steps of HMC at each"
     assert np.load(facts["out"])["x"].shape == (7, 2)
     assert call("sample", "mine", "--steps-without-noise", "2") == 2
-    assert "end with the noise of the lowest one: give 0" in capsys.readouterr().err
+    assert "have the noise of the lowest one: give 0" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -104,6 +104,7 @@ NEEDS = [
     ("energy", _OVER_LEVELS, "probability_flow_log_density calibrate_levels"),
     ("log_z", Later(lambda: np.zeros(shared("over levels").levels.sigma.size)), "Calibrated"),
     ("energies", Later(lambda: (shared("over levels"),) * 2), "NoiseMixture"),
+    ("energies", Later(lambda: (e.ConvNet(IMAGE, (2,), key=KEY),)), "MultiScale"),
     ("network", Later(shared, "modulated"), "NoiseConditional"),
     ("sigma", np.array([0.1, 8.0]), "NoiseLevels sample_levels"),
     ("low", 0.1, "geometric_levels cosine_levels FourierFeatures"),

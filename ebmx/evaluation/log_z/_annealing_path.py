@@ -17,6 +17,7 @@ from ...energies import (
     Function,
 )
 from ...energies._batch import as_scalar
+from ...energies._precision import together
 from ...energies.exact._bernoulli import Bernoulli
 from ...samplers import HMC, AbstractSampler, BlockGibbs
 from ...samplers._base import check_invariant
@@ -123,8 +124,8 @@ class LevelPath(AbstractPath):
     def at(self, beta: jax.Array) -> "AtFraction":
         """The energy of a position at the level of `β`."""
         levels, top = self.energy.levels, self.energy.top
-        spread = jnp.mean(top.variance) - levels.sigma[-1] ** 2
-        spread = jnp.maximum(spread, levels.sigma[0] ** 2)
+        variance, sigma = together(jnp.mean(top.variance), levels.sigma)
+        spread = jnp.maximum(variance - sigma[-1] ** 2, sigma[0] ** 2)
         return AtFraction(self.energy.shape, self.energy, top, spread, beta)
 
     def statistics(self, x: X) -> X:
@@ -166,12 +167,14 @@ class AtFraction(AbstractEnergy):
     def sigma(self) -> Scalar:
         """The noise level."""
         low, high = jnp.log(self.energy.levels.sigma[jnp.array([0, -1])])
-        return jnp.exp((1 - self.beta) * high + self.beta * low)
+        beta = self.beta.astype(low.dtype)
+        return jnp.exp((1 - beta) * high + beta * low)
 
     @property
     def unit(self) -> Scalar:
         """The spread of noisy data."""
-        return jnp.sqrt(self.spread + self.sigma**2)
+        spread, sigma = together(self.spread, self.sigma)
+        return jnp.sqrt(spread + sigma**2)
 
     def position(self, x: X) -> X:
         """The position of an example."""
