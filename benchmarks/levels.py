@@ -120,12 +120,13 @@ def digits(part: float, seed: int) -> dict[str, float]:
     test = (test + noise * rng.normal(size=test.shape)).astype(np.float32)
     before = float(log_density(energy, test).mean())
     keys = jax.random.split(jax.random.key(seed), 4)
-    energy = calibrate_levels(energy, num_chains=512, key=keys[2])
+    chains = {"num_chains": 256, "num_temperatures": 500}
+    energy = calibrate_levels(energy, **chains, key=keys[2])
     lowest = energy.at(noise)
-    down = annealed_importance_sampling(energy, num_chains=512, key=keys[0])
-    start = report.samples[:512]
+    down = annealed_importance_sampling(energy, **chains, key=keys[0])
+    start = report.samples[:256]
     x, _ = ebmx.run(lowest, HMC(0.1, 5), start, num_steps=300, key=keys[1])
-    up = annealed_importance_sampling(energy, samples=x, key=keys[0])
+    up = annealed_importance_sampling(energy, samples=x, num_temperatures=500, key=keys[0])
     # the mean of what a noisy sample may come from
     clean = report.samples - noise**2 * np.asarray(jax.vmap(jax.grad(lowest))(report.samples))
     found = figures_of(clean, data, Extractor(data))
