@@ -120,7 +120,7 @@ def digits(part: float, seed: int) -> dict[str, float]:
     test = (test + noise * rng.normal(size=test.shape)).astype(np.float32)
     before = float(log_density(energy, test).mean())
     keys = jax.random.split(jax.random.key(seed), 4)
-    chains = {"num_chains": 256, "num_temperatures": 500}
+    chains: dict[str, Any] = {"num_chains": 256, "num_temperatures": 500}
     energy = calibrate_levels(energy, **chains, key=keys[2])
     lowest = energy.at(noise)
     down = annealed_importance_sampling(energy, **chains, key=keys[0])
