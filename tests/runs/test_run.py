@@ -127,6 +127,9 @@ def test_a_recipe_over_levels_takes_a_step(name, getkey):
     config = merge(recipe(name), {"num_steps": 10})
     own = config["energy"]["network"]
     config["energy"]["network"] = small | ({"shape": own["shape"]} if "shape" in own else {})
+    for objective in config["trainer"].get("objectives", []):
+        objective["num_examples"] = 8
+        objective["negatives"] |= {"capacity": 16, "num_steps": 2}
     run = make_run(config, facts_of(shape))
     x, state = jax.random.uniform(getkey(), (16, *shape), minval=-1, maxval=1), run.init()
     new, metrics = eqx.filter_jit(run.trainer.step)(state, x, key=getkey())
