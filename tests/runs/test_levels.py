@@ -86,6 +86,7 @@ def test_the_highest_level_is_compared_with_the_first_principal_axis():
             check_spread(run.energy, x)
 
 
+@pytest.mark.slow
 def test_samples_begin_with_the_chains_of_one_level(tmp_path):
     report = runs.train(LEVELS_AND_CHAINS, out=tmp_path / "run", progress=False)
     source = "the persistent chains of the buffer, moved on by 2 steps for each further set, "

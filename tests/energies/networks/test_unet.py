@@ -166,6 +166,7 @@ def test_second_derivatives_are_those_of_differences():
         np.testing.assert_allclose(exact, difference, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["linear", "inner", "squared"])
 def test_an_energy_over_noise_levels_of_each_head_is_trained_and_sampled(head):
     options = {"channels": (4, 4), "condition_size": 4, "attention": (1,), "num_heads": 2}
