@@ -46,14 +46,12 @@ def train(
     num_steps: int,
     *,
     learning_rate: float,
-    weight_decay: float = 0.0,
     key: jax.Array,
     **loss: Any,
 ) -> tuple[NoiseConditional, float]:
     """The averaged energy after so many updates, and the seconds."""
     schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
-    adam = optax.adamw(schedule, weight_decay=weight_decay)
-    optim = optax.chain(optax.clip_by_global_norm(1.0), adam)
+    optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
     numbers = {k: jnp.asarray(v) if isinstance(v, float) else v for k, v in loss.items()}
     trainer = Trainer(
         optim, PerturbedLevels(), eqx.Partial(noise_level_loss, **numbers), ema_decay=0.995

@@ -34,7 +34,8 @@ def chains_over_levels(run: Run, state: TrainState) -> tuple[KeptChains, float] 
         negatives: Any = objective.negatives
         if objective.sigma is None or objective.stop is not None:
             continue
-        if isinstance(chains, ReplayBuffer):
+        # before its first update the buffer holds noise
+        if isinstance(chains, ReplayBuffer) and bool(jnp.any(chains.ages > 0)):
             sigma = float(np.asarray(objective.sigma))
             here = of_class(energy, None).at(sigma)
             options = here, negatives.sampler, negatives.num_steps, len(energy.shape)

@@ -18,7 +18,7 @@ from .losses._contrastive import Loss, contrastive_loss
 from .negatives._base import AbstractNegatives, NegativesInfo
 
 
-class Drawn(eqx.Module):
+class ObjectiveBatches(eqx.Module):
     """What an objective has drawn for one update."""
 
     positives: Examples
@@ -81,7 +81,7 @@ class Objective(eqx.Module):
 
     def draw(
         self, energy: EnergyFn, positives: Examples, state: Any, *, key: Key
-    ) -> tuple[Drawn, Any]:
+    ) -> tuple[ObjectiveBatches, Any]:
         """The batches of an update, and the new state of the negatives."""
         noise_key, key = jax.random.split(key)
         num, total = self.num_examples, len(positives.x)
@@ -98,9 +98,9 @@ class Objective(eqx.Module):
             noise = jax.random.normal(noise_key, x.shape, x.dtype)
             positives = positives.with_x(x + cast(self.sigma, x) * noise)
         negatives, state, info = self.negatives.step(energy, positives, state, key=key)
-        return Drawn(positives, check_examples(negatives), info), state
+        return ObjectiveBatches(positives, check_examples(negatives), info), state
 
-    def value(self, energy: EnergyFn, drawn: Drawn) -> tuple[Scalar, Metrics]:
+    def value(self, energy: EnergyFn, drawn: ObjectiveBatches) -> tuple[Scalar, Metrics]:
         """The loss of this objective times its weight, and its metrics."""
         energy, _ = self._at_level(energy)
         loss, metrics = self.loss(energy, drawn.positives, drawn.negatives)

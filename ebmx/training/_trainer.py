@@ -19,12 +19,14 @@ from ._batch import Batch, Examples, as_examples
 from ._check_binary import check_binary
 from ._check_pair import check_pair
 from ._metrics import Metrics, chain_metrics
-from ._objective import Drawn, Objective, check_examples, joined
+from ._objective import Objective, ObjectiveBatches, check_examples, joined
 from ._optimisers import Optimiser, as_transformation, promoting, start, update
 from ._outliers import Recent, SkipOutliers
 from ._state import TrainState, all_finite, where
 from .losses._contrastive import Loss, contrastive_loss
 from .negatives._base import AbstractNegatives
+
+_LARGEST = 2**31 - 1
 
 
 class Trainer(eqx.Module):
@@ -114,7 +116,8 @@ class Trainer(eqx.Module):
             step=jnp.zeros((), jnp.int32),
             skipped=jnp.zeros((), jnp.int32),
             objective_states=tuple(
-                objective.negatives.init(shape, key=jax.random.fold_in(key, number))
+                # `split` makes the keys of low numbers, of which the negatives have taken some
+                objective.negatives.init(shape, key=jax.random.fold_in(key, _LARGEST - number))
                 for number, objective in enumerate(self.objectives)
             ),
             skip_state=None if self.skip is None else self.skip.init(),
@@ -169,7 +172,8 @@ class Trainer(eqx.Module):
         positives = as_examples(batch, "batch", shape_of(state.energy))
         check_binary(state.energy, positives.x, "batch")
         x = positives.x
-        data_key, negatives_key = jax.random.split(jax.random.fold_in(key, state.step))
+        step_key = jax.random.fold_in(key, state.step)
+        data_key, negatives_key = jax.random.split(step_key)
         scale = jnp.asarray(self.data_noise, x.dtype)
         x = x + scale * jax.random.normal(data_key, x.shape, x.dtype)
         positives = positives.with_x(x)
@@ -183,7 +187,7 @@ class Trainer(eqx.Module):
             )
             check_examples(negatives)
             of_chains = {} if info is None else chain_metrics(negatives.x, info)
-        further, objective_states = self._draw_further(frozen, positives, state, negatives_key)
+        further, objective_states = self._draw_further(frozen, positives, state, step_key)
         parameters, rest = self._split(state.energy)
 
         def loss_of(parameters):
@@ -232,7 +236,7 @@ class Trainer(eqx.Module):
 
     def _draw_further(
         self, energy: Any, positives: Examples, state: TrainState, key: Key
-    ) -> tuple[list[tuple[Objective, Drawn]], tuple[Any, ...]]:
+    ) -> tuple[list[tuple[Objective, ObjectiveBatches]], tuple[Any, ...]]:
         """What the further objectives that are active draw, and the states of all."""
         active = self.active
         if active is None and self.boundaries:
@@ -243,7 +247,8 @@ class Trainer(eqx.Module):
         further, states = [], list(state.objective_states)
         for number, objective in enumerate(self.objectives):
             if active[number]:
-                own = jax.random.fold_in(key, number)
+                # beyond the two that the step has split off
+                own = jax.random.fold_in(key, 2 + number)
                 drawn, states[number] = objective.draw(energy, positives, states[number], key=own)
                 further.append((objective, drawn))
         return further, tuple(states)

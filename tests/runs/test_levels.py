@@ -18,6 +18,7 @@ from ebmx.data import Dataset
 from ebmx.energies import AbstractNoiseConditionalEnergy, log_density
 from ebmx.evaluation import train_classifier
 from ebmx.runs._facts import Facts
+from ebmx.runs._kept_chains import chains_over_levels
 from ebmx.runs._plan import check_spread
 from ebmx.runs._run import at_lowest_level, data_with_noise, make_run, with_noise
 from ebmx.runs._sample import Chains, draw
@@ -68,6 +69,17 @@ def test_a_run_on_digits(tmp_path):
     one, two = (runs.open(tmp_path / name).energy for name in ("run", "two"))
     assert jax.tree.structure(one) == jax.tree.structure(two)
     np.testing.assert_array_equal(one.axes, two.axes)
+
+
+def test_chains_that_have_not_moved_are_no_samples(getkey):
+    x = np.random.default_rng(0).normal(size=(200, 8, 8, 1)).astype(np.float32)
+    run = make_run(LEVELS_AND_CHAINS, Facts.of(Dataset("x", x, x[:9])))
+    state = run.init()
+    assert chains_over_levels(run, state) is None
+    moved = eqx.tree_at(lambda s: s.objective_states[0].ages, state, jnp.ones(64, jnp.int32))
+    kept, sigma = chains_over_levels(run, moved)
+    assert sigma == pytest.approx(0.2)
+    assert kept.num_steps == 2
 
 
 def test_the_highest_level_is_compared_with_the_first_principal_axis():

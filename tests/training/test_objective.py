@@ -289,3 +289,27 @@ def test_each_update_needs_an_objective():
         Trainer(SGD)
     with pytest.raises(ValueError, match="stop=2: "):
         Objective(CD(MALA(0.1)), start=2, stop=2)
+
+
+def test_no_objective_has_a_key_that_the_negatives_make_of_theirs():
+    """Keys are split, and in JAX `split(key)[i]` is `fold_in(key, i)`."""
+    met = []
+
+    class Spy(DataOnly):
+        def init(self, shape, *, key):
+            met.append(key)
+
+        def step(self, energy, positives, state, *, key):
+            met.append(key)
+            return positives, state, None
+
+    loss = score_matching_loss
+    further = [Objective(Spy(), loss, name=name) for name in "ab"]
+    trainer = Trainer(SGD, Spy(), loss, objectives=further)
+    with jax.disable_jit():
+        trainer.step(trainer.init(NETWORK, key=KEY), BATCH, key=jax.random.key(2))
+    assert len(met) == 6
+    own = [jax.random.key_data(key) for key in met]
+    made = [jax.random.key_data(jax.random.split(key, 64)) for key in met]
+    every = np.concatenate([np.stack(own), *made])
+    assert len(np.unique(every, axis=0)) == len(every)

@@ -79,12 +79,7 @@ def annealed_importance_sampling(
             density.
     """
     path = path_of(energy, base)
-    for name, number, least in (
-        ("num_chains", num_chains, 2),
-        ("num_temperatures", num_temperatures, 1),
-        ("num_steps", num_steps, 1),
-    ):
-        _checks.at_least(name, number, least)
+    check_numbers(num_chains, num_temperatures, num_steps)
     betas = None if schedule is None else np.asarray(schedule, np.float64)
     if betas is not None:
         ok = betas.ndim == 1 and betas.size > 1 and bool(np.all(np.diff(betas) > 0))
@@ -110,6 +105,13 @@ def annealed_importance_sampling(
     covered = samples is not None or base is None or bool(np.all(covers(base, found.x)))
     warn_of_weights(found, covered)
     return found
+
+
+def check_numbers(num_chains: int, num_temperatures: int, num_steps: int) -> None:
+    """Check how many there are to be of each."""
+    _checks.at_least("num_chains", num_chains, 2)
+    _checks.at_least("num_temperatures", num_temperatures, 1)
+    _checks.at_least("num_steps", num_steps, 1)
 
 
 def covers(base: AbstractExactEnergy, x: XBatch) -> np.ndarray:

@@ -8,7 +8,7 @@ from ... import _checks
 from ..._types import Key
 from ...energies import AbstractNoiseConditionalEnergy, Calibrated
 from ...samplers import AbstractSampler
-from ._annealed_importance import anneal
+from ._annealed_importance import anneal, check_numbers
 from ._annealing_path import path_of, sampler_for
 from ._annealing_schedule import plan
 from ._estimate import estimate, warn_of_weights
@@ -51,12 +51,7 @@ def calibrate_levels(
     ok = isinstance(energy, AbstractNoiseConditionalEnergy)
     _checks.require(ok, "energy", type(energy).__name__, fix)
     path = path_of(energy, None)
-    for name, number, least in (
-        ("num_chains", num_chains, 2),
-        ("num_temperatures", num_temperatures, 1),
-        ("num_steps", num_steps, 1),
-    ):
-        _checks.at_least(name, number, least)
+    check_numbers(num_chains, num_temperatures, num_steps)
     sampler = sampler_for(path, sampler)
     plan_key, walk_key = jax.random.split(key)
     route = plan(path, sampler, num_temperatures, None, num_steps, key=plan_key)
