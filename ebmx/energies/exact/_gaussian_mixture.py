@@ -60,7 +60,11 @@ class GaussianMixture(AbstractExactEnergy):
 
     def sample(self, *, key: Key) -> X:
         component_key, noise_key = jax.random.split(key)
-        k = jax.random.categorical(component_key, self.log_weights)
+        # the inverse of the distribution function: one random number, where Gumbel's method takes
+        # one for each component
+        ends = jnp.cumsum(self.weights.astype(jnp.promote_types(self.weights.dtype, jnp.float32)))
+        place = ends[-1] * jax.random.uniform(component_key, (), ends.dtype)
+        k = jnp.searchsorted(ends, place, side="right")
         noise = jax.random.normal(noise_key, self.shape, self.means.dtype)
         return self.means[k] + self.scales[k] * noise
 

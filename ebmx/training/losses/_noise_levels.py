@@ -55,9 +55,10 @@ def noise_level_loss(
         num_neighbours: as for `level_classification_loss`.
         stable_targets: whether the targets are means given `x̃` over all data of the batch, as what
             it may come from. Their variance is lower, by half on the plane, and a bias of one over
-            the size of the batch is added; it needs large batches in few
-            dimensions. Xu, Tong and Jaakkola (2023), "Stable target field for reduced variance
-            score estimation in diffusion models", arXiv 2302.00670.
+            the size of the batch is added; it needs large batches in few dimensions, of which few
+            examples need noise: `PerturbedLevels(num_noisy=256)`. Xu, Tong and Jaakkola (2023),
+            "Stable target field for reduced variance score estimation in diffusion models", arXiv
+            2302.00670.
 
     Returns:
         The loss, without a unit, and the metrics `score_loss`, `classification_loss` and
@@ -74,7 +75,7 @@ def noise_level_loss(
     }
     for name, value in given.items():
         _checks.non_negative(name, value)
-    energy, noise, y = _pairs(energy, positives, negatives)
+    energy, noise, y = _pairs(energy, positives, negatives, further_sources=stable_targets)
     values, gradients, rates = jax.vmap(_gradients, (None, 0, 0))(energy, negatives.x, y)
     sigma, d = sigma_of(negatives), noise[0].size
     sources = own_sources(noise)
@@ -178,19 +179,26 @@ def level_derivative_loss(energy: Any, positives: Examples, negatives: Examples)
 
 
 def _pairs(
-    energy: Any, positives: Examples, negatives: Examples
+    energy: Any, positives: Examples, negatives: Examples, *, further_sources: bool = False
 ) -> tuple[Any, jax.Array, jax.Array]:
-    """The energy, checked, the noise `ε` of each example, and its condition."""
+    """The energy, checked, the noise `ε` of each noisy example, and its condition.
+
+    The first examples are those that noise was added to: all of them, but for `further_sources`.
+    """
     fix = "give an energy over noise levels, such as NoiseConditional"
     ok = isinstance(energy, AbstractNoiseConditionalEnergy)
     _checks.require(ok, "energy", type(energy).__name__, fix)
     fix = "give one noisy example for each example: use PerturbedLevels()"
-    same_shape(positives, negatives, fix)
-    shape = (len(positives.x), *energy.condition_shape)
+    num = len(negatives.x)
+    if num < len(positives.x) and not further_sources:
+        _checks.invalid("num_noisy", num, "use it with noise_level_loss(stable_targets=True)")
+    x = positives.x[:num]
+    same_shape(Examples(x), negatives, fix)
+    shape = (num, *energy.condition_shape)
     y = negatives.y
     if y is None or y.shape != shape:
         _checks.invalid("negatives.y.shape", getattr(y, "shape", None), fix)
-    return energy, (negatives.x - positives.x) / _rows(sigma_of(negatives), positives.x), y
+    return energy, (negatives.x - x) / _rows(sigma_of(negatives), x), y
 
 
 def _gradients(energy: Any, x: jax.Array, y: jax.Array) -> tuple[Scalar, jax.Array, Scalar]:

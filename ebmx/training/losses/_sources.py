@@ -29,9 +29,9 @@ def own_sources(noise: jax.Array) -> Sources:
 
 def all_sources(energy: Any, positives: Examples, negatives: Examples, noise: jax.Array) -> Sources:
     """All data of the batch, of the same class if the energy has classes."""
-    num, sigma = len(noise), sigma_of(negatives)
-    x, noisy = positives.x.reshape(num, -1), negatives.x.reshape(num, -1)
-    itself = jnp.eye(num, dtype=bool)
+    sigma = sigma_of(negatives)
+    x, noisy = (part.x.reshape(len(part.x), -1) for part in (positives, negatives))
+    itself = jnp.eye(len(noisy), len(x), dtype=bool)
     squares = squared_distances(noisy, x) / sigma[:, None] ** 2
     squares = jnp.where(itself, squares_of(noise)[:, None], squares)
     if positives.log_weights is None and energy.num_classes is None:
@@ -53,7 +53,7 @@ def all_sources(energy: Any, positives: Examples, negatives: Examples, noise: ja
 def posterior_means(
     x: jax.Array, noise: jax.Array, sigma: Vector, sources: Sources
 ) -> tuple[jax.Array, Vector]:
-    """The means of `ε` and of `|ε|²` given a noisy example, over its sources."""
+    """The means of `ε` and of `|ε|²` given a noisy example, over its sources among `x`."""
     if sources.squares.shape[1] == 1:
         return noise, sources.squares[:, 0]
     flat = x.reshape(len(x), -1)
@@ -61,7 +61,7 @@ def posterior_means(
     weights = jax.nn.softmax(sources.log_weights - 0.5 * sources.squares, 1)
     # by default, a GPU multiplies in lower precision
     means = jnp.matmul(weights, flat, precision=jax.lax.Precision.HIGHEST)
-    shift = (flat - means) / sigma[:, None]
+    shift = (flat[: len(means)] - means) / sigma[:, None]
     return noise + shift.reshape(noise.shape), jnp.sum(weights * sources.squares, 1)
 
 

@@ -28,19 +28,29 @@ class PerturbedLevels(AbstractStateless):
     Args:
         label_dropout: the probability with which a label is left out, so that one energy learns
             the density of all classes, too; for classifier-free guidance. Ho and Salimans (2022).
+        num_noisy: how many noisy examples there are, made of the first examples of a batch; all if
+            not given. The others take part in the means of `noise_level_loss(stable_targets=True)`
+            alone, which costs little: on the plane, batches of 2,048 with 256 noisy examples.
 
     Raises:
-        ValueError: if it is not a probability.
+        ValueError: if a number is out of its range; in `step`, if the batch is smaller.
     """
 
     label_dropout: Number = number(default=0.1)
+    num_noisy: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         _checks.probability("label_dropout", self.label_dropout)
+        if self.num_noisy is not None:
+            _checks.at_least("num_noisy", self.num_noisy, 1)
 
     def step(self, energy: EnergyFn, positives: Examples, state: None, *, key: Key) -> Stateless:
         """The noisy data, in the order of the positives."""
         over_levels = check_levels(energy)
+        if self.num_noisy is not None:
+            num, fix = len(positives.x), "give larger batches, or fewer noisy examples"
+            _checks.require(self.num_noisy <= num, "num_noisy", self.num_noisy, fix)
+            positives = jax.tree.map(lambda part: part[: self.num_noisy], positives)
         prior = over_levels.levels.log_prior
         negatives, _ = _perturb(over_levels, positives, prior, self.label_dropout, key)
         return negatives, state, None

@@ -109,13 +109,13 @@ def test_all_levels_at_once_is_a_categorical_cross_entropy():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_stable_targets_are_means_over_the_data():
-    """Against the weights of all data of the batch one by one, and with less variance."""
-    positives, negatives = batches(noisy_mixture(), 1, 40, jax.random.key(6))
-    x, noisy, sigma = (
-        np.asarray(a[0], np.float64) for a in (positives.x, negatives.x, negatives.y)
-    )
-    positives, negatives = jax.tree.map(lambda a: a[0], (positives, negatives))
+@pytest.mark.parametrize("num_noisy", [None, 15])
+def test_stable_targets_are_means_over_the_data(num_noisy):
+    """Against the weights of all data of the batch one by one."""
+    positives, negatives = Examples(data(40, KEY)), t.PerturbedLevels(num_noisy=num_noisy)
+    negatives, _, _ = negatives.step(noisy_mixture(), positives, None, key=jax.random.key(6))
+    assert len(negatives.x) == (num_noisy or 40)
+    x, noisy, sigma = (np.asarray(a, np.float64) for a in (positives.x, negatives.x, negatives.y))
     needed = (noisy[:, None] - x[None]) / sigma[:, None, None]
     squares = (needed**2).sum(-1)
     weights = np.exp(-0.5 * squares)
@@ -151,13 +151,10 @@ def test_stable_targets_of_an_example_without_weight():
     energy, x = with_classes(3), jax.random.normal(KEY, (4, 2))
     positives = Examples(x, jnp.array([0, 1, 1, 2]), jnp.array([-jnp.inf, 0.0, 0.0, 0.0]))
     negatives, _, _ = t.PerturbedLevels(0.0).step(energy, positives, None, key=KEY)
-    found = t.noise_level_loss(energy, positives, negatives, stable_targets=True)[0]
+    assert np.isfinite(LOSSES["stable"](energy, positives, negatives)[0])
     rest = [Examples(e.x[1:], e.y[1:]) for e in (positives, negatives)]
-    expected = t.noise_level_loss(energy, *rest, stable_targets=True, classification_weight=0.0)[0]
-    assert np.isfinite(found)
-    found = t.noise_level_loss(
-        energy, positives, negatives, stable_targets=True, classification_weight=0.0
-    )[0]
+    loss = eqx.Partial(LOSSES["stable"], classification_weight=0.0)
+    found, expected = (loss(energy, *pair)[0] for pair in ((positives, negatives), rest))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -178,7 +175,7 @@ def test_the_scale_does_not_depend_on_batch_or_dimension():
     ("loss", "change", "match"),
     [
         (t.noise_level_loss, {"energy": lambda x: x.sum()}, "^energy=function: .*NoiseConditional"),
-        (t.level_derivative_loss, {"negatives": Examples(jnp.zeros((3, 2)))}, "^negatives.shape="),
+        (t.level_derivative_loss, {"negatives": Examples(jnp.zeros((5, 2)))}, "^negatives.shape="),
         (t.level_derivative_loss, {"negatives": Examples(jnp.zeros((4, 2)))}, "^negatives.y.shape"),
         (t.noise_level_loss, {"score_weight": -1.0}, "^score_weight=-1.0"),
         (t.noise_level_loss, {"num_neighbours": 0}, "^num_neighbours=0"),
@@ -204,7 +201,18 @@ def test_other_negatives_are_refused():
         t.Trainer(optax.adam(1e-3), t.DataOnly(), t.noise_level_loss)
     energy = MLP((2,), (4,), key=jax.random.key(0))
     with pytest.raises(ValueError, match=r"^energy=MLP: give an energy over noise levels"):
-        t.PerturbedLevels().step(energy, Examples(jnp.zeros((4, 2))), None, key=jax.random.key(0))
+        t.PerturbedLevels().step(energy, Examples(jnp.zeros((4, 2))), None, key=KEY)
+
+
+def test_a_part_of_the_batch_that_does_not_fit_is_refused():
+    energy, x = noisy_mixture(), Examples(jnp.zeros((4, 2)))
+    with pytest.raises(ValueError, match=r"^num_noisy=0: give a .* at least 1"):
+        t.PerturbedLevels(num_noisy=0)
+    with pytest.raises(ValueError, match=r"^num_noisy=5: give larger batches, or fewer"):
+        t.PerturbedLevels(num_noisy=5).step(energy, x, None, key=KEY)
+    for loss in (t.noise_level_loss, t.level_derivative_loss):
+        with pytest.raises(ValueError, match=r"^num_noisy=2: use it with .*stable_targets=True"):
+            loss(energy, x, Examples(jnp.zeros((2, 2)), jnp.ones(2)))
 
 
 def test_a_weight_for_each_level():
