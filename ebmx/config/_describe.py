@@ -8,9 +8,9 @@ from typing import Any
 
 from ..training import Trainer, Watchdog
 from ._calls import _VARIABLE, PARTS, kinds, nearest, resolve, signature_of
-from ._tables import DATA, MONITOR, SCALARS, Config, check_keys, to_toml
+from ._tables import CALIBRATION, DATA, MONITOR, SCALARS, Config, check_keys, to_toml
 
-_TABLES = {"data": DATA, "monitor": MONITOR}
+_TABLES = {"data": DATA, "monitor": MONITOR, "calibration": CALIBRATION}
 _CLASSES = {"trainer": Trainer, "watchdog": Watchdog}
 
 
@@ -25,7 +25,7 @@ def describe(name: str) -> str:
     try:
         function = _CLASSES.get(name) or resolve(name, "energy")
     except ValueError as error:
-        parts = ("data", *PARTS, *_CLASSES, "monitor")
+        parts = ("data", *PARTS, *_CLASSES, "monitor", "calibration")
         known = [*parts, *(kind for part in PARTS for kind in kinds(part))]
         text = f"name={name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
         raise ValueError(text) from error

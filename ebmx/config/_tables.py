@@ -34,8 +34,13 @@ MONITOR = {
     "fraction": "how much of the training data is set aside to measure with (0.1).",
     "num": "how many samples are drawn for a measurement (4096).",
 }
+CALIBRATION = {
+    "num_chains": "how many chains are annealed down the noise levels (256).",
+    "num_temperatures": "how many steps of the annealing (1000).",
+    "num_steps": "of the sampler at each (1).",
+}
 METRICS = ("frechet_ratio", "log_likelihood", "energy_gap")
-KEYS = ("data", *PARTS, "trainer", "watchdog", "monitor", *SCALARS)
+KEYS = ("data", *PARTS, "trainer", "watchdog", "monitor", "calibration", *SCALARS)
 MAX_SEED = 2**32 - 1
 
 
@@ -45,9 +50,10 @@ def read_config(path: str | Path) -> Config:
     Its tables are `data` (`name`, `batch_size` and what `ebmx.data.load` takes); the calls
     `energy`, `sampler`, `negatives`, `loss` and `optim` (one call, or several that are chained);
     `trainer` (further arguments of `Trainer`); `watchdog` (arguments of `Watchdog`), if alarms are
-    to end the training; and `monitor`, if states are to be measured during it (`metric`, `every`,
-    `patience`, `fraction`, `num`). Beside them stand `num_steps` or `seconds`, `log_every`, `seed`
-    and `description`.
+    to end the training; `monitor`, if states are to be measured during it (`metric`, `every`,
+    `patience`, `fraction`, `num`); and `calibration`, if `calibrate_levels` is to follow it
+    (`num_chains`, `num_temperatures`, `num_steps`). Beside them stand `num_steps` or `seconds`,
+    `log_every`, `seed` and `description`.
 
     Args:
         path: of the file.
@@ -118,6 +124,23 @@ def check_keys(config: Config) -> None:
             raise ValueError(f"data.{key}: not a key{nearest(key, DATA)} ({', '.join(DATA)})")
     if "monitor" in config:
         _check_monitor(config["monitor"])
+    if "calibration" in config:
+        _check_calibration(config["calibration"])
+
+
+def _check_calibration(table: Mapping[str, Any]) -> None:
+    for key, value in table.items():
+        if key not in CALIBRATION:
+            near = nearest(key, CALIBRATION)
+            raise ValueError(f"calibration.{key}: not a key{near} ({', '.join(CALIBRATION)})")
+        least = 2 if key == "num_chains" else 1
+        if not _is_whole(value, least):
+            fix = f"give a whole number of at least {least}"
+            raise ValueError(f"calibration.{key}={value!r}: {fix}")
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _check_monitor(table: Mapping[str, Any]) -> None:
@@ -125,7 +148,7 @@ def _check_monitor(table: Mapping[str, Any]) -> None:
         if key not in MONITOR:
             near = nearest(key, MONITOR)
             raise ValueError(f"monitor.{key}: not a key{near} ({', '.join(MONITOR)})")
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        whole = _is_whole(value, 1)
         if key in ("every", "num") and not whole:
             raise ValueError(f"monitor.{key}={value!r}: give a whole number of at least 1")
         if key == "patience" and not whole and value != "none":

@@ -14,7 +14,7 @@ from .. import _checks
 from ..energies import AbstractNoiseConditionalEnergy
 from ..plotting import training_curves
 from ._folder import open as open_run
-from ._run import averaged, data_with_noise, evaluated_energy, of_class, with_noise
+from ._run import data_with_noise, evaluated_energy, of_class, with_noise
 from ._sample import Chains, draw
 from .report._chains import long_run_section
 from .report._features import extractor_of, outsiders
@@ -88,7 +88,7 @@ def evaluate(
     fix = "an evaluation compares with at least 8 test examples: raise data.test_fraction"
     _checks.require(len(dataset.test) >= 8, "data.test_fraction", len(dataset.test), fix)
     outside = outsiders(dataset, run.bounds or (-1.0, 1.0), others, seed=seed)
-    energy, trained, clean = evaluated_energy(state), averaged(state), dataset
+    energy, trained, clean = evaluated_energy(state), opened.energy, dataset
     dataset = data_with_noise(trained, clean, seed=seed)
     outside = {name: with_noise(trained, x, seed=seed) for name, x in outside.items()}
     keys = jax.random.split(jax.random.key(seed), 4)

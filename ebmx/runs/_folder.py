@@ -19,6 +19,7 @@ from ..config._tables import Config, read_config, write_config
 from ..data import Dataset
 from ..training import Checkpoints, TrainState, restore
 from ..training._monitor import MEASUREMENTS
+from ._calibration import CONSTANTS, calibrated
 from ._facts import MOMENTS, Facts, checksum
 from ._metrics_log import read_log
 from ._optimiser import with_plan
@@ -28,7 +29,7 @@ CHECKPOINTS = "checkpoints"
 BEST = "best"
 RECORD = "run.json"
 PICTURES = ("samples.png", "energies.png", "density.png", "marginals.png")
-FILES = ("config.toml", RECORD, MOMENTS, "metrics.jsonl", "report.json", *PICTURES)
+FILES = ("config.toml", RECORD, MOMENTS, CONSTANTS, "metrics.jsonl", "report.json", *PICTURES)
 """What a run writes into its folder, beside `checkpoints`, `best` and folders `evaluation…`."""
 
 _FORMAT = 2
@@ -138,8 +139,8 @@ class OpenRun:
     @property
     def energy(self) -> Any:
         """The trained energy, with averaged parameters: a function of one example, and of a label
-        or a noise level if it has these."""
-        return averaged(self.state)
+        or a noise level if it has these; normalised by the constants of `[calibration]`."""
+        return calibrated(averaged(self.state), self.folder, int(self.state.step))
 
     @property
     def sampler(self) -> Any:

@@ -17,6 +17,7 @@ from ..energies import NoiseConditional
 from ..energies._noise_conditional import LEAST_RATIO
 from ..training import shard
 from ..training._fit import checked_batches
+from ._calibration import check_calibration
 from ._facts import Facts
 from ._monitor import check_monitor
 from ._run import Run, check_tables, load_data, make_run
@@ -35,6 +36,7 @@ def plan(config: Config, dataset: Dataset | None = None) -> Run:
     _LOG.info("data: %s", dataset.summary)
     run = make_run(config, Facts.of(dataset), dataset)
     check_monitor(run)
+    check_calibration(run)
     return run
 
 
@@ -56,7 +58,9 @@ def check(config: Config) -> str:
         shape = (32, 32, 3)
         mean, variance = np.zeros(shape, np.float32), np.ones(shape, np.float32)
         facts = Facts(name, shape, 10, 0.0, 255.0, (-1.0, 1.0), "", mean, variance)
-        check_monitor(make_run(config, facts))
+        run = make_run(config, facts)
+        check_monitor(run)
+        check_calibration(run)
         return f"the network was not tried on {name}, which a check does not download"
     trace(plan(config))
     return ""

@@ -16,6 +16,7 @@ from .._interrupt import Interrupt
 from ..config._tables import Config, merge, write_config
 from ..data import Dataset
 from ..training import AbstractProgress, Checkpoints, Monitor, TrainState, fit
+from ._calibration import calibrate
 from ._chain_checks import warn_of_chains
 from ._facts import checksum
 from ._figures import draw_pictures
@@ -211,6 +212,7 @@ def _report(run: Run, state: TrainState, log: Log, monitor: Monitor | None) -> R
     key = jax.random.fold_in(jax.random.key(run.seed), 2)
     _LOG.info("drawing %d samples", _NUM_SAMPLES)
     drawn = draw(run, state, _NUM_SAMPLES, key=key)
+    log_z = None if log.interrupt.asked else calibrate(run, state, log.folder)
     warn_of_chains(run, state, drawn, jax.random.fold_in(key, 1))
     found = Report(
         log.folder,
@@ -233,6 +235,7 @@ def _report(run: Run, state: TrainState, log: Log, monitor: Monitor | None) -> R
         "skipped_updates": int(state.skipped),
         "interrupted": found.interrupted,
         **({"monitor": found.monitor} if found.monitor else {}),
+        **({} if log_z is None else {"log_z_of_the_training": log_z}),
     }
     (log.folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
     return found
