@@ -1,6 +1,7 @@
 """Batches: what users give, and the `Examples` that negatives and losses see."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _checks, _mesh
-from .._types import EnergyFn, Scalar, Vector, XBatch
+from .._types import EnergyFn, Key, Scalar, Vector, XBatch
 from ..energies import AbstractConditionalEnergy
 from ..energies._batch import for_each
 
@@ -61,6 +62,16 @@ def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None =
         found, fix = jnp.shape(log_weights), f"give one for each of the {x.shape[0]} examples"
         _checks.require(found == x.shape[:1], f"{name}.log_weights.shape", found, fix)
     return Examples(x, y, log_weights, box)
+
+
+def augmented(augment: Callable | None, x: XBatch, key: Key) -> XBatch:
+    """The examples, each changed by chance."""
+    if augment is None:
+        return x
+    changed = jax.vmap(lambda x, key: augment(x, key=key))(x, jax.random.split(key, len(x)))
+    fix = f"return an array of the shape of the example, {x.shape[1:]}"
+    _checks.require(changed.shape == x.shape, "augment(x).shape", changed.shape[1:], fix)
+    return changed.astype(x.dtype)
 
 
 def condition(energy: EnergyFn, y: jax.Array | None) -> EnergyFn:

@@ -15,7 +15,7 @@ from ..energies import advance, freeze
 from ..energies._batch import shape_of
 from ..energies._constants import as_number
 from ..energies._trainable import parameters_of
-from ._batch import Batch, Examples, as_examples
+from ._batch import Batch, Examples, as_examples, augmented
 from ._check_binary import check_binary
 from ._check_pair import check_pair
 from ._metrics import Metrics, chain_metrics
@@ -49,6 +49,9 @@ class Trainer(eqx.Module):
             begin and end at an update of its own: a training in phases. Then `negatives` may be
             `None`, and all objectives are among these.
         skip: which updates are skipped besides those that are not finite.
+        augment: a function `(x, *, key) -> x` of one example that changes each example of a batch
+            by chance, before noise is added, such as `ebmx.data.RandomImage()`. The energy learns
+            the density of the changed data.
 
     Raises:
         ValueError: if a number is out of its range, if the loss is made for other negatives, if a
@@ -63,6 +66,7 @@ class Trainer(eqx.Module):
     trainable: Any = None
     objectives: tuple[Objective, ...] = eqx.field(converter=tuple, default=())
     skip: SkipOutliers | None = None
+    augment: Callable | None = None
     active: tuple[bool, ...] | None = eqx.field(static=True, default=None, init=False, repr=False)
 
     def __check_init__(self):
@@ -171,9 +175,9 @@ class Trainer(eqx.Module):
         """
         positives = as_examples(batch, "batch", shape_of(state.energy))
         check_binary(state.energy, positives.x, "batch")
-        x = positives.x
         step_key = jax.random.fold_in(key, state.step)
         data_key, negatives_key = jax.random.split(step_key)
+        x = augmented(self.augment, positives.x, jax.random.fold_in(data_key, 0))
         scale = jnp.asarray(self.data_noise, x.dtype)
         x = x + scale * jax.random.normal(data_key, x.shape, x.dtype)
         positives = positives.with_x(x)

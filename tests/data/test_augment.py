@@ -11,7 +11,7 @@ import ebmx
 from ebmx.data import RandomImage
 from ebmx.energies import ConvNet
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, Trainer
+from ebmx.training import PCD, DataOnly, Examples, Perturbed, Trainer
 
 X = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 5, 2)), jnp.float32)
 NUM = 4000
@@ -67,6 +67,41 @@ def test_chains_are_changed_when_they_are_drawn_again():
     batch = np.zeros((4, 4, 4, 1), np.float32)
     after, _ = ebmx.fit(trainer, state, [batch], num_steps=1, key=jax.random.key(2), progress=False)
     np.testing.assert_allclose(after.negatives_state.positions, before[:, :, ::-1], atol=1e-5)
+
+
+def test_data_are_changed_each_time_they_are_seen():
+    """The loss sees mirrored data, and the labels and weights that they had."""
+    x = jnp.tile(X[None, ..., :1], (400, 1, 1, 1))
+    seen = {}
+
+    def look(energy, positives, negatives):
+        seen["x"], seen["weights"] = positives.x, positives.log_weights
+        return 0.0 * jnp.sum(jax.vmap(energy)(positives.x)), {}
+
+    energy = ConvNet((4, 5, 1), (2,), key=jax.random.key(0))
+    trainer = Trainer(optax.sgd(0.0), DataOnly(), look, augment=RandomImage(flip=0.5, shift=0))
+    state, weights = trainer.init(energy, key=jax.random.key(1)), jnp.arange(400.0)
+    found = []
+    for _ in range(2):
+        state, _ = trainer.step(state, Examples(x, None, weights), key=jax.random.key(2))
+        found.append(np.asarray(seen["x"]))
+    mirrored = np.stack([np.isclose(y, np.asarray(x)[:, :, ::-1]).all((1, 2, 3)) for y in found])
+    same = np.stack([np.isclose(y, np.asarray(x)).all((1, 2, 3)) for y in found])
+    assert np.all(mirrored ^ same)
+    assert_mean(mirrored.ravel().astype(float), 0.5)
+    assert np.any(mirrored[0] != mirrored[1])
+    np.testing.assert_array_equal(seen["weights"], weights)
+
+
+def test_a_change_of_shape_is_refused():
+    energy = ConvNet((4, 5, 1), (2,), key=jax.random.key(0))
+    trainer = Trainer(optax.sgd(0.0), Perturbed(0.1), augment=lambda x, *, key: x[:3])
+    with pytest.raises(ValueError, match=r"^augment\(x\)\.shape=\(3, 5, 1\): return an array of"):
+        trainer.step(
+            trainer.init(energy, key=jax.random.key(1)),
+            np.zeros((2, 4, 5, 1), np.float32),
+            key=jax.random.key(2),
+        )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ..._types import Count, EnergyFn, Key, Number, Vector, XBatch
 from ...samplers import AbstractSampler
 from ...samplers._base import check_restartable
 from ...samplers._fields import number
-from .._batch import Examples, energies, where_chain
+from .._batch import Examples, augmented, energies, where_chain
 from ._base import NegativesInfo, check_displacement, move
 from ._buffer import Chains, ReplayBuffer
 from ._buffered import AbstractBuffered, as_weights
@@ -119,8 +119,8 @@ class PCD(AbstractBuffered):
         restarted = jax.random.uniform(restart_key, chances.shape) < chances
         # the first positions in a buffer are noise
         restarted = restarted | ((chains.ages == 0) & (self.restarts_at_data > 0))
-        augmented = self._augmented(chains.x, jax.random.fold_in(draw_key, 1))
-        x = where_chain(restarted, noise, augmented)
+        changed = augmented(self.augment, chains.x, jax.random.fold_in(draw_key, 1))
+        x = where_chain(restarted, noise, changed)
         ages = jnp.where(restarted, 0, chains.ages)
         sampler, scales = self.sampler, None
         if self.adaptation is not None and chains.log_scales is not None:
@@ -142,13 +142,6 @@ class PCD(AbstractBuffered):
         prob = jnp.asarray(self.restarts_at_data, float)
         at_data = jax.random.bernoulli(jax.random.fold_in(key, 1), prob, (len(noise),))
         return where_chain(at_data, positives.x, noise)
-
-    def _augmented(self, x: XBatch, key: Key) -> XBatch:
-        augment = self.augment
-        if augment is None:
-            return x
-        keys = jax.random.split(key, len(x))
-        return jax.vmap(lambda x, key: augment(x, key=key))(x, keys)
 
     def _restart_chances(self, energy: EnergyFn, chains: Chains) -> Vector:
         prob = jnp.asarray(self.reinit_prob, float)
