@@ -136,7 +136,7 @@ def _read_arrays(path: Path, manifest: dict[str, Any], like: dict[str, Any]) -> 
     try:
         with plain(path.parent) as folder:
             return _load(folder / path.name, like)
-    except CheckpointError:
+    except (CheckpointError, ImportError):
         raise
     except Exception as error:
         raise DamagedError(f"{path}: damaged, its arrays cannot be read") from error

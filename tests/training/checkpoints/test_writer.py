@@ -284,10 +284,11 @@ def test_settings_that_do_not_fit_are_refused(options, message, tmp_path):
         Checkpoints(**{"folder": tmp_path, **options})
 
 
-def test_without_its_package_it_says_what_to_install(monkeypatch, tmp_path):
+def test_without_its_package_it_says_what_to_install(monkeypatch, trained, tmp_path):
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
-    with pytest.raises(ImportError, match=r"pip install 'ebmx\[checkpoint\]'"):
-        go_on(start(), 1, Checkpoints(tmp_path))
+    for call in (go_on, lambda state, *_: restore(trained[0], state)):
+        with pytest.raises(ImportError, match=r"pip install 'ebmx\[checkpoint\]'"):
+            call(start(), 1, Checkpoints(tmp_path))
 
 
 STRANGE = "[0-9] a*? ]\\b/gs:"
