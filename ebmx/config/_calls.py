@@ -208,12 +208,13 @@ def slot_of(path: str) -> str:
 
 
 def kinds(slot: str) -> list[str]:
-    """The names that a part may call, sorted; of optax, those that return an optimiser."""
+    """The names that a part may call, sorted; of functions, those that return an optimiser."""
     public = _public(PARTS[slot])
     if slot == "loss":
         return sorted(n for n in public if n.endswith("_loss") or n == "WeightedSum")
     if slot == "optim":
-        functions = {n: f for n, f in public.items() if inspect.isfunction(f)}
+        named = public | _public("ebmx.training")
+        functions = {n: f for n, f in named.items() if inspect.isfunction(f)}
         returned = {n: str(inspect.signature(f).return_annotation) for n, f in functions.items()}
         return sorted(n for n, words in returned.items() if "GradientTransformation" in words)
     found = [n for n, c in public.items() if inspect.isclass(c) and issubclass(c, _BASES[slot])]

@@ -6,6 +6,7 @@ from ._fit import fit as fit
 from ._learning_rate import cosine_schedule as cosine_schedule
 from ._monitor import Monitor as Monitor
 from ._objective import Objective as Objective
+from ._optimisers import muon as muon
 from ._outliers import SkipOutliers as SkipOutliers
 from ._progress import AbstractProgress as AbstractProgress
 from ._progress import TqdmProgress as TqdmProgress

@@ -9,9 +9,18 @@ import pytest
 from helpers import points
 from steps import same, step, trained
 
-from ebmx.energies import AbstractEnergy
+import ebmx
+from ebmx.energies import AbstractEnergy, ConvNet
 from ebmx.samplers import Langevin
-from ebmx.training import CD, DataOnly, Trainer
+from ebmx.training import (
+    CD,
+    DataOnly,
+    NoiseSamples,
+    Trainer,
+    UniformNoise,
+    cosine_schedule,
+    muon,
+)
 
 KEY, X = jax.random.key(0), points(8, (2,))
 CURVATURE, CENTRE = np.array([1.0, 0.05, 0.3], np.float32), np.array([2.0, -1.0, 0.5], np.float32)
@@ -159,3 +168,62 @@ def test_optimisers_work_where_implicit_promotion_is_forbidden(name):
 def test_what_is_no_optimiser_is_refused():
     with pytest.raises(ValueError, match=r"optim=adam: give an optimiser of optax"):
         Trainer("adam", DataOnly(), loss)
+
+
+def test_muon_makes_layers_matrices_of_equal_singular_values():
+    """And Adam without a mean, whose first update is a sign, moves all else."""
+    key = jax.random.key(0)
+    shapes = {
+        "kernel": (6, 3, 2, 2),
+        "dense": (5, 8),
+        "bias": (6, 1, 1),
+        "last": (1, 8),
+        "one": (4,),
+    }
+    parameters = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+    gradient = {name: jax.random.normal(key, shape) for name, shape in shapes.items()}
+    optim = muon(0.01, adam_learning_rate=0.002)
+    found, _ = optim.update(gradient, optim.init(parameters), parameters)
+    for name in ("kernel", "dense"):
+        rows = shapes[name][0]
+        matrix = np.asarray(found[name]).reshape(rows, -1)
+        np.testing.assert_allclose(np.sqrt(np.mean(matrix**2)), 0.2 * 0.01, rtol=0.2)
+        left, _, right = np.linalg.svd(
+            np.asarray(gradient[name]).reshape(rows, -1), full_matrices=0
+        )
+        size = np.linalg.svd(matrix, compute_uv=False)
+        assert size.max() < 1.8 * size.min()
+        # the same singular vectors, so that the product with those of the gradient is diagonal
+        product = -left.T @ matrix @ right.T
+        np.testing.assert_allclose(product, np.diag(np.diag(product)), atol=1e-5)
+        assert np.all(np.diag(product) > 0)
+    for name in ("bias", "last"):
+        np.testing.assert_allclose(found[name], -0.002 * jnp.sign(gradient[name]), rtol=1e-4)
+
+
+def test_muon_trains_a_convolutional_energy_by_a_schedule():
+    energy = ConvNet((4, 4, 1), (4,), key=jax.random.key(0))
+    optim = muon(cosine_schedule(0.01, 20), weight_decay=0.01)
+    trainer = Trainer(optim, NoiseSamples(UniformNoise()))
+    x = 0.1 * np.ones((16, 4, 4, 1), np.float32)
+    state = trainer.init(energy, key=jax.random.key(1))
+    options = {"num_steps": 20, "log_every": 10, "key": KEY, "progress": False}
+    state, history = ebmx.fit(trainer, state, [x] * 20, **options)
+    gaps = history["real_energy_mean"] - history["fake_energy_mean"]
+    assert gaps[-1] < gaps[0] - 0.01
+    assert int(state.skipped) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": -1.0}, "learning_rate=-1.0"),
+        ({"adam_learning_rate": 0.0}, "adam_learning_rate=0.0"),
+        ({"momentum": 1.5}, "momentum=1.5"),
+        ({"adam_b1": -0.1}, "adam_b1=-0.1"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0"),
+    ],
+)
+def test_numbers_of_muon_out_of_range_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        muon(**{"learning_rate": 0.01, **options})
