@@ -18,7 +18,7 @@ _EPILOGS = {
     "train": """options of the config, by its place in the tables:
   --energy ConvNet --energy.channels "[32, 64]"
   --sampler MALA --sampler.step_size 0.1
-  --negatives.capacity 1000 --loss.alpha 0.1 --optim.adam.b1 0.9
+  --negatives.capacity 1000 --loss.alpha 0.1 --optim.muon.momentum 0.9
   --data.batch_size 64 --trainer.ema_decay 0.999
 A part without a dot names its class and forgets the arguments of the old one.
 `ebmx help sampler` lists the names, `ebmx help MALA` the arguments of one.""",

@@ -48,7 +48,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command, monkeypatch):
         ("train digits --negatives pdc", "negatives.kind='pdc': unknown: did you mean PCD"),
         ("train digits --negatives.storage UInt9", "did you mean UInt8?"),
         ("train digits --optim adam", "optim: adam needs learning_rate"),
-        ("train digits --optim.adam.learning_rate []", "learning_rate=(): give"),
+        ("train digits --optim.muon.learning_rate []", "learning_rate=(): give"),
         ("train digits --trainer.ema_deacy 0", "trainer.ema_deacy: Trainer does not take this arg"),
         ("train digits --trainer.ema_deacy 0", "did you mean ema_decay?"),
         ("train digits --smapler.step_size 1", "did you mean sampler?"),

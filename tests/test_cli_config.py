@@ -84,10 +84,10 @@ def test_what_an_option_changes(options, changes, caught):
 
 
 def test_an_element_of_a_list_is_named_by_its_kind(caught):
-    call("train", "digits", "--optim.adam.b1", "0.5")
+    call("train", "digits", "--optim.muon.momentum", "0.5")
     call("train", "digits", "--optim.0.max_norm", "2.0")
-    call("train", "digits", "--optim.adam.learning_rate", "1e-3")
-    places = [("optim.1.b1", 0.5), ("optim.0.max_norm", 2.0), ("optim.1.learning_rate", 1e-3)]
+    call("train", "digits", "--optim.muon.learning_rate", "1e-3")
+    places = [("optim.1.momentum", 0.5), ("optim.0.max_norm", 2.0), ("optim.1.learning_rate", 1e-3)]
     assert caught == [change(recipe("digits"), *place) for place in places]
 
 

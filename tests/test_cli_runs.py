@@ -193,7 +193,7 @@ def places(run, tmp_path, monkeypatch):
         ("train digits --out mine --overwrite --data.batch-size 100000", "batch_size=100000"),
         ("train digits --out mine --overwrite --steps 0", "--steps"),
         (
-            "train digits --out mine --overwrite --optim.adam.learning_rate []",
+            "train digits --out mine --overwrite --optim.muon.learning_rate []",
             "learning_rate=(): give",
         ),
         ("train nothing.npz --out mine --overwrite", "nothing.npz"),

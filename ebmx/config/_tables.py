@@ -205,7 +205,7 @@ def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
 def change(config: Config, place: str, value: Any) -> Config:
     """A config with one value at a place such as `"sampler.step_size"`.
 
-    An element of a list is named by its number or its kind: `"optim.adam.b1"`. A word in place of a
+    An element of a list is named by its number or its kind: `"optim.muon.momentum"`. A word in place of a
     call names its kind: `("sampler", "MALA")` is `("sampler.kind", "MALA")`, and
     `("negatives.storage", "UInt8")` is `("negatives.storage.kind", "UInt8")`.
     """

@@ -200,7 +200,7 @@ def test_kinds_are_what_a_part_may_name():
     assert {"MLP", "JEM", "Conditional", "SpectralNorm", "GaussianMixture"} <= set(kinds("energy"))
     assert {"PCD", "CD", "Jarzynski", "DataOnly", "Perturbed"} <= set(kinds("negatives"))
     assert {"contrastive_loss", "WeightedSum"} <= set(kinds("loss"))
-    assert {"adam", "sgd", "lion", "clip_by_global_norm"} <= set(kinds("optim"))
+    assert {"adam", "sgd", "muon", "clip_by_global_norm"} <= set(kinds("optim"))
     parts = ("sampler", "energy", "negatives", "loss", "optim")
     found = [name for part in parts for name in kinds(part)]
     assert not [name for name in found if name.startswith(("Abstract", "_"))]

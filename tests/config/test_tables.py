@@ -38,10 +38,9 @@ def test_updates_and_seconds_replace_each_other():
     ("place", "value", "found"),
     [
         ("sampler.step_size", 0.5, lambda c: c["sampler"]["step_size"]),
-        ("optim.adam.b1", 0.5, lambda c: c["optim"][1]["b1"]),
-        ("optim.1.b1", 0.5, lambda c: c["optim"][1]["b1"]),
-        ("optim.adam.learning_rate.peak", 0.5, lambda c: c["optim"][1]["learning_rate"]["peak"]),
-        ("optim.adam.learning_rate", 0.5, lambda c: c["optim"][1]["learning_rate"]),
+        ("optim.muon.momentum", 0.5, lambda c: c["optim"][1]["momentum"]),
+        ("optim.1.momentum", 0.5, lambda c: c["optim"][1]["momentum"]),
+        ("optim.muon.learning_rate", 0.5, lambda c: c["optim"][1]["learning_rate"]),
         ("data.batch_size", 8, lambda c: c["data"]["batch_size"]),
         ("trainer.ema_decay", 0.5, lambda c: c["trainer"]["ema_decay"]),
     ],
@@ -59,7 +58,10 @@ def test_a_part_alone_names_its_kind_and_forgets_the_arguments():
     assert change(recipe("digits"), "sampler.kind", "MALA") == config
     same = change(recipe("digits"), "sampler", "Langevin")
     assert same == recipe("digits")
-    rate = change(recipe("digits"), "optim.adam.learning_rate", "constant_schedule")
+    place, levels = "optim.adamw.learning_rate", recipe("digits_levels")
+    rate = change(levels, f"{place}.peak", 0.5)["optim"][1]["learning_rate"]
+    assert (rate["kind"], rate["peak"]) == ("cosine_schedule", 0.5)
+    rate = change(levels, place, "constant_schedule")
     assert rate["optim"][1]["learning_rate"] == {"kind": "constant_schedule"}
 
 
@@ -67,7 +69,7 @@ def test_a_part_alone_names_its_kind_and_forgets_the_arguments():
     ("place", "message"),
     [
         ("smapler.step_size", "--smapler.step_size: no key of a config: did you mean sampler?"),
-        ("optim.sgd.b1", "--optim.sgd.b1: sgd is not in the list (clip_by_global_norm, adam)"),
+        ("optim.sgd.b1", "--optim.sgd.b1: sgd is not in the list (clip_by_global_norm, muon)"),
         ("data.size", "data.size: not a key"),
     ],
 )

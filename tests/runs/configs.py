@@ -4,6 +4,7 @@ import numpy as np
 
 from ebmx.config import merge, recipe
 
+_RATE = {"kind": "cosine_schedule", "peak": 4e-3, "num_steps": "$num_steps"}
 TINY = merge(
     recipe("digits"),
     {
@@ -14,6 +15,10 @@ TINY = merge(
         "energy": {"channels": [4], "kernel_sizes": [3], "strides": [2], "hidden_dims": [8]},
         "sampler": {"step_size": 1.0, "noise_scale": 0.05},
         "negatives": {"num_steps": 3, "capacity": 32},
+        "optim": [
+            {"kind": "clip_by_global_norm", "max_norm": 1.0},
+            {"kind": "adam", "b1": 0.0, "learning_rate": _RATE},
+        ],
     },
 )
 
