@@ -16,8 +16,6 @@ from ebmx.energies import (
     geometric_levels,
 )
 
-LEVELS = geometric_levels(0.003, 12.0, 28, tilt=1.4)
-
 
 class FourierEnergy(AbstractEnergy):
     """A perceptron on a point and on random waves of it, long ones and short ones; and a soft wall,
@@ -43,11 +41,12 @@ class FourierEnergy(AbstractEnergy):
         return wall + self.network(jnp.concatenate([x / 2, jnp.sin(phase), jnp.cos(phase)]))
 
 
-def energy_over_levels(truth: Any, key: jax.Array) -> NoiseConditional:
-    """The same perceptron and waves, beside the Gaussian of the data with noise."""
+def energy_over_levels(truth: Any, low: float, key: jax.Array) -> NoiseConditional:
+    """The same perceptron and waves, beside the Gaussian of the data with noise from `low` on."""
     wave_key, network_key, key = jax.random.split(key, 3)
     features = FourierFeatures((2,), 64, 0.4, 8.0, key=wave_key)
     network = MLP((2 + features.size,), (128, 128, 128), condition_size=32, key=network_key)
     x = np.asarray(exact_samples(truth, 65_536, key=jax.random.key(0)))
     moments = {"mean": x.mean(0), "covariance": np.cov(x.T)}
-    return NoiseConditional(network, LEVELS, **moments, features=features, key=key)
+    levels = geometric_levels(low, 12.0, 24)
+    return NoiseConditional(network, levels, **moments, features=features, key=key)

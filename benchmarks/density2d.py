@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _common import arguments, write
-from _plane_energies import LEVELS, FourierEnergy, energy_over_levels
+from _plane_energies import FourierEnergy, energy_over_levels
 
 import ebmx
 from ebmx.energies import (
@@ -48,6 +48,7 @@ from ebmx.training import (
     denoising_score_matching_loss,
     energy_discrepancy_loss,
     minimum_probability_flow_loss,
+    muon,
     negative_log_likelihood_loss,
     noise_contrastive_loss,
     noise_level_loss,
@@ -126,7 +127,12 @@ def objectives() -> dict[str, Objective]:
             RandomProjections(), sliced_score_matching_loss, 4000, 512, learning_rate=2e-3
         ),
         "levels of noise": Objective(
-            PerturbedLevels(), levels, 4000, 1024, learning_rate=3e-3, over_levels=True
+            PerturbedLevels(num_noisy=256),
+            levels,
+            8000,
+            2048,
+            learning_rate=3e-3,
+            over_levels=True,
         ),
         "probability flow": Objective(
             Neighbours(0.3, 4), minimum_probability_flow_loss, 4000, 1024, learning_rate=2e-3
@@ -181,10 +187,12 @@ def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -
     energy = FourierEnergy(key=model_key)
     model: Any = Box(energy, *CORNERS) if boxed else energy
     if over_levels:
-        model = energy_over_levels(truth, model_key)
+        # a sharp edge takes a lower level than curves that are blurred themselves
+        model = energy_over_levels(truth, 0.003 if name == "checkerboard" else 0.01, model_key)
     num_steps = int(updates * part)
     schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
-    optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    adam = muon(schedule, adam_b1=0.9) if over_levels else optax.adam(schedule)
+    optim = optax.chain(optax.clip_by_global_norm(1.0), adam)
     trainer = Trainer(optim, negatives, loss, ema_decay=0.99)
     begin = time.perf_counter()
     state, _ = ebmx.fit(
@@ -192,7 +200,7 @@ def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -
         num_steps=num_steps, key=fit_key, progress=False,
     )  # fmt: skip
     seconds = time.perf_counter() - begin
-    learnt = state.ema.at(LEVELS.sigma[0]) if over_levels else state.ema
+    learnt = state.ema.at(state.ema.levels.sigma[0]) if over_levels else state.ema
     model_density, log_z = log_densities(learnt)
     row: dict[str, Any] = {
         "kl": divergence(truth_on_the_plane(truth), model_density), "seconds": seconds,

@@ -37,7 +37,7 @@ from ebmx.energies import (
 )
 from ebmx.evaluation import annealed_importance_sampling, calibrate_levels
 from ebmx.samplers import HMC, MALA, ProbabilityFlow, sample_levels
-from ebmx.training import PerturbedLevels, Trainer, noise_level_loss
+from ebmx.training import PerturbedLevels, Trainer, cosine_schedule, muon, noise_level_loss
 
 
 def train(
@@ -49,13 +49,17 @@ def train(
     key: jax.Array,
     **loss: Any,
 ) -> tuple[NoiseConditional, float]:
-    """The averaged energy after so many updates, and the seconds."""
-    schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
-    optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    """The averaged energy after so many updates, and the seconds.
+
+    256 examples of a batch have noise; the others are in the means of the targets.
+    """
+    rate = cosine_schedule(learning_rate, num_steps)
+    optim = optax.chain(optax.clip_by_global_norm(1.0), muon(rate, adam_b1=0.9))
     numbers = {k: jnp.asarray(v) if isinstance(v, float) else v for k, v in loss.items()}
     trainer = Trainer(
-        optim, PerturbedLevels(), eqx.Partial(noise_level_loss, **numbers), ema_decay=0.995
-    )
+        optim, PerturbedLevels(num_noisy=256), eqx.Partial(noise_level_loss, **numbers),
+        ema_decay=0.995,
+    )  # fmt: skip
     init_key, fit_key = jax.random.split(key)
     state = trainer.init(energy, key=init_key)
     begin = time.perf_counter()
@@ -83,7 +87,7 @@ def learn_mixture(size: int, num_modes: int, part: float, seed: int) -> dict[str
     moments = {"mean": x.mean(0), "covariance": np.cov(x.T)}
     energy = NoiseConditional(network, levels, **moments, key=keys[3])
     energy, seconds = train(
-        energy, ebmx.data.batches(x, 1024, key=keys[4]), int(4000 * part),
+        energy, ebmx.data.batches(x, 2048, key=keys[4]), int(12_000 * part),
         learning_rate=2e-3, key=keys[5], score_weight=float(size) / 4, stable_targets=True,
     )  # fmt: skip
     drawn = sample_levels(energy, 20_000, corrector=MALA(0.3), num_steps=20, key=keys[5]).x
@@ -157,10 +161,10 @@ def composition(part: float, seed: int) -> dict[str, float]:
         moments = {"mean": x.mean(0), "covariance": np.cov(x.T)}
         levels = geometric_levels(0.1, 12.0, 24)
         energy = NoiseConditional(network, levels, **moments, key=key)
-        batches = ebmx.data.batches(x, 1024, key=batch_key)
+        batches = ebmx.data.batches(x, 2048, key=batch_key)
         return train(
-            energy, batches, int(1500 * part), learning_rate=3e-3, key=train_key,
-            stable_targets=True,
+            energy, batches, int(6000 * part), learning_rate=3e-3, key=train_key,
+            stable_targets=True, num_neighbours=10,
         )[0]  # fmt: skip
 
     first, second = (learn(t, k) for t, k in zip(truths, keys[:2], strict=True))
