@@ -22,7 +22,7 @@ from ebmx.training import TrainState
 Look = Callable[[TrainState, float], None]
 """Looks at the state of a training after so many seconds."""
 
-_CALIBRATION = 12
+_CALIBRATION, _INTERVAL = 24, 4
 _CHUNK = 500
 
 
@@ -74,8 +74,8 @@ def train_for(
     planned = updates
     if planned is None:
         times: list[float] = []
-        go(_CALIBRATION, _CALIBRATION, 1, [lambda *_: times.append(time.monotonic())])
-        steady = float(np.median(np.diff(times[1:])))
+        go(_CALIBRATION, _CALIBRATION, _INTERVAL, [lambda *_: times.append(time.monotonic())])
+        steady = float(np.median(np.diff(times[1:]))) / _INTERVAL
         left = seconds - (time.monotonic() - begin) - (times[0] - begin)
         planned = max(1, int(left / steady))
     end = seconds if updates is None else float("inf")

@@ -25,6 +25,7 @@ CONFIG = merge(
         "energy": {"channels": [24, 48, 64], "kernel_sizes": [3, 3, 3], "strides": [2, 2, 2]},
         "sampler": {"noise_scale": 0.01},
         "negatives": {"num_steps": 20, "capacity": 2048, "reinit_prob": 0.02},
+        "trainer": {"augment": {"kind": "ebmx.data.RandomImage", "shift": 2}},
     },
 )
 
@@ -65,7 +66,7 @@ def main() -> None:
         "loss": {"alpha": options.alpha},
     }
     config = merge(CONFIG, changes)
-    config["optim"][1]["learning_rate"]["peak"] = options.learning_rate
+    config["optim"][1]["learning_rate"] = options.learning_rate
     judge = Extractor(data)
     print(f"the classifier tells {100 * judge.accuracy:.1f} % right; unit {judge.unit:.3f}")
     curve: list[dict[str, float]] = []

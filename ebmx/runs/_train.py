@@ -30,7 +30,7 @@ from ._run import Run, data_with_noise
 from ._sample import draw
 from .report._features import frechet_ratio_of
 
-_CALIBRATION_STEPS = 12
+_CALIBRATION_STEPS, _INTERVAL = 16, 4
 _FEW = 50
 _NUM_SAMPLES = 4096
 _LOG = logging.getLogger("ebmx")
@@ -197,13 +197,14 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> int:
         return interrupt.asked
 
     with explained():
-        options = {"num_steps": _CALIBRATION_STEPS, "log_every": 1, "mesh": mesh}
+        options = {"num_steps": _CALIBRATION_STEPS, "log_every": _INTERVAL, "mesh": mesh}
         _fit(run, run.init(), callbacks=(tick,), **options)
     if interrupt.asked:
         raise KeyboardInterrupt
     _LOG.info("compiled in %.1f s", times[0] - begin)
-    # the median, since the first updates and those of a busy machine take longer
-    each = float(np.median(np.diff(times))) if len(times) > 2 else 1.0
+    # the median, since the first updates and those of a busy machine take longer; of intervals,
+    # since an update that is waited for takes longer than one of many
+    each = float(np.median(np.diff(times))) / _INTERVAL if len(times) > 2 else 1.0
     return max(1, int(run.seconds / max(each, 1e-6)))
 
 

@@ -73,6 +73,8 @@ class Objective(eqx.Module):
         _checks.at_least("start", self.start, 0)
         if self.stop is not None:
             _checks.at_least("stop", self.stop, self.start + 1)
+        fix = "give a word that metrics begin with, or None"
+        _checks.require(self.name != "", "name", repr(self.name), fix)
         check_pair(self.negatives, self.loss)
 
     def is_active(self, step: int) -> bool:

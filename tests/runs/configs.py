@@ -33,7 +33,7 @@ def on_points(folder, num_columns=2, labels=None):
 
 
 LEVELS = merge(
-    recipe("digits_levels"),
+    {name: value for name, value in recipe("digits_levels").items() if name != "calibration"},
     {
         "num_steps": 4,
         "log_every": 2,

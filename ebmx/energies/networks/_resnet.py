@@ -118,6 +118,7 @@ class ResidualNetwork(eqx.Module):
         _checks.require(bool(dims), "channels", dims, "give the channels of at least one stage")
         steps = per_layer("strides", strides, len(dims))
         _checks.at_least("blocks_per_stage", blocks_per_stage, 1)
+        _checks.at_least("num_heads", num_heads, 1)
         self.activation = resolve_activation(activation)
         self.compute_dtype = resolve_dtype(compute_dtype)
 

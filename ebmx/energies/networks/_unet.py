@@ -103,6 +103,7 @@ class UNet(AbstractEnergy):
         ok = max(self.shape[:2]) > 2 ** (len(dims) - 2)
         _checks.require(ok, "channels", dims, fix)
         _checks.at_least("blocks_per_stage", blocks_per_stage, 1)
+        _checks.at_least("num_heads", num_heads, 1)
         fix = "give 'none', 'layer' or 'group'"
         _checks.require(norm in ("none", "layer", "group"), "norm", repr(norm), fix)
         attention = check_stages("attention", attention, len(dims))
