@@ -37,7 +37,7 @@ from ebmx.energies import (
 )
 from ebmx.evaluation import annealed_importance_sampling, calibrate_levels
 from ebmx.samplers import HMC, MALA, ProbabilityFlow, sample_levels
-from ebmx.training import PerturbedLevels, Trainer, cosine_schedule, muon, noise_level_loss
+from ebmx.training import PerturbedLevels, Trainer, muon, noise_level_loss
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
 
     256 examples of a batch have noise; the others are in the means of the targets.
     """
-    rate = cosine_schedule(learning_rate, num_steps)
+    rate = optax.cosine_decay_schedule(learning_rate, num_steps)
     optim = optax.chain(optax.clip_by_global_norm(1.0), muon(rate, adam_b1=0.9))
     numbers = {k: jnp.asarray(v) if isinstance(v, float) else v for k, v in loss.items()}
     trainer = Trainer(

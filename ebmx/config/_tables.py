@@ -205,8 +205,8 @@ def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
 def change(config: Config, place: str, value: Any) -> Config:
     """A config with one value at a place such as `"sampler.step_size"`.
 
-    An element of a list is named by its number or its kind: `"optim.muon.momentum"`. A word in place of a
-    call names its kind: `("sampler", "MALA")` is `("sampler.kind", "MALA")`, and
+    An element of a list is named by its number or its kind: `"optim.muon.momentum"`. A word in
+    place of a call names its kind: `("sampler", "MALA")` is `("sampler.kind", "MALA")`, and
     `("negatives.storage", "UInt8")` is `("negatives.storage.kind", "UInt8")`.
     """
     words = place.split(".")

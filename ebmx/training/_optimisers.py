@@ -26,7 +26,7 @@ def muon(
     adam_learning_rate: optax.ScalarOrSchedule | None = None,
     adam_b1: Number = 0.0,
     weight_decay: Number = 0.0,
-) -> optax.GradientTransformationExtraArgs:
+) -> optax.GradientTransformation:
     """Muon for the weights of dense and convolutional layers, and Adam for all else.
 
     Muon makes the momentum of a layer a matrix of equal singular values: all directions of a layer
