@@ -172,8 +172,8 @@ MUTANTS = {
      "training/negatives/test_step_size_adaptation.py "
      "training/negatives/test_label_constants.py"): [
         ("restart-inverted", "chances.shape) < chances", "chances.shape) > chances"),
-        ("restart-places-swapped", "where_chain(restarted, noise, augmented)",
-         "where_chain(restarted, augmented, noise)"),
+        ("restart-places-swapped", "where_chain(restarted, noise, changed)",
+         "where_chain(restarted, changed, noise)"),
         ("coin-key-reused", "jax.random.uniform(restart_key, chances.shape) <",
          "jax.random.uniform(noise_key, chances.shape) <"),
         ("coin-for-all", "jax.random.uniform(restart_key, chances.shape) <",
