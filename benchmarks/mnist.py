@@ -4,8 +4,9 @@ Trains the recipe `mnist_5k` for some minutes on the 5,000 digits of MNIST that 
 samples are persistent chains, which may go on for some steps on the averaged energy, and at last
 for some without noise. Reported are their Fréchet ratio (the distance to the test images over that
 of the training images, in features of a classifier trained on the training images), the two-sample
-AUC in these features, how many classes there are in effect, and how well the energy tells test digits from
-what is none: images of other data sets, constants, noise, and digits flipped, turned and cut up.
+AUC in these features, how many classes there are in effect, and how well the energy tells test
+digits from what is none: images of other data sets, constants, noise, and digits flipped, turned
+and cut up.
 
 A fifth of the 5,000 is the test set. `--test-images FOLDER` takes another one, from a folder with
 `mnist-t10k-images-idx3-ubyte.gz` and its labels, and other images from what else is there:
