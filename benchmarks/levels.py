@@ -29,13 +29,14 @@ import ebmx
 from ebmx.config import merge, recipe
 from ebmx.energies import (
     MLP,
+    Calibrated,
     GaussianMixture,
     NoiseConditional,
     exact_samples,
     geometric_levels,
     log_density,
 )
-from ebmx.evaluation import annealed_importance_sampling, calibrate_levels
+from ebmx.evaluation import annealed_importance_sampling
 from ebmx.samplers import HMC, MALA, ProbabilityFlow, sample_levels
 from ebmx.training import PerturbedLevels, Trainer, muon, noise_level_loss
 
@@ -120,10 +121,10 @@ def digits(part: float, seed: int) -> dict[str, float]:
     rng = np.random.default_rng(1)
     test = np.concatenate([data.test] * 4)
     test = (test + noise * rng.normal(size=test.shape)).astype(np.float32)
-    before = float(log_density(energy, test).mean())
+    assert isinstance(energy, Calibrated)
+    before = float(log_density(energy.energy, test).mean())
     keys = jax.random.split(jax.random.key(seed), 4)
     chains: dict[str, Any] = {"num_chains": 256, "num_temperatures": 500}
-    energy = calibrate_levels(energy, **chains, key=keys[2])
     lowest = energy.at(noise)
     down = annealed_importance_sampling(energy, **chains, key=keys[0])
     start = report.samples[:256]

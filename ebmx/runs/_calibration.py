@@ -3,13 +3,12 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
 from .. import _checks
-from ..energies import AbstractNoiseConditionalEnergy, Calibrated
+from ..energies import AbstractNoiseConditionalEnergy
 from ..evaluation import calibrate_levels
 from ..training import TrainState
 from ._run import Run, averaged
@@ -41,10 +40,14 @@ def calibrate(run: Run, state: TrainState, folder: Path) -> float | None:
     return log_z[0]
 
 
-def calibrated(energy: Any, folder: Path, step: int) -> Any:
-    """The energy with the constants that were found after this update; without them as it is."""
+def constants_of(folder: Path, step: int) -> np.ndarray | None:
+    """The constants that were found after this update, `(levels,)`, if any."""
     path = folder / CONSTANTS
     if not path.is_file():
-        return energy
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return Calibrated(energy, np.asarray(values["log_z"])) if values["update"] == step else energy
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        log_z = np.asarray(values["log_z"], np.float64)
+        return log_z if values["update"] == step else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"folder={folder}: {CONSTANTS} is damaged: {error}") from error

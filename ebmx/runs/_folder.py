@@ -17,9 +17,10 @@ import numpy as np
 from .. import _checks, _warnings
 from ..config._tables import Config, read_config, write_config
 from ..data import Dataset
+from ..energies import Calibrated
 from ..training import Checkpoints, TrainState, restore
 from ..training._monitor import MEASUREMENTS
-from ._calibration import CONSTANTS, calibrated
+from ._calibration import CONSTANTS, constants_of
 from ._facts import MOMENTS, Facts, checksum
 from ._metrics_log import read_log
 from ._optimiser import with_plan
@@ -135,12 +136,15 @@ class OpenRun:
     """The state after the last saved update, or the best one."""
     num_steps: int
     """How many updates were planned."""
+    log_z: np.ndarray | None = None
+    """`log Z` of the trained energy at each level, `(levels,)`, if `[calibration]` has found it."""
 
     @property
     def energy(self) -> Any:
         """The trained energy, with averaged parameters: a function of one example, and of a label
         or a noise level if it has these; normalised by the constants of `[calibration]`."""
-        return calibrated(averaged(self.state), self.folder, int(self.state.step))
+        energy = averaged(self.state)
+        return energy if self.log_z is None else Calibrated(energy, self.log_z)
 
     @property
     def sampler(self) -> Any:
@@ -238,4 +242,5 @@ def open(folder: str | Path, *, fallback: bool = False, best: bool = False) -> O
     run = make_run(config, facts)
     like = with_plan(run.init(), values["num_steps"])
     state = restore(saved, like, fallback=fallback)
-    return OpenRun(folder, config, run, state, values["num_steps"])
+    log_z = constants_of(folder, int(state.step))
+    return OpenRun(folder, config, run, state, values["num_steps"], log_z)

@@ -38,7 +38,7 @@ def muon(
     Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks".
 
     Args:
-        learning_rate: of the layers; a number or a schedule. Two to three times that of Adam.
+        learning_rate: of the layers; a number, such as 2e-3, or a schedule.
         momentum: the decay of the mean gradient, in [0, 1].
         adam_learning_rate: of all else; that of the layers if not given.
         adam_b1: the decay of the mean gradient of Adam, in [0, 1].

@@ -57,6 +57,10 @@ def test_other_updates_have_other_constants(tmp_path):
     before = json.loads(file.read_text())
     file.write_text(json.dumps(before | {"update": 7}))
     assert isinstance(runs.open(folder).energy, NoiseConditional)
+    file.write_text("{}")
+    with pytest.raises(ValueError, match=r"log_z\.json is damaged"):
+        runs.open(folder)
+    file.write_text(json.dumps(before))
     runs.resume(folder, num_steps=10, progress=False)
     after = json.loads(file.read_text())
     assert (before["update"], after["update"]) == (8, 10)
