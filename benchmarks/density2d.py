@@ -191,8 +191,8 @@ def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -
         model = energy_over_levels(truth, 0.003 if name == "checkerboard" else 0.01, model_key)
     num_steps = int(updates * part)
     schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
-    adam = muon(schedule, adam_b1=0.9) if over_levels else optax.adam(schedule)
-    optim = optax.chain(optax.clip_by_global_norm(1.0), adam)
+    optim = muon(schedule, adam_b1=0.9) if over_levels else optax.adam(schedule)
+    optim = optax.chain(optax.clip_by_global_norm(1.0), optim)
     trainer = Trainer(optim, negatives, loss, ema_decay=0.99)
     begin = time.perf_counter()
     state, _ = ebmx.fit(

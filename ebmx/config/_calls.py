@@ -208,7 +208,7 @@ def slot_of(path: str) -> str:
 
 
 def kinds(slot: str) -> list[str]:
-    """The names that a part may call, sorted; of functions, those that return an optimiser."""
+    """The names that a part of a config may have as its `kind`, sorted."""
     public = _public(PARTS[slot])
     if slot == "loss":
         return sorted(n for n in public if n.endswith("_loss") or n == "WeightedSum")

@@ -41,7 +41,7 @@ def calibrate(run: Run, state: TrainState, folder: Path) -> float | None:
 
 
 def constants_of(folder: Path, step: int) -> np.ndarray | None:
-    """The constants that were found after this update, `(levels,)`, if any."""
+    """`log Z` of each level as found after this update, `(levels,)`, if it was."""
     path = folder / CONSTANTS
     if not path.is_file():
         return None

@@ -65,7 +65,7 @@ def as_examples(batch: Any, name: str = "batch", shape: tuple[int, ...] | None =
 
 
 def augmented(augment: Callable | None, x: XBatch, key: Key) -> XBatch:
-    """The examples, each changed by chance."""
+    """Each example after the random change `augment`; without one as it is."""
     if augment is None:
         return x
     changed = jax.vmap(lambda x, key: augment(x, key=key))(x, jax.random.split(key, len(x)))

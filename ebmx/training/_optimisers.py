@@ -1,4 +1,4 @@
-"""Muon for layers, and optimisers of optax: their state, and the arguments of their updates."""
+"""The optimiser Muon; and the state and the arguments of any optimiser of optax."""
 
 import functools
 import inspect
@@ -70,7 +70,7 @@ def muon(
 
 
 def _layers(parameters: Any) -> Any:
-    """How each array that is a layer is a matrix; `None` for all others."""
+    """The axes that make a matrix of each layer; `None` for arrays that Adam updates."""
 
     def one(leaf: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
         rows = leaf.shape[0] if leaf.ndim > 1 else 1

@@ -197,7 +197,7 @@ def test_muon_makes_layers_matrices_of_equal_singular_values():
         product = -left.T @ matrix @ right.T
         np.testing.assert_allclose(product, np.diag(np.diag(product)), atol=1e-5)
         assert np.all(np.diag(product) > 0)
-    for name in ("bias", "last"):
+    for name in ("bias", "last", "one"):
         np.testing.assert_allclose(found[name], -0.002 * jnp.sign(gradient[name]), rtol=1e-4)
 
 

@@ -108,7 +108,7 @@ def annealed_importance_sampling(
 
 
 def check_numbers(num_chains: int, num_temperatures: int, num_steps: int) -> None:
-    """Check how many there are to be of each."""
+    """Check the numbers of chains, of temperatures and of steps at each."""
     _checks.at_least("num_chains", num_chains, 2)
     _checks.at_least("num_temperatures", num_temperatures, 1)
     _checks.at_least("num_steps", num_steps, 1)

@@ -173,7 +173,7 @@ class Own(AbstractSampler):
         return None
 
     def step(self, energy, x, state, *, key):
-        raise NotImplementedError
+        raise AssertionError("no step is to be taken here")
 
 
 LANGEVIN, WARM = Langevin(0.1), optax.linear_schedule(2.0, 1.0, 9)

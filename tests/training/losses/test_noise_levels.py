@@ -110,8 +110,7 @@ def test_all_levels_at_once_is_a_categorical_cross_entropy():
 
 
 @pytest.mark.parametrize("num_noisy", [None, 15])
-def test_stable_targets_are_means_over_the_data(num_noisy):
-    """Against the weights of all data of the batch one by one."""
+def test_stable_targets_are_means_over_all_data_of_the_batch(num_noisy):
     positives, negatives = Examples(data(40, KEY)), t.PerturbedLevels(num_noisy=num_noisy)
     negatives, _, _ = negatives.step(noisy_mixture(), positives, None, key=jax.random.key(6))
     assert len(negatives.x) == (num_noisy or 40)
@@ -151,10 +150,10 @@ def test_stable_targets_of_an_example_without_weight():
     energy, x = with_classes(3), jax.random.normal(KEY, (4, 2))
     positives = Examples(x, jnp.array([0, 1, 1, 2]), jnp.array([-jnp.inf, 0.0, 0.0, 0.0]))
     negatives, _, _ = t.PerturbedLevels(0.0).step(energy, positives, None, key=KEY)
-    assert np.isfinite(LOSSES["stable"](energy, positives, negatives)[0])
-    rest = [Examples(e.x[1:], e.y[1:]) for e in (positives, negatives)]
-    loss = eqx.Partial(LOSSES["stable"], classification_weight=0.0)
-    found, expected = (loss(energy, *pair)[0] for pair in ((positives, negatives), rest))
+    pair, loss = (positives, negatives), LOSSES["stable"]
+    assert np.isfinite(loss(energy, *pair)[0])
+    rest = [Examples(e.x[1:], e.y[1:]) for e in pair]
+    found, expected = (loss(energy, *p, classification_weight=0.0)[0] for p in (pair, rest))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
