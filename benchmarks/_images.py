@@ -65,9 +65,8 @@ def train_for(
     def go(num_steps: int, laid_out: int, log_every: int, callbacks: Sequence[Any]) -> TrainState:
         run = run_of(config, dataset, laid_out)
         state = run.trainer.init(run.energy, run.norm_state, key=keys[1])
-        batches = ebmx.data.batches(dataset.train, config["data"]["batch_size"], key=keys[2])
         return ebmx.fit(
-            run.trainer, state, batches, num_steps=num_steps, key=keys[3], log_every=log_every,
+            run.trainer, state, run.batches(), num_steps=num_steps, key=keys[3], log_every=log_every,
             callbacks=callbacks, progress=False,
         )[0]  # fmt: skip
 

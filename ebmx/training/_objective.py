@@ -1,5 +1,6 @@
 """Further objectives of a training, each a source of negatives and a loss."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from .._types import EnergyFn, Key, Number, Scalar
 from ..energies import AbstractNoiseConditionalEnergy
 from ..energies._constants import as_number
 from ..samplers._fields import cast
-from ._batch import Examples
+from ._batch import Examples, augmented
 from ._check_pair import check_pair, plain_function
 from ._metrics import Metrics, chain_metrics
 from .losses._contrastive import Loss, contrastive_loss
@@ -46,6 +47,8 @@ class Objective(eqx.Module):
         start: the number of the first update that it takes part in, counted from 0. Before it,
             neither its chains nor its loss are computed.
         stop: the number of the first update after it; it goes on to the end if not given.
+        augment: a function `(x, *, key) -> x` of one example that changes each example which this
+            objective sees, such as `ebmx.data.RandomImage`, after the `augment` of the trainer.
         name: prefixes the metrics, `"{name}_loss"` and so on; needed where two objectives report a
             metric of the same name. Without it, the loss is reported by the name of its function.
 
@@ -62,6 +65,7 @@ class Objective(eqx.Module):
     num_examples: int | None = eqx.field(static=True, default=None)
     start: int = eqx.field(static=True, default=0)
     stop: int | None = eqx.field(static=True, default=None)
+    augment: Callable | None = None
     name: str | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
@@ -92,7 +96,7 @@ class Objective(eqx.Module):
         y, log_weights = (
             None if part is None else part[:num] for part in (positives.y, positives.log_weights)
         )
-        x = positives.x[:num]
+        x = augmented(self.augment, positives.x[:num], jax.random.fold_in(noise_key, 0))
         energy, has_level = self._at_level(energy)
         positives = Examples(x, None if has_level else y, log_weights)
         if self.sigma is not None:

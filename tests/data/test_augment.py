@@ -1,5 +1,7 @@
 """Random changes of images, one at a time and in training."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ import ebmx
 from ebmx.data import RandomImage
 from ebmx.energies import ConvNet
 from ebmx.samplers import Langevin
-from ebmx.training import PCD, DataOnly, Examples, Perturbed, Trainer
+from ebmx.training import PCD, DataOnly, Examples, Objective, Perturbed, Trainer
 
 X = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 5, 2)), jnp.float32)
 NUM = 4000
@@ -91,6 +93,25 @@ def test_data_are_changed_each_time_they_are_seen():
     assert_mean(mirrored.ravel().astype(float), 0.5)
     assert np.any(mirrored[0] != mirrored[1])
     np.testing.assert_array_equal(seen["weights"], weights)
+
+
+def test_an_objective_alone_can_see_changed_data():
+    """Its first examples are mirrored; the trainer's own loss sees the batch as it is."""
+    x = jnp.tile(X[None, ..., :1], (4, 1, 1, 1))
+    seen = {}
+
+    def look(name, energy, positives, negatives):
+        seen[name] = positives.x
+        return 0.0 * jnp.sum(jax.vmap(energy)(positives.x)), {}
+
+    mirror = RandomImage(flip=1.0, shift=0)
+    losses = [functools.partial(look, name) for name in ("own", "further")]
+    further = Objective(DataOnly(), losses[1], num_examples=3, augment=mirror, name="further")
+    trainer = Trainer(optax.sgd(0.0), DataOnly(), losses[0], objectives=[further])
+    energy = ConvNet((4, 5, 1), (2,), key=jax.random.key(0))
+    trainer.step(trainer.init(energy, key=jax.random.key(1)), x, key=jax.random.key(2))
+    np.testing.assert_array_equal(seen["own"], x)
+    np.testing.assert_allclose(seen["further"], x[:3, :, ::-1], atol=1e-6)
 
 
 def test_a_change_of_shape_is_refused():

@@ -20,17 +20,17 @@ from ebmx.samplers import Langevin, displacement_budget
 SHAPES = {"digits": (8, 8, 1), "mnist_5k": (28, 28, 1), "uva_mnist": (28, 28, 1), "table": (5,)}
 SHAPES |= {"convergent_mnist": (28, 28, 1), "igebm_cifar10": (32, 32, 3)}
 SHAPES |= {"improved_cd_cifar10": (32, 32, 3), "jem_cifar10": (32, 32, 3)}
-SHAPES |= {"cifar10_pcd": (32, 32, 3)}
+SHAPES |= {"cifar10_pcd": (32, 32, 3), "mnist_jem": (28, 28, 1)}
 LEVELS = {"digits_levels": (8, 8, 1), "plane_levels": (5,), "mnist_levels": (28, 28, 1)}
 LEVELS |= {"cifar10_levels": (32, 32, 3)}
 # From the published values: steps · factor · clip, for data of width 1 twice that, and
 # noise² / (2 · factor), which is the same for data of any width.
 BUDGETS = {"digits": 90, "mnist_5k": 60, "uva_mnist": 60 * 10 * 0.03}
 BUDGETS |= {"igebm_cifar10": 2 * 60 * 10 * 0.01, "improved_cd_cifar10": np.inf}
-BUDGETS |= {"jem_cifar10": np.inf, "convergent_mnist": np.inf, "cifar10_pcd": 60}
+BUDGETS |= {"jem_cifar10": np.inf, "convergent_mnist": np.inf, "cifar10_pcd": 60, "mnist_jem": 60}
 TEMPERATURES = {"digits": 2e-4, "mnist_5k": 5e-5, "uva_mnist": 0.005**2 / 20}
 TEMPERATURES |= {"igebm_cifar10": 0.005**2 / 20, "improved_cd_cifar10": 0.001**2 / 200}
-TEMPERATURES |= {"jem_cifar10": 0.01**2 / 2, "convergent_mnist": 1.0, "cifar10_pcd": 5e-5}
+TEMPERATURES |= {"jem_cifar10": 0.01**2 / 2, "convergent_mnist": 1.0, "cifar10_pcd": 5e-5, "mnist_jem": 5e-5}
 # Counted by hand, all weights and biases; the networks that the sources have too.
 PARAMETERS = {"uva_mnist": 76_993, "jem_cifar10": 36_680_010}
 

