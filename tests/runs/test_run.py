@@ -30,7 +30,12 @@ BUDGETS |= {"igebm_cifar10": 2 * 60 * 10 * 0.01, "improved_cd_cifar10": np.inf}
 BUDGETS |= {"jem_cifar10": np.inf, "convergent_mnist": np.inf, "cifar10_pcd": 60, "mnist_jem": 60}
 TEMPERATURES = {"digits": 2e-4, "mnist_5k": 5e-5, "uva_mnist": 0.005**2 / 20}
 TEMPERATURES |= {"igebm_cifar10": 0.005**2 / 20, "improved_cd_cifar10": 0.001**2 / 200}
-TEMPERATURES |= {"jem_cifar10": 0.01**2 / 2, "convergent_mnist": 1.0, "cifar10_pcd": 5e-5, "mnist_jem": 5e-5}
+TEMPERATURES |= {
+    "jem_cifar10": 0.01**2 / 2,
+    "convergent_mnist": 1.0,
+    "cifar10_pcd": 5e-5,
+    "mnist_jem": 5e-5,
+}
 # Counted by hand, all weights and biases; the networks that the sources have too.
 PARAMETERS = {"uva_mnist": 76_993, "jem_cifar10": 36_680_010}
 
