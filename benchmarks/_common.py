@@ -12,11 +12,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ebmx._compilation_cache import keep_compiled
 from ebmx._threefry import fuse
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """A parser with `--json`; the script's docstring says what it is for."""
+    """A parser with `--json`; the script's docstring says what it is for.
+
+    What JAX compiles is kept for the next script.
+    """
+    keep_compiled()
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=raw)
     parser.add_argument("--json", type=Path, help="write the figures to this file")

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from . import runs
+from ._compilation_cache import keep_compiled
 from ._output import notices, report_training, say
 from ._parser import config_options, make_parser, unknown_argument
 from ._samples import free_stem, stem_of, write_samples
@@ -27,7 +28,10 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # a process of its own
+        arguments = sys.argv[1:]
+        keep_compiled()
+    arguments = list(arguments)
     try:
         try:
             return _run(arguments)
