@@ -2,7 +2,7 @@
 
 MUTANTS = {
     ("samplers/_langevin.py", "samplers/test_langevin.py samplers/test_increments.py "
-     "samplers/test_sample.py"): [
+     "samplers/test_sample.py samplers/test_sample_failures.py"): [
         ("drift-sign", "mean = x - 0.5 * step_size", "mean = x + 0.5 * step_size"),
         ("drift-half", "mean = x - 0.5 * step_size", "mean = x - step_size"),
         ("noise-no-sqrt", "jnp.sqrt(cast(self.step_size, x) * cast(self.temperature, x))",
@@ -71,8 +71,8 @@ MUTANTS = {
         ("one-leapfrog-step", "num_integration_steps=self.num_integration_steps,",
          "num_integration_steps=1,"),
     ],
-    ("samplers/_run.py", "samplers/test_sample.py samplers/test_properties.py "
-     "samplers/test_warmup.py"): [
+    ("samplers/_run.py", "samplers/test_sample.py samplers/test_sample_failures.py "
+     "samplers/test_properties.py samplers/test_warmup.py"): [
         ("loop-key-reused", "step_key = jax.random.fold_in(key, first + i)", "step_key = key"),
         ("one-step-less", "fori_loop(0, num_steps - 1, step, moved)",
          "fori_loop(1, num_steps - 1, step, moved)"),
@@ -85,7 +85,8 @@ MUTANTS = {
         ("per-chain-axes", "for_each(one, energy, arrays, *rows, keys)",
          "for_each(one, energy, jax.tree.map(lambda a: 0 * a + a[:1], arrays), *rows, keys)"),
     ],
-    ("samplers/_sample.py", "samplers/test_sample.py samplers/test_save_policies.py"): [
+    ("samplers/_sample.py", "samplers/test_sample.py samplers/test_sample_failures.py "
+     "samplers/test_save_policies.py"): [
         ("thinning-off-by-one", "x, state, thin, key=key)", "x, state, thin + 1, key=key)"),
         ("warm-up-ignored", "if num_warmup > 0:", "if num_warmup > 10**6:"),
         ("state-ignored", "init() if given is None else _as_made(given, jax.eval_shape(init))",

@@ -13,11 +13,13 @@ FURTHER = {
     "evaluation/samples/_classes.py": "../test_long_chains",
     "evaluation/samples/_covariance.py": "test_frechet ../log_z/test_exact",
     "evaluation/samples/_pairwise.py": "test_features",
-    "samplers/_base.py": "test_combined test_sample test_invariance test_precision",
+    "samplers/_base.py": (
+        "test_combined test_sample test_sample_failures test_invariance test_precision"
+    ),
     "samplers/_blackjax.py": "test_kernels test_reversibility test_dtypes test_invariance",
     "samplers/_blackjax_kernels.py": "test_kernels test_reversibility test_blackjax",
     "samplers/_combined.py": "test_keys test_reversibility test_dtypes test_invariance",
-    "samplers/_fields.py": "test_langevin test_reflected test_sample",
+    "samplers/_fields.py": "test_langevin test_reflected test_sample test_sample_failures",
     "samplers/_gibbs.py": "test_keys test_dtypes",
     "samplers/_increments.py": "test_langevin",
     "samplers/_langevin.py": "test_increments test_dtypes",
@@ -25,8 +27,8 @@ FURTHER = {
     "samplers/_reflected.py": "test_keys test_invariance",
     "samplers/_schedules.py": "test_invariance",
     "samplers/_run_replicas.py": "test_run_replicas test_keys",
-    "samplers/_run.py": "test_sample test_keys test_properties test_warmup",
-    "samplers/_sample.py": "test_save_policies test_keys test_starts_and_ends",
+    "samplers/_run.py": "test_sample test_sample_failures test_keys test_properties test_warmup",
+    "samplers/_sample.py": "test_sample_failures test_save_policies test_keys test_starts_and_ends",
     "samplers/_save_policies.py": "test_save_policies test_dtypes",
     "samplers/_replica_exchange.py": (
         "test_run_replicas test_keys test_reversibility test_invariance"
@@ -38,8 +40,10 @@ FURTHER = {
     "training/negatives/_buffer.py": "test_all_negatives test_filling test_storage",
     "training/negatives/_split.py": "test_all_negatives",
     "training/negatives/_restarted.py": "test_all_negatives test_negatives",
-    "training/checkpoints/_orbax.py": "test_writer test_autosave ../test_recovery_of_trainings",
-    "training/checkpoints/_writer.py": "test_autosave",
+    "training/checkpoints/_orbax.py": (
+        "test_writer test_damaged test_autosave ../test_recovery_of_trainings"
+    ),
+    "training/checkpoints/_writer.py": "test_damaged test_autosave",
     "training/_distances.py": "test_distances losses/test_closed_forms_of_losses",
     "training/losses/_energy_matching.py": (
         "../negatives/test_all_negatives test_closed_forms_of_losses"
@@ -51,7 +55,7 @@ FURTHER = {
     "training/negatives/_jarzynski.py": "test_all_negatives test_resampling",
     "training/losses/_noise_contrastive.py": "test_noise_contrastive test_objectives",
     "training/losses/_contrastive.py": "test_trimmed test_objectives",
-    "training/checkpoints/_manifest.py": "test_writer",
+    "training/checkpoints/_manifest.py": "test_writer test_damaged",
     "training/negatives/_base.py": "test_all_negatives test_tempered",
     "training/negatives/_persistent.py": (
         "test_all_negatives test_restart_policy ../test_labelled_training"
@@ -62,7 +66,7 @@ FURTHER = {
     "training/negatives/_recovery.py": "test_all_negatives ../losses/test_closed_forms_of_losses",
     "training/negatives/_chain_free.py": "test_all_negatives",
     "training/negatives/_perturbed_levels.py": "../losses/test_noise_levels",
-    "training/checkpoints/_restore.py": "test_writer",
+    "training/checkpoints/_restore.py": "test_writer test_damaged",
     "training/losses/_score_matching.py": "test_score_matching test_objectives",
     "training/_sharding.py": "negatives/test_restart_policy",
     "training/negatives/_buffer_slots.py": "test_buffer test_label_constants ../test_sharding",
@@ -82,7 +86,8 @@ FURTHER = {
     "energies/networks/_modulation.py": "../test_noise_conditional",
     "energies/networks/_attention.py": "test_unet",
     "energies/networks/_multi_scale.py": "test_unet",
-    "training/_objective.py": "negatives/test_persistent",
+    "training/_objective.py": "test_phases negatives/test_persistent",
+    "evaluation/log_z/_annealing_schedule.py": "test_annealing_tuning",
     "evaluation/log_z/_annealing_path.py": "test_noise_levels",
     "evaluation/log_z/_calibrate_levels.py": "test_noise_levels",
     "evaluation/log_z/_probability_flow.py": "test_noise_levels",

@@ -126,6 +126,15 @@ def assert_covariance(values, expected, num_errors=5.0):
     assert_mean(products * len(values) / (len(values) - 1), expected, num_errors)
 
 
+def square(x):
+    return 0.5 * jnp.sum(x**2)
+
+
+def descent(step_size=0.5):
+    """Without noise `square` shrinks a position by 0.75 a step, which counts the steps."""
+    return Langevin(step_size, temperature=0.0)
+
+
 def muller_brown(x):
     """Three wells on the plane: Müller and Brown (1979), "Location of saddle points"."""
     a, b = np.array([-1, -1, -6.5, 0.7]), np.array([0, 0, 11, 0.6])

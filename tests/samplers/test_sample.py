@@ -1,11 +1,11 @@
-"""The loops: starts, warm-up, thinning, what is saved, and how failures are told."""
+"""The loops: warm-up, thinning, what is saved, what a step costs, and states handed on."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import GRADIENTS, SAMPLERS
+from helpers import GRADIENTS, SAMPLERS, descent, square
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ebmx.samplers import (
@@ -21,21 +21,6 @@ from ebmx.samplers import (
     warmup,
 )
 from ebmx.samplers._run import PerChain
-from ebmx.samplers._sample import _throw
-
-
-def runaway(x):
-    return -jnp.sum(x**4)
-
-
-def square(x):
-    return 0.5 * jnp.sum(x**2)
-
-
-def descent(step_size=0.5):
-    """Without noise `square` shrinks a position by 0.75 a step, which counts the steps."""
-    return Langevin(step_size, temperature=0.0)
-
 
 X = np.array([[4.0, -8.0], [1.0, 2.0]], np.float32)
 
@@ -166,68 +151,6 @@ def test_sample_works_under_jit(getkey):
     np.testing.assert_allclose(jax.jit(draw)(X, key), draw(X, key), rtol=1e-5)
 
 
-def test_a_start_that_is_not_finite_is_told(getkey):
-    x, key = np.ones((4, 2), np.float32), getkey()
-    x[[1, 3], 0] = np.nan
-    with pytest.raises(FloatingPointError, match=r"2 of 4 chains failed, \[1, 3\]: .*start"):
-        sample(square, descent(), x, num_samples=2, key=key)
-    got = sample(square, descent(), x, num_samples=2, throw=False, key=key)
-    bad, good = RESULTS.nonfinite_start, RESULTS.successful
-    np.testing.assert_array_equal(got.result, [good, bad, good, bad])
-    np.testing.assert_array_equal(got.info.divergent, [False, True, False, True])
-    np.testing.assert_array_equal(np.isfinite(got.x).all(1), [True, False, True, False])
-
-
-def test_a_chain_that_runs_away_is_told(getkey):
-    x = np.array([[0.0, 0.0], [3.0, 3.0], [0.0, 0.1]], np.float32)
-    key, sampler = getkey(), descent()
-    with pytest.raises(FloatingPointError, match=r"1 of 3 chains failed, \[1\]: .*step_size"):
-        sample(runaway, sampler, x, num_samples=10, key=key)
-    got = sample(runaway, sampler, x, num_samples=10, throw=False, key=key)
-    bad, good = RESULTS.nonfinite_chain, RESULTS.successful
-    np.testing.assert_array_equal(got.result, [good, bad, good])
-    np.testing.assert_array_equal(got.info.divergent, [False, True, False])
-    _, info = run(runaway, sampler, x, num_steps=10, key=key)
-    np.testing.assert_array_equal(info.divergent, [False, True, False])
-
-
-def test_divergence_in_the_warm_up_is_told(getkey):
-    x = np.full((1, 2), 3.0, np.float32)
-    with pytest.raises(FloatingPointError, match="step_size"):
-        sample(runaway, descent(), x, num_samples=1, num_warmup=10, key=getkey())
-
-
-def test_divergence_in_the_last_step_is_told(getkey):
-    # sqrt is finite at 0 and its slope is not: the energy alone would not show it
-    x = np.array([[0.0], [1.0]], np.float32)
-    new, info = run(lambda x: jnp.sqrt(x[0]), descent(), x, num_steps=1, key=getkey())
-    np.testing.assert_array_equal(np.isfinite(new)[:, 0], [False, True])
-    np.testing.assert_array_equal(info.divergent, [True, False])
-
-
-class _FailsOnce(AbstractSampler[None]):
-    """Counts up, and fails in the step that starts at 1."""
-
-    def init(self, energy, x, *, key):
-        return None
-
-    def step(self, energy, x, state, *, key):
-        one = jnp.ones(())
-        return x + 1, state, StepInfo(one, one, one, x[0] == 1)
-
-
-@pytest.mark.parametrize("num_steps", [2, 3, 6])
-def test_a_failure_in_the_middle_is_told(num_steps, getkey):
-    # the second step fails, the chain that starts later never does, and later steps are well again
-    x, key = np.array([[0.0], [2.0]], np.float32), getkey()
-    _, info = run(square, _FailsOnce(), x, num_steps=num_steps, key=key)
-    np.testing.assert_array_equal(info.divergent, [True, False])
-    got = sample(square, _FailsOnce(), x, num_samples=num_steps, key=key)
-    np.testing.assert_array_equal(got.info.divergent, [True, False])
-    kept = sample(square, _FailsOnce(), x, num_samples=2, thin=num_steps, key=key)
-    np.testing.assert_array_equal(kept.info.divergent, [True, False])
-
-
 class _Counts(AbstractSampler[None]):
     """Counts up, and reports numbers that grow."""
 
@@ -267,21 +190,6 @@ def test_each_sample_has_noise_of_its_own(thin, getkey):
     moves = np.diff(np.asarray(got.values)[:, :, 0], axis=1, prepend=0.0)
     correlation = np.corrcoef(moves.T)
     np.testing.assert_allclose(correlation, np.eye(4), atol=5 / np.sqrt(400))
-
-
-@pytest.mark.parametrize(("num", "named"), [(8, "0, 1, 2, 3, 4, 5, 6, 7]: "), (9, "6, 7] …: ")])
-def test_of_many_failures_the_first_are_named(num, named):
-    with pytest.raises(FloatingPointError, match=f"{num} of {num} chains failed, .*{named}"):
-        _throw(np.full(num, RESULTS.nonfinite_chain))
-
-
-def test_every_result_has_a_message():
-    assert [code.value for code in RESULTS] == [0, 1, 2, 3, 4, 5]
-    messages = [code.message for code in RESULTS]
-    assert len(set(messages)) == len(RESULTS)
-    assert all("chain" in message for message in messages[1:])
-    assert "step_size" in RESULTS.nonfinite_chain.message
-    assert "start" in RESULTS.nonfinite_start.message
 
 
 def test_a_computed_number_of_steps_may_be_0(getkey):

@@ -9,8 +9,8 @@ import optax
 import pytest
 import scipy.special
 from closed_forms import STILL
-from helpers import points
 from moves import affine, init, patched, values
+from weighted_chains import NARROW, NOWHERE, WIDE, X, population, step, weighted
 
 from ebmx.energies import Gaussian
 from ebmx.samplers import (
@@ -31,28 +31,7 @@ from ebmx.training import (
     UniformNoise,
     contrastive_loss,
 )
-from ebmx.training.negatives._jarzynski import Populations, WeightedChains
-
-WIDE = patched(0.5)
-NARROW = patched(1 / 1.8, 0.5)
-X = points(8, (2,))
-
-
-def weighted(log_weights, energy=WIDE, x=X, log_z_before=0.3, resamplings=2):
-    numbers = log_weights, values(energy, x), log_z_before
-    log_weights, last, before = (jnp.asarray(a, jnp.float32) for a in numbers)
-    return WeightedChains(x, log_weights, last, before, jnp.asarray(resamplings, jnp.int32))
-
-
-def population(log_weights, **options):
-    return Populations(weighted(log_weights, **options), None, jnp.array(0.0))
-
-
-def step(energy, state, key, sampler=STILL, **options):
-    negatives = Jarzynski(sampler, 1, 8, **options)
-    out, state, _ = moves.step(negatives, energy, X, state, key)
-    return out, state.training
-
+from ebmx.training.negatives._jarzynski import Populations
 
 LOG_WEIGHTS = np.linspace(-0.5, 0.5, 8)
 
@@ -76,36 +55,6 @@ def test_an_update_adds_the_change_of_the_energy(getkey):
     # and an energy that stays the same adds nothing
     _, again = step(NARROW, Populations(chains, None, jnp.array(0.0)), getkey())
     np.testing.assert_allclose(again.log_weights, chains.log_weights, atol=1e-6)
-
-
-def test_chains_are_resampled_below_the_threshold_and_not_above(getkey):
-    state, key = population([0.0, 0.0, 0.0, -9.0, -9.0, -9.0, -9.0, -9.0]), getkey()
-    share = float(state.training.effective_fraction)
-    np.testing.assert_allclose(share, 3 / 8, rtol=0.01)
-    _, above = step(WIDE, state, key, resample_below=share - 0.01)
-    np.testing.assert_array_equal(above.positions, X)
-    np.testing.assert_allclose(above.log_weights, state.training.log_weights, atol=1e-6)
-    _, below = step(WIDE, state, key, resample_below=share + 0.01)
-    np.testing.assert_array_equal(below.log_weights, 0)
-    np.testing.assert_allclose(below.effective_fraction, 1)
-    kept = (np.asarray(below.positions)[:, None] == np.asarray(X)[:3]).all(-1).sum(0)
-    assert sorted(kept) == [2, 3, 3]
-    np.testing.assert_allclose(below.last_energies, values(WIDE, below.positions), rtol=1e-6)
-    for chains in (above, below):
-        np.testing.assert_allclose(chains.log_z, state.training.log_z, rtol=1e-5)
-    assert (int(above.resamplings), int(below.resamplings)) == (2, 3)
-
-
-@pytest.mark.parametrize("num", [5, 40])
-def test_negatives_can_be_drawn_by_weight(num, getkey):
-    state = population([0.0, 1.0, -9.0, -np.inf, 0.5, 0.0, -np.inf, 0.2])
-    out, chains = step(WIDE, state, getkey(), num_negatives=num, resample_below=0.0)
-    assert out.x.shape == (num, 2)
-    found = (np.asarray(out.x)[:, None] == np.asarray(X)).all(-1)
-    assert np.all(found.sum(1) == 1)
-    expected = num * scipy.special.softmax(np.asarray(chains.log_weights, np.float64))
-    assert np.all(np.abs(found.sum(0) - expected) < 1 + 1e-5)
-    assert found[:, [3, 6]].sum() == 0
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -142,9 +91,6 @@ def test_a_chain_that_is_not_finite_counts_for_nothing(value, getkey):
     np.testing.assert_allclose(again.log_z, np.log(alive.mean()), rtol=1e-4)
 
 
-NOWHERE = patched(0.5, 0.0, -np.inf, np.nan)
-
-
 def test_an_energy_that_is_finite_nowhere_leaves_all_as_it_was(getkey):
     state = population(LOG_WEIGHTS)
     _, chains = step(NOWHERE, state, getkey())
@@ -152,14 +98,6 @@ def test_an_energy_that_is_finite_nowhere_leaves_all_as_it_was(getkey):
     _, later = step(NARROW, Populations(chains, None, jnp.array(0.0)), getkey())
     _, direct = step(NARROW, state, getkey())
     np.testing.assert_allclose(later.log_weights, direct.log_weights, rtol=1e-5)
-
-
-def test_energies_go_with_the_positions_that_are_drawn(getkey):
-    # energies that are not finite do not replace them
-    _, chains = step(NOWHERE, population([3.0, 2.0] + [0.0] * 6), getkey(), resample_below=1.0)
-    assert len(np.unique(chains.positions)) < 16
-    np.testing.assert_array_equal(chains.log_weights, 0)
-    np.testing.assert_allclose(chains.last_energies, values(WIDE, chains.positions), rtol=1e-6)
 
 
 def test_all_chains_move_and_their_energies_with_them(getkey):
@@ -187,23 +125,6 @@ def test_all_chains_move_and_their_energies_with_them(getkey):
     assert 0 < dies.sum() < 8
     np.testing.assert_array_equal(info.dead, np.concatenate([dies, -x[:, 0] > edge]))
     assert not np.any(info.restarted)
-
-
-def test_each_population_is_drawn_by_its_own_weights(getkey):
-    light = [0.0] * 3 + [-np.inf] * 5
-    for first, second in ((light, np.zeros(8)), (np.zeros(8), light), (light, light[::-1])):
-        state = Populations(weighted(first), weighted(second, x=-X), jnp.array(0.0))
-        negatives = Jarzynski(affine(), 1, 8, 8, resample_below=0.9)
-        _, after, _ = moves.step(negatives, WIDE, X, state, getkey())
-        for chains, before in ((after.training, state.training), (after.held_out, state.held_out)):
-            uneven = np.any(np.isinf(before.log_weights))
-            assert int(chains.resamplings) == 2 + uneven
-            np.testing.assert_allclose(chains.log_z, before.log_z, rtol=1e-5)
-            np.testing.assert_allclose(chains.log_weights, np.zeros(8), atol=1e-6)
-            found = np.asarray(chains.positions)[:, None] == np.asarray(before.positions)
-            counts = found.all(-1).sum(0)
-            want = 8 * scipy.special.softmax(np.asarray(before.log_weights, np.float64))
-            assert np.all(np.abs(counts - want) < 1)
 
 
 def test_the_start_is_the_noise_with_its_normaliser(getkey):
