@@ -86,6 +86,8 @@ class Objective(NamedTuple):
     learning_rate: float = 4e-3
     over_levels: bool = False
     """Whether the energy is one over noise levels, which is then taken at the lowest."""
+    contrast: float = 0.0
+    """The weight of noise-contrastive estimation of the lowest level beside it."""
 
 
 def objectives() -> dict[str, Objective]:
@@ -133,6 +135,15 @@ def objectives() -> dict[str, Objective]:
             2048,
             learning_rate=3e-3,
             over_levels=True,
+        ),
+        "levels of noise, noise-contrastive": Objective(
+            PerturbedLevels(num_noisy=256),
+            levels,
+            8000,
+            2048,
+            learning_rate=3e-3,
+            over_levels=True,
+            contrast=1.0,
         ),
         "probability flow": Objective(
             Neighbours(0.3, 4), minimum_probability_flow_loss, 4000, 1024, learning_rate=2e-3
@@ -182,18 +193,28 @@ def batches(truth: Any, size: int, key: jax.Array) -> Iterator[np.ndarray]:
 
 
 def learn(name: str, truth: Any, objective: Objective, part: float, seed: int) -> dict[str, Any]:
-    negatives, loss, updates, batch, boxed, learning_rate, over_levels = objective
+    negatives, loss, updates, batch, boxed, learning_rate, over_levels, contrast = objective
     model_key, chain_key, data_key, fit_key = jax.random.split(jax.random.key(seed), 4)
     energy = FourierEnergy(key=model_key)
     model: Any = Box(energy, *CORNERS) if boxed else energy
+    # a sharp edge takes a lower level than curves that are blurred themselves
+    low = 0.003 if name == "checkerboard" else 0.01
     if over_levels:
-        # a sharp edge takes a lower level than curves that are blurred themselves
-        model = energy_over_levels(truth, 0.003 if name == "checkerboard" else 0.01, model_key)
+        model = energy_over_levels(truth, low, model_key)
+    beside = []
+    if contrast > 0:
+        noise = UniformNoise(-LIMIT, LIMIT)
+        nce = eqx.Partial(noise_contrastive_loss, noise=noise)
+        beside = [
+            ebmx.training.Objective(
+                NoiseSamples(noise), nce, weight=contrast, sigma=low, num_examples=1024
+            )
+        ]
     num_steps = int(updates * part)
     schedule = optax.cosine_decay_schedule(learning_rate, num_steps)
     optim = muon(schedule, adam_b1=0.9) if over_levels else optax.adam(schedule)
     optim = optax.chain(optax.clip_by_global_norm(1.0), optim)
-    trainer = Trainer(optim, negatives, loss, ema_decay=0.99)
+    trainer = Trainer(optim, negatives, loss, ema_decay=0.99, objectives=beside)
     begin = time.perf_counter()
     state, _ = ebmx.fit(
         trainer, trainer.init(model, shape=(2,), key=chain_key), batches(truth, batch, data_key),
