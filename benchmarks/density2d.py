@@ -136,7 +136,7 @@ def objectives() -> dict[str, Objective]:
             learning_rate=3e-3,
             over_levels=True,
         ),
-        "levels of noise, noise-contrastive": Objective(
+        "levels, and noise-contrastive": Objective(
             PerturbedLevels(num_noisy=256),
             levels,
             8000,
