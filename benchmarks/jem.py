@@ -44,6 +44,7 @@ def logits_of(trained: Trained) -> Callable[[np.ndarray], np.ndarray]:
 
 def quality(config, data: Dataset, options) -> dict[str, Any]:
     """Train on all digits; what classifier, samples and energy are like."""
+    assert data.test_labels is not None
     trained = train_for(config, data, 60 * options.minutes, updates=options.updates)
     logits, judge = logits_of(trained), Extractor(data)
     probabilities = np.asarray(jax.nn.softmax(logits(data.test)))

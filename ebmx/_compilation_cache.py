@@ -22,10 +22,11 @@ def keep_compiled() -> Path | None:
         The folder, or `None` if JAX keeps nothing, since it is told not to or the folder cannot be
         written.
     """
-    if not jax.config.jax_enable_compilation_cache:
+    settings = jax.config.values
+    if not settings["jax_enable_compilation_cache"]:
         return None
-    if jax.config.jax_compilation_cache_dir is not None:
-        return Path(jax.config.jax_compilation_cache_dir)
+    if settings["jax_compilation_cache_dir"] is not None:
+        return Path(settings["jax_compilation_cache_dir"])
     try:
         folder = _user_cache() / "ebmx" / f"compiled-{jax.__version__}-{_processor()}"
     except RuntimeError:  # there is no home
