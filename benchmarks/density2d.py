@@ -100,6 +100,15 @@ def objectives() -> dict[str, Objective]:
     levels = eqx.Partial(noise_level_loss, num_neighbours=10, stable_targets=True)
     dsm = eqx.Partial(denoising_score_matching_loss, sigma=jnp.asarray(0.05))
 
+    over_levels = Objective(
+        PerturbedLevels(num_noisy=256),
+        levels,
+        8000,
+        2048,
+        learning_rate=3e-3,
+        over_levels=True,
+    )
+
     def chains(
         negatives: AbstractNegatives,
         updates: int,
@@ -128,23 +137,8 @@ def objectives() -> dict[str, Objective]:
         "sliced score matching": Objective(
             RandomProjections(), sliced_score_matching_loss, 4000, 512, learning_rate=2e-3
         ),
-        "levels of noise": Objective(
-            PerturbedLevels(num_noisy=256),
-            levels,
-            8000,
-            2048,
-            learning_rate=3e-3,
-            over_levels=True,
-        ),
-        "levels, and noise-contrastive": Objective(
-            PerturbedLevels(num_noisy=256),
-            levels,
-            8000,
-            2048,
-            learning_rate=3e-3,
-            over_levels=True,
-            contrast=1.0,
-        ),
+        "levels of noise": over_levels,
+        "levels, and noise-contrastive": over_levels._replace(contrast=1.0),
         "probability flow": Objective(
             Neighbours(0.3, 4), minimum_probability_flow_loss, 4000, 1024, learning_rate=2e-3
         ),

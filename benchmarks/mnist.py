@@ -5,7 +5,7 @@ samples are persistent chains, which may go on for some steps on the averaged en
 for some without noise. Reported are their Fréchet ratio (the distance to the test images over that
 of the training images, in features of a classifier trained on the training images), the two-sample
 AUC in these features, how many classes there are in effect, and how well the energy tells test
-digits from what is none: images of other data sets, constants, noise, and digits flipped, turned
+digits from others: images of other data sets, constants, noise, and digits flipped, turned
 and cut up.
 
 A fifth of the 5,000 is the test set. `--test-images FOLDER` takes another one, from a folder with

@@ -41,7 +41,7 @@ def keep_compiled() -> Path | None:
 
 
 def _user_cache() -> Path:
-    """Where programs of this user keep what can be made again."""
+    """The folder in which programs of this user cache files."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
     own = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
@@ -49,7 +49,10 @@ def _user_cache() -> Path:
 
 
 def _processor() -> str:
-    """A name of what the processor can do: computers that share a home may differ in it."""
+    """The type of the processor and a checksum of its features.
+
+    Computers that share a home folder do not run code which was compiled for each other.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         features = next(line for line in lines if line.lower().startswith(("flags", "features")))
