@@ -48,9 +48,9 @@ def medians(functions: Mapping[str, Callable[[], Any]], repeats: int = 7) -> dic
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def product(size: int = 2048) -> tuple[Callable[[], jax.Array], float]:
-    """A large float32 matrix product, and its FLOP."""
-    a = jnp.ones((size, size))
+def product(size: int = 2048, dtype: Any = jnp.float32) -> tuple[Callable[[], jax.Array], float]:
+    """A large matrix product, and its FLOP."""
+    a = jnp.ones((size, size), dtype)
     multiply = jax.jit(lambda a: a @ a)
     return lambda: multiply(a), 2.0 * size**3
 
