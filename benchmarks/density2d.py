@@ -103,7 +103,7 @@ def objectives() -> dict[str, Objective]:
     over_levels = Objective(
         PerturbedLevels(num_noisy=256),
         levels,
-        8000,
+        6000,
         2048,
         learning_rate=3e-3,
         over_levels=True,

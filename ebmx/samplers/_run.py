@@ -144,6 +144,7 @@ def advance_chain(
     they would keep XLA from fusing a step's gradient into its update (20 % of an image chain).
     """
 
+    @eqx.filter_jit  # traced once for its three uses
     def one(x, state, i):
         step_key = jax.random.fold_in(key, first + i)
         return take_step(sampler, energy, x, state, key=step_key)
