@@ -34,10 +34,13 @@ def exponent(times: dict[int, float]) -> float:
 
 
 def main() -> None:
-    options = arguments(__doc__).parse_args()
-    steps, chains = (1000, 2000, 4000, 8000), (1024, 2048, 4096, 8192)
+    parser = arguments(__doc__)
+    parser.add_argument("--part", type=float, default=1.0, help="of the steps")
+    options = parser.parse_args()
+    steps = [int(options.part * num) for num in (1000, 2000, 4000, 8000)]
+    chains = (1024, 2048, 4096, 8192)
     by_steps = medians({str(n): chain(256, n) for n in steps})
-    by_chains = medians({str(n): chain(n, 100) for n in chains})
+    by_chains = medians({str(n): chain(n, max(1, int(options.part * 100))) for n in chains})
     chain(1, 10)()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     jax.block_until_ready(chain(1, 1_000_000)())
