@@ -37,16 +37,14 @@ _HELD_OUT = "--test-images DATA/mnist --minutes 0 --held-out all --held-out-upda
 FORMS: dict[str, Forms] = {
     "adaptation": Forms(""),
     "buffer": Forms(""),
-    "cd_vs_pcd": Forms("--evaluations 320 --part 0.01"),
+    "cd_vs_pcd": Forms('--only "PCD, 10" --evaluations 320 --part 0.01'),
     "cifar10": Forms(None, _CIFAR),
     "conditional": Forms("--updates 10", "--updates 1000"),
     "convergent": Forms("--score-updates 20 --updates 20 --longest 100"),
     "density2d": Forms(_ONE_DENSITY, None),
     **{f"density2d: {row}": Forms(None, f'--objective "{row}" --seeds 1') for row in _ROWS},
     "density2d: five seeds": Forms(None, '--objective "PCD, MALA and jumps"'),
-    "digits": Forms(
-        "--updates 20 --seeds 1 --steps-without-noise 0", "--updates 1300 --seeds 2"
-    ),
+    "digits": Forms("--updates 20 --seeds 1 --steps-without-noise 0", "--updates 1300 --seeds 2"),
     "digits: 600 updates": Forms(None, "--updates 600"),
     "ess": Forms('--only "double well" --num-samples 200'),
     "exactness": Forms("--only student --num-samples 500"),

@@ -43,18 +43,15 @@ def main(
 ) -> int:
     """Return 1 if a script has failed."""
     options = options_of(words)
-    page = options.ledger.with_suffix(".md")
+    chosen = select(table, options.only)
     if options.list:
-        for name, forms in table.items():
+        for name, forms in chosen.items():
             for form, arguments in forms._asdict().items():
                 if arguments is not None:
                     print(f"{form:6s}{name:42s}{_ledger.command_of(script_of(name), arguments)}")
         return 0
-    if not options.render:
-        chosen = select(table, options.only)
-        code = run_all(chosen, options, folder)
-    else:
-        code = 0
+    code = 0 if options.render else run_all(chosen, options, folder)
+    page = options.ledger.with_suffix(".md")
     page.write_text(render(_ledger.read(options.ledger)))
     return code
 

@@ -55,7 +55,12 @@ def measure(
     def draw():
         return jax.block_until_ready(
             ebmx.sample(
-                energy, sampler, start, num_warmup=200, num_samples=num_samples, throw=False,
+                energy,
+                sampler,
+                start,
+                num_warmup=200,
+                num_samples=num_samples,
+                throw=False,
                 key=key,
             )
         )
