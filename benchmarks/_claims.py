@@ -127,11 +127,8 @@ def render(ledger: Ledger, root: Path = ROOT) -> str:
     for page, found in of_page.items():
         lines += [f"\n### {page}\n", "| heading | figures | command | date | commit |"]
         lines += ["|---|---|---|---|---|", *(_claim_row(claim, ledger) for claim in found)]
-    lines += [
-        "\n## Runs of the benchmarks\n",
-        "| name | form | command | date | s | CPU s | status ",
-    ]
-    lines[-1] += "| commit | sources |"
+    lines += ["\n## Runs of the benchmarks\n"]
+    lines += ["| name | form | command | date | s | CPU s | status | commit | sources |"]
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for form, entries in ledger.items():
         lines += [_entry_row(name, form, entry) for name, entry in sorted(entries.items())]

@@ -39,7 +39,7 @@ FORMS: dict[str, Forms] = {
     "buffer": Forms(""),
     "cd_vs_pcd": Forms('--only "PCD, 10" --evaluations 320 --part 0.01'),
     "cifar10": Forms(None, _CIFAR),
-    "conditional": Forms("--updates 10", "--updates 1000"),
+    "conditional": Forms("--updates 5 --chain-steps 10", "--updates 1000"),
     "convergent": Forms("--score-updates 20 --updates 20 --longest 100"),
     "density2d": Forms(_ONE_DENSITY, None),
     **{f"density2d: {row}": Forms(None, f'--objective "{row}" --seeds 1') for row in _ROWS},

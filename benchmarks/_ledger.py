@@ -86,6 +86,7 @@ def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROO
         str(data / word.removeprefix("DATA/")) if data and word.startswith("DATA/") else word
         for word in shlex.split(arguments)
     ]
+    made_of: Entry = {"hash": hash_of(script, root), **origin(root)}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
         out = Path(folder) / "figures.json"
@@ -107,8 +108,7 @@ def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROO
         ),
         "exit_code": done.returncode,
         "seeds": seeds(arguments),
-        "hash": hash_of(script, root),
-        **origin(root),
+        **made_of,
         "figures": figures,
     }
     if entry["status"] == "failed":

@@ -117,7 +117,7 @@ def test_the_options_of_a_form_are_those_of_its_script(name):
 
 def test_the_runs_of_the_ledger_are_whole_and_their_commands_parse():
     ledger = _ledger.read(ROOT / "docs/ledger.json")
-    for form, entries in ledger.items():
+    for entries in ledger.values():
         for entry in entries.values():
             program, script, *words = shlex.split(entry["command"])
             assert program == "python"
