@@ -3,8 +3,8 @@
 `--quick` runs each script in a small form, `--full` with the arguments that the documents quote;
 the arguments are in `_forms.py`. Each result is written at once: a run that is stopped goes on
 where it was, since what is in the ledger with the same command and the same sources is not run
-again, unless `--again` is given. Both forms are kept apart. Then the page of the ledger is made,
-as `--render` does alone, from the ledger and from `docs/claims.toml`.
+again, unless `--again` is given or it failed. Both forms are kept apart. At last the page of the
+ledger is made, as `--render` does alone, from the ledger and from `docs/claims.toml`.
 
 Data of others are taken from `--data FOLDER`: `cifar10.npz` for `cifar10.py`; `mnist/`, the folder
 of `--test-images`, for `mnist.py` and `jem.py`; `peers/`, which may be empty, for the environments
@@ -71,30 +71,36 @@ def select(table: dict[str, Forms], only: list[str] | None) -> dict[str, Forms]:
 
 
 def run_all(table: dict[str, Forms], options: argparse.Namespace, folder: Path) -> int:
-    failed = 0
+    failed = False
     for name, forms in table.items():
         arguments = getattr(forms, options.form)
         if arguments is None:
             continue
-        ledger, script = _ledger.read(options.ledger), folder / f"{script_of(name)}.py"
-        entries, command = ledger[options.form], _ledger.command_of(script.stem, arguments)
-        reason = _ledger.missing(script, arguments, options.data)
-        old = entries.get(name, {"status": "not run"})
-        if reason is not None:
-            print(f"{name:42s}not run: {reason}", flush=True)
-            if old["status"] != "not run":
-                continue
-            entries[name] = {"status": "not run", "command": command, "reason": reason}
-        elif not options.again and is_known(old, command, script, folder.parent):
-            print(f"{name:42s}in the ledger", flush=True)
-            continue
-        else:
-            entry = entries[name] = _ledger.run(script, arguments, options.data, folder.parent)
-            said = f"{entry['seconds']:.0f} s, {entry['cpu_seconds']:.0f} s of CPU"
-            print(f"{name:42s}{entry['status']}, {said}", *entry.get("error", ()), sep="\n  ")
+        ledger = _ledger.read(options.ledger)
+        old = ledger[options.form].get(name)
+        entry, said = run_one(folder / f"{script_of(name)}.py", arguments, old, options)
+        print(f"{name:42s}{said}", flush=True)
+        if entry is not old:
+            ledger[options.form][name] = entry
+            _ledger.write(options.ledger, ledger)
             failed |= entry["status"] == "failed"
-        _ledger.write(options.ledger, ledger)
     return int(failed)
+
+
+def run_one(
+    script: Path, arguments: str, old: _ledger.Entry | None, options: argparse.Namespace
+) -> tuple[_ledger.Entry, str]:
+    """The entry of the script, the old one if it stays, and what to print."""
+    root, command = script.parents[1], _ledger.command_of(script.stem, arguments)
+    reason = _ledger.missing(script, arguments, options.data)
+    if reason is not None:
+        absent = {"status": "not run", "command": command, "reason": reason}
+        return old if old and old["status"] != "not run" else absent, f"not run: {reason}"
+    if old and not options.again and is_known(old, command, script, root):
+        return old, "in the ledger"
+    entry = _ledger.run(script, arguments, options.data, root)
+    said = f"{entry['status']}, {entry['seconds']:.0f} s, {entry['cpu_seconds']:.0f} s of CPU"
+    return entry, "\n  ".join([said, *entry.get("error", ())])
 
 
 def is_known(entry: _ledger.Entry, command: str, script: Path, root: Path) -> bool:
