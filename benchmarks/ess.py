@@ -110,6 +110,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--num-samples", type=int, default=1000)
     parser.add_argument("--only", default="", help="the targets whose name holds this")
+    parser.add_argument("--sampler", default="", help="those whose name holds this")
     parser.add_argument("--plot", type=Path, help="write the bar charts to this picture")
     options = parser.parse_args()
     figures: dict[str, dict[str, dict]] = {}
@@ -117,6 +118,8 @@ def main() -> None:
     for target, energy in chosen.items():
         figures[target] = {}
         for name, sampler in sampler_table().items():
+            if options.sampler not in name:
+                continue
             row = measure(energy, sampler, options.num_samples, jax.random.key(0))
             figures[target][name] = row
             words = "  ".join(f"{key} {value:.3g}" for key, value in row.items())
