@@ -61,7 +61,7 @@ FORMS: dict[str, Forms] = {
     "levels: mixtures": Forms(None, "mixtures composition"),
     "levels: seeds": Forms(None, "seeds"),
     "likelihood": Forms(
-        "--updates 20 --temperatures 20 --chains 32 --more-steps 10",
+        "--updates 20 --temperatures 20 --chains 32 --more-steps 10 --mixtures 1",
         "--updates 2500 --temperatures 2000",
     ),
     "limit": Forms("--only 16-32-64 --repeats 1"),
