@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import shlex
 import subprocess
@@ -82,10 +83,11 @@ def missing(script: Path, arguments: str, data: Path | None) -> str | None:
 
 def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROOT) -> Entry:
     """Run a script with `--json`, and return its entry."""
-    words = [
-        str(data / word.removeprefix("DATA/")) if data and word.startswith("DATA/") else word
-        for word in shlex.split(arguments)
-    ]
+    private = {sys.prefix: "ENVIRONMENT", str(root): ".", str(Path.home()): "~"}
+    words = shlex.split(arguments)
+    if data is not None:
+        private = {str(data.resolve()): "DATA", **private}
+        words = [re.sub("^DATA/", f"{data.resolve()}/", word) for word in words]
     made_of: Entry = {"hash": hash_of(script, root), **origin(root)}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
@@ -95,17 +97,13 @@ def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROO
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         seconds, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-        private = {str(data): "DATA", folder: "TEMPORARY", sys.prefix: "ENVIRONMENT"}
-        private |= {str(root): ".", str(Path.home()): "~"}
         figures = json.loads(without(private, out.read_text())) if out.exists() else None
     entry: Entry = {
         "status": "failed" if done.returncode or figures is None else "done",
         "command": command_of(script.stem, arguments),
         "date": datetime.date.today().isoformat(),
         "seconds": round(seconds, 1),
-        "cpu_seconds": round(
-            after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1
-        ),
+        "cpu_seconds": round(sum(after[:2]) - sum(before[:2]), 1),
         "exit_code": done.returncode,
         "seeds": seeds(arguments),
         **made_of,
@@ -119,7 +117,7 @@ def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROO
 def without(private: dict[str, str], text: str) -> str:
     """The text without the names of folders of this machine."""
     for name, word in private.items():
-        text = text.replace(name, word) if len(name) > 1 else text
+        text = text.replace(name, word)
     return text
 
 

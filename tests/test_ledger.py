@@ -219,3 +219,12 @@ def test_what_needs_data_says_so(tmp_path):
 def test_a_name_that_is_not_there_is_refused():
     with pytest.raises(SystemExit, match="there is no nothing"):
         everything.main(["--list", "--only", "nothing"])
+
+
+def test_the_folder_of_data_is_not_in_the_ledger(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    script, data = tmp_path / "benchmarks/echo.py", tmp_path / "mine"
+    script.write_text("import json, sys\njson.dump(sys.argv[1:3], open(sys.argv[-1], 'w'))\n")
+    entry = _ledger.run(script, "--data DATA/images.npz", data, tmp_path)
+    assert entry["figures"] == ["--data", "DATA/images.npz"]
+    assert entry["command"] == "python benchmarks/echo.py --data DATA/images.npz"
