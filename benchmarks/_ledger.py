@@ -10,6 +10,7 @@ import platform
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def missing(script: Path, arguments: str, data: Path | None) -> str | None:
     """Why the script cannot be run here, if so."""
     if not script.exists():
         return "there is no such script"
+    if script.stem == "gpu" and "--full" in arguments and shutil.which("nvidia-smi") is None:
+        return "it needs a GPU"
     for word in shlex.split(arguments):
         if word.startswith("DATA/"):
             if data is None:

@@ -89,8 +89,8 @@ def test_the_page_is_what_render_makes_of_claims_and_runs():
 
 
 def test_each_script_has_a_form_and_each_full_form_but_those_of_one_script_a_quick_one():
-    assert {name.split(":")[0] for name in FORMS} - {"gpu"} == SCRIPTS - {"gpu"}
-    for script in SCRIPTS - {"cifar10", "peers", "gpu"}:  # these need data or other packages
+    assert {name.split(":")[0] for name in FORMS} == SCRIPTS
+    for script in SCRIPTS - {"cifar10", "peers"}:  # these need data or other packages
         assert FORMS[script].quick is not None
 
 
