@@ -51,7 +51,7 @@ FORMS: dict[str, Forms] = {
     "ess": Forms('--only "double well" --sampler MALA'),
     "exactness": Forms("--only student --sampler HMC --num-samples 500"),
     "faults": Forms("--kills 2", "--kills 50"),
-    "gpu": Forms("--small", "--full"),
+    "gpu": Forms("--small --rows chain-resnet", "--full"),
     "import_time": Forms("--repeats 1"),
     "increments": Forms(""),
     "jem": Forms("--updates 5", "--updates 4000 --test-images DATA/mnist"),
