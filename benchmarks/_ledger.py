@@ -91,7 +91,7 @@ def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROO
     if data is not None:
         private = {str(data.resolve()): "DATA", **private}
         words = [re.sub("^DATA/", f"{data.resolve()}/", word) for word in words]
-    made_of: Entry = {"hash": hash_of(script, root), **origin(root)}
+    made_of: Entry = {"hash": hash_of(script, root), **origin(script, root)}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
         out = Path(folder) / "figures.json"
@@ -135,10 +135,10 @@ def seeds(arguments: str) -> str | None:
     return ", ".join(found) or None
 
 
-def origin(root: Path = ROOT) -> Entry:
-    """Versions, machine and commit."""
+def origin(script: Path, root: Path = ROOT) -> Entry:
+    """Versions, machine and commit, and whether the sources are those of the commit."""
 
-    def git(*words: str) -> str | None:
+    def git(*words: str | Path) -> str | None:
         done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else None
 
@@ -156,7 +156,7 @@ def origin(root: Path = ROOT) -> Entry:
             "platform": f"{platform.system()} {platform.machine()}",
         },
         "commit": git("rev-parse", "HEAD"),
-        "changed_since_commit": bool(git("status", "--porcelain", "--", "ebmx", "benchmarks")),
+        "changed_since_commit": bool(git("status", "--porcelain", "--", "ebmx", *sources(script))),
     }
 
 
