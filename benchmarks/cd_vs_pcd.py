@@ -70,6 +70,8 @@ def own_negatives(negatives: Any, state: Any, data: jax.Array, key: jax.Array) -
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--evaluations", type=int, default=32_000, help="gradients of a batch")
+    parser.add_argument("--only", default="", help="the methods whose name holds this")
+    parser.add_argument("--part", type=float, default=1.0, help="of the steps of the long chains")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, help="write a picture of the images to this file")
     options = parser.parse_args()
@@ -82,13 +84,15 @@ def main() -> None:
     noise = jax.vmap(lambda k: UniformNoise().sample(digits.shape, key=k))(
         jax.random.split(key, NUM)
     )
-    for name, negatives in METHODS.items():
+    from_noise, from_data = (int(options.part * n) for n in (LONG_FROM_NOISE, LONG_FROM_DATA))
+    methods = {name: method for name, method in METHODS.items() if options.only in name}
+    for name, negatives in methods.items():
         state, updates, seconds = train(negatives, digits, options.evaluations, options.seed)
         energy = freeze(state.energy, state.norm_state)
         sets = {
             "own": own_negatives(negatives, state, data, key),
-            "from noise": ebmx.run(energy, CHAINS, noise, num_steps=LONG_FROM_NOISE, key=key)[0],
-            "from data": ebmx.run(energy, CHAINS, data[:NUM], num_steps=LONG_FROM_DATA, key=key)[0],
+            "from noise": ebmx.run(energy, CHAINS, noise, num_steps=from_noise, key=key)[0],
+            "from data": ebmx.run(energy, CHAINS, data[:NUM], num_steps=from_data, key=key)[0],
         }
         ratios = {where: judge(np.asarray(x)) for where, x in sets.items()}
         table[name] = {"updates": updates, "seconds": seconds, "skipped": int(state.skipped)}
@@ -99,8 +103,8 @@ def main() -> None:
         print(f"{name:16s}{figures}", flush=True)
     if options.plot:
         groups = {where: np.concatenate(images) for where, images in pictures.items()}
-        figure = sample_grid(groups, num_columns=COLUMNS, num_rows=2 * len(METHODS))
-        figure.suptitle("two rows each: " + "; ".join(METHODS))
+        figure = sample_grid(groups, num_columns=COLUMNS, num_rows=2 * len(methods))
+        figure.suptitle("two rows each: " + "; ".join(methods))
         figure.savefig(options.plot, dpi=150)
     write(options.json, {"evaluations": options.evaluations, "table": table})
 

@@ -52,13 +52,13 @@ def train(model, loss, num_labels, digits, num_steps, seed):
     return ebmx.fit(trainer, state, batches, num_steps=num_steps, key=fit_key, progress=False)[0]
 
 
-def composed(energy, classify, key, num: int = 256):
+def composed(energy, classify, key, num_steps, num: int = 256):
     """How often chains under a composed energy end where they should."""
     noise = jax.vmap(lambda k: UniformNoise().sample(energy.shape, key=k))
     start = noise(jax.random.split(key, num))
 
     def share(model, wanted):
-        x, _ = ebmx.run(model, CHAINS, start, num_steps=300, key=key)
+        x, _ = ebmx.run(model, CHAINS, start, num_steps=num_steps, key=key)
         return float(np.isin(classify(x).argmax(1), wanted).mean())
 
     three, eight, one = (energy.at(k) for k in (3, 8, 1))
@@ -72,7 +72,7 @@ def composed(energy, classify, key, num: int = 256):
     }
 
 
-def conditional_digits(digits, classify, judge, num_steps, seed):
+def conditional_digits(digits, classify, judge, num_steps, chain_steps, seed):
     """The figures of a conditional energy, and of what can be composed of it."""
 
     def model(key):
@@ -88,7 +88,7 @@ def conditional_digits(digits, classify, judge, num_steps, seed):
         "classifier_agrees": float((np.asarray(classify(x)).argmax(1) == asked).mean()),
         "frechet_ratio": judge(np.asarray(x)),
     }
-    return own, composed(freeze(state.energy), classify, key)
+    return own, composed(freeze(state.energy), classify, key, chain_steps)
 
 
 def hybrid(data, loss, judge, num_steps, seed):
@@ -116,6 +116,7 @@ def hybrid(data, loss, judge, num_steps, seed):
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--updates", type=int, default=1200)
+    parser.add_argument("--chain-steps", type=int, default=300, help="under composed energies")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = ebmx.data.load("digits")
@@ -124,7 +125,9 @@ def main() -> None:
     assert judge is not None
     classifier = train_classifier(data.train, data.train_labels, key=jax.random.key(9))
     classify = jax.jit(jax.vmap(classifier))
-    own, parts = conditional_digits(data, classify, judge, options.updates, options.seed)
+    own, parts = conditional_digits(
+        data, classify, judge, options.updates, options.chain_steps, options.seed
+    )
     figures = {"conditional": own, "composition": parts}
     for name, loss in {"JEM": CONTRASTIVE, "JEM, binary": binary_contrastive_loss}.items():
         figures[name] = hybrid(data, loss, judge, options.updates, options.seed)

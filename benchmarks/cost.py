@@ -81,11 +81,14 @@ def seconds(work: Callable[[int], Callable], sizes: tuple[int, ...]) -> dict[int
 
 
 def main() -> None:
-    options = arguments(__doc__).parse_args()
-    # first, since a high-water mark does not fall
-    loop(chains=1, steps=10)()
+    parser = arguments(__doc__)
+    parser.add_argument("--part", type=float, default=1.0, help="of steps, chains, dimensions, …")
+    options = parser.parse_args()
+    # first, since a high-water mark does not fall; and not that of compiling
+    for steps in (10, 20, 30):
+        loop(chains=1, steps=steps)()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    jax.block_until_ready(loop(chains=1, steps=1_000_000)())
+    jax.block_until_ready(loop(chains=1, steps=int(options.part * 1_000_000))())
     added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     figures: dict[str, Any] = {"million_steps_added_mib": added}
     print(f"{'a million steps':26s}{added:.1f} MiB more")
@@ -97,11 +100,12 @@ def main() -> None:
         "capacity": (new_buffer, (8, 4096, 8192, 16384, 32768)),
     }
     for name, (work, sizes) in questions.items():
+        sizes = sizes[0], *(int(options.part * size) for size in sizes[1:])
         times = seconds(work, sizes)
         overhead = times.pop(sizes[0])
         figures[name] = {"exponent": exponent(times, overhead), "seconds": times}
         print(f"{name:26s}exponent {figures[name]['exponent']:.3f}", flush=True)
-    times = seconds(exchange, (2048, 8192, 32768))
+    times = seconds(exchange, (2048, 8192, 32768))  # not less than are drawn
     figures["exchange, capacity"] = {"exponent": exponent(times, 0.0), "seconds": times}
     print(f"{'exchange, capacity':26s}exponent {exponent(times, 0.0):.3f}")
     write(options.json, figures)

@@ -22,7 +22,7 @@ import ebmx
 from ebmx.config import merge, recipe
 from ebmx.evaluation import nearest_distances, two_sample_auc
 
-REPEATS = 4
+NUM_SETS = 4
 """How many disjoint sets of samples are told from the test images, for a mean."""
 
 
@@ -31,7 +31,9 @@ def flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)
 
 
-def areas(x: np.ndarray, test: np.ndarray, judge: Extractor) -> dict[str, float]:
+def areas(
+    x: np.ndarray, test: np.ndarray, judge: Extractor, num_sets: int = NUM_SETS
+) -> dict[str, float]:
     """How well classifiers tell samples from test images, in equal numbers."""
     forest = RandomForestClassifier(300, min_samples_leaf=2, random_state=0)
     kinds = {
@@ -42,7 +44,7 @@ def areas(x: np.ndarray, test: np.ndarray, judge: Extractor) -> dict[str, float]
     found = {}
     for name, (view, classifier) in kinds.items():
         num, other = len(test), view(test)
-        parts = [view(x[i * num : (i + 1) * num]) for i in range(min(REPEATS, len(x) // num))]
+        parts = [view(x[i * num : (i + 1) * num]) for i in range(min(num_sets, len(x) // num))]
         values = [
             two_sample_auc(part, other, classifier=classifier, key=jax.random.key(i))
             for i, part in enumerate(parts)
@@ -51,14 +53,16 @@ def areas(x: np.ndarray, test: np.ndarray, judge: Extractor) -> dict[str, float]
     return found
 
 
-def figures_of(x: np.ndarray, data: ebmx.data.Dataset, judge: Extractor) -> dict[str, float]:
+def figures_of(
+    x: np.ndarray, data: ebmx.data.Dataset, judge: Extractor, num_sets: int = NUM_SETS
+) -> dict[str, float]:
     """What is said of a set of samples."""
     rounded = (np.round(8 * (np.clip(x, -1, 1) + 1)) / 8 - 1).astype(np.float32)
     near = nearest_distances(flat(rounded[:2000]), flat(data.train))
     return {
         "ratio": judge.ratio(rounded),
-        **areas(rounded, data.test, judge),
-        "pixels, forest, not rounded": areas(x, data.test, judge)["pixels, forest"],
+        **areas(rounded, data.test, judge, num_sets),
+        "pixels, forest, not rounded": areas(x, data.test, judge, num_sets)["pixels, forest"],
         "nearest, median": float(np.median(near)),
         "nearest, 1 %": float(np.quantile(near, 0.01)),
     }
@@ -71,11 +75,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     quiet = {"type": int, "nargs": "*", "default": [0, 4, 16], "help": "for each set of samples"}
     parser.add_argument("--steps-without-noise", **quiet)
+    parser.add_argument("--sets", type=int, default=NUM_SETS, help="of samples, for a mean")
     options = parser.parse_args()
     data = ebmx.data.load("digits")
     judge = Extractor(data)
     near = nearest_distances(flat(data.test), flat(data.train))
-    unseen = areas(data.train, data.test, judge)
+    unseen = areas(data.train, data.test, judge, options.sets)
     unseen |= {"nearest, median": float(np.median(near)), "nearest, 1 %": np.quantile(near, 0.01)}
     rows: list[dict[str, Any]] = []
     for seed in range(options.seeds):
@@ -87,7 +92,7 @@ def main() -> None:
             run, rounded = ebmx.runs.open(folder), {}
             for steps in options.steps_without_noise:
                 x, _ = ebmx.runs.sample(run, 4096, num_steps_without_noise=steps)
-                rounded[steps] = figures_of(x, data, judge)
+                rounded[steps] = figures_of(x, data, judge, options.sets)
         rows.append(
             {
                 "seed": seed,

@@ -18,7 +18,7 @@ from ebmx import energies, samplers
 from ebmx.energies._base import AbstractAnalyticEnergy
 from ebmx.samplers import HMC, MALA, NUTS, Barker, Langevin, UnderdampedLangevin
 
-CHAINS, SAMPLES = 64, 1000
+CHAINS = 64
 
 
 def targets() -> dict[str, AbstractAnalyticEnergy]:
@@ -43,7 +43,9 @@ def sampler_table() -> dict[str, samplers.AbstractSampler]:
     }
 
 
-def measure(energy: AbstractAnalyticEnergy, sampler: samplers.AbstractSampler, key) -> dict:
+def measure(
+    energy: AbstractAnalyticEnergy, sampler: samplers.AbstractSampler, num_samples: int, key
+) -> dict:
     start = energy.mean + jnp.sqrt(energy.variance) * jax.random.normal(
         key, (CHAINS, *energy.shape)
     )
@@ -53,7 +55,13 @@ def measure(energy: AbstractAnalyticEnergy, sampler: samplers.AbstractSampler, k
     def draw():
         return jax.block_until_ready(
             ebmx.sample(
-                energy, sampler, start, num_warmup=200, num_samples=SAMPLES, throw=False, key=key
+                energy,
+                sampler,
+                start,
+                num_warmup=200,
+                num_samples=num_samples,
+                throw=False,
+                key=key,
             )
         )
 
@@ -62,7 +70,7 @@ def measure(energy: AbstractAnalyticEnergy, sampler: samplers.AbstractSampler, k
     samples = draw()
     seconds = time.perf_counter() - begin
     ess = float(np.min(np.asarray(blackjax.ess_bulk(samples.values))))
-    steps = CHAINS * (SAMPLES + 200)
+    steps = CHAINS * (num_samples + 200)
     row = {"ess": ess, "ess_per_second": ess / seconds, "seconds": seconds}
     gradients = {HMC: 7, NUTS: None}.get(type(sampler), 1)
     if gradients is not None:  # NUTS chooses its own
@@ -100,13 +108,19 @@ def plot(path: Path, figures: dict[str, dict[str, dict]]) -> None:
 
 def main() -> None:
     parser = arguments(__doc__)
+    parser.add_argument("--num-samples", type=int, default=1000)
+    parser.add_argument("--only", default="", help="the targets whose name holds this")
+    parser.add_argument("--sampler", default="", help="those whose name holds this")
     parser.add_argument("--plot", type=Path, help="write the bar charts to this picture")
     options = parser.parse_args()
     figures: dict[str, dict[str, dict]] = {}
-    for target, energy in targets().items():
+    chosen = {name: energy for name, energy in targets().items() if options.only in name}
+    for target, energy in chosen.items():
         figures[target] = {}
         for name, sampler in sampler_table().items():
-            row = measure(energy, sampler, jax.random.key(0))
+            if options.sampler not in name:
+                continue
+            row = measure(energy, sampler, options.num_samples, jax.random.key(0))
             figures[target][name] = row
             words = "  ".join(f"{key} {value:.3g}" for key, value in row.items())
             words = words if np.isfinite(row["ess"]) else "a chain left the finite numbers"

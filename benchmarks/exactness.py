@@ -131,14 +131,15 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--num-samples", type=int, default=2000)
     parser.add_argument("--only", default="", help="the targets whose name holds this")
+    parser.add_argument("--sampler", default="", help="those whose name holds this")
     options = parser.parse_args()
-    names = "".join(f"{name:>18s}" for name in sampler_table())
+    names = "".join(f"{name:>18s}" for name in sampler_table() if options.sampler in name)
     print(f"{'largest |z| (acceptance)':26s}{names}")
     cells: dict[str, dict[str, float]] = {}
     for name, target in targets().items():
         if options.only in name:
             print(f"{name:26s}", end="", flush=True)
-            cells[name] = row(target, options.num_samples)
+            cells[name] = row(target, options.num_samples, options.sampler)
     every = [z for one in cells.values() for z in one.values()]
     worst = float(np.max(every))
     print(f"{len(every)} cells, the largest deviation is {worst:.2f} standard errors")
@@ -147,10 +148,12 @@ def main() -> None:
         raise SystemExit("a sampler is not exact")
 
 
-def row(target: Target, num_samples: int) -> dict[str, float]:
-    """Print and return the deviation of each sampler."""
+def row(target: Target, num_samples: int, wanted: str) -> dict[str, float]:
+    """Print and return the deviation of each sampler whose name holds this."""
     found = {}
     for number, (name, sampler) in enumerate(sampler_table().items()):
+        if wanted not in name:
+            continue
         if name.startswith("cycle") and len(target.mean) != 2:
             print(f"{'–':>18s}", end="")
             continue

@@ -92,7 +92,8 @@ def learn_mixture(size: int, num_modes: int, part: float, seed: int) -> dict[str
         energy, ebmx.data.batches(x, 2048, key=keys[4]), int(12_000 * part),
         learning_rate=2e-3, key=keys[5], score_weight=float(size) / 4, stable_targets=True,
     )  # fmt: skip
-    drawn = sample_levels(energy, 20_000, corrector=MALA(0.3), num_steps=20, key=keys[5]).x
+    number = max(1000, int(20_000 * part))
+    drawn = sample_levels(energy, number, corrector=MALA(0.3), num_steps=20, key=keys[5]).x
     means = np.asarray(truth.means)
     nearest = np.argmin(((np.asarray(drawn)[:, None] - means[None]) ** 2).sum(-1), 1)
     masses = np.bincount(nearest, minlength=num_modes) / len(drawn)
@@ -182,7 +183,7 @@ def composition(part: float, seed: int) -> dict[str, float]:
     exact = -np.sum([np.asarray(ebmx.energy(t, grid), np.float64) for t in blurred], 0)
     exact = np.exp(exact - exact.max())
     exact /= exact.sum()
-    number, rng = 50_000, np.random.default_rng(0)
+    number, rng = max(1000, int(50_000 * part)), np.random.default_rng(0)
     drawn = {"exact samples": grid[rng.choice(len(grid), number, p=exact)]}
     for name, method in methods.items():
         drawn[name] = np.asarray(sample_levels(product, number, **method, key=keys[3]).x)
@@ -221,7 +222,7 @@ QUESTIONS: dict[str, Callable[[float, int], dict[str, Any]]] = {
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("questions", nargs="*", default=list(QUESTIONS), choices=[*QUESTIONS, []])
-    parser.add_argument("--part", type=float, default=1.0, help="of the updates")
+    parser.add_argument("--part", type=float, default=1.0, help="of the updates and samples")
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     figures: dict[str, Any] = {}

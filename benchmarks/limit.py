@@ -115,7 +115,10 @@ def seconds_to_compile(function: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    options = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--only", default="", help="the work whose name holds this")
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
     jax.config.update("jax_enable_compilation_cache", False)  # it counts the time to compile
     kernels, paddings = (5, 3, 3, 3), (4, 1, 1, 1)
     uva = ConvNet((28, 28, 1), (16, 32, 64, 64), kernel_sizes=kernels, paddings=paddings, key=KEY)
@@ -129,12 +132,15 @@ def main() -> None:
         "resnet": chain_of(resnet),
         "resnet on eqx.nn.Conv2d": chain_of(on_equinox(resnet)),
     }
+    work = {name: function for name, function in work.items() if options.only in name}
     compile_seconds = {name: seconds_to_compile(function) for name, function in work.items()}
     multiply, flop = product()
     draw, count = normals(BATCH, 784)
-    times = medians(work | {"product": multiply, "normals": draw})
+    times = medians(work | {"product": multiply, "normals": draw}, options.repeats)
     figures: dict[str, dict[str, float]] = {}
     for name, energy in energies.items():
+        if name not in work:
+            continue
         one = 2 * flop_of_energy(energy) * times["product"] / flop
         one += math.prod(energy.shape) * times["normals"] / count
         figures[name] = {
@@ -150,11 +156,16 @@ def main() -> None:
     rates = {
         "product_gflops": flop / times["product"] / 1e9,
         "normal_ns": 1e9 * times["normals"] / count,
-        "eqx.nn.Conv2d_over_ours": times["resnet on eqx.nn.Conv2d"] / times["resnet"],
     }
+    if "resnet" in work:
+        rates["eqx.nn.Conv2d_over_ours"] = times["resnet on eqx.nn.Conv2d"] / times["resnet"]
     for name, value in rates.items():
         print(f"{name:26s}{value:10.2f}")
-    whole = {"uva": compiled(uva, BATCH), "resnet": compiled(resnet, RESNET_BATCH)}
+    whole = {
+        name: compiled(energies[name], batch)
+        for name, batch in {"uva": BATCH, "resnet": RESNET_BATCH}.items()
+        if name in work
+    }
     for name, row in whole.items():
         print(f"{name:12s}" + "".join(f"{key:>18s} {value:.2f}" for key, value in row.items()))
     write(options.json, {"work": figures, "whole": whole, **rates})

@@ -71,9 +71,13 @@ def parts(energy: Any, num_steps: int):
 
 
 def main() -> None:
-    options = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--only", default="", help="the cases whose name holds this")
+    parser.add_argument("--repeats", type=int, default=9)
+    options = parser.parse_args()
     figures: dict[str, dict[str, float]] = {}
-    for name, (energy, x, num_steps) in cases().items():
+    chosen = {name: case for name, case in cases().items() if options.only in name}
+    for name, (energy, x, num_steps) in chosen.items():
         key, h = jax.random.key(1), 0.05
         masses = jnp.ones(x.shape[1])
         gradients, noise = parts(energy, num_steps)
@@ -107,7 +111,7 @@ def main() -> None:
                 "HMC": ours(HMC(h, LEAPFROGS)),
                 "raw HMC": lambda f=raw_hmc, x=x, key=key: f(x, key),
             },
-            repeats=9,
+            repeats=options.repeats,
         )
         row = {f"{part}_us": 1e6 * seconds / num_steps for part, seconds in times.items()}
         row["langevin_over_parts"] = times["Langevin"] / (times["gradient"] + times["noise"])

@@ -41,6 +41,7 @@ from ebmx.training._sharding import put_batch
 STEPS, TIMED = 100, 40
 SHARDS, BATCH, CAPACITY, CHAIN = 8, 128, 8192, 20
 ROWS = (("1", 1, 1), ("2", 2, 1), ("4", 4, 1), ("8", 8, 1), ("2 × 2 processes", 2, 2))
+WIDTHS = ((16, 32), (64, 64), (128, 128))
 KINDS = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
 CARRIED = re.compile(rf"= (.*?) ({KINDS})\(")
 
@@ -175,6 +176,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="train and write here, for the processes")
     for name in ("--devices", "--processes", "--number", "--port"):
         parser.add_argument(name, type=int, default=1, help="of such a process")
+    parser.add_argument("--rows", type=int, default=len(ROWS), help="so many of the table")
+    parser.add_argument("--networks", type=int, default=len(WIDTHS), help="of the cost model")
     options = parser.parse_args()
     if options.folder is not None:
         jax.config.update("jax_num_cpu_devices", options.devices)
@@ -183,13 +186,13 @@ def main() -> int:
             jax.distributed.initialize(address, options.processes, options.number)
         work(options.folder)
         return 0
-    models = {str(widths): cost_model(widths) for widths in ((16, 32), (64, 64), (128, 128))}
+    models = {str(widths): cost_model(widths) for widths in WIDTHS[: options.networks]}
     model = models["(16, 32)"]
     rows: dict[str, dict[str, Any]] = {}
     kinds: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory(prefix="scaling-") as scratch:
         one: dict[str, Any] = {}
-        for i, (name, devices, processes) in enumerate(ROWS):
+        for i, (name, devices, processes) in enumerate(ROWS[: options.rows]):
             found = measure(devices, processes, Path(scratch) / str(i))
             one = one or found
             carried = found["collectives"]
