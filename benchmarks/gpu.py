@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _common import arguments, medians, product, write
+from _common import arguments, medians, product, spread, times, write
 from _counts import flop_of_energy
 from _gpu_programs import hand_written, ours
 from _gpu_work import Program, Work, double_well, works
@@ -31,29 +31,6 @@ from _gpu_work import Program, Work, double_well, works
 LIBRARIES = ("torch", "torch.compile", "torchebm")
 LIBRARY_SECONDS = 150  # rows that begin later leave them out
 NOT_SMALL = ("pcd-uva-bfloat16", "chain-unet-bfloat16")  # long to compile, and slow on a CPU
-SPREAD = 0.2  # of the times, over their median; a row beyond it is measured once more
-
-Times = dict[str, list[float]]
-
-
-def measured(programs: Mapping[str, Program], repeats: int) -> tuple[Times, dict[str, Any]]:
-    """Seconds of an update or a step, in turn, and what each returned last."""
-    times: Times = {name: [] for name in programs}
-    last: dict[str, Any] = {}
-    for turn in range(repeats + 1):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            last[name] = jax.block_until_ready(program.run())
-            seconds = (time.perf_counter() - start) / program.count
-            if turn:  # the first is not counted
-                times[name].append(seconds)
-    return times, last
-
-
-def spread(times: Times) -> float:
-    """The largest range over median of ebmx and by hand."""
-    both = (times["ebmx"], times["by hand"])
-    return max((max(one) - min(one)) / statistics.median(one) for one in both)
 
 
 def check_distances(programs: Mapping[str, Program], last: Mapping[str, Any], name: str) -> None:
@@ -98,12 +75,10 @@ def row_of(
                     programs[name] = program
                 except Exception as error:
                     failures[name] = f"{type(error).__name__}: {error}"
-    times, last = measured(programs, repeats)
-    if spread(times) > SPREAD:
-        again, last = measured(programs, repeats)
-        times = min(times, again, key=spread)
-    check_distances(programs, last, work.name)
-    median = {name: statistics.median(values) for name, values in times.items()}
+    whole = times({name: program.run for name, program in programs.items()}, repeats)
+    seconds = {name: [t / programs[name].count for t in values] for name, values in whole.items()}
+    check_distances(programs, {name: p.run() for name, p in programs.items()}, work.name)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
     arithmetic, mine = flop(work, energy), programs["ebmx"]
     share = arithmetic and arithmetic / median["ebmx"] / rates[work.dtype]
     return {
@@ -111,8 +86,8 @@ def row_of(
         "chains": work.num_chains,
         "num_steps": work.chain.num_steps,
         "ms": {name: 1e3 * value for name, value in median.items()},
-        "min_ms": {name: 1e3 * min(values) for name, values in times.items()},
-        "spread": spread(times),
+        "min_ms": {name: 1e3 * min(values) for name, values in seconds.items()},
+        "spread": max(spread(seconds["ebmx"]), spread(seconds["by hand"])),
         "ratio": median["ebmx"] / median["by hand"],
         "share": share,
         "program_bytes": mine.memory,

@@ -13,6 +13,7 @@ that of the buffer and of what the layers of both batches return, before and aft
 """
 
 import math
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from _common import arguments, medians, normals, product, write
+from _common import arguments, normals, product, times, write
 from _counts import flop_of_energy, outputs
 
 import ebmx
@@ -106,12 +107,12 @@ def chain_of(energy: Any) -> Callable[[], Any]:
 
 def seconds_to_compile(function: Callable[[], Any]) -> float:
     """The first call without the work of a second one."""
-    times = []
+    seconds = []
     for _ in range(2):
         start = time.perf_counter()
         jax.block_until_ready(function())
-        times.append(time.perf_counter() - start)
-    return times[0] - times[1]
+        seconds.append(time.perf_counter() - start)
+    return seconds[0] - seconds[1]
 
 
 def main() -> None:
@@ -136,17 +137,19 @@ def main() -> None:
     compile_seconds = {name: seconds_to_compile(function) for name, function in work.items()}
     multiply, flop = product()
     draw, count = normals(BATCH, 784)
-    times = medians(work | {"product": multiply, "normals": draw}, options.repeats)
+    seconds = times(work | {"product": multiply, "normals": draw}, options.repeats)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
     figures: dict[str, dict[str, float]] = {}
     for name, energy in energies.items():
         if name not in work:
             continue
-        one = 2 * flop_of_energy(energy) * times["product"] / flop
-        one += math.prod(energy.shape) * times["normals"] / count
+        one = 2 * flop_of_energy(energy) * median["product"] / flop
+        one += math.prod(energy.shape) * median["normals"] / count
         figures[name] = {
-            "ms": 1e3 * times[name],
+            "ms": 1e3 * median[name],
+            "least_ms": 1e3 * min(seconds[name]),
             "limit_ms": 1e3 * one * steps[name],
-            "ratio": times[name] / (one * steps[name]),
+            "ratio": median[name] / (one * steps[name]),
             "compile_s": compile_seconds[name],
         }
         print(
@@ -154,11 +157,11 @@ def main() -> None:
             + "".join(f"{key:>12s} {value:.2f}" for key, value in figures[name].items())
         )
     rates = {
-        "product_gflops": flop / times["product"] / 1e9,
-        "normal_ns": 1e9 * times["normals"] / count,
+        "product_gflops": flop / median["product"] / 1e9,
+        "normal_ns": 1e9 * median["normals"] / count,
     }
     if "resnet" in work:
-        rates["eqx.nn.Conv2d_over_ours"] = times["resnet on eqx.nn.Conv2d"] / times["resnet"]
+        rates["eqx.nn.Conv2d_over_ours"] = median["resnet on eqx.nn.Conv2d"] / median["resnet"]
     for name, value in rates.items():
         print(f"{name:26s}{value:10.2f}")
     whole = {

@@ -2,8 +2,9 @@
 
 Each library lives in a virtual environment of its own, made at the first run, and in a worker
 process of its own (`_peer_worker.py`, which says what differs between them). The workers take
-turns, repetition by repetition, and sleep in between; medians, after one that is not counted. A
-ratio above 1 is how many times as long as `ebmx` a peer takes.
+turns, repetition by repetition, and sleep in between; minima and medians, after one that is not
+counted, and once more where times vary by more than a fifth. A ratio of medians above 1 is how
+many times as long as `ebmx` a peer takes.
 
 A run under load says little: PyTorch slows down by up to ten times if another process uses a core.
 On Linux, pip may take a CUDA build of PyTorch of several gigabytes; configure it for the CPU build.
@@ -12,7 +13,6 @@ On Linux, pip may take a CUDA build of PyTorch of several gigabytes; configure i
 import json
 import math
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _common import arguments, write
+from _common import SPREAD, arguments, spread, write
+from _peer_environments import PEERS, Failure, default_folder, environment
 
 Row = dict[str, dict[str, Any]]  # of a workload, by library
 Failures = dict[str, dict[str, str]]  # reasons, by library and by workload or "start"
@@ -45,21 +46,10 @@ WORKLOADS = {
     "pcd-16-32-64": Workload("PCD update, 3×3 network 16-32-64, 128 of 28×28", 1),
 }
 FEW = {("artifex", "pcd-mlp"): 1}  # seconds each
-# What pip installs, in turn: PyTorch first, so that nothing else chooses another one.
-PEERS = {
-    "torchebm": (("torch==2.13.0",), ("torchebm==0.8.9",)),
-    "ebmkit": (("torch==2.13.0",), ("ebmkit==0.16.0", "numpy")),
-    "artifex": (("avitai-artifex==0.1.15",),),
-}
-PYTHONS = {"artifex": (3, 12)}
 OURS = "ebmx"
 TARGET = 2.0
 REPEATS, PATIENCE = 5, 300  # counted repetitions, and seconds that one may take
 WORKER = Path(__file__).with_name("_peer_worker.py")
-
-
-class Failure(Exception):
-    """Why a peer takes no part."""
 
 
 class Worker:
@@ -118,65 +108,21 @@ class Worker:
             self.process.kill()
 
 
-def default_folder() -> Path:
-    """A folder in the user's cache directory."""
-    if sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "ebmx-peers"
-
-
-def interpreter(wanted: tuple[int, int] | None) -> str:
-    """A Python of the wanted version: this one, one on the path, or one of pyenv's."""
-    if wanted is None or sys.version_info[:2] == wanted:
-        return sys.executable
-    name = "{}.{}".format(*wanted)
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    found = [shutil.which(f"python{name}"), *sorted(pyenv.glob(f"{name}.*/bin/python"))]
-    for python in filter(None, found):
-        # what is on the path may be a shim for a version that is not switched on
-        probe = [str(python), "-c", f"import sys; sys.exit(sys.version_info[:2] != {wanted})"]
-        if subprocess.run(probe, capture_output=True).returncode == 0:
-            return str(python)
-    raise Failure(f"no Python {name} found")
-
-
-def call(*command: Any) -> None:
-    """Run a command to its end; its last line is the reason if it fails."""
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
-        errors = [line for line in lines if line.lower().startswith("error")]
-        raise Failure(f"{' '.join(map(str, command[1:4]))} …: {(errors or lines)[-1]}")
-
-
-def holds(python: Path, requirements: list[str]) -> bool:
-    """Whether an environment has these packages already."""
-    wanted = [requirement.partition("==")[::2] for requirement in requirements]
-    program = (
-        "import sys; from importlib.metadata import version; "
-        f"sys.exit(any(v not in ('', version(n).split('+')[0]) for n, v in {wanted}))"
-    )
-    probe = [str(python), "-c", program]
-    return python.exists() and subprocess.run(probe, capture_output=True).returncode == 0
-
-
-def environment(peer: str, folder: Path) -> Path:
-    """The Python of a peer's virtual environment, which is made if there is none."""
-    groups = PEERS[peer]
-    python = folder / peer / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not holds(python, [requirement for group in groups for requirement in group]):
-        print(f"making an environment for {peer} …", flush=True)
-        call(interpreter(PYTHONS.get(peer)), "-m", "venv", "--clear", folder / peer)
-        for group in groups:
-            call(python, "-m", "pip", "install", "--disable-pip-version-check", *group)
-    return python
-
-
 def measure(name: str, workers: dict[str, Worker], repeats: int, failures: Failures) -> Row:
+    """The row of a workload; measured once more if times are spread by more than a fifth."""
+    row = measure_once(name, workers, repeats, failures)
+    if row and spread_of(row) > SPREAD:
+        again = measure_once(name, workers, repeats, failures)
+        row = min(row, again, key=spread_of) if again.keys() == row.keys() else row
+    return row
+
+
+def spread_of(row: Row) -> float:
+    """The largest spread of the times of a library."""
+    return max(spread(found["all"]) for found in row.values())
+
+
+def measure_once(name: str, workers: dict[str, Worker], repeats: int, failures: Failures) -> Row:
     """The seconds of an update or a step of each library that has it, and the chains' moment."""
     times: dict[str, list[float]] = {library: [] for library in workers}
     values: dict[str, float] = {}
@@ -203,7 +149,7 @@ def measure(name: str, workers: dict[str, Worker], repeats: int, failures: Failu
 
 def line(first: str, unit: str, cells: list[str]) -> None:
     """Print a line of the table."""
-    print(f"{first:48s}{unit:4s}" + "".join(f"{cell:>18s}" for cell in cells), flush=True)
+    print(f"{first:48s}{unit:4s}" + "".join(f"{cell:>24s}" for cell in cells), flush=True)
 
 
 def show(name: str, row: Row, failures: Failures) -> dict[str, float]:
@@ -215,7 +161,8 @@ def show(name: str, row: Row, failures: Failures) -> dict[str, float]:
     for library in (OURS, *PEERS):
         if library in row:
             ratio = f" ({ratios[library]:.2f}×)" if library != OURS else ""
-            cells.append(f"{scale * row[library]['seconds']:.4g}{ratio}")
+            least = scale * min(row[library]["all"])
+            cells.append(f"{least:.4g} {scale * row[library]['seconds']:.4g}{ratio}")
         else:
             cells.append("failed" if failures[library].keys() & {name, "start"} else "–")
     line(workload.title, workload.unit, cells)
