@@ -17,6 +17,7 @@ from _ledger import ROOT, Entry, Ledger
 LEFT_OUT = ("docs/changelog.md", "docs/ledger.md")
 WITHOUT_SCRIPT = (
     "a script that is not kept",
+    "a script or a recipe as it was",
     "a convention or a setting, not measured",
     "arithmetic",
 )
@@ -82,14 +83,14 @@ def figures_of(block: str) -> list[str]:
 
 def claims(root: Path = ROOT) -> list[dict[str, Any]]:
     """The tables of `docs/claims.toml`: page, heading, command, date and figures."""
-    return tomllib.loads((root / "docs/claims.toml").read_text())["claim"]
+    return tomllib.loads((root / "docs/claims.toml").read_text(encoding="utf-8"))["claim"]
 
 
 def differences(root: Path = ROOT) -> list[str]:
     """What to change where pages and claims do not agree."""
     quoted: dict[tuple[str, str], Counter[str]] = {}
     for page in pages(root):
-        for passage in passages(page, (root / page).read_text()):
+        for passage in passages(page, (root / page).read_text(encoding="utf-8")):
             quoted.setdefault((page, passage.heading), Counter()).update(passage.figures)
     claimed: dict[tuple[str, str], Counter[str]] = {}
     for claim in claims(root):
@@ -169,13 +170,13 @@ def _row(cells: list[str]) -> str:
 
 _HEAD = """# Ledger
 
-Each figure that the README and these pages quote, with the command that made it and the day on
-which it came to the page; then what the last runs of the benchmarks were. This page is made by
-`python benchmarks/all.py --render` from `docs/claims.toml` and from [ledger.json](ledger.json),
+Each figure that the README and these pages quote, with the command that makes it, or what it is if
+there is none, and the day on which it came to the page; then what the last runs of the benchmarks
+were. This page is made by `python benchmarks/all.py --render` from `docs/claims.toml` and from [ledger.json](ledger.json),
 which holds all figures of these runs with versions, machine, seeds and a hash of the sources. A
 test fails if a page quotes a figure that is not here, or this page one that no page quotes.
 
-A commit beside a figure is that of a full run of the script, which may be newer than the figure.
-The quick form is for a look at whether each script works: its figures are quoted nowhere.
+A commit beside a figure is that of a full run of the script, which may be newer than the figure; a
+dash says that there is no full run in the ledger yet. The quick form is for a look at whether each script works: its figures are quoted nowhere.
 
 ## Figures by page"""

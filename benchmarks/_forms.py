@@ -1,7 +1,7 @@
 """The arguments of each script in its quick form and in its full form.
 
-The full form is the command that the documents quote. A name is a script, with what tells its
-commands apart after a colon. `DATA` stands for the folder that is given by `--data`.
+The full form is the command that the documents quote, where they do. A name is a script, with what
+tells its commands apart after a colon. `DATA` stands for the folder that is given by `--data`.
 """
 
 from typing import NamedTuple
@@ -55,8 +55,8 @@ FORMS: dict[str, Forms] = {
     "gpu": Forms("--small --rows chain-resnet", "--full"),
     "import_time": Forms("--repeats 1"),
     "increments": Forms(""),
-    "jem": Forms("--updates 5", "--updates 4000 --test-images DATA/mnist"),
-    "jem: held out": Forms(None, f"{_HELD_OUT} 1000"),
+    "jem": Forms("--updates 5", "--updates 4000 --seeds 3 4 --test-images DATA/mnist"),
+    "jem: held out": Forms(None, f"{_HELD_OUT} 1000 --seeds 1"),
     "levels": Forms("composition --part 0.02", None),
     "levels: digits": Forms(None, "digits"),
     "levels: mixtures": Forms(None, "mixtures composition"),

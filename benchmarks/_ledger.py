@@ -1,4 +1,4 @@
-"""One entry of the ledger for each script and form: its figures, and all that they depend on."""
+"""One entry of the ledger for each script and form: its figures, and what made them."""
 
 import ast
 import datetime
@@ -27,14 +27,16 @@ Ledger = dict[str, dict[str, Entry]]
 
 def read(path: Path) -> Ledger:
     """The ledger in this file, empty if there is none."""
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {form: found.get(form, {}) for form in ("quick", "full")}
 
 
 def write(path: Path, ledger: Ledger) -> None:
     """Write the ledger whole or not at all."""
     beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(ledger, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    beside.write_text(
+        json.dumps(ledger, indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8"
+    )
     os.replace(beside, path)
 
 
@@ -45,11 +47,15 @@ def sources(script: Path) -> list[Path]:
         path = new.pop()
         found.add(path)
         names = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add(node.module)
             elif isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
+        # also what is started by its name
+        texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+        names |= {t.removesuffix(".py") for t in texts if isinstance(t, str) and t.endswith(".py")}
         beside = [script.parent / f"{name}.py" for name in names]
         new += [path for path in beside if path.exists() and path not in found]
     return sorted(found)
@@ -86,11 +92,13 @@ def missing(script: Path, arguments: str, data: Path | None) -> str | None:
 
 def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROOT) -> Entry:
     """Run a script with `--json`, and return its entry."""
-    private = {sys.prefix: "ENVIRONMENT", str(root): ".", str(Path.home()): "~"}
+    private = {sys.prefix: "ENVIRONMENT", str(root): "."}
+    if len(Path.home().parts) > 1:
+        private[str(Path.home())] = "~"
     words = shlex.split(arguments)
     if data is not None:
         private = {str(data.resolve()): "DATA", **private}
-        words = [re.sub("^DATA/", f"{data.resolve()}/", word) for word in words]
+        words = [re.sub("^DATA(?=/)", lambda _: str(data.resolve()), word) for word in words]
     made_of: Entry = {"hash": hash_of(script, root), **origin(script, root)}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
@@ -151,13 +159,20 @@ def origin(script: Path, root: Path = ROOT) -> Entry:
             "ebmx": ebmx,
         },
         "machine": {
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": cores(),
             "cpu": cpu_model(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
         "commit": git("rev-parse", "HEAD"),
         "changed_since_commit": bool(git("status", "--porcelain", "--", "ebmx", *sources(script))),
     }
+
+
+def cores() -> int | None:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def cpu_model() -> str:

@@ -3,7 +3,8 @@
 `--quick` runs each script in a small form, `--full` with the arguments that the documents quote;
 the arguments are in `_forms.py`. Each result is written at once: a run that is stopped goes on
 where it was, since what is in the ledger with the same command and the same sources is not run
-again, unless `--again` is given or it failed. Both forms are kept apart. At last the page of the
+again, unless `--again` is given or it failed; versions and machine are written down and not
+compared. Both forms are kept apart. At last the page of the
 ledger is made, as `--render` does alone, from the ledger and from `docs/claims.toml`.
 
 Data of others are taken from `--data FOLDER`: `cifar10.npz` for `cifar10.py`; `mnist/`, the folder
@@ -52,7 +53,7 @@ def main(
         return 0
     code = 0 if options.render else run_all(chosen, options, folder)
     page = options.ledger.with_suffix(".md")
-    page.write_text(render(_ledger.read(options.ledger)))
+    page.write_text(render(_ledger.read(options.ledger)), encoding="utf-8")
     return code
 
 

@@ -4,7 +4,8 @@ Milliseconds of an update of PCD or of a step of all chains, minimum and median;
 turns in one process. `ratio` is the median of ebmx over that by hand (`_gpu_by_hand.py`), `share`
 the arithmetic of convolutions and products over what a large matrix product of the row's precision
 does in that time. `MB` is what the program takes by XLA's account; `peak MB` is the largest amount
-that JAX has had in use on the device so far, of all rows up to this one, if the device says so.
+that JAX has had in use on the device so far, of all rows up to this one and of the large products
+at the start, if the device says so.
 `compile s` is the time to trace and compile. PyTorch and torchebm take part if they are installed,
 and leave out rows that begin late. In each row the chains by hand and those of ebmx must have moved
 equally far.
@@ -172,7 +173,8 @@ def main() -> None:
     chosen = options.rows or [name for name in names if not (small and name in NOT_SMALL)]
     for work in [work for work in works(small) if work.name in chosen]:
         columns = LIBRARIES[:1] if small else LIBRARIES
-        if "torch" not in facts or time.perf_counter() - begin > LIBRARY_SECONDS:
+        elsewhere = jax.default_backend() == "gpu" and "cuda" not in facts.get("torch", "")
+        if "torch" not in facts or elsewhere or time.perf_counter() - begin > LIBRARY_SECONDS:
             columns = ()
         row = rows[work.name] = row_of(work, rates, 5 if small else 7, columns)
         print(line(cells(work.name, row)), flush=True)

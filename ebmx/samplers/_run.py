@@ -144,18 +144,18 @@ def advance_chain(
     they would keep XLA from fusing a step's gradient into its update (20 % of an image chain).
     """
 
-    @eqx.filter_jit  # traced once for its three uses
+    @eqx.filter_jit  # traced once for its three uses: `i` is an array in each
     def one(x, state, i):
         step_key = jax.random.fold_in(key, first + i)
         return take_step(sampler, energy, x, state, key=step_key)
 
     def step(i, carry):
         x, state, acceptance, divergent = carry
-        x, state, info = one(x, state, i)
+        x, state, info = one(x, state, jnp.asarray(i, jnp.int32))
         acceptance = acceptance + info.acceptance.astype(acceptance.dtype)
         return x, state, acceptance, divergent | info.divergent
 
-    shapes = jax.eval_shape(lambda: one(x, state, 0)[2])
+    shapes = jax.eval_shape(lambda: one(x, state, jnp.int32(0))[2])
     # a sum of many numbers in half precision stops growing
     dtype = at_least_single(shapes.acceptance.dtype)
     moved = (x, state, jnp.zeros((), dtype), jnp.zeros((), bool))
@@ -163,7 +163,7 @@ def advance_chain(
     if not static or num_steps > 1:  # a loop of no steps is compiled, too
         moved = jax.lax.fori_loop(0, num_steps - 1, step, moved)
     before, old, acceptance, divergent = moved
-    x, state, last = one(before, old, num_steps - 1)
+    x, state, last = one(before, old, jnp.asarray(num_steps - 1, jnp.int32))
     acceptance, divergent = acceptance + last.acceptance.astype(dtype), divergent | last.divergent
     value = last.energy
     if not static:
