@@ -172,11 +172,13 @@ _HEAD = """# Ledger
 
 Each figure that the README and these pages quote, with the command that makes it, or what it is if
 there is none, and the day on which it came to the page; then what the last runs of the benchmarks
-were. This page is made by `python benchmarks/all.py --render` from `docs/claims.toml` and from [ledger.json](ledger.json),
-which holds all figures of these runs with versions, machine, seeds and a hash of the sources. A
-test fails if a page quotes a figure that is not here, or this page one that no page quotes.
+were. This page is made by `python benchmarks/all.py --render` from `docs/claims.toml` and from
+[ledger.json](ledger.json), which holds all figures of these runs with versions, machine, seeds and
+a hash of the sources. A test fails if a page quotes a figure that is not here, or this page one
+that no page quotes.
 
 A commit beside a figure is that of a full run of the script, which may be newer than the figure; a
-dash says that there is no full run in the ledger yet. The quick form is for a look at whether each script works: its figures are quoted nowhere.
+dash says that there is no full run in the ledger yet. The quick form is for a look at whether each
+script works: its figures are quoted nowhere.
 
 ## Figures by page"""

@@ -99,9 +99,9 @@ def main() -> None:
     # the smallest is the overhead; the others span a factor of 8
     questions: dict[str, tuple[Callable[[int], Callable], tuple[int, ...]]] = {
         "steps": (lambda n: loop(steps=n), (1, 500, 1000, 2000, 4000)),
-        "chains": (lambda n: loop(chains=n), (1, 1024, 2048, 4096, 8192)),
-        "dimensions": (lambda n: loop(size=n), (1, 128, 256, 512, 1024)),
-        "capacity": (new_buffer, (8, 4096, 8192, 16384, 32768)),
+        "chains": (lambda n: loop(chains=n), (1, 4096, 8192, 16384, 32768)),
+        "dimensions": (lambda n: loop(size=n), (1, 512, 1024, 2048, 4096)),
+        "capacity": (new_buffer, (8, 16384, 32768, 65536, 131072)),
     }
     for name, (work, sizes) in questions.items():
         sizes = sizes[0], *(int(options.part * size) for size in sizes[1:])

@@ -128,12 +128,12 @@ def digits(part: float, seed: int) -> dict[str, float]:
     before, after = (-float(ebmx.energy(e.at(NOISE), test).mean()) for e in (energy.energy, energy))
     noise = float(energy.levels.sigma[0])
     keys = jax.random.split(jax.random.key(seed), 4)
-    chains: dict[str, Any] = {"num_chains": 256, "num_temperatures": 500}
+    chains: dict[str, Any] = {"num_chains": 128, "num_temperatures": 4000}
     lowest = energy.at(noise)
     down = annealed_importance_sampling(energy, **chains, key=keys[0])
-    start = report.samples[:256]
+    start = report.samples[:128]
     x, _ = ebmx.run(lowest, HMC(0.1, 5), start, num_steps=300, key=keys[1])
-    up = annealed_importance_sampling(energy, samples=x, num_temperatures=500, key=keys[0])
+    up = annealed_importance_sampling(energy, samples=x, num_temperatures=4000, key=keys[2])
     # the mean of what a noisy sample may come from
     clean = report.samples - noise**2 * np.asarray(jax.vmap(jax.grad(lowest))(report.samples))
     found = figures_of(clean, data, Extractor(data))

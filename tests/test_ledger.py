@@ -7,6 +7,7 @@ column, each in bold, and in other text each with a decimal point or a unit.
 import ast
 import importlib.util
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_the_runs_of_the_ledger_are_whole_and_their_commands_parse():
                 assert options <= options_of(ROOT / script)
                 assert {"python", "jax", "ebmx"} == entry["versions"].keys()
                 assert len(entry["hash"]) == 64
-    assert str(Path.home()) not in json.dumps(ledger)
+    assert not re.search(r"/(home|root|Users|tmp)/", json.dumps(ledger))
 
 
 GOOD = """
