@@ -97,8 +97,9 @@ def run(script: Path, arguments: str, data: Path | None = None, root: Path = ROO
         private[str(Path.home())] = "~"
     words = shlex.split(arguments)
     if data is not None:
-        private = {str(data.resolve()): "DATA", **private}
-        words = [re.sub("^DATA(?=/)", lambda _: str(data.resolve()), word) for word in words]
+        place = str(data.resolve())
+        private = {place: "DATA", **private}
+        words = [re.sub("^DATA(?=/)", lambda _: place, word) for word in words]
     made_of: Entry = {"hash": hash_of(script, root), **origin(script, root)}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
