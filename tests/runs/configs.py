@@ -40,7 +40,7 @@ LEVELS = merge(
         "seed": 3,
         "data": {"batch_size": 32},
         "energy": {
-            "levels": {"num_levels": 4},
+            "levels": {"low": 0.15, "num_levels": 4},
             "network": {"kind": "MLP", "hidden_dims": [8], "condition_size": 4},
         },
         "trainer": {"objectives": []},
