@@ -170,8 +170,8 @@ def _row(cells: list[str]) -> str:
 
 _HEAD = """# Ledger
 
-Each figure that the README and these pages quote, with the command that makes it, or what it is if
-there is none, and the day on which it came to the page; then what the last runs of the benchmarks
+Each figure that the README and these pages quote, with the command that makes it, or a word on
+its origin, and the day on which it came to the page; then what the last runs of the benchmarks
 were. This page is made by `python benchmarks/all.py --render` from `docs/claims.toml` and from
 [ledger.json](ledger.json), which holds all figures of these runs with versions, machine, seeds and
 a hash of the sources. A test fails if a page quotes a figure that is not here, or this page one

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Forms(NamedTuple):
-    """The arguments of both forms; `None` if there is no such form."""
+    """The arguments of both forms; `None` where a script lacks one."""
 
     quick: str | None
     full: str | None = ""

@@ -78,7 +78,7 @@ def torchebm(work: Work) -> Program:
     with DEVICE:
         builders = torchebm_workloads()
         if work.name not in builders:
-            raise NotImplementedError("torchebm has no such workload")
+            raise NotImplementedError("torchebm does not have this workload")
         run = builders[work.name]()
     count = repetition(work)
     return Program(synchronised(lambda: run(count)), count)

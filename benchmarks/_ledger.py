@@ -26,7 +26,7 @@ Ledger = dict[str, dict[str, Entry]]
 
 
 def read(path: Path) -> Ledger:
-    """The ledger in this file, empty if there is none."""
+    """The ledger in this file, empty if the file does not exist."""
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {form: found.get(form, {}) for form in ("quick", "full")}
 
@@ -78,7 +78,7 @@ def command_of(script: str, arguments: str) -> str:
 def missing(script: Path, arguments: str, data: Path | None) -> str | None:
     """Why the script cannot be run here, if so."""
     if not script.exists():
-        return "there is no such script"
+        return "the script does not exist"
     if script.stem == "gpu" and "--full" in arguments and shutil.which("nvidia-smi") is None:
         return "it needs a GPU"
     for word in shlex.split(arguments):

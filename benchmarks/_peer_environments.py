@@ -67,7 +67,7 @@ def holds(python: Path, requirements: list[str]) -> bool:
 
 
 def environment(peer: str, folder: Path) -> Path:
-    """The Python of a peer's virtual environment, which is made if there is none."""
+    """The Python of a peer's virtual environment, which is made if it does not exist."""
     groups = PEERS[peer]
     python = folder / peer / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not holds(python, [requirement for group in groups for requirement in group]):

@@ -5,11 +5,11 @@ error of a mode's mass among samples, and the mean log density of held-out data,
 that of the truth. `digits`: a minute of the recipe `digits_levels`; the log density of unseen 8×8
 digits with noise 0.15, from one pass, before and after the constants of the levels are calibrated;
 after that, log Z by annealing down and up the levels, which should be 0; the Fréchet ratio of
-samples and how well a forest tells them, rounded, from test digits. `composition`: the product of
-two densities on the plane, by samples with and without a correction, as a divergence from the exact
-product in bins, and that of exact samples, which is the least that can be seen. `seeds`: how many
-of 20 trainings on the plane end finite. The densities on the plane themselves are rows of
-`density2d.py`.
+samples of the lowest level and how well a forest tells them, rounded, from test digits.
+`composition`: the product of two densities on the plane, by samples with and without a correction,
+as a divergence from the exact product in bins, and that of exact samples, which is the least that
+can be seen. `seeds`: how many of 20 trainings on the plane end finite. The densities on the plane
+themselves are rows of `density2d.py`.
 """
 
 import tempfile

@@ -41,7 +41,7 @@ def keep_compiled() -> Path | None:
 
 
 def _user_cache() -> Path:
-    """The folder in which programs of this user cache files."""
+    """The folder for caches of this user, as the operating system has it."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
     own = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
@@ -49,9 +49,9 @@ def _user_cache() -> Path:
 
 
 def _processor() -> str:
-    """The type of the processor and a checksum of its features.
+    """A name for this kind of processor: its architecture and a checksum of its instruction sets.
 
-    Computers that share a home folder do not run code which was compiled for each other.
+    It keeps computers that share a home folder from running code compiled for another one.
     """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -175,7 +175,7 @@ def test_a_script_that_fails_is_recorded_and_the_others_go_on(run, tmp_path):
     assert gone == {
         "status": "not run",
         "command": "python benchmarks/gone.py",
-        "reason": "there is no such script",
+        "reason": "the script does not exist",
     }
     assert str(tmp_path) not in json.dumps(ledger)
     assert (tmp_path / "ledger.md").read_text() == "page"

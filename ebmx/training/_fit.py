@@ -170,7 +170,7 @@ def checked_batches(
 def _check_parameters(state: TrainState) -> None:
     trees = state.energy, state.ema
     parameters = tuple(eqx.filter(tree, parameters_of(tree, True)) for tree in trees)
-    # one program and one transfer: on a GPU each array by itself would take a millisecond
+    # one transfer from the device, not one for each array
     paths, _ = jax.tree_util.tree_flatten_with_path(parameters)
     for (path, _), ok in zip(paths, np.asarray(_are_finite([a for _, a in paths])), strict=True):
         if not ok:
@@ -188,7 +188,7 @@ def _check_conditions(y: np.ndarray, num_labels: int | None) -> None:
 
 @jax.jit
 def _are_finite(arrays: list[Any]) -> jax.Array:
-    """Whether each array is, `(arrays,)`."""
+    """Whether all numbers of an array are finite, for each array: `(arrays,)`."""
     return jnp.stack([jnp.all(jnp.isfinite(array)) for array in arrays])
 
 
