@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,10 @@ def public(room):
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_the_reference_has_each_public_name_of_a_room(room):
-    text = (ROOT / "docs/reference" / f"{room.split('.')[-1]}.md").read_text()
+def test_the_reference_has_each_public_name_of_a_room_once(room):
+    text = "".join(path.read_text() for path in sorted((ROOT / "docs/reference").rglob("*.md")))
     found = re.findall(rf"^::: ebmx\.{re.escape(room)}\.(\w+)$", text, re.MULTILINE)
-    assert found == sorted(public(room), key=str.lower)
+    assert sorted(found) == sorted(public(room))
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -40,8 +41,16 @@ def test_each_public_function_and_class_says_what_it_is(room):
 
 
 def test_each_page_is_in_the_site_and_each_entry_is_a_page():
-    text = (ROOT / ".mkdocs.yml").read_text()
-    entries = re.findall(r"[:-] ([\w/-]+\.(?:md|ipynb))$", text.split("nav:")[1], re.MULTILINE)
+    entries = list(pages(tomllib.loads((ROOT / ".zensical.toml").read_text())["project"]["nav"]))
     files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
-    pages = {str(path.relative_to(ROOT / "docs")) for path in files}
-    assert sorted(entries) == sorted(pages)
+    written = [path.relative_to(ROOT / "docs").with_suffix(".md").as_posix() for path in files]
+    assert sorted(entries) == sorted(written)
+
+
+def pages(entry):
+    """The pages below an entry of the site's navigation."""
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for part in entry.values() if isinstance(entry, dict) else entry:
+            yield from pages(part)

@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import os
 import time
 
 import equinox as eqx
@@ -23,7 +22,6 @@ from ebmx.plotting import sample_grid
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer, contrastive_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")
 shape = digits.shape
@@ -38,8 +36,6 @@ plain = {
 energies = {name: (energy, None) for name, energy in plain.items()}
 normed = eqx.nn.make_with_state(SpectralNorm)(plain["convolutions, silu"], key=key)
 energies["convolutions, spectral norm"] = normed
-if SHORT:
-    energies = {name: energies[name] for name in ("perceptron, silu", "convolutions, silu")}
 
 # %%
 chains = Langevin(step_size=2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
@@ -50,7 +46,7 @@ trainer = Trainer(
     ema_decay=0.95,
     data_noise=0.03,
 )
-num_steps = 40 if SHORT else 150
+num_steps = 150
 
 
 def distance(x):
@@ -77,8 +73,6 @@ for name, (energy, norm_state) in energies.items():
     )
     fixed = freeze(state.ema, state.norm_state)
     told = ebmx.energy(fixed, digits.test).mean() < ebmx.energy(fixed, noise).mean()
-    assert told, "data have lower energies than noise"
-    assert found < distance(noise), "chains are nearer to the data than where they started"
 
 # %%
 figure = sample_grid(dict(list(grids.items())[:3]))

@@ -6,7 +6,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import blackjax
 import jax
@@ -21,7 +20,6 @@ from ebmx.plotting import energy_landscape
 from ebmx.samplers import BlackJAX
 from ebmx.training import PCD, Trainer, UniformNoise
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 
 
@@ -49,8 +47,6 @@ for step_size in (0.02, 0.5):
         f"step {step_size}: variances {found[0, 0]:.2f} (2), {found[1, 1]:.2f} (1), "
         f"covariance {found[0, 1]:.2f} (1.2), R-hat {rhat:.3f}"
     )
-np.testing.assert_allclose(found, covariance, atol=0.1)
-assert rhat < 1.05, "the larger step has arrived"
 
 # %% [markdown]
 # A kernel's state caches the energy it was made with. So it lives within one update, and the replay buffer keeps positions
@@ -64,7 +60,7 @@ negatives = PCD(multinomial_hmc(0.2), num_steps=10, capacity=1024, noise=Uniform
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)
 state = trainer.init(model, key=key)
 batches = ebmx.data.batches(data, 256, key=key)
-state, history = ebmx.fit(trainer, state, batches, num_steps=200 if SHORT else 1500, key=key)
+state, history = ebmx.fit(trainer, state, batches, num_steps=1500, key=key)
 
 
 def distance(energy):
@@ -76,7 +72,6 @@ _, before = distance(model)
 samples, after = distance(state.ema)
 print(f"energy distance of samples to the data: untrained {before:.3f}, trained {after:.3f}")
 print(f"acceptance in training {history['acceptance'][-50:].mean():.2f}")
-assert after < 0.5 * before
 
 # %%
 plane = energy_slice(

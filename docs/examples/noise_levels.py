@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import os
 import time
 
 import equinox as eqx
@@ -36,7 +35,6 @@ from ebmx.plotting import energy_landscape
 from ebmx.samplers import MALA, ProbabilityFlow, sample_levels
 from ebmx.training import PerturbedLevels, Trainer, noise_level_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 low, high = [-7.0, -7.0], [7.0, 7.0]
 levels = geometric_levels(0.05, 14.0, 24, tilt=1.4)
@@ -74,7 +72,7 @@ def learn(density, key, num_steps):
 
 
 begin = time.monotonic()
-model, history = learn(truth, key, 200 if SHORT else 1500)
+model, history = learn(truth, key, 1500)
 print(f"{time.monotonic() - begin:.0f} s, no chains")
 
 # %% [markdown]
@@ -96,9 +94,6 @@ flow = probability_flow_log_density(model, x[:100])
 print(f"log Z by quadrature {log_z:.3f}, by annealing {annealed.log_z:.3f}; 0 is right")
 print(f"KL(truth, model) {divergence:.4f} nats")
 print(f"log p(x) by the flow and in one pass: {jnp.mean(flow):.3f}, {jnp.mean(log_p[:100]):.3f}")
-assert abs(log_z) < (0.3 if SHORT else 0.05)
-assert divergence < (0.5 if SHORT else 0.03)
-assert abs(annealed.log_z - log_z) < (0.3 if SHORT else 0.1)
 
 # %% [markdown]
 # ## Samples
@@ -115,7 +110,7 @@ def masses(x):
     return np.bincount(nearest, minlength=8) / len(x)
 
 
-num = 1000 if SHORT else 5000
+num = 5000
 ways = {
     "probability flow": {"predictor": ProbabilityFlow()},
     "the same and MALA": {"predictor": ProbabilityFlow(), "corrector": MALA(0.5), "num_steps": 5},
@@ -126,7 +121,6 @@ for name, way in ways.items():
     found = masses(drawn.x)
     worst = float(np.abs(found - weights).max())
     print(f"{name:18s} largest error of a mass {worst:.3f}, acceptance {drawn.acceptance[-1]:.2f}")
-    assert worst < (0.1 if SHORT else 0.04)
 
 # %% [markdown]
 # ## And, or
@@ -136,7 +130,7 @@ for name, way in ways.items():
 # by the energy of the sum, sets that right; the expected masses are by quadrature.
 
 # %%
-other, _ = learn(bar, jax.random.key(2), 100 if SHORT else 400)
+other, _ = learn(bar, jax.random.key(2), 400)
 both, either = model + other, NoiseMixture([model, other], np.array([1.0, 3.0]))
 axis = np.linspace(-7, 7, 281)
 grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
@@ -151,7 +145,6 @@ corrected = sample_levels(
 errors = [float(np.abs(found - expected).max()) for found in (alone, masses(corrected.x))]
 print(f"and: largest error of a mass {errors[0]:.3f} by the flow alone, {errors[1]:.3f} corrected")
 print(f"or: log Z {log_z_by_quadrature(either.at(levels.sigma[0]), low, high):.3f}")
-assert errors[1] < min(errors[0], 0.15 if SHORT else 0.06)
 
 # %%
 axes = (jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]))

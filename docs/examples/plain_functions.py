@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import os
 import time
 
 import equinox as eqx
@@ -23,7 +22,6 @@ from ebmx.plotting import energy_landscape
 from ebmx.samplers import MALA
 from ebmx.training import PCD, Trainer, UniformNoise
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 
 
@@ -81,7 +79,6 @@ partial, quick = five_calls(eqx.Partial(counted, p) for p in parameters)
 closure, slow = five_calls((lambda x, p=p: counted(p, x)) for p in parameters)
 print("eqx.Partial(f, params): ", partial, "traces,", " ".join(f"{s:.3f}" for s in quick), "s")
 print("a closure in each call: ", closure, "traces,", " ".join(f"{s:.3f}" for s in slow), "s")
-assert closure == 5 * partial, "one compilation against five"
 
 # %% [markdown]
 # ## Training
@@ -108,10 +105,9 @@ def train(network, num_steps):
     return state.ema, distances
 
 
-num_steps = 200 if SHORT else 1000
+num_steps = 1000
 moons, (before, after) = train(network, num_steps)
 print(f"energy distance of samples and data: {before:.3f}, trained {after:.3f}")
-assert after < 0.3 * before
 params = moons.energies[0].function.args[0]
 print("trained parameters:", jax.tree.map(jnp.shape, params)[0])
 
@@ -142,7 +138,6 @@ if linen is not None:
     params = net.init(key, jnp.zeros(2))
     flax_moons, (before, after) = train(Function(eqx.Partial(net.apply, params), (2,)), num_steps)
     print(f"energy distance of samples and data: {before:.3f}, trained {after:.3f}")
-    assert after < 0.3 * before
     print("trained parameters:", sorted(flax_moons.energies[0].function.args[0]["params"]))
 
 # %%

@@ -7,7 +7,6 @@
 
 # %%
 # %matplotlib inline
-import os
 import time
 
 import equinox as eqx
@@ -23,7 +22,6 @@ from ebmx.plotting import energy_landscape
 from ebmx.samplers import MALA, Cycle, Independence
 from ebmx.training import PCD, Perturbed, Trainer, UniformNoise, denoising_score_matching_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 sigma, weights = 0.3, jnp.array([0.2, 0.8])
 means = jnp.array([[-3.0, 0.0], [3.0, 0.0]])
@@ -50,7 +48,7 @@ methods = {
         data_noise=sigma,
     ),
 }
-num_steps = {"denoising": 300 if SHORT else 3000, "persistent CD": 200 if SHORT else 1000}
+num_steps = {"denoising": 3000, "persistent CD": 1000}
 low, high = jnp.full(2, -7.0), jnp.full(2, 7.0)
 points = data[:500] + sigma * np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
 
@@ -75,14 +73,12 @@ for name, trainer in methods.items():
     found[name] = judge(state.ema)
     error, left = found[name]
     print(f"{name:14s} error {error:.2f}, mass on the left {left:.2f} (0.20), {seconds:.0f} s")
-    assert error < 0.7 * before
 
 # %% [markdown]
 # Both have the score. Between the blobs there are no data, and the difference in depth of the two is an integral of the
 # score across that gap: score matching cannot know it, chains that jump can.
 
 # %%
-assert abs(found["persistent CD"][1] - 0.2) < 0.1
 axes = (jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]))
 plane = energy_slice(learnt["denoising"], jnp.zeros(2), axes, limits=((-6, 6), (-3, 3)))
 figure = energy_landscape(

@@ -5,7 +5,6 @@
 # there is one CPU alone, JAX can pretend that it is four: that shows how it works, not how fast it is.
 
 # %%
-import os
 
 import equinox as eqx
 import jax
@@ -20,7 +19,6 @@ import ebmx
 from ebmx.samplers import Langevin
 from ebmx.training import PCD, Trainer, contrastive_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 num = 4 if len(jax.devices()) >= 4 else 1
 mesh = jax.make_mesh((num,), ("data",), devices=jax.devices()[:num])
@@ -39,7 +37,7 @@ trainer = Trainer(
     PCD(chains, num_steps=10, capacity=2048, reinit_prob=0.05, num_shards=4),
     eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05)),
 )
-num_steps = 10 if SHORT else 100
+num_steps = 100
 
 
 def train(mesh):
@@ -64,13 +62,10 @@ def largest_difference(a, b):
 difference = largest_difference(alone.energy, shared.energy)
 print(f"after {num_steps} updates the parameters differ by {difference:.1e}")
 print(f"loss {history['loss'][-1]:.5f} alone, {shared_history['loss'][-1]:.5f} shared")
-assert difference < 1e-3
-assert largest_difference(model, shared.energy) > 1e-2, "the parameters have moved"
 
 positions = shared.negatives_state.positions
 parts = [shard.data.shape for shard in positions.addressable_shards]
 print(f"the buffer {positions.shape} in parts {parts}")
-assert len(parts) == num and parts[0][0] == 2048 // num
 
 # %% [markdown]
 # ## Chains alone
@@ -82,6 +77,4 @@ start = jax.random.uniform(key, (64, *digits.shape), minval=-1, maxval=1)
 options = {"num_samples": 2, "thin": 10, "key": key}
 one = ebmx.sample(alone.ema, chains, start, **options)
 four = ebmx.sample(alone.ema, chains, start, mesh=mesh, **options)
-assert largest_difference(one.x, four.x) < 1e-3
-assert len(four.x.sharding.device_set) == num
 print("the same samples, on", len(four.x.sharding.device_set), "devices")

@@ -2,12 +2,10 @@
 # # A simple energy-based model
 #
 # From an untrained energy to sampled digits, in nine sections. All of it runs on a laptop without a network, in two
-# minutes, most of which is compilation; `EBMX_SHORT=1` in the environment shortens the trainings. As a program it writes
-# its pictures into the folder where it is started.
+# minutes, most of which is compilation. As a program it writes its pictures into the folder where it is started.
 
 # %%
 # %matplotlib inline
-import os
 
 import equinox as eqx
 import jax
@@ -18,21 +16,9 @@ import optax
 import ebmx
 from ebmx.evaluation import energy_distance
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")  # 1,797 real digits of 8×8 pixels in [-1, 1], part of the package
 print(digits.train.shape, digits.test.shape)
-
-
-def how_many(full, short):
-    return short if SHORT else full
-
-
-@eqx.filter_jit
-def moved(before, after):
-    """How far the parameters have come."""
-    pair = [eqx.filter(energy, eqx.is_inexact_array) for energy in (before, after)]
-    return optax.tree.norm(jax.tree.map(jnp.subtract, *pair))
 
 
 # %% [markdown]
@@ -63,7 +49,6 @@ odds = jnp.exp(energies[worst] - energies[best])
 print(f"image {best} is {odds:.3f} times as likely as image {worst}: untrained, it hardly tells")
 
 step = 1e-2 * scores / jnp.linalg.norm(scores.reshape(32, -1), axis=1)[:, None, None, None]
-assert jnp.all(ebmx.energy(model, images + step) < energies), "along the score, energy falls"
 
 # %% [markdown]
 # ## 3. Sampling
@@ -118,10 +103,6 @@ for name, sampler in samplers.items():
     walk = walk_of(sampler)
     found[name] = float(walk.values["energy"][:, 150:].mean())  # without 150 steps of burn-in
     print(f"{name:20s} energy {found[name]:6.1f}, accepted {walk.info.acceptance.mean():.2f}")
-assert abs(found["MALA"] - found["HMC"]) < 8 and abs(found["HMC"] - 392) < 8
-assert abs(found["Langevin, T = 0.5"] - 196) < 12
-assert found["Langevin, step 0.01"] < 0.9 * found["HMC"], "too small a step has not arrived"
-assert found["Langevin, step 1"] > 1.2 * found["HMC"], "too large a step is wrong"
 
 # %% [markdown]
 # Recipes for images part the noise from the step: `Langevin(step_size=0.01, noise_scale=0.005)`. Such a chain is cold.
@@ -133,7 +114,6 @@ noise = jax.random.normal(key, (16, *model.shape))
 options = {"num_warmup": 50, "num_samples": 10, "thin": 5, "key": key}
 images_from_noise = ebmx.sample(model, cold, noise, **options)
 print(f"{images_from_noise.values.shape} at T = {cold.effective_temperature:.4f}")
-assert ebmx.energy(model, images_from_noise.x).mean() < ebmx.energy(model, noise).mean()
 
 # %% [markdown]
 # ## 4. The same, declared
@@ -154,9 +134,7 @@ config = merge(
         "negatives": {"num_steps": 60, "capacity": 10_000},
     },
 )
-assert ebmx.runs.check(config) == "", "one update was traced"
 write_config("simple_ebm.toml", config)
-assert read_config("simple_ebm.toml") == config
 declared = build(config["energy"], {"shape": digits.shape, "key": key}, path="energy")
 print(f"{type(declared).__name__} of {sum(map(np.size, jax.tree.leaves(declared))):,} parameters")
 print(build(config["sampler"], path="sampler"))
@@ -187,7 +165,7 @@ batches = ebmx.data.batches(digits.train, 128, key=key)
 cd_state, report = ebmx.fit(cd, cd.init(cd_model, key=key), batches, num_steps=1, key=key)
 for name in ("loss", "real_energy_mean", "fake_energy_mean"):
     print(f"{name:17s} {report[name][0]: .4f}")
-cd_state, _ = ebmx.fit(cd, cd_state, batches, num_steps=how_many(300, 60), key=key)
+cd_state, _ = ebmx.fit(cd, cd_state, batches, num_steps=300, key=key)
 
 clean = jnp.asarray(digits.test[:256])
 noisy = jnp.clip(clean + 0.5 * jax.random.normal(key, clean.shape), -1, 1)
@@ -200,8 +178,6 @@ def error_after(energy):
 
 print(f"error of noisy digits {jnp.sqrt(jnp.mean((noisy - clean) ** 2)):.3f}", end=", ")
 print(f"cleaned before {error_after(cd_model):.3f}, after training {error_after(cd_state.ema):.3f}")
-assert moved(cd_model, cd_state.energy) > 0.1
-assert error_after(cd_state.ema) < error_after(cd_model) - 0.01, "samples are nearer to the data"
 
 # %% [markdown]
 # ## 6. Persistent contrastive divergence
@@ -219,7 +195,7 @@ pcd = Trainer(
 )
 state = pcd.init(cd_model, key=key)
 batches = ebmx.data.batches(digits.train, 256, key=key)
-state, history = ebmx.fit(pcd, state, batches, num_steps=how_many(400, 80), key=key)
+state, history = ebmx.fit(pcd, state, batches, num_steps=400, key=key)
 buffer = state.negatives_state
 print(f"{buffer.capacity:,} chains, drawn {buffer.ages.mean():.1f} times each since they started")
 
@@ -243,8 +219,6 @@ print(
     f"after CD {distance(samples_of(cd_state.ema)):.2f}, after PCD {distance(after):.2f}", end=", "
 )
 print(f"training images {distance(digits.train):.2f}")
-assert moved(cd_model, state.energy) > 0.1
-assert distance(after) < 0.25 * distance(before), "samples are nearer to the data"
 
 # %% [markdown]
 # ## 7. A deep energy
@@ -269,7 +243,7 @@ deep_trainer = Trainer(
 )
 deep_state = deep_trainer.init(deep, norm_state, key=key)
 batches = ebmx.data.batches(coloured, 8, key=key)
-deep_state, _ = ebmx.fit(deep_trainer, deep_state, batches, num_steps=how_many(60, 8), key=key)
+deep_state, _ = ebmx.fit(deep_trainer, deep_state, batches, num_steps=60, key=key)
 
 grey = jax.random.uniform(key, (16, 32, 32, 3), minval=-1, maxval=1)
 
@@ -282,8 +256,6 @@ def deep_distance(energy, norm):
 untrained = deep_distance(deep, norm_state)
 trained = deep_distance(deep_state.energy, deep_state.norm_state)
 print(f"distance to the data: untrained {untrained:.1f}, trained {trained:.1f}")
-assert moved(deep, deep_state.energy) > 0.01
-assert trained < untrained, "samples are nearer to the data"
 
 # %% [markdown]
 # ## 8. Looking at it
@@ -318,7 +290,6 @@ figure
 # %%
 groups = {"data": clean, "samples": after, "noise": from_noise}
 values = {name: ebmx.energy(state.ema, x) for name, x in groups.items()}
-assert values["noise"].mean() > values["data"].mean()
 figure = energy_histogram(values)
 figure.savefig("simple_ebm-energies.png")
 figure

@@ -6,7 +6,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import equinox as eqx
 import jax
@@ -20,7 +19,6 @@ from ebmx.plotting import training_curves
 from ebmx.samplers import MALA, Cycle, Independence, Langevin, warmup
 from ebmx.training import PCD, Trainer, UInt8, UniformNoise, contrastive_loss
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
 digits = ebmx.data.load("digits")
 good_chains = Langevin(step_size=2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
@@ -55,9 +53,6 @@ histories = (train(alpha=0.0, optim=wild), train(alpha=0.05, optim=wild), health
 sizes = [float(np.abs(history["real_energy_mean"]).max()) for history in histories]
 say("largest mean energy of data, by alpha", *sizes[:2])
 say("largest mean energy of data, by a smaller rate too", sizes[0], sizes[2])
-assert sizes[0] > 1000
-assert sizes[1] < sizes[0] / 10
-assert sizes[2] < 2
 
 # %% [markdown]
 # ## The energy of chains does not follow that of data
@@ -68,7 +63,6 @@ assert sizes[2] < 2
 slow = train(Langevin(step_size=0.05, noise_scale=0.02, bounds=(-1, 1)), num_steps=1)
 gap = [np.mean((h["fake_energy_mean"] - h["real_energy_mean"])[-10:]) for h in (slow, healthy)]
 say("gap between chains and data", *gap)
-assert gap[0] > 4 * gap[1]
 
 # %% [markdown]
 # ## Samples are black and white
@@ -79,8 +73,6 @@ assert gap[0] > 4 * gap[1]
 large = train(Langevin(step_size=3000.0, noise_scale=0.02, bounds=(-1, 1)))
 saturated = [np.mean(h["saturated"][-10:]) for h in (large, healthy)]
 say("share of pixels at the bounds", *saturated)
-assert saturated[0] > 0.9
-assert saturated[1] < 0.7
 
 # %% [markdown]
 # ## All samples are alike
@@ -91,8 +83,6 @@ assert saturated[1] < 0.7
 cold = Langevin(step_size=3000.0, noise_scale=0.0, bounds=(-1, 1))
 distinct = [train(cold, reinit_prob=0.0)["distinct"][-1], healthy["distinct"][-1]]
 say("share of different chains", *distinct)
-assert distinct[0] < 0.7
-assert distinct[1] == 1
 
 # %% [markdown]
 # ## Chains do not move
@@ -107,8 +97,6 @@ stuck = ebmx.run(wells, MALA(30.0), start, num_steps=100, key=key)[1].acceptance
 tuned, moved = warmup(wells, MALA(30.0), start, num_steps=300, key=key)
 found = ebmx.run(wells, tuned, moved, num_steps=100, key=key)[1].acceptance.mean()
 say("acceptance", stuck, found)
-assert stuck < 0.05
-assert 0.4 < found < 0.75
 
 # %% [markdown]
 # ## Modes have wrong shares
@@ -122,8 +110,6 @@ for sampler in (tuned, jumps):
     x, _ = ebmx.run(wells, sampler, start, num_steps=500, key=key)
     shares.append(float(jnp.mean(x[:, 0] > 0)))
 say("share of the right well, 0.8 in truth", *shares)
-assert shares[0] < 0.1
-assert abs(shares[1] - 0.8) < 0.1
 
 # %% [markdown]
 # ## Updates are skipped
@@ -134,8 +120,6 @@ assert abs(shares[1] - 0.8) < 0.1
 # %%
 skipped = [train(optim=optax.sgd(1e30))["skipped"][-1], healthy["skipped"][-1]]
 say("updates skipped of 60", *skipped)
-assert skipped[0] > 20
-assert skipped[1] == 0
 
 # %% [markdown]
 # ## Chains die
@@ -156,8 +140,6 @@ for sampler in (Langevin(0.2), Langevin(0.2, grad_clip=3.0), Langevin(0.001)):
     dead.append(float(jnp.mean(samples.result != 0)))
 say("share of dead chains, with a clip", *dead[:2])
 say("share of dead chains, with a smaller step", dead[0], dead[2])
-assert dead[0] > 0.3
-assert dead[1] == dead[2] == 0
 
 # %% [markdown]
 # ## Rubbish after many steps
@@ -180,7 +162,6 @@ def flops(strides):
 
 late, early = flops((1, 2)), flops((2, 2))
 say("floating-point operations of a step", late, early)
-assert late > 2 * early
 
 # %% [markdown]
 # ## It compiles again and again
@@ -208,7 +189,6 @@ traces.clear()
 for width in (1.0, 2.0, 3.0):
     ebmx.run(once, Langevin(0.1, temperature=width**2), x, num_steps=5, key=key)
 say("traces of the energy in three runs", anew, len(traces))
-assert anew == 3 * len(traces)
 
 # %% [markdown]
 # ## Out of memory
@@ -221,7 +201,6 @@ for storage in (None, UInt8(-1, 1)):
     pcd = PCD(good_chains, 20, capacity=1000, noise=UniformNoise(), storage=storage)
     sizes.append(pcd.init((32, 32, 3), key=key).positions.nbytes / 1e6)
 say("megabytes of the buffer", *sizes)
-assert sizes[0] == 4 * sizes[1]
 
 # %%
 shown = {"gap, chains lag": slow["fake_energy_mean"] - slow["real_energy_mean"]}

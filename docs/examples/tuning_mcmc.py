@@ -6,7 +6,6 @@
 
 # %%
 # %matplotlib inline
-import os
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +16,8 @@ from ebmx.energies import Gaussian, GaussianMixture
 from ebmx.plotting import energy_landscape
 from ebmx.samplers import MALA, Annealed, Langevin, warmup
 
-SHORT = os.environ.get("EBMX_SHORT") == "1"
 key = jax.random.key(0)
-num_chains = 500 if SHORT else 4000
+num_chains = 4000
 
 # %% [markdown]
 # ## Step size
@@ -38,11 +36,8 @@ for step_size in (0.05, 0.5, 1.0, 2.0):
         f"step {step_size:4.2f}: variance {langevin.var():.3f} (theory {expected:.3f}), "
         f"MALA {exact.var():.3f}, accepted {info.acceptance.mean():.2f}"
     )
-    assert abs(langevin.var() - expected) < 0.25 * expected
-    assert abs(exact.var() - 1) < 0.2
 tuned, _ = warmup(normal, MALA(0.01), start[:50], num_steps=300, key=key)
 print(f"warmup finds the step size {tuned.step_size:.2f}")
-assert tuned.step_size > 0.5
 
 # %% [markdown]
 # ## Number of steps
@@ -56,7 +51,6 @@ for num_steps in (10, 30, 100):
     x, _ = ebmx.run(normal, Langevin(0.1), far, num_steps=num_steps, key=key)
     theory = 10 * 0.95**num_steps
     print(f"after {num_steps:3d} steps the mean is {x.mean():5.2f} (theory {theory:.2f})")
-    assert abs(x.mean() - theory) < 0.2
 
 # %% [markdown]
 # ## Temperature and annealing
@@ -69,7 +63,6 @@ for temperature in (0.25, 1.0, 4.0):
     sampler = Langevin(0.05, temperature=temperature)
     x, _ = ebmx.run(normal, sampler, start, num_steps=300, key=key)
     print(f"T = {temperature:4.2f}: variance {x.var():.2f}")
-    assert abs(x.var() - temperature) < 0.2 * temperature
 
 means = jnp.array([[-3.0, 0.0], [3.0, 0.0]])
 wells = GaussianMixture(means, jnp.array([0.5, 0.5]), weights=jnp.array([0.25, 0.75]))
@@ -86,8 +79,6 @@ for name, sampler in samplers.items():
     x, _ = ebmx.run(wells, sampler, wrong, num_steps=steps, key=key)
     shares[name], ends[name] = float(jnp.mean(x[:, 0] > 0)), x[:500]
     print(f"{name:21s} {shares[name]:.2f} in the right well (truth 0.75)")
-assert shares["T = 1"] < 0.3
-assert shares["annealed from T = 10"] > 0.4
 
 # %%
 plane = ebmx.evaluation.energy_slice(
