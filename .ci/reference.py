@@ -88,17 +88,16 @@ def signature(found: griffe.Class, kind: type, pkg: griffe.Module) -> None:
     if "__init__" in found.members or not dataclasses.is_dataclass(kind):
         return
     fields = {f.name: f for f in dataclasses.fields(kind)}
-    own = inspect.signature(kind).parameters.values()
     parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
-    for parameter in own:
-        parameters.append(
-            griffe.Parameter(
-                parameter.name,
-                annotation=annotation(kind, parameter.name, pkg),
-                kind=griffe.ParameterKind(parameter.kind.description),
-                default=default(parameter, fields.get(parameter.name)),
-            )
+    parameters += [
+        griffe.Parameter(
+            parameter.name,
+            annotation=annotation(kind, parameter.name, pkg),
+            kind=griffe.ParameterKind(parameter.kind.description),
+            default=default(parameter, fields.get(parameter.name)),
         )
+        for parameter in inspect.signature(kind).parameters.values()
+    ]
     if len(parameters) > 1:
         made = griffe.Function("__init__", parameters=griffe.Parameters(*parameters))
         found.set_member("__init__", made)

@@ -123,7 +123,7 @@ print(f"{images_from_noise.values.shape} at T = {cold.effective_temperature:.4f}
 # to begin from. `ebmx train --config FILE` runs it.
 
 # %%
-from ebmx.config import build, merge, read_config, recipe, show_config, write_config
+from ebmx.config import build, merge, recipe, show_config, write_config
 
 config = merge(
     recipe("digits"),

@@ -30,10 +30,13 @@ def sample_grid(
     _checks.at_least("num_columns", num_columns, 1)
     _checks.at_least("num_rows", num_rows, 1)
     _checks.require(len(groups) > 0, "groups", groups, "give at least one group of images")
-    figure = new_figure(figsize=(4.2 * len(groups), 4.6))
+    most = num_columns * num_rows
+    grids = {t: _tile(np.atleast_1d(x)[:most], num_columns) for t, x in groups.items()}
+    tallest = max(grid.shape[0] / grid.shape[1] for grid in grids.values())
+    figure = new_figure(figsize=(4.2 * len(groups), 4.2 * tallest + 0.4))
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
-    for axis, (title, images) in zip(axes, groups.items(), strict=True):
-        _show(axis, _tile(np.atleast_1d(images)[: num_columns * num_rows], num_columns))
+    for axis, (title, grid) in zip(axes, grids.items(), strict=True):
+        _show(axis, grid)
         axis.set_title(title)
         axis.axis("off")
     return figure
