@@ -19,6 +19,7 @@ def blocks(text: str) -> list[str]:
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages += sorted((ROOT / "docs" / "how-to").glob("*.md"))
     for page in pages:
         code = blocks(page.read_text(encoding="utf-8"))
         if code:

@@ -22,6 +22,11 @@ def blocks(language, text=TEXT):
     "page",
     [
         "README.md",
+        *sorted(
+            path.relative_to(ROOT).as_posix()
+            for path in (ROOT / "docs/how-to").glob("*.md")
+            if "```python" in path.read_text()
+        ),
         *(
             f"docs/{n}.md"
             for n in (
