@@ -1,10 +1,15 @@
 """Docstrings: each public function and class says what it takes, returns and raises."""
 
 import ast
+import doctest
 import importlib
 import inspect
 import re
 import textwrap
+import warnings
+
+import jax
+import pytest
 
 ROOMS = ("energies", "samplers", "training", "evaluation", "data", "plotting", "config", "runs")
 ROOMS += ("energies.bijections",)
@@ -133,3 +138,22 @@ def test_a_class_says_what_it_is_made_of():
     assert len(classes) > 80
     found = {name: list(silent(cls)) for name, cls in classes.items()}
     assert {name: words for name, words in found.items() if words} == {}
+
+
+WITH_EXAMPLES = public(lambda value: ">>> " in (inspect.getdoc(value) or ""))
+
+
+def test_the_names_that_are_used_most_have_examples():
+    assert len(WITH_EXAMPLES) >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(WITH_EXAMPLES))
+def test_an_example_of_a_docstring_prints_what_it_says(path):
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(verbose=False)
+    text = inspect.getdoc(WITH_EXAMPLES[path])
+    with warnings.catch_warnings(), jax.numpy_rank_promotion("allow"):
+        warnings.simplefilter("default")
+        found = runner.run(parser.get_doctest(text, {}, path, None, None))
+    assert found.attempted > 0
+    assert found.failed == 0

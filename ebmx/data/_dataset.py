@@ -213,6 +213,14 @@ def batches(
     Raises:
         ValueError: if examples are not finite or fewer than a batch, labels and examples differ in
             number, or labels are negative or one-hot.
+
+    Examples:
+        >>> import jax
+        >>> import ebmx
+        >>> digits = ebmx.data.load("digits")
+        >>> batches = ebmx.data.batches(digits.train, 64, key=jax.random.key(0))  # without end
+        >>> next(batches).shape
+        (64, 8, 8, 1)
     """
     x = np.asarray(_checks.batch(x, "x"))
     _checks.finite(x, "x")

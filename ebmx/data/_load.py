@@ -73,6 +73,12 @@ def load(
 
     Warns:
         UserWarning: if `layout` is `"auto"` and images are transposed.
+
+    Examples:
+        >>> import ebmx
+        >>> digits = ebmx.data.load("digits")  # comes with the package
+        >>> digits.train.shape, digits.test.shape
+        ((1438, 8, 8, 1), (359, 8, 8, 1))
     """
     return load_where(name, lambda shape: standardise, test_fraction, seed, layout, span)
 

@@ -29,6 +29,12 @@ def energy(energy: EnergyFn, x: ArrayLike) -> Vector:
     Raises:
         ValueError: if the batch is empty, of another shape or dtype, or if the energy does not
             return one floating-point number an example.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import ebmx
+        >>> ebmx.energy(lambda x: jnp.sum(x**2), jnp.ones((3, 2)))
+        Array([2., 2., 2.], dtype=float32)
     """
     return _energy(energy, _checks.batch(x, "x", shape_of(energy)))
 
@@ -37,6 +43,12 @@ def score(energy: EnergyFn, x: ArrayLike) -> XBatch:
     """The scores `-∇E(x)` of a batch: the gradients of the log density with respect to `x`.
 
     Arguments and errors as for `energy`. Returns an array of the shape of `x`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import ebmx
+        >>> ebmx.score(lambda x: jnp.sum(x**2), jnp.ones((1, 2)))
+        Array([[-2., -2.]], dtype=float32)
     """
     return _score(energy, _checks.batch(x, "x", shape_of(energy)))
 

@@ -56,6 +56,14 @@ class Mixture(AbstractEnergy):
 
     Raises:
         ValueError: if shapes differ, or the weights are not one positive number a component.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from ebmx.energies import Gaussian, Mixture
+        >>> left, right = Gaussian(jnp.array([-1.0])), Gaussian(jnp.array([1.0]))
+        >>> energy = Mixture((left, right), weights=jnp.array([0.3, 0.7]))
+        >>> bool(energy(jnp.array([1.0])) < energy(jnp.array([-1.0])))
+        True
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

@@ -170,6 +170,15 @@ class Conditional(AbstractConditionalEnergy):
     Raises:
         ValueError: if not exactly one of `num_labels` and `condition_dim` is given, the network has
             no features, a number is below 1, or a name is unknown.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.energies import Conditional, MLP
+        >>> key = jax.random.key(0)
+        >>> energy = Conditional(MLP((2,), (16,), out_size=8, key=key), num_labels=3, key=key)
+        >>> ebmx.energy(energy.at(2), jnp.zeros((5, 2))).shape
+        (5,)
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

@@ -81,6 +81,17 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
 
     Raises:
         ValueError: if positions were not saved, or there are fewer than four draws per chain.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.energies import Gaussian
+        >>> from ebmx.evaluation import diagnose
+        >>> from ebmx.samplers import MALA
+        >>> options = {"num_warmup": 50, "num_samples": 200, "key": jax.random.key(0)}
+        >>> samples = ebmx.sample(Gaussian(jnp.zeros(2)), MALA(1.0), jnp.zeros((8, 2)), **options)
+        >>> bool(diagnose(samples).rhat.max() < 1.1)
+        True
     """
     draws = draws_of(samples)
     name = "samples.values" if isinstance(samples, Samples) else "samples"

@@ -40,6 +40,17 @@ class BlackJAX(AbstractSampler[Any]):
     Raises:
         ValueError: if the kernel does not take these parameters, or needs others, or if an
             `inverse_mass_matrix` is not positive definite.
+
+    Examples:
+        >>> import blackjax, jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.samplers import BlackJAX
+        >>> options = {"step_size": 0.3, "momentum_inverse_scale": 1.0, "alpha": 0.5, "delta": 0.1}
+        >>> kernel = BlackJAX(blackjax.ghmc.init, blackjax.ghmc.build_kernel(), **options)
+        >>> start, key = jnp.zeros((8, 2)), jax.random.key(0)
+        >>> x, _ = ebmx.run(lambda x: jnp.sum(x**2), kernel, start, num_steps=20, key=key)
+        >>> x.shape
+        (8, 2)
     """
 
     init_fn: Callable = eqx.field(static=True)

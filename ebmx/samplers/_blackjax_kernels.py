@@ -54,6 +54,15 @@ class MALA(AbstractKernelSampler):
 
     Args:
         step_size: `ε > 0`, in squared units of `x`. An acceptance of 0.57 is about the best.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.samplers import MALA
+        >>> start, key = jnp.zeros((8, 2)), jax.random.key(0)
+        >>> _, info = ebmx.run(lambda x: jnp.sum(x**4), MALA(0.2), start, num_steps=50, key=key)
+        >>> info.acceptance.shape
+        (8,)
     """
 
     step_size: Number = number()
@@ -76,6 +85,16 @@ class HMC(AbstractKernelSampler):
         num_integration_steps: how many leapfrog steps, at least 1.
         inverse_mass_matrix: positive `(d,)` or positive definite `(d, d)` over the flattened
             coordinates; ones if not given. Best near the covariance.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.samplers import HMC
+        >>> sampler, key = HMC(step_size=0.2, num_integration_steps=5), jax.random.key(0)
+        >>> start = jnp.zeros((8, 2))
+        >>> x, _ = ebmx.run(lambda x: jnp.sum(x**4), sampler, start, num_steps=20, key=key)
+        >>> x.shape
+        (8, 2)
     """
 
     step_size: Number = number()

@@ -140,6 +140,13 @@ class Langevin(AbstractOverdamped[Here | None]):
 
     Raises:
         ValueError: if a number is out of its range, or temperature and noise scale are both given.
+
+    Examples:
+        >>> from ebmx.samplers import Langevin
+        >>> exact = Langevin(step_size=0.01)  # of exp(-E), for small steps
+        >>> cold = Langevin(2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))  # for images
+        >>> float(cold.effective_temperature)
+        0.00019999999494757503
     """
 
     step_size: Number = number()

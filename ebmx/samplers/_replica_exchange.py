@@ -70,6 +70,17 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
     Raises:
         ValueError: if there are fewer than two temperatures, or they do not rise, or if the
             temperature of the sampler is 0 or changes from step to step.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.samplers import MALA, ReplicaExchange
+        >>> ladder = ReplicaExchange(MALA(0.1), temperatures=[1.0, 3.0, 9.0])
+        >>> wells = lambda x: 8 * (x[0] ** 2 - 1) ** 2
+        >>> start, key = jnp.ones((64, 1)), jax.random.key(0)  # all chains in one well
+        >>> samples = ebmx.sample(wells, ladder, start, num_warmup=500, num_samples=10, key=key)
+        >>> bool(abs(jnp.mean(samples.values > 0) - 0.5) < 0.2)
+        True
     """
 
     sampler: AbstractSampler

@@ -93,6 +93,16 @@ def run(
         ValueError: if the shape or dtype of `x` does not fit the energy, `num_steps` is below 1 (or
             below 2 for a sampler that is not restartable), or the energy does not return one
             floating-point number.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.energies import Gaussian
+        >>> from ebmx.samplers import Langevin
+        >>> start, key = jnp.zeros((8, 2)), jax.random.key(0)  # eight chains
+        >>> x, info = ebmx.run(Gaussian(jnp.zeros(2)), Langevin(0.1), start, num_steps=100, key=key)
+        >>> x.shape, info.energy.shape
+        ((8, 2), (8,))
     """
     x = _checks.batch(x, "x", shape_of(energy))
     energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))

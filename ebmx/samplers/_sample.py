@@ -120,6 +120,17 @@ def sample(
         FloatingPointError: if `throw` and position or energy of a chain are not finite at the start
             or at the end, or the gradient at the start (of samplers that take one), saying how
             many, which, and what to try.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> from ebmx.energies import Gaussian
+        >>> from ebmx.samplers import MALA
+        >>> start, key = jnp.zeros((8, 2)), jax.random.key(0)
+        >>> options = {"num_warmup": 50, "num_samples": 20, "thin": 2, "key": key}
+        >>> samples = ebmx.sample(Gaussian(jnp.zeros(2)), MALA(0.5), start, **options)
+        >>> samples.values.shape  # chains, draws, the shape of an example
+        (8, 20, 2)
     """
     x = _checks.batch(x, "x", shape_of(energy))
     energy, sampler, x, state, key = _mesh.automatic((energy, sampler, x, state, key))

@@ -107,6 +107,15 @@ def warmup(
             is 1 by construction.
         FloatingPointError: if no step size has the target acceptance: on a flat or improper energy
             all steps are accepted, and from a start with a non-finite energy none are.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from ebmx.energies import Gaussian
+        >>> from ebmx.samplers import MALA, warmup
+        >>> energy, key = Gaussian(jnp.zeros(2), jnp.array([1.0, 4.0])), jax.random.key(0)
+        >>> tuned, x = warmup(energy, MALA(0.01), jnp.zeros((32, 2)), num_steps=200, key=key)
+        >>> bool(tuned.step_size > 0.1)
+        True
     """
     x = _checks.batch(x, "x", shape_of(energy))
     energy, sampler, x, key = _mesh.automatic((energy, sampler, x, key))

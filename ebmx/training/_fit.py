@@ -89,6 +89,19 @@ def fit(
             fails is a `SaveWarning`.
         KeyboardInterrupt: at Ctrl-C; with checkpoints, once the state is saved. A second Ctrl-C
             does not wait.
+
+    Examples:
+        >>> import jax, optax
+        >>> import ebmx
+        >>> from ebmx.samplers import MALA
+        >>> from ebmx.training import PCD, Trainer
+        >>> key, model = jax.random.key(0), ebmx.energies.MLP((2,), (8,), key=jax.random.key(0))
+        >>> trainer = Trainer(optax.adam(1e-3), PCD(MALA(0.1), num_steps=5, capacity=64))
+        >>> batches = ebmx.data.batches(jax.random.normal(key, (256, 2)), 32, key=key)
+        >>> state = trainer.init(model, key=key)
+        >>> state, history = ebmx.fit(trainer, state, batches, num_steps=5, key=key, progress=False)
+        >>> history["loss"].shape
+        (5,)
     """
     _checks.at_least("num_steps", num_steps, 1)
     _checks.at_least("log_every", log_every, 1)

@@ -56,6 +56,17 @@ class Trainer(eqx.Module):
     Raises:
         ValueError: if a number is out of its range, if the loss is made for other negatives, if a
             setting of the two differs, such as `sigma`, or if there is no objective at all.
+
+    Examples:
+        >>> import jax, optax
+        >>> import ebmx
+        >>> from ebmx.training import DataOnly, Trainer, score_matching_loss
+        >>> key, model = jax.random.key(0), ebmx.energies.MLP((2,), (8,), key=jax.random.key(0))
+        >>> trainer = Trainer(optax.adam(1e-3), DataOnly(), score_matching_loss)
+        >>> state = trainer.init(model, key=key)
+        >>> state, metrics = trainer.step(state, jax.random.normal(key, (64, 2)), key=key)
+        >>> int(state.step)
+        1
     """
 
     optim: Optimiser = eqx.field(static=True, converter=as_transformation)

@@ -29,6 +29,15 @@ class Gaussian(AbstractExactEnergy):
 
     Raises:
         ValueError: if the covariance is of another shape or not positive definite.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from ebmx.energies import Gaussian
+        >>> energy = Gaussian(jnp.zeros(2), jnp.array([1.0, 4.0]))  # variances of two coordinates
+        >>> energy(jnp.array([0.0, 2.0]))
+        Array(0.5, dtype=float32)
+        >>> round(float(energy.log_z), 4)  # log(2π) + log(4) / 2
+        2.531
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

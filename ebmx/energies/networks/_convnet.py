@@ -37,6 +37,13 @@ class ConvNet(AbstractEnergy):
 
     Raises:
         ValueError: if a size does not fit, so that no pixel would be left, or a name is unknown.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> model = ebmx.energies.ConvNet((8, 8, 1), channels=(16, 32), key=jax.random.key(0))
+        >>> ebmx.energy(model, jnp.zeros((5, 8, 8, 1))).shape
+        (5,)
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

@@ -36,6 +36,13 @@ class MLP(AbstractEnergy):
 
     Raises:
         ValueError: if a size is not a positive integer or a name is unknown.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> import ebmx
+        >>> model = ebmx.energies.MLP((2,), (32, 32), key=jax.random.key(0))
+        >>> ebmx.energy(model, jnp.zeros((5, 2))).shape
+        (5,)
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

@@ -77,6 +77,16 @@ def annealed_importance_sampling(
     Warns:
         ConvergenceWarning: if a few chains have all the weight, or chains end where `base` has no
             density.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from ebmx.energies import Gaussian
+        >>> from ebmx.evaluation import annealed_importance_sampling
+        >>> energy, base = Gaussian(jnp.ones(3), 0.5), Gaussian(jnp.zeros(3))
+        >>> options = {"num_chains": 64, "num_temperatures": 50, "key": jax.random.key(0)}
+        >>> found = annealed_importance_sampling(energy, base, **options)
+        >>> bool(abs(found.log_z - energy.log_z) < 0.2)
+        True
     """
     path = path_of(energy, base)
     check_numbers(num_chains, num_temperatures, num_steps)

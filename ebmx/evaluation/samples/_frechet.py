@@ -31,6 +31,14 @@ def frechet_distance(samples: ArrayLike, data: ArrayLike) -> float:
         UserWarning: if a set does not have more rows than features, so that its covariance is
             singular. The covariance is then shrunk towards a multiple of the identity, as by
             `fit_gaussian`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ebmx.evaluation import frechet_distance
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = rng.normal(size=(1000, 2)), rng.normal(size=(1000, 2)) + [3, 0]
+        >>> round(frechet_distance(x, y))  # the squared distance of the means: 9
+        9
     """
     samples, data = two_sets(samples, data)
     for name, features in (("samples", samples), ("data", data)):

@@ -52,6 +52,15 @@ def contrastive_loss(
 
     Raises:
         ValueError: if a number is out of its range, or shapes differ.
+
+    Examples:
+        >>> import equinox as eqx, jax.numpy as jnp
+        >>> from ebmx.training import Examples, contrastive_loss
+        >>> loss = eqx.Partial(contrastive_loss, alpha=jnp.asarray(0.05))  # to give to a `Trainer`
+        >>> data, chains = Examples(jnp.zeros((4, 2))), Examples(jnp.ones((4, 2)))
+        >>> value, metrics = loss(lambda x: jnp.sum(x), data, chains)
+        >>> float(metrics["fake_energy_mean"] - metrics["real_energy_mean"])
+        2.0
     """
     _checks.non_negative("alpha", alpha)
     _checks.fraction("trim", trim)

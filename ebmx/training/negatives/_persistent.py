@@ -66,6 +66,12 @@ class PCD(AbstractBuffered):
         ValueError: if a number is out of its range, if the sampler needs more than a position to go
             on, if it clips its gradient so that chains cannot cross the noise's range, if chains
             could leave the range that is stored, or if there is no slot for a label.
+
+    Examples:
+        >>> from ebmx.samplers import Langevin
+        >>> from ebmx.training import PCD, UInt8
+        >>> chains = Langevin(2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1, 1))
+        >>> negatives = PCD(chains, num_steps=30, capacity=4096, storage=UInt8(-1, 1))
     """
 
     sampler: AbstractSampler
