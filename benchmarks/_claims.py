@@ -41,7 +41,8 @@ class Passage(NamedTuple):
 
 def pages(root: Path = ROOT) -> list[str]:
     """The pages whose figures are claims."""
-    found = ["README.md", *(f"docs/{path.name}" for path in sorted((root / "docs").glob("*.md")))]
+    docs = sorted([*(root / "docs").glob("*.md"), *(root / "docs/how-to").glob("*.md")])
+    found = ["README.md", *(path.relative_to(root).as_posix() for path in docs)]
     return [page for page in found if page not in LEFT_OUT]
 
 
