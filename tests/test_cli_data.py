@@ -54,7 +54,7 @@ def test_the_summary_is_printed_before_training(taken, capsys):
 @pytest.mark.parametrize("shape", [(10, 6, 5), (10, 40, 3), (10, 3)])
 def test_a_file_is_loaded_once(shape, taken, tmp_path, monkeypatch):
     read, names = _load._read, []
-    monkeypatch.setattr(_load, "_read", lambda name: names.append(name) or read(name))
+    monkeypatch.setattr(_load, "_read", lambda name, *more: names.append(name) or read(name, *more))
     data = taken(RNG.uniform(size=shape))
     assert names == [str(tmp_path / "d.npz")]
     # and as the recipe has it
