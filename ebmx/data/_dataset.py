@@ -61,9 +61,7 @@ class Dataset:
             if labels is not None:
                 labels = as_labels(labels, len(x), f"{name}_labels")
                 object.__setattr__(self, f"{name}_labels", labels)
-        fix = f"the examples of `train` have shape {self.shape}: give examples of the same shape"
-        shape = np.shape(self.test)
-        _checks.require(shape[1:] == self.shape, "test.shape", shape, fix)
+        _check_test_shape(np.shape(self.test), self.shape)
         check_range(self.low, self.high, self.shape)
         check_span(self.span)
         self._check_names()
@@ -173,6 +171,11 @@ class Dataset:
         return scale(x, self.low, self.high, span=self.span)
 
 
+def _check_test_shape(test: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    fix = f"the examples of `train` have shape {shape}: give examples of the same shape"
+    _checks.require(test[1:] == shape, "test.shape", test, fix)
+
+
 def assemble(
     name: str,
     source: Source,
@@ -200,6 +203,7 @@ def assemble(
         labels = parts.get("train_labels"), parts.get("test_labels")
         pieces = parts["train"], parts["test"], *labels
     train, test, train_labels, test_labels = pieces
+    _check_test_shape(test.shape, train.shape[1:])
     low, high = source.known or ranges(train, test, axes)
     standard = standardise(train.shape[1:])
     _checks.require(isinstance(standard, bool), "standardise", standard, "give True or False")

@@ -114,7 +114,9 @@ def load_where(
 ) -> Dataset:
     """As `load`; whether to standardise may depend on the shape of an example."""
     if image_size is not None:
-        sizes = (image_size,) * 2 if np.ndim(image_size) == 0 else tuple(image_size)
+        sizes = (image_size,) * 2 if np.ndim(image_size) == 0 else image_size
+        ok = len(sizes) == 2 and not any(isinstance(size, bool) for size in sizes)
+        _checks.require(ok, "image_size", image_size, "give one number, or (height, width)")
         _checks.dimensions("image_size", sizes)
     source = _read(str(name), label, image_size)
     return assemble(str(name), source, standardise, test_fraction, seed, layout, span)

@@ -123,9 +123,14 @@ def _labels(column: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     """Whole numbers from 0 as they are; all else by its place in the order, with the names."""
     numbers = column.dtype.kind in "fiub"
     values = column.to_numpy(np.float64) if numbers else column.astype(str).to_numpy(str)
-    if numbers and values.min() >= 0 and values.max() < len(values):
-        # those with fractions are refused with the labels of all other sources
-        return values, ()
+    if numbers:
+        wrong = values[values != np.floor(values)][:3]
+        fix = (
+            f"labels are whole numbers or text, and it holds {wrong}: give another column, or none"
+        )
+        _checks.require(wrong.size == 0, "label", repr(column.name), fix)
+        if values.min() >= 0 and values.max() < len(values):
+            return values, ()
     classes, labels = np.unique(values, return_inverse=True)
     return labels, tuple(f"{one:g}" if numbers else str(one) for one in classes)
 
