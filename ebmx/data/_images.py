@@ -18,6 +18,17 @@ _CONVERTED = {"1": "L", "LA": "RGBA", "PA": "RGBA"}
 _CONVERTED |= dict.fromkeys(("P", "CMYK", "YCbCr", "HSV", "LAB"), "RGB")
 
 
+def size_of(image_size: ImageSize) -> tuple[int, int] | None:
+    """The height and the width of `image_size`, checked."""
+    if image_size is None:
+        return None
+    sizes: Any = (image_size, image_size) if np.ndim(image_size) == 0 else image_size
+    ok = len(sizes) == 2 and not any(isinstance(size, bool) for size in sizes)
+    _checks.require(ok, "image_size", image_size, "give one number, or (height, width)")
+    height, width = _checks.dimensions("image_size", sizes)
+    return height, width
+
+
 def is_folder_of_images(folder: Path) -> bool:
     """Whether there are images in a folder or below it, and no images in IDX files."""
     return not any(folder.glob(IDX_IMAGES)) and bool(_images_in(folder))
@@ -30,7 +41,7 @@ def _images_in(folder: Path) -> list[Path]:
     return [p for p, parts in zip(found, names, strict=True) if not any(n[0] == "." for n in parts)]
 
 
-def load_images(folder: Path, size: ImageSize) -> Source:
+def load_images(folder: Path, size: tuple[int, int] | None) -> Source:
     """The images of a folder, with the subfolders as parts and as classes; see `load`."""
     files: dict[str, list[Path]] = {}
     for path in _images_in(folder):
@@ -74,7 +85,7 @@ def _classes(paths: Sequence[Path], folder: Path, depth: int) -> list[str]:
 
 
 def _read(
-    paths: Sequence[Path], size: ImageSize, first: tuple[str, tuple] | None
+    paths: Sequence[Path], size: tuple[int, int] | None, first: tuple[str, tuple] | None
 ) -> tuple[np.ndarray, tuple[str, tuple]]:
     """Images `(num, height, width[, channel])`, all of the shape and dtype of the first one."""
     images: list[np.ndarray] = []
@@ -93,7 +104,7 @@ def _read(
     return np.stack(images), first
 
 
-def _image(path: Path, size: ImageSize) -> np.ndarray:
+def _image(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
@@ -108,8 +119,7 @@ def _image(path: Path, size: ImageSize) -> np.ndarray:
             mode = "RGBA" if transparent else _CONVERTED.get(upright.mode, upright.mode)
             upright = upright if mode == upright.mode else upright.convert(mode)
             if size is not None:
-                height, width = (size, size) if np.ndim(size) == 0 else tuple(size)
-                upright = upright.resize((width, height), Image.Resampling.LANCZOS)
+                upright = upright.resize(size[::-1], Image.Resampling.LANCZOS)
             return np.asarray(upright)
     except (OSError, SyntaxError) as error:  # of files that are damaged or of another kind
         raise ValueError(f"path={path}: not an image, or damaged: {error}") from error

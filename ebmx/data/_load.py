@@ -10,7 +10,7 @@ from .. import _checks
 from .._arguments import check_arguments
 from ._dataset import Dataset, assemble
 from ._files import load_huggingface, load_idx, load_npy, load_npz
-from ._images import ImageSize, is_folder_of_images, load_images
+from ._images import ImageSize, is_folder_of_images, load_images, size_of
 from ._layout import Layout
 from ._source import Parts, Source
 from ._tables import is_table, load_table
@@ -113,16 +113,11 @@ def load_where(
     image_size: ImageSize = None,
 ) -> Dataset:
     """As `load`; whether to standardise may depend on the shape of an example."""
-    if image_size is not None:
-        sizes = (image_size,) * 2 if np.ndim(image_size) == 0 else image_size
-        ok = len(sizes) == 2 and not any(isinstance(size, bool) for size in sizes)
-        _checks.require(ok, "image_size", image_size, "give one number, or (height, width)")
-        _checks.dimensions("image_size", sizes)
-    source = _read(str(name), label, image_size)
+    source = _read(str(name), label, size_of(image_size))
     return assemble(str(name), source, standardise, test_fraction, seed, layout, span)
 
 
-def _read(name: str, label: str, image_size: ImageSize) -> Source:
+def _read(name: str, label: str, image_size: tuple[int, int] | None) -> Source:
     path, known = Path(name), name in ("digits", "mnist-5k") or name.startswith("hf:")
     table = not known and path.is_file() and is_table(path)
     images = not known and path.is_dir() and is_folder_of_images(path)

@@ -74,12 +74,13 @@ def _density(dataset: Dataset, energy: Any, drawn: Drawn) -> Any:
     values = np.asarray(energies_of(energy, jnp.asarray(plane))).reshape(_GRID, _GRID)
     shown = [dataset.to_units(np.stack([a, a], 1)) for a in axes]
     points = {"data": dataset.test[:_POINTS], "samples": drawn.x[:_POINTS]}
+    first, second = dataset.columns or ("first column", "second column")
     return energy_landscape(
         shown[0][:, 0],
         shown[1][:, 1],
         values,
         points={name: dataset.to_units(x) for name, x in points.items()},
         ceiling=float(values.min()) + 8,
-        names=dataset.columns or ("first column", "second column"),
+        names=(first, second),
         title="Energy, data and samples",
     )

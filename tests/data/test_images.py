@@ -138,7 +138,7 @@ def test_images_are_resized_if_it_is_said(tmp_path):
     for size in (0, (4,), (4, -1), True):
         with pytest.raises(ValueError, match="image_size="):
             load(tmp_path, image_size=size)
-    with pytest.raises(ValueError, match=r"image_size=8: 'digits' is not a folder of images"):
+    with pytest.raises(ValueError, match=r"image_size=\(8, 8\): 'digits' is not a folder of images"):
         load("digits", image_size=8)
 
 
