@@ -158,19 +158,30 @@ def _sample(options: argparse.Namespace) -> None:
     out = free_stem("samples") if options.out is None else options.out
     stem_of(out, overwrite=options.overwrite)  # before the chains run
     opened = runs.open(options.run, best=options.best)
-    columns = opened.run.facts.columns
     check_shape(out, opened.shape)
     sampler = changed["sampler"]
     if sampler and "kind" not in sampler:
         sampler = {**opened.config["sampler"], **sampler}
-    given = _given(options, "num", "label", "num_steps", "num_steps_without_noise", "seed")
+    given = _given(options, "num", "num_steps", "num_steps_without_noise", "seed")
+    if options.label is not None:
+        given["label"] = _label(options.label, opened.classes)
     samples, source = runs.sample(opened, sampler=sampler or None, **given)
     facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
-    given = {"columns": columns, "overwrite": options.overwrite}
+    given = {"columns": opened.columns, "overwrite": options.overwrite}
     facts |= write_samples(out, samples, opened.to_units(samples), **given)
     lines = [f"{options.num} samples ({source}): {facts['out']}"]
     lines += [f"{name}: {facts[name]}" for name in ("array", "table", "picture") if name in facts]
     say(options, facts, *lines)
+
+
+def _label(text: str, classes: Sequence[str]) -> int:
+    """The number of a class, given by its name or its number."""
+    if text in classes:
+        return classes.index(text)
+    if not text.lstrip("-").isdecimal():
+        names = f" or a name: {', '.join(classes)}" if classes else ""
+        raise ValueError(f"label={text!r}: give the number of a class{names}")
+    return int(text)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

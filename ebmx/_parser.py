@@ -81,7 +81,7 @@ _OUT = """NAME.npz holds the array x in data units, NAME.png a picture of images
 tables, NAME.csv writes that array too; the first free samples-N if not given"""
 _SAMPLE = [
     ("--num N", "how many (100)", _COUNT | {"default": 100}),
-    ("--label N", "of which class, for a conditional energy or a classifier", {"type": int}),
+    ("--label CLASS", "of which class, by name or number, if the energy has classes", {}),
     (
         "--steps --num-steps N",
         "start from noise and take so many steps, at each noise level if any",

@@ -223,6 +223,29 @@ def test_samples_of_a_table_of_csv_have_its_columns(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.slow
+def test_a_class_is_sampled_by_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    kinds = np.array(["7", "ash", "elm"])[np.arange(60) % 3]
+    pd.DataFrame({"a": RNG.normal(size=60), "kind": kinds}).to_csv("t.csv", index=False)
+    network = "{kind = 'MLP', hidden_dims = [4], out_size = 4}"
+    energy = ["--energy", "Conditional", "--energy.network", network]
+    options = [*SMALL[:8], *energy, "--energy.num_labels", "$num_labels", *SMALL[-4:]]
+    assert call("train", "t.csv", "--data.label", "kind", "--out", "run", *options) == 0
+    found = []
+    for label in ("elm", "2", "7", "0"):
+        capsys.readouterr()
+        out = f"{label}.npz"
+        assert call("sample", "run", "--num", "3", "--label", label, "--out", out, "--json") == 0
+        facts = json.loads(capsys.readouterr().out)
+        found.append(facts["samples_from"].split(", ")[-1])
+    assert found == ["of class 2", "of class 2", "of class 0", "of class 0"]
+    assert call("sample", "run", "--label", "oak") == 2
+    assert "label='oak': give the number of a class or a name: 7, ash, elm" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.slow
 def test_a_run_is_sampled_without_its_data_and_goes_on_only_with_the_same(run, tmp_path, capsys):
     folder, x = run
     (tmp_path / "old").mkdir()

@@ -59,6 +59,7 @@ def _read(path: Path, kind: str) -> Any:
         if kind == ".parquet":
             return pd.read_parquet(path, engine="pyarrow")
         options: dict[str, Any] = {"sep": _SEPARATORS[kind], "skipinitialspace": True}
+        options["low_memory"] = False  # the type of a column is that of all its rows
         first = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]
         if not all(map(_is_number, first.dropna())):
             return pd.read_csv(path, **options)

@@ -135,10 +135,14 @@ def test_images_are_resized_if_it_is_said(tmp_path):
     assert data.shape == (5, 7, 3)
     assert np.unique(pixels(data)[0]).tolist() == [10, 250]
     assert load(tmp_path, image_size=8).shape == (8, 8, 3)
+    write(tmp_path / "deep", (GREYS.astype(np.uint16) + 1) * 200)
+    assert load(tmp_path / "deep", image_size=(3, 2)).shape == (3, 2, 1)
     for size in (0, (4,), (4, -1), True):
         with pytest.raises(ValueError, match="image_size="):
             load(tmp_path, image_size=size)
-    with pytest.raises(ValueError, match=r"image_size=\(8, 8\): 'digits' is not a folder of images"):
+    with pytest.raises(
+        ValueError, match=r"image_size=\(8, 8\): 'digits' is not a folder of images"
+    ):
         load("digits", image_size=8)
 
 

@@ -144,7 +144,11 @@ BAD = {
     "no such label": ({}, {"label": "kind"}, r"label='kind': there are the columns height \(m\), "),
     "infinite": ({"age": np.where(np.arange(30) == 4, np.inf, 1.0)}, {}, "1 non-finite"),
     "fractions": ({}, {"label": "mass"}, r"label='mass': labels are whole numbers or t"),
-    "size": ({}, {"image_size": 8}, r"image_size=\(8, 8\): '.*t\.parquet' is not a folder of images"),
+    "size": (
+        {},
+        {"image_size": 8},
+        r"image_size=\(8, 8\): '.*t\.parquet' is not a folder of images",
+    ),
 }
 
 
