@@ -143,7 +143,7 @@ def _check_numbers(table: Any) -> None:
         if table[name].dtype.kind not in "fiub":
             value = str(table[name].iloc[0])
             fix = f"it holds no numbers, such as {value[:20]!r}: leave it out, or turn it into "
-            fix += "numbers; or give label= its name, if it holds the labels"
+            fix += f"numbers; or, if it holds the labels, give label={str(name)!r} (--data.label)"
             if len(table.columns) == 1 and any(mark in value for mark in ";\t|"):
                 fix = "columns of a .csv are separated by commas, of a .tsv by tabs"
             _checks.invalid("column", repr(name), fix)
