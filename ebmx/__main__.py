@@ -14,16 +14,17 @@ from . import runs
 from ._compilation_cache import keep_compiled
 from ._output import notices, report_training, say
 from ._parser import config_options, make_parser, unknown_argument
-from ._samples import free_stem, stem_of, write_samples
+from ._samples import check_shape, free_stem, stem_of, write_samples
 from .config import merge, read_config, recipe, recipes, show_config
 from .config._describe import describe
 from .config._recipes import recipe_for
-from .config._tables import change
+from .config._tables import DATA, change
 from .data import Dataset
 from .data._load import SOURCES, load_where
 from .training import DivergedError
 
 _INTERRUPTED = 130
+_OF_LOADING = [key for key in DATA if key not in ("name", "batch_size", "standardise")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +75,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.named_data is not None:
+        if options.data is not None:
+            raise ValueError(f"--data={options.named_data}: {options.data} is given, too")
+        options.data = options.named_data
     more: dict[str, Any] = {"mesh": None if options.devices is None else _mesh(options.devices)}
     if options.quiet or options.json:
         more["progress"] = False
@@ -127,7 +132,7 @@ def _recipe_for(options: argparse.Namespace) -> tuple[dict[str, Any], Dataset | 
         own = recipe_for(name, shape)["data"].get("standardise", False)
         return places.get("data.standardise", own)
 
-    keys = [key for key in ("layout", "test_fraction") if f"data.{key}" in places]
+    keys = [key for key in _OF_LOADING if f"data.{key}" in places]
     dataset = load_where(name, standardise, **{key: places[f"data.{key}"] for key in keys})
     config = recipe_for(name, dataset.shape)
     # a batch holds at most all training examples
@@ -153,16 +158,30 @@ def _sample(options: argparse.Namespace) -> None:
     out = free_stem("samples") if options.out is None else options.out
     stem_of(out, overwrite=options.overwrite)  # before the chains run
     opened = runs.open(options.run, best=options.best)
+    check_shape(out, opened.shape)
     sampler = changed["sampler"]
     if sampler and "kind" not in sampler:
         sampler = {**opened.config["sampler"], **sampler}
-    given = _given(options, "num", "label", "num_steps", "num_steps_without_noise", "seed")
+    given = _given(options, "num", "num_steps", "num_steps_without_noise", "seed")
+    if options.label is not None:
+        given["label"] = _label(options.label, opened.classes)
     samples, source = runs.sample(opened, sampler=sampler or None, **given)
     facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
-    facts |= write_samples(out, samples, opened.to_units(samples), overwrite=options.overwrite)
+    given = {"columns": opened.columns, "overwrite": options.overwrite}
+    facts |= write_samples(out, samples, opened.to_units(samples), **given)
     lines = [f"{options.num} samples ({source}): {facts['out']}"]
-    lines += [f"{name}: {facts[name]}" for name in ("array", "picture") if name in facts]
+    lines += [f"{name}: {facts[name]}" for name in ("array", "table", "picture") if name in facts]
     say(options, facts, *lines)
+
+
+def _label(text: str, classes: Sequence[str]) -> int:
+    """The number of a class, given by its name or its number."""
+    if text in classes:
+        return classes.index(text)
+    if not text.lstrip("-").isdecimal():
+        names = f" or a name: {', '.join(classes)}" if classes else ""
+        raise ValueError(f"label={text!r}: give the number of a class{names}")
+    return int(text)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

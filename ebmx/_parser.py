@@ -57,8 +57,10 @@ _OF_A_RUN = [
     ("--seed N", "random seed (0)", _SEED | {"default": 0}),
     *_OUTPUT,
 ]
+_DATA = "a name, a file or a folder, as `ebmx data list` has them; digits if not given"
 _TRAIN = [
-    ("data DATA", "digits, mnist-5k, hf:NAME or a file; digits if not given", _MAYBE),
+    ("data DATA", _DATA, _MAYBE),
+    ("--data DATA", "the same", {"dest": "named_data"}),
     [
         ("--recipe NAME", "begin from this recipe", {}),
         ("--config FILE", "begin from this TOML file", _PATH),
@@ -75,11 +77,11 @@ _TRAIN = [
     ("--devices N", "N devices share the chains and the data", _COUNT),
     *_OUTPUT,
 ]
-_OUT = """NAME.npz holds the array x in data units, NAME.png a picture of images; NAME.npy writes
-that array too; the first free samples-N if not given"""
+_OUT = """NAME.npz holds the array x in data units, NAME.png a picture of images; NAME.npy or, of
+tables, NAME.csv writes that array too; the first free samples-N if not given"""
 _SAMPLE = [
     ("--num N", "how many (100)", _COUNT | {"default": 100}),
-    ("--label N", "of which class, for a conditional energy or a classifier", {"type": int}),
+    ("--label CLASS", "of which class, by name or number, if the energy has classes", {}),
     (
         "--steps --num-steps N",
         "start from noise and take so many steps, at each noise level if any",

@@ -1,12 +1,14 @@
 """Samples as files."""
 
+import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from . import _checks
 
-_ENDINGS = (".npz", ".npy", ".png")
+_ENDINGS = (".npz", ".npy", ".csv", ".png")
 
 
 def stem_of(name: Path, *, overwrite: bool) -> Path:
@@ -20,6 +22,12 @@ def stem_of(name: Path, *, overwrite: bool) -> Path:
     return stem
 
 
+def check_shape(name: Path, shape: tuple[int, ...]) -> None:
+    """Check that the file can hold samples of this shape."""
+    fix = f"samples of shape {shape} are no rows of a table: give a name that ends in .npz"
+    _checks.require(name.suffix != ".csv" or len(shape) == 1, "--out", str(name), fix)
+
+
 def free_stem(name: str) -> Path:
     """`name`, or `name-2`, `name-3`, …: the first of which there is no file yet."""
     number = 1
@@ -31,11 +39,17 @@ def free_stem(name: str) -> Path:
 
 
 def write_samples(
-    name: Path, x: np.ndarray, in_units: np.ndarray, *, overwrite: bool = False
+    name: Path,
+    x: np.ndarray,
+    in_units: np.ndarray,
+    *,
+    columns: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> dict[str, Path]:
     """Write samples to `NAME.npz`, and to `NAME.png` if they are images, and return the files.
 
-    For a name that ends in `.npy`, the array alone is written there as well.
+    For a name that ends in `.npy`, the array alone is written there as well; for one that ends in
+    `.csv`, rows under the names of the columns, `x1`, `x2`, … if they have none.
     """
     from .plotting import sample_grid
 
@@ -46,6 +60,11 @@ def write_samples(
     if name.suffix == ".npy":
         files["array"] = name
         np.save(name, in_units)
+    if name.suffix == ".csv":
+        files["table"] = name
+        names = columns or [f"x{i + 1}" for i in range(in_units.shape[1])]
+        with name.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([names, *in_units.tolist()])
     if x.ndim == 4 and x.shape[-1] in (1, 3):
         files["picture"] = stem.with_name(f"{stem.name}.png")
         sample_grid({"samples of the model": x}).savefig(files["picture"])

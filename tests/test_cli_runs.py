@@ -74,9 +74,9 @@ def test_sample_writes_arrays_in_data_units_and_a_picture(run, tmp_path, capsys)
     assert str(picture) in printed
 
 
-@pytest.mark.parametrize("name", ["s.npz", "noext", "x.npy", "pic.png", "v0.5", "x.csv"])
+@pytest.mark.parametrize("name", ["s.npz", "noext", "x.npy", "pic.png", "v0.5", "x.txt"])
 def test_the_files_that_are_named_are_those_that_are_written(name, run, tmp_path, capsys):
-    stem = name if name in ("noext", "v0.5", "x.csv") else name.split(".")[0]
+    stem = name if name in ("noext", "v0.5", "x.txt") else name.split(".")[0]
     written = {"out": tmp_path / f"{stem}.npz", "picture": tmp_path / f"{stem}.png"}
     if name == "x.npy":
         written["array"] = tmp_path / "x.npy"
@@ -94,6 +94,12 @@ def test_the_files_that_are_named_are_those_that_are_written(name, run, tmp_path
         np.testing.assert_array_equal(np.load(written["array"]), x)
         assert call(*options, "--overwrite") == 0
         assert f"array: {written['array']}\n" in capsys.readouterr().out
+
+
+def test_images_are_no_table(run, tmp_path, capsys):
+    assert call("sample", run[0], "--num", "9", "--out", tmp_path / "x.csv") == 2
+    assert "x.csv: samples of shape (8, 8, 1) are no rows of a table" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_not_a_name_for_samples(run, capsys):
@@ -211,6 +217,9 @@ def places(run, tmp_path, monkeypatch):
         ("train --resume file", "holds no trained run"),
         ("sample mine --out config.npz --steps 0", "--steps"),
         ("sample mine --label 3", "label=3: the energy of this run has no labels"),
+        ("sample mine --label three", "label='three': give the number of a class\n"),
+        ("sample mine --out samples.csv", "are no rows of a table"),
+        ("train digits --data digits --out new", "--data=digits: digits is given, too"),
         ("sample mine --sampler MALA", "sampler: MALA needs step_size"),
         ("sample foreign", "holds no trained run"),
         ("sample mine --out mine/samples.png", "the file exists"),

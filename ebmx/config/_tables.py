@@ -23,6 +23,8 @@ DATA = {
     "name": "a data set as `ebmx.data.load` takes it: digits, mnist-5k, hf:NAME or a path.",
     "layout": "what the axes of examples are: auto, images, channels-first, series, table.",
     "test_fraction": "how much of the examples is held out, where the source has no test part.",
+    "label": "the column of a table that holds the labels: its name, auto or none.",
+    "image_size": "the size to resize images of a folder to: [height, width], or one number.",
     "batch_size": "examples, and chains, in an update.",
     "standardise": "scale each column to mean 0 and standard deviation 1, not to [-1, 1].",
 }

@@ -2,10 +2,11 @@
 
 from .._arguments import check_public as _check_public
 from ._augment import RandomImage as RandomImage
+from ._batches import batches as batches
+from ._batches import split as split
 from ._dataset import Dataset as Dataset
-from ._dataset import batches as batches
-from ._dataset import scale as scale
-from ._dataset import split as split
 from ._load import load as load
+from ._prefetch import prefetch as prefetch
+from ._scale import scale as scale
 
 _check_public(globals())

@@ -1,27 +1,32 @@
-"""Data sets in memory: scaling, splitting, batching."""
+"""Data sets in memory."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .. import _checks
-from .._types import Key
-from ._labels import as_conditions, as_labels
+from .._arguments import check_arguments
+from ._batches import split
+from ._labels import as_labels
+from ._layout import Layout, arranged, layout_of, ranges, standard_ranges, words
+from ._scale import Range, check_range, check_span, scale
+from ._source import Source
 
-Range = float | np.ndarray
+_SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Examples for training and for testing, scaled to [-1, 1] or another span.
 
+    `from_arrays` scales and splits arrays as they are; `load` does so with files.
+
     Raises:
         ValueError: if examples are not finite or have different shapes, labels are not integers
-            from 0, one for each example, or a range does not fit.
+            from 0, one for each example, a range does not fit, or names are too few or too many.
     """
 
     name: str
@@ -43,6 +48,10 @@ class Dataset:
     """The interval to which the data units are mapped."""
     reading: str = ""
     """How `load` interpreted the arrays, in words."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns of a table, if they have any."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels, the first of them of label 0, if they have any."""
 
     def __post_init__(self):
         for name, x in (("train", self.train), ("test", self.test)):
@@ -52,11 +61,71 @@ class Dataset:
             if labels is not None:
                 labels = as_labels(labels, len(x), f"{name}_labels")
                 object.__setattr__(self, f"{name}_labels", labels)
-        fix = f"the examples of `train` have shape {self.shape}: give examples of the same shape"
-        shape = np.shape(self.test)
-        _checks.require(shape[1:] == self.shape, "test.shape", shape, fix)
-        _check_range(self.low, self.high, self.shape)
-        _check_span(self.span)
+        _check_test_shape(np.shape(self.test), self.shape)
+        check_range(self.low, self.high, self.shape)
+        check_span(self.span)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        fix = f"give a name for each column of examples of shape {self.shape}, or none"
+        ok = not self.columns or (len(self.columns),) == self.shape
+        _checks.require(ok, "columns", self.columns, fix)
+        for name in ("train_labels", "test_labels"):
+            labels = getattr(self, name)
+            most = -1 if labels is None or not self.classes else int(labels.max())
+            fix = f"`{name}` go up to {most}: give a name for each from 0 on, or none"
+            _checks.require(most < len(self.classes), "classes", self.classes, fix)
+
+    @classmethod
+    @check_arguments
+    def from_arrays(
+        cls,
+        train: np.ndarray | jax.Array,
+        test: np.ndarray | jax.Array | None = None,
+        *,
+        labels: np.ndarray | jax.Array | None = None,
+        test_labels: np.ndarray | jax.Array | None = None,
+        columns: tuple[str, ...] = (),
+        classes: tuple[str, ...] = (),
+        name: str = "arrays",
+        test_fraction: float = 0.2,
+        seed: int = 0,
+        layout: Layout = "auto",
+        span: tuple[float, float] = (-1.0, 1.0),
+        standardise: bool = False,
+    ) -> "Dataset":
+        """A data set of arrays in memory, scaled, split and checked as `load` does with files.
+
+        Args:
+            train: examples `(num, *shape)`, in data units.
+            test: test examples, likewise; a fraction of `train`, chosen at random, if not given.
+            labels: labels of `train`, integers from 0, `(num,)`.
+            test_labels: labels of `test`.
+            columns: names of the columns of a table.
+            classes: names of the labels.
+            name: what the data set is called.
+            test_fraction: as for `load`.
+            seed: as for `load`.
+            layout: as for `load`.
+            span: as for `load`.
+            standardise: as for `load`.
+
+        Returns:
+            A `Dataset`.
+
+        Raises:
+            ValueError: as `load` does; or if there are `test_labels` without `test`.
+
+        Warns:
+            UserWarning: as `load` does.
+        """
+        whole = "all" if test is None else "train"
+        parts = {whole: train, "test": test, f"{whole}_labels": labels, "test_labels": test_labels}
+        fix = "there is no `test`: give `labels` for all examples"
+        _checks.require(test is not None or test_labels is None, "test_labels", "given", fix)
+        given = {part: np.asarray(value) for part, value in parts.items() if value is not None}
+        source = Source(given, columns=tuple(columns), classes=tuple(classes))
+        return assemble(name, source, lambda shape: standardise, test_fraction, seed, layout, span)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,11 +137,15 @@ class Dataset:
         """The numbers of examples, how the arrays were interpreted, and the labels, in words."""
         labels, reading = self.train_labels, self.reading or f"of shape {self.shape}"
         classes = "no labels" if labels is None else f"labels {labels.min()} to {labels.max()}"
+        classes += f" ({_listed(self.classes)})" if self.classes else ""
         num = f"{len(self.train)} training and {len(self.test)} test examples"
         return f"{self.name}: {num}, {reading}, {classes}"
 
     def to_units(self, x: np.ndarray) -> np.ndarray:
         """Map from the span to data units, for each column by its own range.
+
+        The inverse of `from_units`, to within rounding: of bytes and other integers below 2²⁰,
+        `np.rint(data.to_units(data.from_units(x)))` is `x` exactly.
 
         Args:
             x: examples `(num, *shape)`, such as samples.
@@ -84,7 +157,7 @@ class Dataset:
         return (np.asarray(x) - start) / (end - start) * (self.high - self.low) + self.low
 
     def from_units(self, x: np.ndarray) -> np.ndarray:
-        """Map from data units to the span, as `load` does.
+        """Map from data units to the span, as `load` does; the inverse of `to_units`.
 
         Args:
             x: examples `(num, *shape)` in data units, images with the channels last.
@@ -98,159 +171,63 @@ class Dataset:
         return scale(x, self.low, self.high, span=self.span)
 
 
-def _check_range(low: Range, high: Range, shape: tuple[int, ...]) -> None:
-    for name, value in (("low", low), ("high", high)):
-        _checks.finite_value(name, value)
-        fix = f"give a number, or an array of the shape of the last axes of {shape}"
-        ok = np.shape(value) in [shape[i:] for i in range(len(shape) + 1)]
-        _checks.require(ok, f"{name}.shape", np.shape(value), fix)
-    ok = bool(np.all(np.asarray(low) <= np.asarray(high)) and np.any(np.less(low, high)))
-    _checks.require(ok, "low", low, f"give low < high, which is {high}")
+def _check_test_shape(test: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    fix = f"the examples of `train` have shape {shape}: give examples of the same shape"
+    _checks.require(test[1:] == shape, "test.shape", test, fix)
 
 
-def _check_span(span: tuple[float, float]) -> None:
-    ok = len(span) == 2 and bool(np.all(np.isfinite(span))) and span[0] < span[1]
-    _checks.require(ok, "span", span, "give (low, high), such as (-1, 1) or (0, 1)")
+def assemble(
+    name: str,
+    source: Source,
+    standardise: Callable[[tuple[int, ...]], bool],
+    test_fraction: float,
+    seed: int,
+    layout: Layout,
+    span: tuple[float, float],
+) -> Dataset:
+    """Arrange, split and scale what was read; whether to standardise may depend on the shape."""
+    parts: dict[str, Any] = dict(source.parts)
+    examples = {part: _numbers(x) for part, x in parts.items() if "labels" not in part}
+    layout = source.layout if layout == "auto" else layout
+    axes = layout_of(examples["all" if "all" in examples else "train"], layout)
+    for part, x in examples.items():
+        parts[part], name_of = arranged(x, axes), f"{part}_labels"
+        if name_of in parts:
+            said = name_of.removeprefix("all_")
+            parts[name_of] = as_labels(parts[name_of], len(x), said)
+    if "all" in parts or "test" not in parts:
+        whole = "all" if "all" in parts else "train"
+        x, labels = parts[whole], parts.get(f"{whole}_labels")
+        pieces = split(x, labels, test_fraction=test_fraction, key=jax.random.key(seed))
+    else:
+        labels = parts.get("train_labels"), parts.get("test_labels")
+        pieces = parts["train"], parts["test"], *labels
+    train, test, train_labels, test_labels = pieces
+    _check_test_shape(test.shape, train.shape[1:])
+    low, high = source.known or ranges(train, test, axes)
+    standard = standardise(train.shape[1:])
+    _checks.require(isinstance(standard, bool), "standardise", standard, "give True or False")
+    if standard:
+        low, high = standard_ranges(train, axes)
+    train, test = scale(train, low, high, span=span), scale(test, low, high, span=span)
+    reading = words(train.shape[1:], axes, low, high, standard)
+    if source.columns:
+        label = f"; labels: {source.label}" if source.label else ""
+        reading += f" ({_listed(source.columns)}{label})"
+    names = source.columns, source.classes
+    return Dataset(name, train, test, train_labels, test_labels, low, high, span, reading, *names)
 
 
-def scale(
-    x: np.ndarray,
-    low: Range | None = None,
-    high: Range | None = None,
-    *,
-    span: tuple[float, float] = (-1.0, 1.0),
-) -> np.ndarray:
-    """Map `[low, high]` linearly to [-1, 1] or another span.
-
-    Args:
-        x: an array of numbers of any dtype and shape.
-        low: a number in data units, or an array of the shape of the last axes of `x`, such as
-            `x.min(0)`. By default 0 for uint8, else the smallest value.
-        high: as `low`, such as `x.max(0)`. By default 255 for uint8, or 1 if no value is above 1,
-            else the largest value. Where `low` equals `high`, the result is the middle of the span.
-        span: the interval to map to.
-
-    Returns:
-        An array of the shape of `x`, float32.
-
-    Raises:
-        ValueError: if `low` is not below `high`, or a number is not finite.
-    """
-    x = np.asarray(x)
-    _checks.require(x.size > 0, "x.shape", x.shape, "give at least one number")
-    _checks.finite(x, "x")
-    _check_span(span)
-    smallest, largest = float(x.min()), float(x.max())
-    if x.dtype == np.uint8:
-        smallest, largest = 0.0, 1.0 if largest <= 1 else 255.0
-    low = _end(smallest if low is None else low)
-    high = _end(largest if high is None else high)
-    _check_range(low, high, x.shape)
-    # in double precision, if `x` has more digits than float32
-    exact = x.astype(np.float32 if np.can_cast(x.dtype, np.float32) else np.float64)
-    width = np.subtract(high, low)
-    factor = np.divide(span[1] - span[0], width, out=np.zeros_like(width), where=width > 0)
-    start = np.where(width > 0, span[0], 0.5 * (span[0] + span[1]))
-    if np.ndim(width) == 0:
-        factor, start = float(factor), float(start)
-    return ((exact - low) * factor + start).astype(np.float32)
+def _numbers(x: np.ndarray) -> np.ndarray:
+    """Examples as numbers; booleans become zeros and ones."""
+    x = x.astype(np.uint8) if x.dtype == bool else x
+    fix = "give numbers (num, *shape), at least two examples"
+    real = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)
+    ok = real and x.ndim >= 2 and len(x) >= 2 and x.size > 0
+    _checks.require(ok, "examples.shape", (x.dtype, *x.shape), fix)
+    return x
 
 
-def _end(value: Range) -> Range:
-    # Python's numbers do not turn float32 into double precision, as arrays of one number do
-    return float(value) if np.ndim(value) == 0 else np.asarray(value, np.float64)
-
-
-def split(
-    x: np.ndarray, labels: np.ndarray | None = None, *, test_fraction: float = 0.2, key: Key
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Shuffle, and split into `(train, test, train_labels, test_labels)`.
-
-    Args:
-        x: examples `(num, ...)`.
-        labels: integers from 0, `(num,)`; or conditions, floats `(num, ...)`; or `None`.
-        test_fraction: the fraction of the examples for `test`, in (0, 1).
-        key: a key.
-
-    Returns:
-        Four arrays; the labels are `None` without `labels`.
-
-    Raises:
-        ValueError: if labels and examples differ in number, labels are negative or one-hot, or a
-            part would be empty.
-    """
-    x = np.asarray(x)
-    _checks.require(x.ndim > 0 and len(x) > 0, "x.shape", x.shape, "give examples (num, *shape)")
-    _checks.finite(x, "x")
-    labels = None if labels is None else as_conditions(labels, len(x), "labels")
-    _checks.finite_value("test_fraction", test_fraction)
-    num_test = round(len(x) * test_fraction)
-    fix = f"each part of the {len(x)} examples must have at least one"
-    _checks.require(0 < num_test < len(x), "test_fraction", test_fraction, fix)
-    test, train = np.split(host_generator(key).permutation(len(x)), [num_test])
-    if labels is None:
-        return x[train], x[test], None, None
-    return x[train], x[test], labels[train], labels[test]
-
-
-def batches(
-    x: np.ndarray, batch_size: int, *, labels: np.ndarray | None = None, start: int = 0, key: Key
-) -> Iterator[Any]:
-    """An endless iterator of batches in shuffled epochs, without the incomplete last batch of each.
-
-    Args:
-        x: examples `(num, *shape)`, floating point.
-        batch_size: number of examples in a batch, at most `num`.
-        labels: labels, integers from 0, `(num,)`; or conditions, floats `(num, ...)`. Batches are
-            then pairs `(x, labels)`.
-        start: number of batches to skip, such as those of an earlier part of the training. No
-            examples are read for skipped epochs.
-        key: a key; the same key gives the same batches.
-
-    Returns:
-        An iterator of arrays `(batch_size, *shape)`, or of pairs with labels `(batch_size,)`.
-
-    Raises:
-        ValueError: if examples are not finite or fewer than a batch, labels and examples differ in
-            number, or labels are negative or one-hot.
-
-    Examples:
-        >>> import jax
-        >>> import ebmx
-        >>> digits = ebmx.data.load("digits")
-        >>> batches = ebmx.data.batches(digits.train, 64, key=jax.random.key(0))  # without end
-        >>> next(batches).shape
-        (64, 8, 8, 1)
-    """
-    x = np.asarray(_checks.batch(x, "x"))
-    _checks.finite(x, "x")
-    _checks.at_least("batch_size", batch_size, 1)
-    fix = f"there are {len(x)} examples: give at most that many"
-    _checks.require(batch_size <= len(x), "batch_size", batch_size, fix)
-    _checks.at_least("start", start, 0)
-    epochs = _epochs(len(x), batch_size, start, host_generator(key))
-    if labels is None:
-        return (x[index] for index in epochs)
-    conditions = as_conditions(labels, len(x), "labels")
-    return ((x[index], conditions[index]) for index in epochs)
-
-
-def _epochs(
-    num: int, batch_size: int, start: int, generator: np.random.Generator
-) -> Iterator[np.ndarray]:
-    # skipped epochs are drawn too, so that the later ones are those of a run from the beginning
-    epochs, first = divmod(start, num // batch_size)
-    for _ in range(epochs):
-        generator.permutation(num)
-    while True:
-        order = generator.permutation(num)
-        for i in range(first, num // batch_size):
-            yield order[i * batch_size : (i + 1) * batch_size]
-        first = 0
-
-
-def host_generator(key: Key) -> np.random.Generator:
-    """A NumPy generator seeded by the key."""
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    data = jax.random.key_data(key) if typed else key
-    return np.random.default_rng(jax.device_get(data).reshape(-1))
+def _listed(names: tuple[str, ...]) -> str:
+    more = ["…"] if len(names) > _SHOWN else []
+    return ", ".join([*names[:_SHOWN], *more])

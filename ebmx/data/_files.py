@@ -1,4 +1,4 @@
-"""Arrays from files: IDX, `.npz`, Hugging Face."""
+"""Arrays from files: IDX, `.npz`, `.npy`, Hugging Face."""
 
 import gzip
 import math
@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import _checks
+from ._source import Parts
 
-Parts = dict[str, np.ndarray]
-"""Some of `train`, `train_labels`, `test`, `test_labels`; `all` and `all_labels` if not split."""
-
+IDX_IMAGES = "*images*idx3*"
 _NPZ = {
     "train": ("train_images", "x_train", "train"),
     "train_labels": ("train_labels", "y_train"),
@@ -47,8 +46,8 @@ def read_idx(path: str | Path) -> np.ndarray:
 
 def load_idx(path: Path) -> Parts:
     """The images of an IDX file, or of all in a folder, with the labels in the same folder."""
-    files = [path] if path.is_file() else sorted(path.glob("*images*idx3*"))
-    fix = "it contains no file *-images-idx3-ubyte[.gz]"
+    files = [path] if path.is_file() else sorted(path.glob(IDX_IMAGES))
+    fix = "it contains no images, and no file *-images-idx3-ubyte[.gz]"
     _checks.require(bool(files), "path", str(path), fix)
     parts: Parts = {}
     for file in files:
@@ -73,6 +72,11 @@ def load_npz(path: Path) -> Parts:
     fix += "`test_images`"
     _checks.require("train" in parts or "all" in parts, "path", str(path), fix)
     return parts
+
+
+def load_npy(path: Path) -> Parts:
+    """The array of an `.npy` file; pickled objects are refused."""
+    return {"all": np.load(path, allow_pickle=False)}
 
 
 def load_huggingface(name: str) -> Parts:

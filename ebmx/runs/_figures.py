@@ -40,8 +40,9 @@ def draw_pictures(run: Run, state: TrainState, drawn: Drawn, folder: Path) -> tu
         found = {"density.png": _density(dataset, energy, drawn)} | found
     elif len(shape) == 1 and shape[0] > 1:
         sets = {"data": dataset.test[:_POINTS], "samples": drawn.x[:_POINTS]}
+        names = dataset.columns[:_COLUMNS]
         rows = {name: dataset.to_units(x)[:, :_COLUMNS] for name, x in sets.items()}
-        found = {"marginals.png": pairwise_marginals(rows)} | found
+        found = {"marginals.png": pairwise_marginals(rows, names=names or None)} | found
     for name, figure in found.items():
         figure.savefig(folder / name)
     return tuple(folder / name for name in found)
@@ -73,12 +74,13 @@ def _density(dataset: Dataset, energy: Any, drawn: Drawn) -> Any:
     values = np.asarray(energies_of(energy, jnp.asarray(plane))).reshape(_GRID, _GRID)
     shown = [dataset.to_units(np.stack([a, a], 1)) for a in axes]
     points = {"data": dataset.test[:_POINTS], "samples": drawn.x[:_POINTS]}
+    first, second = dataset.columns or ("first column", "second column")
     return energy_landscape(
         shown[0][:, 0],
         shown[1][:, 1],
         values,
         points={name: dataset.to_units(x) for name, x in points.items()},
         ceiling=float(values.min()) + 8,
-        names=("first column", "second column"),
+        names=(first, second),
         title="Energy, data and samples",
     )

@@ -39,7 +39,9 @@ _LOG = logging.getLogger("ebmx")
 
 def free_folder(name: str) -> Path:
     """`runs/NAME-N` with the first number `N` that is free."""
-    folders = (Path(f"runs/{Path(name).stem}-{number}") for number in itertools.count())
+    # `.` and `..` have no name of their own
+    stem = Path(name).stem.strip(".") or Path(name).resolve().stem
+    folders = (Path(f"runs/{stem}-{number}") for number in itertools.count())
     return next(folder for folder in folders if not folder.exists())
 
 
@@ -157,6 +159,16 @@ class OpenRun:
         return self.run.facts.shape
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, if the data are a table that has them."""
+        return self.run.facts.columns
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels, the first of them of label 0, if the data have them."""
+        return self.run.facts.classes
+
+    @property
     def history(self) -> dict[str, np.ndarray]:
         """The metrics of the training, `(records,)` for each name."""
         return read_log(self.folder)
@@ -219,8 +231,8 @@ def open(folder: str | Path, *, fallback: bool = False, best: bool = False) -> O
             last one.
 
     Returns:
-        An `OpenRun`: `config`, `energy`, `sampler`, `shape`, `to_units`, `from_units`, `history`
-        and `data()`.
+        An `OpenRun`: `config`, `energy`, `sampler`, `shape`, `columns`, `classes`, `to_units`,
+        `from_units`, `history` and `data()`.
 
     Raises:
         ValueError: if the folder holds no run, or a damaged one, or no best state.

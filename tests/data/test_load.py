@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import sys
 
 import jax
 import numpy as np
@@ -224,6 +225,46 @@ def test_hugging_face_tables_that_are_refused(tmp_path):
     datasets.Dataset.from_dict({"text": ["a", "b"]}).save_to_disk(tmp_path / "text")
     with pytest.raises(ValueError, match=r"columns=\['text'\]: .*image, img or x"):
         load(f"hf:{tmp_path / 'text'}")
+
+
+MISSING = {"t.csv": "pandas", "t.parquet": "pyarrow", "photos": "PIL"}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_a_package_that_is_missing_is_named_with_the_line_to_install_it(
+    name, tmp_path, monkeypatch
+):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.png").write_bytes(b"")
+    for file in ("t.csv", "t.parquet"):
+        (tmp_path / file).write_text("a,b\n1,2\n")
+    monkeypatch.setitem(sys.modules, MISSING[name], None)
+    words = "Pillow" if name == "photos" else "pandas and pyarrow"
+    with pytest.raises(ImportError, match=rf"needs {words}: pip install 'ebmx\[data\]'"):
+        load(tmp_path / name)
+
+
+def test_a_name_of_the_package_is_not_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits/a.png").write_bytes(b"")
+    assert load("digits").shape == (8, 8, 1)
+
+
+def test_npy_files_that_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}, None], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        load(tmp_path / "x.npy")
+    for x in (np.ones((3, 2), complex), np.zeros(3, [("a", float)]), LABELS):
+        np.save(tmp_path / "x.npy", x)
+        with pytest.raises(ValueError, match=r"examples\.shape=.*give numbers \(num"):
+            load(tmp_path / "x.npy")
+
+
+def test_idx_files_come_before_images(tmp_path):
+    write(tmp_path / "train-images-idx3-ubyte", idx(IMAGES))
+    (tmp_path / "preview.png").write_bytes(b"")
+    assert load(tmp_path).shape == (4, 3, 1)
 
 
 def test_an_unknown_name_is_answered_with_the_choices():

@@ -36,6 +36,11 @@ def test_a_free_folder_is_numbered(tmp_path, monkeypatch):
         found.append(str(_folder.free_folder("deep/data.npz")))
         (tmp_path / found[-1]).mkdir(parents=True)
     assert found == ["runs/data-0", "runs/data-1", "runs/data-2"]
+    # the folder that one is in
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path / "pictures")
+    for name in (".", "./", "../pictures/."):
+        assert str(_folder.free_folder(name)) == "runs/pictures-0"
 
 
 def test_new_and_empty_folders_are_free(tmp_path):

@@ -1,6 +1,7 @@
 """The objects of a run: made once, from facts alone, and without another compilation."""
 
 import dataclasses
+import json
 
 import equinox as eqx
 import jax
@@ -222,10 +223,16 @@ def test_given_data_are_those_that_the_config_names(tmp_path):
 def test_facts_are_the_same_after_writing_and_reading(tmp_path):
     x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     low, high = np.arange(3.0), np.arange(3.0) + 2
-    data = Dataset("x", x, x[:5], np.arange(20) % 4, np.arange(5) % 4, low, high)
+    names = {"columns": ("a", "b, c", "d"), "classes": tuple("stuv")}
+    data = Dataset("x", x, x[:5], np.arange(20) % 4, np.arange(5) % 4, low, high, **names)
     facts = Facts.of(data)
-    again = Facts.read(facts.write(tmp_path), tmp_path)
+    written = json.loads(json.dumps(facts.write(tmp_path)))
+    again = Facts.read(written, tmp_path)
     assert again == facts
+    assert (again.columns, again.classes) == (data.columns, data.classes)
+    # runs of earlier versions have no names
+    old = {name: value for name, value in written.items() if name not in names}
+    assert Facts.read(old, tmp_path) == dataclasses.replace(facts, columns=(), classes=())
     assert (again.shape, again.num_labels, again.checksum) == ((3,), 4, checksum(data))
     np.testing.assert_allclose(again.stand_in.to_units(x), data.to_units(x))
     np.testing.assert_allclose(again.mean, x.mean(0), rtol=1e-5)

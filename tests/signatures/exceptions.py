@@ -183,7 +183,7 @@ NEEDS = [
 """Arguments of which the convention does not hold, and where."""
 
 ANYTHING = {
-    **{"data.Dataset": "name reading"},
+    **{"data.Dataset": "name reading", "data.prefetch": "batches"},
     **{"training.save_energy": "energy", "training.WeightedSum": "weights"},
     "runs.sample": "label seed num_steps_without_noise",
     **{"training.Examples": "x y log_weights", "training.cross_entropy_loss": "negatives"},
