@@ -57,6 +57,7 @@ _OF_A_RUN = [
     ("--seed N", "random seed (0)", _SEED | {"default": 0}),
     *_OUTPUT,
 ]
+_TRACKER = "log to csv, tensorboard, wandb, mlflow or trackio, too; may be given several times"
 _TRAIN = [
     ("data DATA", "digits, mnist-5k, hf:NAME or a file; digits if not given", _MAYBE),
     [
@@ -73,6 +74,7 @@ _TRAIN = [
     ("--seed N", "random seed", _SEED),
     ("--log-every N", "updates between two lines of metrics", _COUNT),
     ("--devices N", "N devices share the chains and the data", _COUNT),
+    ("--tracker NAME", _TRACKER, {"action": "append"}),
     *_OUTPUT,
 ]
 _OUT = """NAME.npz holds the array x in data units, NAME.png a picture of images; NAME.npy writes

@@ -86,7 +86,7 @@ def fit(
             or dtype, or not finite, or a label in it is out of range; an update with a later batch
             of this kind is skipped and counted.
         ValueError: if the number of devices of `mesh` does not divide the batch or the shards.
-        ValueError: if a tracker is at a place where another training is logged, while this one begins.
+        ValueError: if this training begins where a tracker has logged another one.
         CheckpointError: if the folder of `checkpoints` holds a later step, or one of another
             config, or if the last save fails: then `error.state` is the state. An earlier save that
             fails is a `SaveWarning`.

@@ -80,8 +80,11 @@ class Trackio(AbstractTracker):
     def close(self) -> None:
         """Finish the run, and wait until all is written."""
         if self._run is not None:
+            trackio = package("trackio", "trackio")
+            # its own `finish` also forgets the run, which would else be finished again at exit
+            ours = trackio.context_vars.current_run.get() is self._run
             with _prints_notices():
-                self._run.finish()
+                (trackio if ours else self._run).finish()
             self._run = None
 
     def _log(self, values: dict[str, Any], step: int) -> None:
