@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -78,7 +79,8 @@ def test_wandb_offline(offline):
     assert found[-1]["report/ratio"] == 2.5
     (picture,) = offline.glob("wandb/offline-run-*/files/media/images/report/samples_6_*.png")
     assert found[-1]["report/samples/path"].endswith(picture.name)
-    # goes on as a further part of the same run
+    # goes on as a further part of the same run, whose folder has a name of the second
+    time.sleep(1.1)
     again = logged(WandB("project", id=tracker.id), 4, 6, 8)
     assert again.id == tracker.id
     assert [row["_step"] for row in rows(offline)][3:] == [6, 8]
