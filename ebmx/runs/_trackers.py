@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -118,7 +118,7 @@ class Tracking:
         for path in pictures:
             self._trackers.log_picture(f"report/{path.stem}", path, step)
 
-    def __enter__(self) -> "Tracking":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

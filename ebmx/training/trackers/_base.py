@@ -3,7 +3,7 @@
 import abc
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax
 
@@ -79,7 +79,7 @@ class AbstractTracker(abc.ABC):
         if jax.process_index() == 0:
             attempt(self, self.log, metrics, step)
 
-    def __enter__(self) -> "AbstractTracker":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -112,8 +112,11 @@ class CSV(AbstractTracker):
         self._names = list(dict.fromkeys(["step", *self._names, *(n for row in rows for n in row)]))
         header = dict(zip(self._names, self._names, strict=True))
         beside = path.with_name(f"{path.name}.part")
-        beside.write_bytes(_text([header, *rows], self._names))
-        os.replace(beside, path)
+        try:
+            beside.write_bytes(_text([header, *rows], self._names))
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
         self._remember(rows)
 
     def _remember(self, rows: list[Row]) -> None:

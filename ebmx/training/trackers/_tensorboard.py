@@ -1,7 +1,9 @@
 """Metrics and pictures for TensorBoard."""
 
+import contextlib
 import dataclasses
 import json
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,11 +103,18 @@ class TensorBoard(AbstractTracker):
         self.close()
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # not `SummaryWriter`: its thread ends at an error, and `add_scalar` then waits for ever.
-        # The number makes files that are opened within a second differ, and puts them in order
-        writer = _part("event_file_writer").EventsWriter
-        self._writer = writer(str(folder / "events"), f"{SUFFIX}{number:04}")
+        # the number makes files that are opened within a second differ, and puts them in order
+        name = f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}"
+        # not `SummaryWriter`: its thread ends at an error, and `add_scalar` then waits for ever
+        writer = _part("record_writer").RecordWriter
+        path = folder / f"{name}{SUFFIX}{number:04}"
+        self._writer = writer(str(path))
         self._last = step
+        try:
+            self._write(file_version="brain.Event:2")
+        except OSError:
+            path.unlink()  # each attempt would leave one
+            raise
         if hides:
             session = _part("proto.event_pb2").SessionLog
             self._write(step=step + 1, session_log=session(status=session.START))
@@ -114,8 +123,15 @@ class TensorBoard(AbstractTracker):
 
     def _write(self, **fields: Any) -> None:
         event = _part("proto.event_pb2").Event(wall_time=time.time(), **fields)
-        self._writer.write_event(event)
-        self._writer.flush()
+        try:
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
+        except OSError:
+            # half a record would hide those after it: it goes on in a further file
+            writer, self._writer = self._writer, None
+            with contextlib.suppress(OSError):
+                writer.close()
+            raise
 
     def _files(self) -> list[Path]:
         return event_files(Path(self.folder))

@@ -1,11 +1,14 @@
 """Trackers as callbacks, several at once, and those that fail or are missing."""
 
+import contextlib
+import resource
 import sys
 import warnings
 
 import jax
 import pytest
 from checkpointed import assert_same, go_on, start
+from events import events
 from recording import Recording
 
 from ebmx.training import (
@@ -50,6 +53,54 @@ def test_one_that_fails_is_warned_of_once_and_the_training_goes_on():
     # it is tried again at each interval
     assert len(tracker.calls) == len(beside.calls) == 4
     assert_same(end, go_on(start(), 6)[0])
+
+
+@contextlib.contextmanager
+def full_disk(length=100):
+    """No file may be longer than so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_costs_what_was_to_be_logged_and_no_more(tmp_path):
+    table, board = CSV(tmp_path / "metrics.csv"), TensorBoard(tmp_path / "logs")
+    both = Trackers((table, board))
+    both.start(0)
+
+    def log(*steps, **more):
+        for step in steps:
+            both.log({"loss": 1 / step} | more, step)
+
+    log(1, 2)
+    with full_disk(), pytest.warns(TrackerWarning) as record:
+        log(3, 4, **{"m" * 90: 0.0})
+    failed = sorted(str(one.message).split(" ")[0] for one in record)
+    assert failed == ["CSV.log", "TensorBoard.log"]
+    log(5, 6)
+    both.close()
+    rows = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert rows == ["step,loss", "1,1.0", "2,0.5", "5,0.2", f"6,{1 / 6}"]
+    found = events(tmp_path / "logs").scalars("loss")
+    assert [step for step, _ in found] == [1, 2, 5, 6]
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv", "logs"}
+
+
+def test_a_disk_that_stays_full_is_not_filled_with_files(tmp_path):
+    board = TensorBoard(tmp_path)
+    board.log({"loss": 1.0}, 1)
+    with full_disk(0), pytest.warns(TrackerWarning):
+        board(2, None, {"loss": 0.5})
+    with full_disk(0):
+        for step in range(3, 20):
+            board(step, None, {"loss": 1 / step})
+    board.log({"loss": 0.0}, 20)
+    board.close()
+    assert len([*tmp_path.iterdir()]) == 2
+    assert events(tmp_path).scalars("loss") == [(1, 1.0), (20, 0.0)]
 
 
 def test_one_that_cannot_start_ends_the_training_before_it_begins():
