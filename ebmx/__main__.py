@@ -84,7 +84,7 @@ def _train(options: argparse.Namespace) -> int:
         more["progress"] = False
     if options.resume is not None:
         given = [place for place, _ in options.places]
-        given += _given(options, "data", "out", "seed", "seconds", "log_every")
+        given += _given(options, "data", "out", "seed", "seconds", "log_every", "tracker")
         given += ["overwrite"] if options.overwrite else []
         if given:
             word = given[0].replace("_", "-")
@@ -115,6 +115,8 @@ def _config_of(options: argparse.Namespace) -> tuple[dict[str, Any], Dataset | N
     changes = _given(options, "num_steps", "seconds", "seed", "log_every")
     if options.data is not None:
         changes["data"] = {"name": options.data}
+    if options.tracker is not None:
+        changes["trackers"] = {name: {} for name in options.tracker}
     config = merge(config, changes)
     for place, value in options.places:
         config = change(config, place, value)

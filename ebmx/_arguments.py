@@ -37,6 +37,7 @@ _SUCH_AS = {
     ),
     "AbstractPredictor": "a predictor, such as Ancestral()",
     "AbstractExactEnergy": "an energy with `log_z` and `sample`, such as a Gaussian",
+    "AbstractTracker": 'a tracker, such as ebmx.training.CSV("metrics.csv")',
     "GradientTransformation": "an optimiser of optax, such as optax.adam(1e-3)",
     "Mesh": "a mesh of devices, such as jax.make_mesh((4,), ('data',))",
     "Callable": "a function",

@@ -58,6 +58,7 @@ _OF_A_RUN = [
     *_OUTPUT,
 ]
 _DATA = "a name, a file or a folder, as `ebmx data list` has them; digits if not given"
+_TRACKER = "log to csv, tensorboard, wandb, mlflow or trackio, too; may be given several times"
 _TRAIN = [
     ("data DATA", _DATA, _MAYBE),
     ("--data DATA", "the same", {"dest": "named_data"}),
@@ -75,6 +76,7 @@ _TRAIN = [
     ("--seed N", "random seed", _SEED),
     ("--log-every N", "updates between two lines of metrics", _COUNT),
     ("--devices N", "N devices share the chains and the data", _COUNT),
+    ("--tracker NAME", _TRACKER, {"action": "append"}),
     *_OUTPUT,
 ]
 _OUT = """NAME.npz holds the array x in data units, NAME.png a picture of images; NAME.npy or, of

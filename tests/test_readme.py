@@ -37,6 +37,7 @@ def blocks(language, text=TEXT):
                 "noise-levels",
                 "how-to-choose",
                 "steady-training",
+                "tracking",
             )
         ),
     ],

@@ -9,9 +9,11 @@ from typing import Any
 from ..training import Trainer, Watchdog
 from ._calls import _VARIABLE, PARTS, kinds, nearest, resolve, signature_of
 from ._tables import CALIBRATION, DATA, MONITOR, SCALARS, Config, check_keys, to_toml
+from ._trackers import OWN, TRACKERS
 
 _TABLES = {"data": DATA, "monitor": MONITOR, "calibration": CALIBRATION}
 _CLASSES = {"trainer": Trainer, "watchdog": Watchdog}
+_TRACKERS = {f"trackers.{name}": tracker for name, tracker in TRACKERS.items()}
 
 
 def describe(name: str) -> str:
@@ -20,12 +22,14 @@ def describe(name: str) -> str:
         lines = [f"{kind:28} {_first_line(resolve(kind, name))}" for kind in kinds(name)]
         also = f"Any other of {PARTS[name]}, or an import path of your own, may be named as well."
         return "\n".join([*lines, "", also])
+    if name == "trackers":
+        return "\n".join(f"{key:14} {_first_line(cls)}" for key, cls in TRACKERS.items())
     if name in _TABLES:
         return "\n".join(f"{key:14} {text}" for key, text in _TABLES[name].items())
     try:
         function = _CLASSES.get(name) or resolve(name, "energy")
     except ValueError as error:
-        parts = ("data", *PARTS, *_CLASSES, "monitor", "calibration")
+        parts = ("data", *PARTS, *_CLASSES, "monitor", "calibration", "trackers")
         known = [*parts, *(kind for part in PARTS for kind in kinds(part))]
         text = f"name={name!r}: unknown{nearest(name, known)} (the parts are {', '.join(parts)})"
         raise ValueError(text) from error
@@ -59,10 +63,10 @@ def show_config(config: Config) -> str:
 
 def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a table: its values, and then, as TOML wants it, the tables in it."""
-    own = {"": {key: text for key, (_, text) in SCALARS.items()}, **_TABLES}
+    own = {"": {key: text for key, (_, text) in SCALARS.items()}, "trackers": {}, **_TABLES}
     function, texts = None, own.get(path)
     if texts is None:
-        function = _CLASSES.get(path) or resolve(str(table.get("kind")), path)
+        function = (_CLASSES | _TRACKERS).get(path) or resolve(str(table.get("kind")), path)
         texts = argument_texts(function)
         yield from _comment(_first_line(function))
     nested = {name: value for name, value in table.items() if _is_table(value)}
@@ -70,7 +74,7 @@ def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
         if name not in nested:
             yield from _comment(f"{name}: {texts[name]}" if name in texts else "")
             yield f"{name} = {_toml(value)}"
-    given = {*table, *(PARTS if path == "trainer" else ())}
+    given = {*table, *(PARTS if path == "trainer" else OWN if path in _TRACKERS else ())}
     for name, parameter in signature_of(function).parameters.items() if function else ():
         plain = parameter.default is not parameter.empty and parameter.kind not in _VARIABLE
         if plain and name not in given:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ._calls import PARTS, SLOTS, nearest
+from ._trackers import check_trackers
 
 Config = dict[str, Any]
 """A training run as nested tables: see `read_config`."""
@@ -42,7 +43,7 @@ CALIBRATION = {
     "num_steps": "of the sampler at each (1).",
 }
 METRICS = ("frechet_ratio", "log_likelihood", "energy_gap")
-KEYS = ("data", *PARTS, "trainer", "watchdog", "monitor", "calibration", *SCALARS)
+KEYS = ("data", *PARTS, "trainer", "watchdog", "monitor", "calibration", "trackers", *SCALARS)
 MAX_SEED = 2**32 - 1
 
 
@@ -53,9 +54,10 @@ def read_config(path: str | Path) -> Config:
     `energy`, `sampler`, `negatives`, `loss` and `optim` (one call, or several that are chained);
     `trainer` (further arguments of `Trainer`); `watchdog` (arguments of `Watchdog`), if alarms are
     to end the training; `monitor`, if states are to be measured during it (`metric`, `every`,
-    `patience`, `fraction`, `num`); and `calibration`, if `calibrate_levels` is to follow it
-    (`num_chains`, `num_temperatures`, `num_steps`). Beside them stand `num_steps` or `seconds`,
-    `log_every`, `seed` and `description`.
+    `patience`, `fraction`, `num`); `calibration`, if `calibrate_levels` is to follow it
+    (`num_chains`, `num_temperatures`, `num_steps`); and `trackers`, a table of each further place
+    where the run is logged (`csv`, `tensorboard`, `wandb`, `mlflow`, `trackio`). Beside them stand
+    `num_steps` or `seconds`, `log_every`, `seed` and `description`.
 
     Args:
         path: of the file.
@@ -128,6 +130,7 @@ def check_keys(config: Config) -> None:
         _check_monitor(config["monitor"])
     if "calibration" in config:
         _check_calibration(config["calibration"])
+    check_trackers(config.get("trackers", {}))
 
 
 def _check_calibration(table: Mapping[str, Any]) -> None:

@@ -25,13 +25,16 @@ from ._facts import MOMENTS, Facts, checksum
 from ._metrics_log import read_log
 from ._optimiser import with_plan
 from ._run import Run, averaged, load_data, make_run
+from ._trackers import CSV, IDS, TENSORBOARD, delete_events
 
 CHECKPOINTS = "checkpoints"
 BEST = "best"
 RECORD = "run.json"
 PICTURES = ("samples.png", "energies.png", "density.png", "marginals.png")
 FILES = ("config.toml", RECORD, MOMENTS, CONSTANTS, "metrics.jsonl", "report.json", *PICTURES)
-"""What a run writes into its folder, beside `checkpoints`, `best` and folders `evaluation…`."""
+FILES += (CSV, IDS)
+"""What a run writes into its folder, beside folders: `checkpoints`, `best`, `tensorboard` and
+`evaluation…`."""
 
 _FORMAT = 2
 _LOG = logging.getLogger("ebmx")
@@ -59,7 +62,7 @@ def check_free(out: str | Path, overwrite: bool) -> None:
         _checks.require(overwrite, "out", str(folder), fix)
         return
     # without a record, files of our names are not of a run, and would be replaced
-    taken = not {*entries}.isdisjoint({*FILES, CHECKPOINTS, BEST})
+    taken = not {*entries}.isdisjoint({*FILES, CHECKPOINTS, BEST, TENSORBOARD})
     fix = f"holds files that are not of a run ({', '.join(entries[:3])}); give an empty folder"
     ok = not entries or (overwrite and not taken)
     _checks.require(ok, "out", str(folder), fix if taken else f"{fix}, or --overwrite")
@@ -108,6 +111,7 @@ def _delete_run(folder: Path) -> None:
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     (folder / BEST / MEASUREMENTS).unlink(missing_ok=True)
+    delete_events(folder)
     for saved in (folder / CHECKPOINTS, folder / BEST):
         for path in list(saved.iterdir()) if saved.is_dir() else []:
             # steps, and what an interrupted save has left

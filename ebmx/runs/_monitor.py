@@ -23,6 +23,7 @@ from ._folder import BEST
 from ._metrics_log import Log
 from ._run import Run, averaged, evaluated_energy, of_class, with_noise
 from ._sample import draw
+from ._trackers import Tracking
 from .report._features import extractor_of, in_chunks
 
 _NUM = 4096
@@ -55,8 +56,13 @@ def watchdog_of(config: Config) -> Watchdog | None:
     return build({"kind": "Watchdog", **config["watchdog"]}, path="watchdog")
 
 
-def monitor_of(run: Run, folder: Path, log: Log) -> Monitor | None:
-    """The monitor of a run, whose time does not count as that of the training."""
+def monitor_of(
+    run: Run, folder: Path, log: Log, tracking: Tracking | None = None
+) -> Monitor | None:
+    """The monitor of a run, whose time does not count as that of the training.
+
+    What it draws is logged.
+    """
     table = run.config.get("monitor")
     if table is None:
         return None
@@ -68,7 +74,10 @@ def monitor_of(run: Run, folder: Path, log: Log) -> Monitor | None:
             warnings.simplefilter("ignore")
             if not made:
                 made["measure"] = _METRICS[table["metric"]](run, table.get("num", _NUM))
-            return made["measure"](state, key)
+            value, x = made["measure"](state, key)
+            if tracking is not None and x is not None:
+                tracking.log_samples(x, int(state.step))
+            return value
 
     return Monitor(
         measure,
@@ -96,7 +105,8 @@ def _plain(value: float | None) -> float | None:
     return value if value is not None and np.isfinite(value) else None
 
 
-_Measure = Callable[[TrainState, Key], float]
+_Measure = Callable[[TrainState, Key], tuple[float, np.ndarray | None]]
+"""Returns the value, and the samples that were drawn for it."""
 
 
 def _frechet_ratio(run: Run, num: int) -> _Measure:
@@ -111,11 +121,11 @@ def _frechet_ratio(run: Run, num: int) -> _Measure:
     )
     unit = fitted_distance(trained, held_out)
 
-    def measure(state: TrainState, key: Key) -> float:
+    def measure(state: TrainState, key: Key) -> tuple[float, np.ndarray | None]:
         x = draw(run, state, num, key=key).x
         if not np.all(np.isfinite(x)):
-            return np.inf
-        return fitted_distance(extractor.features(x), held_out) / unit
+            return np.inf, x
+        return fitted_distance(extractor.features(x), held_out) / unit, x
 
     return measure
 
@@ -125,10 +135,10 @@ def _log_likelihood(run: Run, num: int) -> _Measure:
     del num
     held_out = with_noise(run.energy, run.validation().test, seed=run.seed)
 
-    def measure(state: TrainState, key: Key) -> float:
+    def measure(state: TrainState, key: Key) -> tuple[float, np.ndarray | None]:
         del key
         energy = of_class(averaged(state), None)
-        return -float(in_chunks(lambda x: log_density(energy, x), held_out).mean())
+        return -float(in_chunks(lambda x: log_density(energy, x), held_out).mean()), None
 
     return measure
 
@@ -137,11 +147,11 @@ def _energy_gap(run: Run, num: int) -> _Measure:
     """How far the mean energies of samples and of the data set aside are apart."""
     held_out = with_noise(run.energy, run.validation().test, seed=run.seed)
 
-    def measure(state: TrainState, key: Key) -> float:
+    def measure(state: TrainState, key: Key) -> tuple[float, np.ndarray | None]:
         energy = evaluated_energy(state)
         sets = held_out, draw(run, state, num, key=key).x
         means = [in_chunks(lambda x: energies_of(energy, x), x).mean() for x in sets]
-        return float(abs(means[0] - means[1]))
+        return float(abs(means[0] - means[1])), sets[1]
 
     return measure
 

@@ -21,6 +21,7 @@ from ._calibration import check_calibration
 from ._facts import Facts
 from ._monitor import check_monitor
 from ._run import Run, check_tables, load_data, make_run
+from ._trackers import check_installed
 
 _ROWS, _POWERS = 5000, 30
 _LOG = logging.getLogger("ebmx")
@@ -29,6 +30,7 @@ _LOG = logging.getLogger("ebmx")
 def plan(config: Config, dataset: Dataset | None = None) -> Run:
     """Load the data, unless they are given, and make all objects; nothing on disk is changed."""
     check_tables(config)
+    check_installed(config)
     if dataset is None:
         dataset = load_data(config)
     fix = f"give the data that the config names, {config['data']['name']}"
@@ -50,9 +52,11 @@ def check(config: Config) -> str:
         What could not be checked, in words; an empty text if all was.
 
     Raises:
+        ImportError: with the pip line, if the package of a tracker is missing.
         ValueError: that names what does not fit.
     """
     check_tables(config)
+    check_installed(config)
     name = str(config["data"].get("name", ""))
     if name.startswith("hf:") and not Path(name.removeprefix("hf:")).exists():
         shape = (32, 32, 3)

@@ -1,5 +1,6 @@
 """Training: from a config to a folder with all that came out."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -20,7 +21,7 @@ from ._calibration import calibrate
 from ._chain_checks import warn_of_chains
 from ._facts import checksum
 from ._figures import draw_pictures
-from ._folder import CHECKPOINTS, check_free, claim, record
+from ._folder import CHECKPOINTS, check_free, claim, free_folder, record
 from ._folder import open as open_run
 from ._metrics_log import Log
 from ._monitor import facts_of, monitor_of, watchdog_of
@@ -28,11 +29,13 @@ from ._optimiser import with_plan
 from ._plan import check_start, explained, plan, trace
 from ._run import Run, data_with_noise
 from ._sample import draw
+from ._trackers import Tracking, check_installed, ids_of
 from .report._features import frechet_ratio_of
 
 _CALIBRATION_STEPS, _INTERVAL = 16, 4
 _FEW = 50
 _NUM_SAMPLES = 4096
+_REPORT = "report.json"
 _LOG = logging.getLogger("ebmx")
 
 
@@ -63,10 +66,10 @@ def train(
     """Train what a config says, into a folder of its own.
 
     The folder holds `config.toml`, `run.json`, `metrics.jsonl`, `checkpoints`, `report.json` and
-    pictures, and `best` if the config has a table `[monitor]`; with them samples can be drawn
-    without the data. Nothing is written before the whole
-    config has been checked. Ctrl-C ends the training early and leaves the same folder; a second one
-    ends the program.
+    pictures, `best` if the config has a table `[monitor]`, and `metrics.csv`, `tensorboard` and
+    `trackers.json` if its table `[trackers]` asks for them; with them samples can be drawn without
+    the data. Nothing is written before the whole config has been checked. Ctrl-C ends the training
+    early and leaves the same folder; a second one ends the program.
 
     Args:
         config: nested tables, such as `ebmx.config.recipe("digits")`.
@@ -86,27 +89,33 @@ def train(
         `monitor`, what `report.json` says of the measurements of `[monitor]`.
 
     Raises:
+        ConnectionError: if a tracker cannot start; nothing is written then. One that fails later is
+            a `TrackerWarning`.
+        ImportError: with the pip line, if the package of a tracker is missing.
         ValueError: if a part of the config does not fit, or the folder is not free.
         DivergedError: if the table `[watchdog]` ends the training; its checkpoints stay.
     """
     if out is not None:
         check_free(out, overwrite)
     run = plan(config, dataset)
-    with Interrupt() as interrupt:
-        if run.num_steps is None:
-            num_steps, limit = _updates_within(run, mesh, interrupt), run.seconds
-        else:
-            trace(run, mesh)
-            num_steps, limit = run.num_steps, None
-        folder = claim(None if out is None else Path(out), run, num_steps, overwrite)
-        log = Log(folder, 0, limit, interrupt)
-        state = with_plan(run.init(), num_steps)
-        monitor = monitor_of(run, folder, log)
-        state = _go_on(run, state, num_steps, log, monitor, progress=progress, mesh=mesh)
-    if limit is not None and int(state.step) < _FEW and not interrupt.asked:
-        text = "only %d updates fitted into %g seconds: give more --seconds"
-        _LOG.warning(text, int(state.step), limit)
-    return _report(run, state, log, monitor)
+    with contextlib.ExitStack() as stack:
+        with Interrupt() as interrupt:
+            if run.num_steps is None:
+                num_steps, limit = _updates_within(run, mesh, interrupt), run.seconds
+            else:
+                trace(run, mesh)
+                num_steps, limit = run.num_steps, None
+            place = free_folder(run.facts.name.removeprefix("hf:")) if out is None else Path(out)
+            tracking = stack.enter_context(Tracking(run.config, place.resolve().name, 0, {}))
+            folder = claim(None if out is None else place, run, num_steps, overwrite)
+            log = Log(folder, 0, limit, interrupt)
+            state = with_plan(run.init(), num_steps)
+            options: dict[str, Any] = {"progress": progress, "mesh": mesh}
+            state, monitor = _go_on(run, state, num_steps, log, tracking, **options)
+        if limit is not None and int(state.step) < _FEW and not interrupt.asked:
+            text = "only %d updates fitted into %g seconds: give more --seconds"
+            _LOG.warning(text, int(state.step), limit)
+        return _report(run, state, log, monitor, tracking)
 
 
 def resume(
@@ -131,11 +140,13 @@ def resume(
         As for `train`.
 
     Raises:
+        ConnectionError, ImportError: as for `train`.
         ValueError: if the folder holds no run, none of its checkpoints is good, the data have
             changed, or `num_steps` is fewer updates than there are.
     """
     folder = Path(folder)
     opened = open_run(folder, fallback=True)
+    check_installed(opened.config)
     dataset = opened.find_data()
     fix = "the data have changed since: give the run its data again, or begin a new one"
     same = checksum(dataset) == opened.run.facts.checksum
@@ -146,16 +157,21 @@ def resume(
     run = dataclasses.replace(opened.run, dataset=dataset)
     check_start(run, mesh)
     state = with_plan(opened.state, total)
-    if total != opened.num_steps:
+    extended = total != opened.num_steps
+    if extended:
         config = merge(opened.config, {"num_steps": total})
         run = dataclasses.replace(run, config=config, num_steps=total)
-        write_config(folder / "config.toml", run.config)
-        record(folder, run, total)
-    with Interrupt() as interrupt:
-        log = Log(folder, done, None, interrupt)
-        monitor = monitor_of(run, folder, log)
-        state = _go_on(run, state, total, log, monitor, progress=progress, mesh=mesh)
-    return _report(run, state, log, monitor)
+    # what is done already is logged already
+    none = {"trackers": {}} if _is_reported(folder, total) else {}
+    with Tracking({**run.config, **none}, folder.resolve().name, done, ids_of(folder)) as tracking:
+        if extended:
+            write_config(folder / "config.toml", run.config)
+            record(folder, run, total)
+        with Interrupt() as interrupt:
+            log = Log(folder, done, None, interrupt)
+            options: dict[str, Any] = {"progress": progress, "mesh": mesh}
+            state, monitor = _go_on(run, state, total, log, tracking, **options)
+        return _report(run, state, log, monitor, tracking)
 
 
 def _go_on(
@@ -163,19 +179,25 @@ def _go_on(
     state: TrainState,
     num_steps: int,
     log: Log,
-    monitor: Monitor | None,
+    tracking: Tracking,
     **options: Any,
-) -> TrainState:
-    left = num_steps - int(state.step)
+) -> tuple[TrainState, Monitor | None]:
+    tracking.begin(log)
+    monitor, left = monitor_of(run, log.folder, log, tracking), num_steps - int(state.step)
     if left > 0:
-        callbacks = [one for one in (log, watchdog_of(run.config), monitor) if one is not None]
+        callbacks: list[Any] = [log, tracking, watchdog_of(run.config)]
+        callbacks += [] if monitor is None else [monitor, tracking.measurements(monitor)]
+        callbacks = [one for one in callbacks if one is not None]
         options |= {"log_every": run.config.get("log_every", 25), "callbacks": callbacks}
         saved = Checkpoints(log.folder / CHECKPOINTS)
         state = _fit(run, state, num_steps=left, checkpoints=saved, **options)
     if monitor is not None and not log.interrupt.asked:
+        measured = int(state.step) in monitor.history["step"]
         monitor.finish(state)
+        if not measured:
+            tracking.measurements(monitor)(int(state.step), state, {})
     log.end()
-    return state
+    return state, monitor
 
 
 def _fit(run: Run, state: TrainState, **options: Any) -> TrainState:
@@ -208,7 +230,9 @@ def _updates_within(run: Run, mesh: Mesh | None, interrupt: Interrupt) -> int:
     return max(1, int(run.seconds / max(each, 1e-6)))
 
 
-def _report(run: Run, state: TrainState, log: Log, monitor: Monitor | None) -> Report:
+def _report(
+    run: Run, state: TrainState, log: Log, monitor: Monitor | None, tracking: Tracking
+) -> Report:
     assert run.dataset is not None
     key = jax.random.fold_in(jax.random.key(run.seed), 2)
     _LOG.info("drawing %d samples", _NUM_SAMPLES)
@@ -238,5 +262,12 @@ def _report(run: Run, state: TrainState, log: Log, monitor: Monitor | None) -> R
         **({"monitor": found.monitor} if found.monitor else {}),
         **({} if log_z is None else {"log_z_of_the_training": log_z}),
     }
-    (log.folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (log.folder / _REPORT).write_text(json.dumps(facts, indent=2) + "\n")
+    tracking.log_report(found.frechet_ratio, found.pictures, found.num_updates)
     return found
+
+
+def _is_reported(folder: Path, num_steps: int) -> bool:
+    """Whether all of a run is done, its report too."""
+    path = folder / _REPORT
+    return path.is_file() and json.loads(path.read_text())["updates"] == num_steps

@@ -69,5 +69,13 @@ from .negatives._storage import BFloat16 as BFloat16
 from .negatives._storage import UInt8 as UInt8
 from .negatives._tempered import TemperedPCD as TemperedPCD
 from .negatives._transport import TransportPairs as TransportPairs
+from .trackers._base import AbstractTracker as AbstractTracker
+from .trackers._base import TrackerWarning as TrackerWarning
+from .trackers._csv import CSV as CSV
+from .trackers._mlflow import MLflow as MLflow
+from .trackers._several import Trackers as Trackers
+from .trackers._tensorboard import TensorBoard as TensorBoard
+from .trackers._trackio import Trackio as Trackio
+from .trackers._wandb import WandB as WandB
 
 _check_public(globals(), but=("NegativesInfo", "TrainState"))

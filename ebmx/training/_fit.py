@@ -23,6 +23,7 @@ from ._state import TrainState
 from ._trainer import Trainer
 from .checkpoints._autosave import saving
 from .checkpoints._writer import Checkpoints
+from .trackers._base import AbstractTracker
 
 History = dict[str, np.ndarray]
 Table = tuple[Sequence[str], np.ndarray]
@@ -65,7 +66,8 @@ def fit(
             means of the metrics over it (sums of `restarts` and `dead_chains`), without updates
             that `SkipOutliers` has skipped. The state is donated to the next update, so copy what
             you keep. Returning `True` ends the training; returning a state of the same `step` makes
-            it go on from there, and saves it at once.
+            it go on from there, and saves it at once. A tracker, such as `CSV("metrics.csv")`, is a
+            callback, too.
         progress: `True` for a bar of tqdm, `False` for nothing, or a meter; by default a bar at a
             terminal.
         checkpoints: saves the state at its interval, at the end, at Ctrl-C, and if anything but a
@@ -84,6 +86,7 @@ def fit(
             or dtype, or not finite, or a label in it is out of range; an update with a later batch
             of this kind is skipped and counted.
         ValueError: if the number of devices of `mesh` does not divide the batch or the shards.
+        ValueError: if this training begins where a tracker has logged another one.
         CheckpointError: if the folder of `checkpoints` holds a later step, or one of another
             config, or if the last save fails: then `error.state` is the state. An earlier save that
             fails is a `SaveWarning`.
@@ -108,7 +111,8 @@ def fit(
     _check_parameters(state)
     iterator = checked_batches(iter(batches), state.energy, mesh)
     for callback in callbacks:
-        if isinstance(callback, Monitor):
+        tracks = isinstance(callback, AbstractTracker) and jax.process_index() == 0
+        if tracks or isinstance(callback, Monitor):
             callback.start(int(state.step))
     state = _own(state) if mesh is None else shard(state, mesh)
     history: list[Table] = []  # of each interval

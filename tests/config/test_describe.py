@@ -8,6 +8,7 @@ import ebmx
 from ebmx.config import merge, read_config, recipe, recipes, show_config
 from ebmx.config._calls import kinds
 from ebmx.config._describe import argument_texts, describe
+from ebmx.config._trackers import TRACKERS
 
 
 @pytest.mark.parametrize("part", ["energy", "sampler", "negatives", "loss", "optim"])
@@ -16,6 +17,21 @@ def test_a_part_lists_its_kinds(part):
     assert [line.split()[0] for line in lines[:-2]] == kinds(part)
     assert all(len(line) <= 100 for line in lines)
     assert all(len(line.split()) > 1 for line in lines[:-2])
+
+
+def test_the_table_of_trackers_lists_them_and_is_shown(tmp_path):
+    lines = describe("trackers").splitlines()
+    assert [line.split()[0] for line in lines] == [*TRACKERS]
+    assert all(len(line) <= 100 for line in lines)
+    config = merge(recipe("digits"), {"trackers": {"csv": {}, "wandb": {"project": "mine"}}})
+    text = show_config(config)
+    (tmp_path / "c.toml").write_text(text)
+    assert read_config(tmp_path / "c.toml") == config
+    shown = text.split("[trackers.csv]")[1]
+    assert "# project: of the run.\nproject = " in shown
+    assert "# name: of the run; one that W&B makes up if not given. Not given: None." in shown
+    # these a run fills in
+    assert not [word for word in ("# path", "# id") if word in shown]
 
 
 def test_a_class_shows_its_arguments_and_docstring():

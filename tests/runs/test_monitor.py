@@ -246,7 +246,7 @@ def best_of(folder):
 
 def test_the_best_state_is_beside_the_last_and_a_resumed_run_is_the_same(tmp_path, monkeypatch):
     values = {4: 2.0, 8: 1.0, 12: 3.0, 14: 1.5}
-    make = lambda run, num: lambda state, key: values[int(state.step)]  # noqa: E731
+    make = lambda run, num: lambda state, key: (values[int(state.step)], None)  # noqa: E731
     monkeypatch.setitem(_monitor._METRICS, "energy_gap", make)
     config = merge(measured(tmp_path), {"num_steps": 14})
     report = runs.train(config, out=tmp_path / "whole", progress=False)

@@ -25,6 +25,7 @@ LEFT_OUT = {
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments RandomProjections DataOnly
         Ancestral ProbabilityFlow BFloat16 TqdmProgress constant deep mnist Exp
         Identity Softplus StickBreaking recipes""",
+    "needs a package that the tests do not install": "WandB MLflow Trackio",
     "called inside compiled functions, where nothing is checked": "save_position_and_energy",
     "works on a folder for minutes; its command is spoiled": "train resume evaluate open check",
 }
