@@ -133,6 +133,7 @@ def test_files_inside_a_room_are_private():
 def test_importing_the_package_takes_nothing_it_may_not_need():
     # nor does it take hold of the devices, of which a program may want to say how many there are
     optional = ["matplotlib", "shtab", "sklearn", "datasets", "mlxtend", "tqdm", "tomli_w", "orbax"]
+    optional += ["safetensors", "huggingface_hub", "numpyro", "flax"]
     code = f"import ebmx, jax, sys; print([m for m in {optional} if m in sys.modules]); ebmx.run"
     code += "; jax.config.update('jax_num_cpu_devices', 3); print(len(jax.devices()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
