@@ -32,6 +32,8 @@ def blocks(language, text=TEXT):
                 "noise-levels",
                 "how-to-choose",
                 "steady-training",
+                "sharing",
+                "interoperation",
             )
         ),
     ],

@@ -31,7 +31,7 @@ def pretrained(name: str) -> AbstractEnergy:
       make digits. They are colder than `T = 1`, and `exp(-E)` is not the density of the images.
     - `"plane"`: a density on the plane, `(2,)`: that of `plane("8gaussians")` with noise of
       standard deviation 0.05. The lowest level of an energy over noise levels, which is nearly
-      normalised.
+      normalised. Start chains within [-4, 4]: further out it has seen no data, and is flat.
 
     Args:
         name: `"digits"` or `"plane"`.

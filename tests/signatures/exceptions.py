@@ -198,6 +198,7 @@ ANYTHING = {
         "training.shard": "state",
         "samplers.BlackJAX": "step_size",
     },
+    "energies.UNet": "attention",  # no stages by default, and what is spoiled of none is none
     **{"evaluation.drift": "bounds", "plotting.energy_histogram": "name"},
 }
 """Arguments that may be anything at all, or that are not looked at."""

@@ -40,6 +40,8 @@ def load_energy(where: str | Path, like: Any = None, *, modules: Sequence[str] =
             raise ValueError(f"where={where}: {fix}")
         return load_file(path, like)
     if like is not None:
+        if not path.exists():
+            raise ValueError(f"where={where}: no such file")
         raise ValueError("like: for a file of save_energy; a folder says what the energy is")
     if (path / RUN).is_file():
         return open_run(path).energy
