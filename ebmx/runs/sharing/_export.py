@@ -62,6 +62,7 @@ def export(
     Raises:
         ValueError: if the folder holds no good run, `out` is not free, or the repository exists.
         ImportError: with the pip line if safetensors, tomli-w or huggingface_hub is missing.
+        OSError: if the hub cannot be reached; the error says whether the folder is written.
     """
     if public and push is None:
         _checks.invalid("public", public, "it is for push: give push='USER/NAME' too")

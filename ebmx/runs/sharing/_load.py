@@ -32,6 +32,7 @@ def load_energy(where: str | Path, like: Any = None, *, modules: Sequence[str] =
     Raises:
         ValueError: if there is no such energy, it is damaged, or its config names what it may not.
         ImportError: with the pip line if safetensors or huggingface_hub is missing.
+        OSError: if the hub cannot be reached, or has no such repository.
     """
     path = _local(where)
     if path.is_file():
@@ -63,6 +64,7 @@ def load_model(where: str | Path, *, modules: Sequence[str] = ()) -> Model:
     Raises:
         ValueError: if there is no such energy, it is damaged, or its config names what it may not.
         ImportError: with the pip line if safetensors or huggingface_hub is missing.
+        OSError: if the hub cannot be reached, or has no such repository.
     """
     path = _local(where)
     if (path / RUN).is_file():

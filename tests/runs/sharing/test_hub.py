@@ -64,15 +64,22 @@ class Hub:
     """What is asked of the hub, in place of it."""
 
     there = False
+    fails: str | None = None
     calls: list
 
     def repo_exists(self, name):
+        self.fail("repo_exists")
         return self.there
+
+    def fail(self, name):
+        if self.fails == name:
+            raise RuntimeError("no network\nand more")
 
     def create_repo(self, name, **options):
         self.calls.append(("create", name, options))
 
     def upload_folder(self, **options):
+        self.fail("upload_folder")
         self.calls.append(("upload", options))
 
 
@@ -106,6 +113,22 @@ def test_a_repository_that_exists_is_refused_before_anything_is_written(hub, exp
     assert hub.calls == []
     runs.export(exported[1], out=tmp_path / "e", push="me/model", overwrite=True)
     assert hub.calls[0][2] == {"private": True, "exist_ok": True}
+
+
+def test_a_hub_that_cannot_be_reached_is_an_error_of_one_line(hub, exported, tmp_path):
+    hub.fails = "repo_exists"
+    with pytest.raises(OSError, match=r"push='me/model': nothing is written, .*: no network$"):
+        runs.export(exported[1], out=tmp_path / "e", push="me/model")
+    assert list(tmp_path.iterdir()) == []
+    hub.fails = "upload_folder"
+    with pytest.raises(OSError, match=r"not pushed, the export is in .*e: no network$"):
+        runs.export(exported[1], out=tmp_path / "e", push="me/model")
+    assert ebmx.load_energy(tmp_path / "e").shape == (2,)
+
+
+def test_what_is_not_in_the_cache_is_an_error_without_a_network(cache):
+    with pytest.raises(OSError, match="where='hf:me/other': not fetched: "):
+        ebmx.load_energy("hf:me/other")
 
 
 def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):

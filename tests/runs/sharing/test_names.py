@@ -63,7 +63,7 @@ def test_private_attributes_are_refused():
 def test_names_of_ebmx_are_allowed():
     for slot in ("energy", "sampler"):
         for kind in kinds(slot):
-            check_names({"kind": kind}, path=slot)
+            assert check_names({"kind": kind}, path=slot) is None
     names = ["@jax.nn.silu", "ebmx.energies.MLP", "optax.linear_schedule", "Exp", "$shape"]
     check_names({"kind": "MLP", "activation": names[0], "a": {"kind": names[1]}}, path="energy")
     check_names([{"kind": names[2]}, {"kind": names[3]}, names[4]], path="energy")
