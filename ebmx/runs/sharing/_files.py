@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ... import training
 from ...config._tables import Config, read_config
 from ...energies import Calibrated, freeze
+from ...training import GaussianNoise, UniformNoise
 from ...training.checkpoints._manifest import arrays_of, with_arrays
 from .._facts import Facts
 from .._folder import OpenRun
@@ -23,6 +23,7 @@ from ._names import check_names
 ENERGY, RECORD, CONFIG = "energy.safetensors", "ebmx.json", "config.toml"
 _FORMAT = 1
 _MOMENTS = ("mean", "covariance")
+_NOISES = {"UniformNoise": UniformNoise, "GaussianNoise": GaussianNoise}
 
 
 def safetensors() -> Any:
@@ -91,22 +92,21 @@ class Export:
         self.folder, self._modules = folder, modules
         self._config = read_config(folder / CONFIG)
         try:
-            self._record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            _check_format(record["format"], folder)
             self._arrays = _read_arrays(folder / ENERGY)
             moments: Any = {name: self._arrays.pop(f"data.{name}") for name in _MOMENTS}
-            values = self._record["data"]
+            values = record["data"]
             tuples: Any = {name: tuple(values[name]) for name in ("shape", "span")}
             self._facts = Facts(**values | tuples | moments)
-            known = known_of(self._config, self._facts)
+            self._log_z, self._num_steps = record["log_z"], record["num_steps"]
+            noise = dict(record["noise"])
+            self._noise = _NOISES[noise.pop("kind")](**noise)
+            self._known = known_of(self._config, self._facts)
         except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(
                 f"folder={folder}: not of `ebmx export`, or damaged: {error}"
             ) from error
-        if self._record["format"] != _FORMAT:
-            fix = "install the version of ebmx that wrote it"
-            found = self._record["format"]
-            raise ValueError(f"folder={folder}: of format {found}, not {_FORMAT}; {fix}")
-        self._known = known
 
     def sampler(self) -> Any:
         """The sampler."""
@@ -123,21 +123,23 @@ class Export:
         _check_shapes(self._arrays, arrays_of(parts), self.folder)
         found = with_arrays(parts, {name: _on_device(name, a) for name, a in self._arrays.items()})
         frozen: Any = freeze(found["energy"], found["norm_state"])
-        log_z = self._record["log_z"]
-        return frozen if log_z is None else Calibrated(frozen, np.asarray(log_z))
+        return frozen if self._log_z is None else Calibrated(frozen, np.asarray(self._log_z))
 
     def model(self) -> Model:
         """The energy, and all that was exported with it."""
-        noise = dict(self._record["noise"])
-        kinds = {"UniformNoise": training.UniformNoise, "GaussianNoise": training.GaussianNoise}
-        start, num_steps = kinds[noise.pop("kind")](**noise), self._record["num_steps"]
-        config = self._config
-        return Model(self.energy(), self.sampler(), config, self._facts, start, num_steps)
+        parts = self.energy(), self.sampler(), self._config
+        return Model(*parts, self._facts, self._noise, self._num_steps)
 
     def _check(self, part: str) -> None:
         if part not in self._config:
             raise ValueError(f"folder={self.folder}: {CONFIG} has no table [{part}]")
         check_names(self._config[part], self._modules, path=part)
+
+
+def _check_format(found: int, folder: Path) -> None:
+    if found != _FORMAT:
+        fix = "install the version of ebmx that wrote it"
+        raise ValueError(f"folder={folder}: of format {found}, not {_FORMAT}; {fix}")
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from exported import opened
 
 import ebmx
 from ebmx import energies, runs, samplers, training
-from ebmx.config import merge, read_config, write_config
+from ebmx.config import merge, read_config, recipe, recipes, write_config
 from ebmx.config._calls import kinds
 from ebmx.energies import bijections
 from ebmx.runs.sharing._names import check_names
@@ -67,6 +67,13 @@ def test_names_of_ebmx_are_allowed():
     names = ["@jax.nn.silu", "ebmx.energies.MLP", "optax.linear_schedule", "Exp", "$shape"]
     check_names({"kind": "MLP", "activation": names[0], "a": {"kind": names[1]}}, path="energy")
     check_names([{"kind": names[2]}, {"kind": names[3]}, names[4]], path="energy")
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_what_recipes_name_is_allowed(name):
+    config = recipe(name)
+    for part in ("energy", "sampler"):
+        assert check_names(config[part], path=part) is None
 
 
 def test_a_name_means_the_same_wherever_it_is_searched():
