@@ -16,6 +16,7 @@ from . import training as training
 from .energies import energy as energy
 from .energies import log_density as log_density
 from .energies import score as score
+from .runs import load_energy as load_energy
 from .samplers import run as run
 from .samplers import sample as sample
 from .training import fit as fit

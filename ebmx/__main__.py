@@ -1,4 +1,4 @@
-"""The command line: `ebmx train`, `sample`, `evaluate`, `recipes`, `config`, `data` and `help`."""
+"""The command line: `ebmx train`, `sample`, `evaluate`, `export`, and what lists and checks."""
 
 import argparse
 import contextlib
@@ -196,6 +196,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     say(options, facts | found.facts, *lines)
 
 
+def _export(options: argparse.Namespace) -> None:
+    given = _given(options, "out", "overwrite", "best", "push", "public")
+    found = runs.export(options.run, **given)
+    facts = {"out": found.folder, "files": [str(f) for f in found.files], "address": found.address}
+    lines = [f"export: {found.folder}"]
+    say(options, facts, *lines, *([f"pushed: {found.address}"] if found.address else []))
+
+
 def _recipes(options: argparse.Namespace) -> None:
     del options
     for name, text in recipes().items():
@@ -221,7 +229,7 @@ def _data(options: argparse.Namespace) -> None:
 
 
 def _help(options: argparse.Namespace) -> None:
-    if options.name in (None, "train", "sample", "evaluate", "recipes", "completion"):
+    if options.name in (None, "train", "sample", "evaluate", "export", "recipes", "completion"):
         _run([options.name, "--help"] if options.name else ["--help"])
     else:
         print(describe(options.name))
@@ -235,7 +243,7 @@ def _completion(options: argparse.Namespace) -> None:
     print(shtab.complete(make_parser(), options.shell))
 
 
-_HANDLERS = (_train, _sample, _evaluate, _recipes, _config, _data, _help, _completion)
+_HANDLERS = (_train, _sample, _evaluate, _export, _recipes, _config, _data, _help, _completion)
 _COMMANDS = {handler.__name__.strip("_"): handler for handler in _HANDLERS}
 
 if __name__ == "__main__":

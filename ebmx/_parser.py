@@ -102,6 +102,15 @@ _EVALUATE = [
     ("--log-z", "bracket log Z by annealing from both sides, which takes minutes", _FLAG),
     *_OF_A_RUN,
 ]
+_EXPORT = [
+    ("run RUN", None, _PATH),
+    ("--out DIR", "the folder; the first free export-N if not given", _PATH),
+    ("--overwrite", "replace the export that --out holds, and nothing else there", _FLAG),
+    ("--best", _BEST, _FLAG),
+    ("--push USER/NAME", "push it to this repository of the Hugging Face hub, too", {}),
+    ("--public", "make that repository public; it is private otherwise", _FLAG),
+    *_OUTPUT,
+]
 _CONFIG = [
     ("action", None, {"choices": ("show", "check")}),
     ("file FILE", None, _PATH | _MAYBE),
@@ -112,6 +121,7 @@ _COMMANDS: dict[str, tuple[str, list[Any]]] = {
     "train": ("train an energy", _TRAIN),
     "sample": ("draw samples of a trained run", _SAMPLE),
     "evaluate": ("measure how good a run is; the report goes to RUN/evaluation", _EVALUATE),
+    "export": ("write a trained energy into a folder to share", _EXPORT),
     "recipes": ("list the recipes", []),
     "config": ("print a config, or check one", _CONFIG),
     "data": ("list the data sets", [("action", None, {"choices": ("list",)})]),

@@ -135,6 +135,7 @@ def test_importing_the_package_takes_nothing_it_may_not_need():
     optional = ["matplotlib", "shtab", "sklearn", "datasets", "mlxtend", "tqdm", "tomli_w", "orbax"]
     optional += ["pandas", "pyarrow", "PIL"]
     optional += ["tensorboardX", "wandb", "mlflow", "trackio"]
+    optional += ["safetensors", "huggingface_hub", "numpyro", "flax"]
     code = f"import ebmx, jax, sys; print([m for m in {optional} if m in sys.modules]); ebmx.run"
     code += "; jax.config.update('jax_num_cpu_devices', 3); print(len(jax.devices()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

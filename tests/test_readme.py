@@ -38,6 +38,8 @@ def blocks(language, text=TEXT):
                 "how-to-choose",
                 "steady-training",
                 "tracking",
+                "sharing",
+                "interoperation",
             )
         ),
     ],

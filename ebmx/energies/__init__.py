@@ -29,6 +29,7 @@ from ._noise_conditional import NoiseConditional as NoiseConditional
 from ._noise_levels import NoiseLevels as NoiseLevels
 from ._noise_levels import cosine_levels as cosine_levels
 from ._noise_levels import geometric_levels as geometric_levels
+from ._pretrained import pretrained as pretrained
 from ._trainable import Fixed as Fixed
 from ._trainable import trainable as trainable
 from .constraints._clamped import Clamped as Clamped

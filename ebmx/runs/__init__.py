@@ -8,5 +8,9 @@ from ._plan import check as check
 from ._sample import sample as sample
 from ._train import resume as resume
 from ._train import train as train
+from .sharing._export import export as export
+from .sharing._load import load_energy as load_energy
+from .sharing._load import load_model as load_model
+from .sharing._model import Model as Model
 
 _check_public(globals())

@@ -11,9 +11,10 @@ from ..data import Dataset
 from ..energies import energy as energies_of
 from ..plotting import energy_histogram, energy_landscape, pairwise_marginals, sample_grid
 from ..training import TrainState
+from ._draw import spread_labels
 from ._kept_chains import at_labels
 from ._run import Run, at_lowest_level, averaged, data_with_noise, is_image
-from ._sample import Drawn, spread_labels
+from ._sample import Drawn
 
 _GRID = 101
 _COLUMNS = 5

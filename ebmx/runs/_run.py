@@ -24,6 +24,7 @@ from ..samplers import AbstractSampler
 from ..samplers._base import check_restartable
 from ..training import (
     AbstractNegatives,
+    AbstractNoise,
     ShortRun,
     SplitNegatives,
     Trainer,
@@ -60,14 +61,17 @@ class Run:
         """How long to train if no number of updates is given."""
         return float(self.config.get("seconds", DEFAULT_SECONDS))
 
-    def starts(self, num: int, *, key: jax.Array) -> jax.Array:
-        """Where that many chains start that do not start from data, `(num, *shape)`."""
+    @property
+    def noise(self) -> AbstractNoise:
+        """Where chains start that do not start from data."""
         owner = (
             self.trainer.negatives if hasattr(self.trainer.negatives, "noise") else self._short_run
         )
-        noise = getattr(owner, "noise", None) or UniformNoise()
-        draw = jax.vmap(lambda key: noise.sample(self.facts.shape, key=key))
-        return draw(jax.random.split(key, num))
+        return getattr(owner, "noise", None) or UniformNoise()
+
+    def starts(self, num: int, *, key: jax.Array) -> jax.Array:
+        """Where that many chains start that do not start from data, `(num, *shape)`."""
+        return starts(self.noise, self.facts.shape, num, key=key)
 
     @property
     def num_chain_steps(self) -> int | None:
@@ -149,6 +153,11 @@ class Run:
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
+def starts(noise: AbstractNoise, shape: tuple[int, ...], num: int, *, key: jax.Array) -> jax.Array:
+    """That many examples of a noise, `(num, *shape)`."""
+    return jax.vmap(lambda key: noise.sample(shape, key=key))(jax.random.split(key, num))
+
+
 def is_image(shape: tuple[int, ...]) -> bool:
     """Whether examples of this shape can be shown as pictures."""
     return len(shape) == 3 and shape[-1] in (1, 3)
@@ -220,11 +229,9 @@ def check_tables(config: Config) -> None:
     check_arguments(Trainer, config.get("trainer", {}), "trainer")
 
 
-def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Run:
-    """The objects of a config, for data of which these facts are known; an error names a place."""
-    check_tables(config)
-    energy_key = jax.random.split(jax.random.key(config.get("seed", 0)), 3)[0]
-    known: dict[str, Any] = {
+def known_of(config: Config, facts: Facts) -> dict[str, Any]:
+    """What the calls of a config may ask for by `$name`, but for the sampler."""
+    return {
         "shape": facts.shape,
         "num_labels": facts.num_labels,
         "zeros": np.zeros(facts.shape, np.float32),
@@ -232,11 +239,30 @@ def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Ru
         "covariance": facts.covariance,
         "batch_size": config["data"].get("batch_size", 128),
     }
-    known["sampler"] = sampler = build(config["sampler"], known, path="sampler")
+
+
+def make_sampler(config: Config, known: dict[str, Any]) -> AbstractSampler:
+    """The sampler of a config."""
+    sampler = build(config["sampler"], known, path="sampler")
     _check("sampler", sampler, isinstance(sampler, AbstractSampler), "a sampler")
-    energy = build(config["energy"], {**known, "key": energy_key}, path="energy")
+    return sampler
+
+
+def make_energy(config: Config, known: dict[str, Any]) -> tuple[Any, eqx.nn.State | None]:
+    """The energy of a config before training, and its state if it has one."""
+    key = jax.random.split(jax.random.key(config.get("seed", 0)), 3)[0]
+    energy = build(config["energy"], {**known, "key": key}, path="energy")
     energy, norm_state = energy if isinstance(energy, tuple) else (energy, None)
     _check("energy", energy, callable(energy), "an energy")
+    return energy, norm_state
+
+
+def make_run(config: Config, facts: Facts, dataset: Dataset | None = None) -> Run:
+    """The objects of a config, for data of which these facts are known; an error names a place."""
+    check_tables(config)
+    known = known_of(config, facts)
+    known["sampler"] = sampler = make_sampler(config, known)
+    energy, norm_state = make_energy(config, known)
     known["negatives"] = negatives = build(config["negatives"], known, path="negatives")
     _check("negatives", negatives, isinstance(negatives, AbstractNegatives), "a kind of negatives")
     loss = build(config["loss"], known, path="loss")

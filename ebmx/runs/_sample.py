@@ -11,32 +11,20 @@ import numpy as np
 from .. import _checks
 from .._types import Key
 from ..config._calls import build
-from ..energies import (
-    JEM,
-    AbstractConditionalEnergy,
-    AbstractNoiseConditionalEnergy,
-    Gaussian,
-    freeze,
-)
-from ..evaluation import adaptive_smc
+from ..energies import JEM, AbstractNoiseConditionalEnergy, freeze
 from ..samplers import AbstractSampler, Ancestral, sample_levels
 from ..samplers import run as move
 from ..samplers._langevin import AbstractLangevin
 from ..training import TrainState
+from ._draw import CORRECTIONS, by_levels, by_smc, check_label, from_noise
 from ._folder import OpenRun
 from ._folder import open as open_run
 from ._kept_chains import KeptChains, at_labels, chains_over_levels, from_kept
 from ._run import Run, averaged, of_class
 
-_ISLANDS = 8
-_MOVES = 10
-CORRECTIONS = 5
-"""How many steps the sampler of a run takes at each noise level, if not told."""
 _LEVELS_BELOW = 12
 """At how many levels samples stop on the way down from one level to the lowest."""
 _SAME = 1.001
-_AT_ONCE = 1024
-"""How many samples of an energy over noise levels are drawn together, for the memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +130,8 @@ def draw(
     # persistent chains of a classifier have no label
     fresh = not kept or (label is not None and isinstance(state.energy, JEM))
     if not own and run.num_chain_steps is None:
-        x, y, source = _by_smc(run, state, num, label, run_key)
+        x, y = by_smc(averaged(state), run.facts, num, label, key=run_key)
+        source = "sequential Monte Carlo from a Gaussian with the moments of the data"
     elif own or fresh:
         x, y, source = _from_noise(run, state, num, label, chains, (start_key, run_key))
     else:
@@ -188,78 +177,25 @@ def _down_from(
     return Drawn(x, None, f"{source}, down to {lowest:.3g}")
 
 
-def spread_labels(energy: Any, num: int, label: int | None = None) -> jax.Array | None:
-    """`num` labels, each equally often or all one; `None` for an energy without."""
-    if not isinstance(energy, AbstractConditionalEnergy) or energy.num_labels is None:
-        return None
-    every = jnp.arange(num, dtype=jnp.int32) % energy.num_labels
-    return every if label is None else jnp.full_like(every, label)
-
-
 def _from_noise(
     run: Run, state: TrainState, num: int, label: int | None, chains: Chains, keys: tuple[Key, Key]
 ) -> tuple[Any, Any, str]:
     steps, sampler = chains.num_steps or run.num_chain_steps, chains.sampler or run.sampler
     _checks.require(steps is not None, "num_steps", steps, "give how many steps the chains take")
-    energy, start = averaged(state), run.starts(num, key=keys[0])
-    y = spread_labels(energy, num, label)
-    tied = at_labels(energy, y) if label is None else energy.at(label)
-    x, _ = move(tied, sampler, start, num_steps=int(steps or 1), key=keys[1])
+    start, steps = run.starts(num, key=keys[0]), int(steps or 1)
+    x, y = from_noise(averaged(state), sampler, start, steps, label, key=keys[1])
     name = f"{type(sampler).__name__} " if chains.sampler is not None else ""
     return x, y, f"{name}chains of {steps} steps from noise on the averaged energy"
-
-
-def _by_smc(
-    run: Run, state: TrainState, num: int, label: int | None, key: Key
-) -> tuple[Any, Any, str]:
-    """Samples of an energy without chains of its own, by tempering and resampling."""
-    energy = averaged(state)
-    y = spread_labels(energy, num, label)
-    labels = [label] if label is not None or y is None else range(energy.num_labels)
-    base = Gaussian(run.facts.mean, np.maximum(run.facts.variance, 1e-6))
-    parts, each = [], -(-num // len(labels))
-    for i, one in enumerate(labels):
-        found = adaptive_smc(
-            energy if one is None else energy.at(one),
-            base,
-            num_particles=max(64, -(-each // _ISLANDS)),
-            num_islands=_ISLANDS,
-            num_steps=_MOVES,
-            key=jax.random.fold_in(key, i),
-        )
-        # particles of an island stand in a block, and are related
-        order = np.random.default_rng(i).permutation(len(found.x))
-        parts.append(np.asarray(found.x)[order[:each]])
-    # example i is of label i modulo their number, as `spread_labels` has it
-    x = np.stack(parts, 1).reshape(-1, *run.facts.shape)[:num]
-    return x, y, "sequential Monte Carlo from a Gaussian with the moments of the data"
 
 
 def _by_levels(
     run: Run, state: TrainState, num: int, label: int | None, chains: Chains, key: Key
 ) -> Drawn:
     """Samples of an energy over noise levels, from the highest level to the lowest."""
-    energy, corrector = of_class(averaged(state), label), chains.sampler or run.sampler
+    energy, corrector = averaged(state), chains.sampler or run.sampler
     steps = chains.num_steps or CORRECTIONS
-    options: dict[str, Any] = {"predictor": Ancestral(), "corrector": corrector, "num_steps": steps}
-    rounds = [
-        sample_levels(energy, min(num, _AT_ONCE), **options, key=jax.random.fold_in(key, i)).x
-        for i in range(-(-num // _AT_ONCE))
-    ]
-    sigma = energy.levels.sigma
+    x, sigma = by_levels(energy, corrector, num, steps, label, key=key), energy.levels.sigma
     source = f"{sigma.size} noise levels down to {float(sigma[0]):.3g}, with {steps} steps of "
     source += type(corrector).__name__ + " at each"
     source += "" if label is None else f", of class {label}"
-    return Drawn(np.concatenate([np.asarray(x) for x in rounds])[:num], None, source)
-
-
-def check_label(energy: Any, label: int | None) -> None:
-    """Check that the energy has this label."""
-    if label is None:
-        return
-    over_levels = isinstance(energy, AbstractNoiseConditionalEnergy)
-    num_labels = getattr(energy, "num_classes" if over_levels else "num_labels", None)
-    fix = "the energy of this run has no labels: train one of kind Conditional or JEM"
-    _checks.require(num_labels is not None, "label", label, fix)
-    ok = num_labels is not None and 0 <= label < num_labels
-    _checks.require(ok, "label", label, f"labels are 0 to {(num_labels or 0) - 1}")
+    return Drawn(x, None, source)

@@ -116,9 +116,19 @@ def nnx():
     return Split()
 
 
-@pytest.mark.parametrize("make", [linen, nnx])
-def test_a_module_of_flax_is_trained_as_it_is(make):
-    pytest.importorskip("flax")
+def haiku():
+    """A function of Haiku's modules, if Haiku is installed."""
+    hk = importlib.import_module("haiku")
+
+    def apply(x):
+        return hk.nets.MLP([3, 1], activation=jax.nn.silu)(x)[0]
+
+    return hk.without_apply_rng(hk.transform(apply))
+
+
+@pytest.mark.parametrize("make", [linen, nnx, haiku])
+def test_a_module_of_another_library_is_trained_as_it_is(make):
+    pytest.importorskip("haiku" if make is haiku else "flax")
     net = make()
     params = net.init(jax.random.key(0), X[0])
     after = trained(net, params)

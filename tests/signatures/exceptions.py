@@ -21,13 +21,14 @@ from .values import IMAGE, KEY, LABELS, Later, X, shared
 LEFT_OUT = {
     "made by the library alone": """StepInfo Samples
         NegativesInfo TrainState
-        RESULTS OpenRun""",
+        RESULTS OpenRun Model""",
     "takes nothing, or nothing but a key": """BlockGibbs Last Moments RandomProjections DataOnly
         Ancestral ProbabilityFlow BFloat16 TqdmProgress constant deep mnist Exp
         Identity Softplus StickBreaking recipes""",
     "needs a package that the tests do not install": "WandB MLflow Trackio",
     "called inside compiled functions, where nothing is checked": "save_position_and_energy",
     "works on a folder for minutes; its command is spoiled": "train resume evaluate open check",
+    "works on a folder, and has tests of its own": "export load_model",
 }
 """Public names that are not called, by the reason."""
 
@@ -137,6 +138,7 @@ NEEDS = [
     ("like", _STARTED, "restore"),
     ("like", _MLP, "restore_energy load_energy"),
     ("path", Later(lambda: shared("trained") / "energy"), "training.load_energy"),
+    ("where", Later(lambda: shared("trained") / "energy"), "runs.load_energy"),
     ("positives", t.Examples(X, LABELS), "cross_entropy_loss"),
     ("positives", t.Examples(np.full((6, 2), 0.5, np.float32)), "negative_log_likelihood_loss"),
     ("negatives", t.Examples(np.repeat(X, 2, 0)), "energy_discrepancy_loss"),
@@ -159,6 +161,7 @@ NEEDS = [
     ("b", X[1], "minimum_energy_path"),
     ("name", "digits", "data.load recipe"),
     ("name", "rings", "plane"),
+    ("name", "plane", "pretrained"),
     ("call", {"kind": "MALA", "step_size": 0.1}, "config.build"),
     ("known", {"shape": (2,)}, "config.build"),
     ("config", Later(c.recipe, "digits"), "merge show_config write_config"),
@@ -196,6 +199,7 @@ ANYTHING = {
         "training.shard": "state",
         "samplers.BlackJAX": "step_size",
     },
+    "energies.UNet": "attention",  # no stages by default, and what is spoiled of none is none
     **{"evaluation.drift": "bounds", "plotting.energy_histogram": "name"},
 }
 """Arguments that may be anything at all, or that are not looked at."""

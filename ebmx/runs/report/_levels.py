@@ -14,8 +14,8 @@ from ...energies import exact_samples, log_density
 from ...evaluation import annealed_importance_sampling, probability_flow_log_density
 from ...plotting._levels import samples_by_level
 from ...samplers import Ancestral, sample_levels
+from .._draw import CORRECTIONS
 from .._run import Run, is_image, with_noise
-from .._sample import CORRECTIONS
 from ._chains import _CHAINS
 from ._features import in_chunks, levels_of
 from ._section import Section, warnings_as_remarks

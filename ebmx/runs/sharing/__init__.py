@@ -1,0 +1,1 @@
+"""Trained energies as folders to share, and on the Hugging Face hub."""
