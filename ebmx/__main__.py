@@ -190,9 +190,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     given = _given(options, "num_steps", "num", "log_z", "num_steps_without_noise", "best", "seed")
     found = runs.evaluate(options.run, others=tuple(options.others), **given)
     report = found.folder / "report.md"
-    facts = {"report": report, "pictures": found.pictures, "seconds": found.seconds}
+    facts = {"report": report, "verdict": found.verdict, "pictures": found.pictures}
+    facts["seconds"] = found.seconds
     lines = [f"picture: {picture}" for picture in found.pictures]
-    lines += [f"report: {report} ({found.seconds:.1f} s)"]
+    lines += [f"report: {report} ({found.seconds:.1f} s)", found.verdict]
     say(options, facts | found.facts, *lines)
 
 

@@ -53,6 +53,8 @@ def report_training(options: argparse.Namespace, report: Any) -> None:
         "interrupted": report.interrupted,
     }
     lines = [f"{how} {report.num_updates} updates in {report.seconds:.1f} s"]
+    if report.interrupted:
+        lines += [f"go on: ebmx train --resume {report.folder}"]
     lines += [f"picture: {picture}" for picture in report.pictures]
     if report.monitor:
         facts["monitor"] = best = report.monitor

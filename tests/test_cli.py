@@ -102,7 +102,7 @@ def test_evaluate_passes_its_options_on_and_says_where_the_report_is(monkeypatch
 
     def catch(run, **options):
         calls.append((run, options))
-        return Evaluation(tmp_path, {}, (tmp_path / "energies.png",), 1.25)
+        return Evaluation(tmp_path, "Samples are far.", {}, (tmp_path / "energies.png",), 1.25)
 
     monkeypatch.setattr(ebmx.runs, "evaluate", catch)
     options = ["--steps", "7", "--num", "9", "--others", "a.npz", "b.npz", "--log-z", "--seed", "3"]
@@ -213,7 +213,7 @@ def test_quiet_and_json(monkeypatch, capsys, tmp_path):
     assert all(o["progress"] is False for o in seen)
 
     def evaluate(run, **options):
-        return Evaluation(tmp_path, {"quality": {"fid": np.float32(2)}}, (), 1.0)
+        return Evaluation(tmp_path, "", {"quality": {"fid": np.float32(2)}}, (), 1.0)
 
     monkeypatch.setattr(ebmx.runs, "evaluate", evaluate)
     assert call("evaluate", tmp_path, "--json") == 0

@@ -2,8 +2,9 @@
 
 import dataclasses
 import itertools
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from .report._samples import (
     quality_section,
 )
 from .report._section import Section, write_sections
+from .report._verdict import verdict
+
+_LOG = logging.getLogger("ebmx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Evaluation:
     """What `evaluate` finds."""
 
     folder: Path
+    verdict: str
     facts: dict[str, dict[str, Any]]
     pictures: tuple[Path, ...]
     seconds: float
@@ -73,8 +78,9 @@ def evaluate(
         seed: random seed.
 
     Returns:
-        What was found: `folder`, where `report.json`, `report.md` and the pictures are; `facts`,
-        the numbers by section and name; `pictures`, their paths; and `seconds`, how long it took.
+        What was found: `folder`, where `report.json`, `report.md` and the pictures are; `verdict`,
+        one sentence, with which the report begins; `facts`, the numbers by section and name;
+        `pictures`, their paths; and `seconds`, how long it took.
 
     Raises:
         ValueError: if the folder holds no good run, or a number or another data set does not fit.
@@ -93,41 +99,53 @@ def evaluate(
     outside = {name: with_noise(trained, x, seed=seed) for name, x in outside.items()}
     keys = jax.random.split(jax.random.key(seed), 4)
     chains = Chains(num_steps_without_noise=num_steps_without_noise)
+    _LOG.info("drawing %d samples", num)
     drawn = draw(run, state, num, chains=chains, key=keys[0])
     sets, extractor = Sets(dataset, drawn.x, outside), extractor_of(dataset, seed=seed)
     facts = {"updates": int(state.step), "data": dataset.name}
     facts["samples"] = f"{num}, {drawn.source}"
-    unit, over_levels = None, []
+    unit: float | None = None
+    over_levels: dict[str, Callable[[], Section | None]] = {}
     if isinstance(trained, AbstractNoiseConditionalEnergy):
         levels, unit = of_class(trained, None), float(trained.levels.sigma[0])
         facts["noise"] = unit
-        over_levels = [
-            level_likelihood_section(levels, clean, drawn.x, keys[3], both_sides=log_z),
-            levels_section(run, levels, clean, keys[3]),
-        ]
-    sections = [
-        Section("run", "The run", facts, _RUN),
-        energies_section(energy, sets),
-        quality_section(extractor, sets, seed=seed),
-        coverage_section(extractor, sets),
-        classes_section(energy, dataset),
-        memorisation_section(sets),
-        outside_section(energy, sets),
-        long_run_section(run, energy, dataset, extractor, num_steps, keys[1], unit=unit),
-        landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
-        *over_levels,
-        likelihood_section(run, energy, dataset, drawn.x, keys[3])
-        if log_z and not over_levels
-        else None,
-        _training_section(opened.history),
-    ]
-    known = [section for section in sections if section is not None]
+        over_levels = {
+            "likelihood": lambda: level_likelihood_section(
+                levels, clean, drawn.x, keys[3], both_sides=log_z
+            ),
+            "noise levels": lambda: levels_section(run, levels, clean, keys[3]),
+        }
+    elif log_z:
+        over_levels = {
+            "log Z from both sides": lambda: likelihood_section(
+                run, energy, dataset, drawn.x, keys[3]
+            )
+        }
+    sections: dict[str, Callable[[], Section | None]] = {
+        "energies": lambda: energies_section(energy, sets),
+        "samples against data": lambda: quality_section(extractor, sets, seed=seed),
+        "modes": lambda: coverage_section(extractor, sets),
+        "classes": lambda: classes_section(energy, dataset),
+        "memorisation": lambda: memorisation_section(sets),
+        "data from outside": lambda: outside_section(energy, sets),
+        f"long chains of {num_steps} steps": lambda: long_run_section(
+            run, energy, dataset, extractor, num_steps, keys[1], unit=unit
+        ),
+        "landscape": lambda: landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
+        **over_levels,
+    }
+    known = [Section("run", "The run", facts, _RUN)]
+    for number, (words, section) in enumerate(sections.items(), 1):
+        _LOG.info("evaluating %s (%d of %d)", words, number, len(sections))
+        known += [made] if (made := section()) is not None else []
+    known += [made] if (made := _training_section(opened.history)) is not None else []
     numbered = (f"evaluation-{number}" for number in itertools.count(2))
     names = itertools.chain(["evaluation"], numbered)
     target = next(folder / name for name in names if not (folder / name).exists())
-    pictures = write_sections(target, f"Evaluation of {folder.name}", known)
     found = {section.name: section.facts for section in known}
-    return Evaluation(target, found, pictures, time.monotonic() - begin)
+    said = verdict(found)
+    pictures = write_sections(target, f"Evaluation of {folder.name}", known, said)
+    return Evaluation(target, said, found, pictures, time.monotonic() - begin)
 
 
 def _training_section(history: dict[str, np.ndarray]) -> Section | None:

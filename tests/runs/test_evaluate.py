@@ -42,7 +42,7 @@ HYBRID = merge(
 NUMBERS = np.random.default_rng(0)
 SECTIONS = {
     "run", "energies", "quality", "memorisation", "out_of_distribution", "long_run", "landscape",
-    "training", "coverage", "classes", "likelihood",
+    "training", "coverage", "classes", "likelihood", "verdict",
 }  # fmt: skip
 
 
@@ -148,6 +148,8 @@ def test_a_further_evaluation_has_a_folder_of_its_own(images, monkeypatch):
     monkeypatch.setattr(_evaluate, "outside_section", _evaluate.long_run_section)
     quick = functools.partial(train_classifier, num_steps=5)
     monkeypatch.setattr(ebmx.runs.report._features, "train_classifier", quick)
+    monkeypatch.setattr(_evaluate, "verdict", lambda facts: "A stand-in.")
     found = runs.evaluate(run, num_steps=2, num=8)
     assert found.folder == run / "evaluation-2"
+    assert (found.folder / "report.md").read_text().split("\n")[2] == f"**{found.verdict}**"
     assert (images.folder / "report.json").read_bytes() == before

@@ -31,12 +31,15 @@ def warnings_as_remarks(remarks: list[str]) -> Iterator[None]:
     remarks += sorted({f"Warning: {w.message}" for w in caught})
 
 
-def write_sections(folder: Path, title: str, sections: Sequence[Section]) -> tuple[Path, ...]:
+def write_sections(
+    folder: Path, title: str, sections: Sequence[Section], verdict: str
+) -> tuple[Path, ...]:
     """Write `report.json`, `report.md` and pictures into a folder; the paths of the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {section.name: _plain(section.facts) for section in sections}
+    facts: dict[str, Any] = {"verdict": verdict}
+    facts |= {section.name: _plain(section.facts) for section in sections}
     (folder / "report.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    pictures, lines = [], [f"# {title}"]
+    pictures, lines = [], [f"# {title}", "", f"**{verdict}**"]
     for section in sections:
         lines += ["", f"## {section.title}", "", *_table(section)]
         for remark in section.remarks:
