@@ -1,9 +1,8 @@
 """Build the site of the documentation: `python .ci/site.py`, or `serve` to look at it.
 
 The pages in `docs/` are read on their own too. Here they get what a site can do more, in
-`build/pages`: notebooks become pages, public names in code become links to the reference, and
-formulas between dollars become MathML. Then zensical makes `build/site`, and any warning of it is
-an error.
+`build/pages`: notebooks become pages, and public names in code become links to the reference. Then
+zensical makes `build/site`, where any warning is an error, and formulas become MathML.
 """
 
 import re
@@ -17,7 +16,7 @@ import nbconvert
 from reference import FENCE, linked, public_names
 
 ROOT = Path(__file__).parents[1]
-DOCS, PAGES = ROOT / "docs", ROOT / "build" / "pages"
+DOCS, PAGES, SITE = ROOT / "docs", ROOT / "build" / "pages", ROOT / "build" / "site"
 KEPT = {".md", ".png", ".svg", ".css", ".js"}
 MATH = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])", re.DOTALL)
 CODE = re.compile(r"(`[^`\n]*`)")
@@ -25,7 +24,7 @@ CODE = re.compile(r"(`[^`\n]*`)")
 
 def main() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
-    names = public_names()
+    names, formulas = public_names(), Formulas()
     for path in sorted(DOCS.rglob("*")):
         to = PAGES / path.relative_to(DOCS)
         if path.suffix in KEPT:
@@ -37,14 +36,17 @@ def main() -> None:
         text = path.read_text()
         if "reference" not in path.parts:
             text = linked(text, names)
-        text = with_formulas(text)
+        text = formulas.taken_out(text)
         path.write_text(re.sub(r"\]\((?!https?:)([^)\s]+)\.ipynb", r"](\1.md", text))
-    zensical = [sys.executable, "-m", "zensical"]
+    shutil.rmtree(SITE, ignore_errors=True)
+    command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
+    if subprocess.run([*command, "-f", ".zensical.toml"], cwd=ROOT).returncode:
+        sys.exit("the site has broken links or other faults, see above")
+    for path in [*SITE.rglob("*.html"), *SITE.glob("search.json")]:
+        text = path.read_text()
+        path.write_text(formulas.put_back(text, plain=path.suffix == ".json"))
     if sys.argv[1:] == ["serve"]:
-        sys.exit(subprocess.run([*zensical, "serve", "-f", ".zensical.toml"], cwd=ROOT).returncode)
-    shutil.rmtree(ROOT / "build" / "site", ignore_errors=True)
-    command = [*zensical, "build", "--clean", "--strict", "-f", ".zensical.toml"]
-    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+        subprocess.run([sys.executable, "-m", "http.server", "-d", str(SITE), "-b", "127.0.0.1"])
 
 
 def write_notebook(path: Path, to: Path) -> None:
@@ -62,20 +64,38 @@ def write_notebook(path: Path, to: Path) -> None:
     )
 
 
-def with_formulas(text: str) -> str:
-    """The text with formulas between dollars as MathML, outside code."""
+class Formulas:
+    """Formulas between dollars, for which signs stand in Markdown: it takes MathML for a block."""
 
-    def formula(found: re.Match) -> str:
-        block, inline = found.groups()
-        return latex2mathml.converter.convert(block or inline, "block" if block else "inline")
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
 
-    parts = FENCE.split(text)
-    for at, part in enumerate(parts):
-        if not part.lstrip().startswith("```"):
-            pieces = CODE.split(part)
-            pieces[::2] = [MATH.sub(formula, piece) for piece in pieces[::2]]
-            parts[at] = "".join(pieces)
-    return "".join(parts)
+    def taken_out(self, text: str) -> str:
+        """The text with a sign for each formula, outside code."""
+
+        def sign(found: re.Match) -> str:
+            block, inline = found.groups()
+            self.found.append((block or inline, "block" if block else "inline"))
+            return f"\u27e6{len(self.found) - 1}\u27e7"
+
+        parts = FENCE.split(text)
+        for at, part in enumerate(parts):
+            if not part.lstrip().startswith("```"):
+                pieces = CODE.split(part)
+                pieces[::2] = [MATH.sub(sign, piece) for piece in pieces[::2]]
+                parts[at] = "".join(pieces)
+        return "".join(parts)
+
+    def put_back(self, text: str, *, plain: bool) -> str:
+        """The text with the formulas, as MathML or in plain letters."""
+
+        def formula(found: re.Match) -> str:
+            latex, kind = self.found[int(found.group(1))]
+            if plain:
+                return re.sub(r"[\\{}\"]", "", latex).replace("\n", " ")
+            return latex2mathml.converter.convert(latex, display=kind)
+
+        return re.sub("\u27e6(\\d+)\u27e7", formula, text)
 
 
 if __name__ == "__main__":

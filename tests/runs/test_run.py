@@ -21,15 +21,20 @@ from ebmx.samplers import Langevin, displacement_budget
 SHAPES = {"digits": (8, 8, 1), "mnist_5k": (28, 28, 1), "uva_mnist": (28, 28, 1), "table": (5,)}
 SHAPES |= {"convergent_mnist": (28, 28, 1), "igebm_cifar10": (32, 32, 3)}
 SHAPES |= {"improved_cd_cifar10": (32, 32, 3), "jem_cifar10": (32, 32, 3)}
-SHAPES |= {"cifar10_pcd": (32, 32, 3), "mnist_jem": (28, 28, 1)}
+SHAPES |= {"cifar10_pcd": (32, 32, 3), "mnist_jem": (28, 28, 1), "digits_conditional": (8, 8, 1)}
 LEVELS = {"digits_levels": (8, 8, 1), "plane_levels": (5,), "mnist_levels": (28, 28, 1)}
 LEVELS |= {"cifar10_levels": (32, 32, 3)}
 # From the published values: steps · factor · clip, for data of width 1 twice that, and
 # noise² / (2 · factor), which is the same for data of any width.
-BUDGETS = {"digits": 90, "mnist_5k": 60, "uva_mnist": 60 * 10 * 0.03}
+BUDGETS = {"digits": 90, "digits_conditional": 90, "mnist_5k": 60, "uva_mnist": 60 * 10 * 0.03}
 BUDGETS |= {"igebm_cifar10": 2 * 60 * 10 * 0.01, "improved_cd_cifar10": np.inf}
 BUDGETS |= {"jem_cifar10": np.inf, "convergent_mnist": np.inf, "cifar10_pcd": 60, "mnist_jem": 60}
-TEMPERATURES = {"digits": 2e-4, "mnist_5k": 5e-5, "uva_mnist": 0.005**2 / 20}
+TEMPERATURES = {
+    "digits": 2e-4,
+    "digits_conditional": 2e-4,
+    "mnist_5k": 5e-5,
+    "uva_mnist": 0.005**2 / 20,
+}
 TEMPERATURES |= {"igebm_cifar10": 0.005**2 / 20, "improved_cd_cifar10": 0.001**2 / 200}
 TEMPERATURES |= {
     "jem_cifar10": 0.01**2 / 2,
@@ -76,7 +81,7 @@ def test_a_recipe_traces_a_step_at_full_size(name):
 
     x = jax.ShapeDtypeStruct((config["data"]["batch_size"], *shape), np.float32)
     y = jax.ShapeDtypeStruct(x.shape[:1], np.int32)
-    batch = (x, y) if config["energy"]["kind"] == "JEM" else x
+    batch = (x, y) if config["energy"]["kind"] in ("JEM", "Conditional") else x
     state, metrics = eqx.filter_eval_shape(step, batch, jax.random.key(0))
     assert metrics["loss"].shape == ()
     if name in LEVELS:
@@ -110,7 +115,7 @@ def test_a_recipe_takes_a_step(name, getkey):
             break
     else:
         energy = network
-    changes = {"energy": energy, "negatives": {"num_steps": 1, "capacity": 8}, "num_steps": 10}
+    changes = {"energy": energy, "negatives": {"num_steps": 1, "capacity": 40}, "num_steps": 10}
     config = merge({**config, "energy": energy}, changes)
     config["sampler"].pop("grad_clip", None)
     run = make_run(config, facts_of(shape))

@@ -217,6 +217,7 @@ def test_a_resumed_run_does_not_take_a_tracker(capsys):
 
 
 def test_without_trackers_nothing_is_done(tmp_path):
-    with Tracking({}, "run", 0, {}) as tracking:
+    with Tracking({}, str(tmp_path / "run"), 0, {}) as tracking:
         tracking.log_samples(np.zeros((3, 8, 8, 1)), 1)
         tracking.log_report(None, (), 1)
+    assert list(tmp_path.iterdir()) == []

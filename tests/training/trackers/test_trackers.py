@@ -157,6 +157,7 @@ def test_none_at_all_do_nothing():
     with warnings.catch_warnings(action="error"), Trackers(()) as none:
         none.start(0)
         none.log({"loss": 1.0}, 1)
+        assert none.trackers == ()
 
 
 def test_of_several_processes_the_first_logs(monkeypatch):
