@@ -13,6 +13,7 @@ from pathlib import Path
 
 import latex2mathml.converter
 import nbconvert
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from reference import FENCE, linked, public_names
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,9 @@ def main() -> None:
 
 def write_notebook(path: Path, to: Path) -> None:
     """A page of a notebook, with its output, and its pictures beside it."""
-    body, resources = nbconvert.MarkdownExporter().from_filename(str(path))
+    exporter = nbconvert.MarkdownExporter()
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
+    body, resources = exporter.from_filename(str(path))
     to.parent.mkdir(parents=True, exist_ok=True)
     for name, data in resources["outputs"].items():
         (to.parent / f"{to.stem}_{name}").write_bytes(data)
