@@ -40,7 +40,7 @@ def notices(*, quiet: bool) -> Iterator[None]:
 def report_training(options: argparse.Namespace, report: Any) -> None:
     """Print what came out of a training."""
     how = "interrupted after" if report.interrupted else "trained for"
-    ratio = "not computed, the data are not images with labels, on which a classifier is trained"
+    ratio = f"it needs images with labels; `ebmx evaluate {report.folder}` compares without"
     if report.frechet_ratio is not None:
         ratio = f"{report.frechet_ratio:.3f} ({len(report.samples)} samples: {report.source})"
     facts = {

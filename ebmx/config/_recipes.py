@@ -54,5 +54,8 @@ def recipe_for(name: str, shape: tuple[int, ...]) -> Config:
         return recipe("digits")
     images = len(shape) == 3
     small = images and max(shape[:2]) <= 12
-    found = recipe("digits" if small else "mnist_5k" if images else "table")
+    which = "digits" if small else "mnist_5k" if images else "table"
+    found = recipe(which)
+    if name != "mnist-5k":
+        found["description"] = f"Begun from the recipe {which}: {found['description'].strip()}"
     return merge(found, {"data": {"name": name}})

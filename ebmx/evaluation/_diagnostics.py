@@ -45,9 +45,12 @@ class Diagnosis:
             f"ESS         {bulk:.0f} bulk, {tail:.0f} tail",
             f"acceptance  {'not saved' if rate is None else f'{np.nanmean(rate):.3f}'}",
             "divergent   {}\nfailed      {}".format(*counts),
-            f"drift       {'not saved' if drift is None else f'{drift:.2f} SE'}",
+            f"drift       {_NO_ENERGY if drift is None else f'{drift:.2f} SE'}",
         ]
         return "\n".join([*lines, *self.warnings])
+
+
+_NO_ENERGY = "not saved: sample(save=ebmx.samplers.save_position_and_energy)"
 
 
 def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:

@@ -28,7 +28,10 @@ def warn_of_chains(run: Run, state: TrainState, drawn: Drawn, key: Key) -> None:
         ours, theirs = (saturated_fraction(x, bounds) for x in (drawn.x, run.dataset.train))
         if ours > theirs + _SATURATED:
             text = f"{100 * ours:.0f} % of the numbers of samples lie at the bounds {bounds}, "
-            text += f"{100 * theirs:.0f} % of those of the data: the energy falls beyond the data"
+            text += f"{100 * theirs:.0f} % of those of the data: if they are too black and white, "
+            text += (
+                "train longer, with noise on the data (--trainer.data_noise) or more chain steps"
+            )
             _warnings.warn(text, ConvergenceWarning)
     if not run.sampler.is_invariant or run.num_chain_steps is None:
         return

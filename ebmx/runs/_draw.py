@@ -30,7 +30,8 @@ def check_label(energy: Any, label: int | None) -> None:
         return
     over_levels = isinstance(energy, AbstractNoiseConditionalEnergy)
     num_labels = getattr(energy, "num_classes" if over_levels else "num_labels", None)
-    fix = "the energy of this run has no labels: train one of kind Conditional or JEM"
+    fix = "the energy of this run has no labels: train one that has, such as that of the recipe "
+    fix += "digits_conditional or mnist_jem"
     _checks.require(num_labels is not None, "label", label, fix)
     ok = num_labels is not None and 0 <= label < num_labels
     _checks.require(ok, "label", label, f"labels are 0 to {(num_labels or 0) - 1}")

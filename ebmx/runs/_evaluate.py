@@ -134,10 +134,15 @@ def evaluate(
         "landscape": lambda: landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
         **over_levels,
     }
-    known = [Section("run", "The run", facts, _RUN)]
+    known, left_out = [Section("run", "The run", facts, _RUN)], []
     for number, (words, section) in enumerate(sections.items(), 1):
         _LOG.info("evaluating %s (%d of %d)", words, number, len(sections))
-        known += [made] if (made := section()) is not None else []
+        if (made := section()) is None:
+            left_out.append(words)
+        else:
+            known.append(made)
+    if left_out:
+        facts["left out"] = ", ".join(left_out)
     known += [made] if (made := _training_section(opened.history)) is not None else []
     numbered = (f"evaluation-{number}" for number in itertools.count(2))
     names = itertools.chain(["evaluation"], numbered)
@@ -160,6 +165,8 @@ def _training_section(history: dict[str, np.ndarray]) -> Section | None:
 
 
 _RUN = {
+    "left out": "what these data or this energy do not have: modes need images with labels, "
+    "classes a classifier.",
     "updates": "how many updates of the parameters there were.",
     "data": "the data set of the run.",
     "samples": "how many samples are evaluated, and where they come from.",

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from .. import _checks, _mesh
+from .. import _checks, _mesh, _warnings
 from .._types import Key
 from ..energies._batch import shape_of
 from ..energies._trainable import parameters_of
@@ -31,6 +31,7 @@ Table = tuple[Sequence[str], np.ndarray]
 Callback = Callable[[int, TrainState, dict[str, float]], bool | TrainState | None]
 
 _COUNTS = ("restarts", "dead_chains")  # summed over a log interval, all else is averaged
+_FAR = 8.0  # standard deviations
 _SO_FAR = ("skipped", "outliers")  # counted since the beginning
 
 
@@ -110,6 +111,8 @@ def fit(
     _checks.at_least("log_every", log_every, 1)
     _check_parameters(state)
     iterator = checked_batches(iter(batches), state.energy, mesh)
+    if int(state.step) == 0:
+        iterator = _warning_of_scale(iterator, state)
     for callback in callbacks:
         tracks = isinstance(callback, AbstractTracker) and jax.process_index() == 0
         if tracks or isinstance(callback, Monitor):
@@ -182,6 +185,27 @@ def checked_batches(
             if first.y is not None:
                 _check_conditions(np.asarray(first.y), num_labels)
         yield put_batch(batch, mesh)
+
+
+def _warning_of_scale(batches: Iterator[Any], state: TrainState) -> Iterator[Any]:
+    """The batches; a warning if the first is far from where the chains of a buffer start."""
+    first = next(batches, None)
+    if first is None:
+        return
+    starts = getattr(state.negatives_state, "positions", None)
+    if starts is not None and not isinstance(starts.sharding, jax.sharding.NamedSharding):
+        x, starts = (np.asarray(a[:256], np.float64) for a in (as_examples(first).x, starts))
+        scale = starts.std(0)
+        apart = np.where(scale > 0, np.abs(x.mean(0) - starts.mean(0)), 0.0)
+        apart /= np.where(scale > 0, x.std(0) + scale, 1.0)
+        at = np.unravel_index(np.argmax(apart), apart.shape)
+        if apart[at] > _FAR or x.std(0).max() > 2 * _FAR * scale.max() > 0:
+            words = (f"{a.mean(0)[at]:.3g} ± {a.std(0)[at]:.2g}" for a in (x, starts))
+            text = "the data are far from where chains start (coordinate {}: data {}, chains {}): "
+            text += "scale the data, as ebmx.data.load and Dataset.from_arrays do, or give the "
+            text += "negatives a noise like them"
+            _warnings.warn(text.format(",".join(map(str, at)), *words), UserWarning)
+    yield from itertools.chain([first], batches)
 
 
 def _check_parameters(state: TrainState) -> None:

@@ -113,5 +113,7 @@ def test_the_recipe_for_data_follows_their_shape():
     assert recipe_for("digits", (8, 8, 1)) == recipe("digits")
     assert recipe_for("mnist-5k", (28, 28, 1)) == recipe("mnist_5k")
     table = recipe_for("x.npz", (3,))
-    assert table == merge(recipe("table"), {"data": {"name": "x.npz"}})
+    said = table.pop("description")
+    assert said == f"Begun from the recipe table: {recipe('table')['description'].strip()}"
+    assert recipe("table") | table == merge(recipe("table"), {"data": {"name": "x.npz"}})
     assert recipe_for("x.npz", (6, 5, 3))["energy"] == recipe("digits")["energy"]

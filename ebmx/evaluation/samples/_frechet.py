@@ -45,9 +45,9 @@ def frechet_distance(samples: ArrayLike, data: ArrayLike) -> float:
         num, size = features.shape
         if num <= size:
             text = (
-                f"{name} has {num} rows of {size} features, so that its covariance is singular and "
-                f"was shrunk towards a multiple of the identity: give more than {size} rows, or "
-                "use kernel_distance, which needs no covariance."
+                f"{num} examples ({name}) are few for a Fréchet distance of {size} features, whose "
+                f"covariance was shrunk towards a multiple of the identity: give more than {size}, "
+                "or read kernel_distance, which needs no covariance."
             )
             _warnings.warn(text, UserWarning)
     return fitted_distance(samples, data)

@@ -55,13 +55,14 @@ def shrunk(x):
 def test_fewer_rows_than_features_are_reported_and_shrunk():
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(5, 8)), rng.normal(size=(40, 8))
-    with pytest.warns(UserWarning, match=r"^samples has 5 rows of 8 features.*more than 8 rows"):
+    few = r"^5 examples \(samples\) are few .* 8 features.*more than 8,"
+    with pytest.warns(UserWarning, match=few):
         found = frechet_distance(a, b)
     cov_a, cov_b = shrunk(a), np.cov(b, rowvar=False)
     cross = np.trace(scipy.linalg.sqrtm(cov_a @ cov_b).real)
     mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
     assert found == pytest.approx(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * cross, rel=1e-8)
-    with pytest.warns(UserWarning, match=r"^data has 8 rows of 8 features"):
+    with pytest.warns(UserWarning, match=r"^8 examples \(data\) are few"):
         assert frechet_distance(b, b[:8]) > 0
 
 
@@ -72,7 +73,7 @@ def test_one_row_more_than_features_is_enough():
     assert frechet_distance(b, a) == pytest.approx(by_sqrtm(a, b), rel=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore:.* has 5 rows:UserWarning")
+@pytest.mark.filterwarnings("ignore:5 examples:UserWarning")
 def test_a_few_rows_are_at_distance_zero_of_themselves_and_never_complex():
     a = np.random.default_rng(5).normal(size=(5, 30))
     assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-6)
