@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import _checks
+from .._arguments import check_arguments
 from .._types import Flag, Key, Number, Scalar
 from ..energies import advance, freeze
 from ..energies._batch import shape_of
@@ -58,14 +59,12 @@ class Trainer(eqx.Module):
             setting of the two differs, such as `sigma`, or if there is no objective at all.
 
     Examples:
-        >>> import jax, optax
-        >>> import ebmx
+        >>> import ebmx, jax, optax
         >>> from ebmx.training import DataOnly, Trainer, score_matching_loss
         >>> key, model = jax.random.key(0), ebmx.energies.MLP((2,), (8,), key=jax.random.key(0))
         >>> trainer = Trainer(optax.adam(1e-3), DataOnly(), score_matching_loss)
-        >>> state = trainer.init(model, key=key)
-        >>> state, metrics = trainer.step(state, jax.random.normal(key, (64, 2)), key=key)
-        >>> int(state.step)
+        >>> state, x = trainer.init(model, key=key), jax.random.normal(key, (64, 2))
+        >>> int(trainer.step(state, x, key=key)[0].step)
         1
     """
 
@@ -166,6 +165,7 @@ class Trainer(eqx.Module):
         _checks.require(ok, "objectives", f"{len(active)} of them", fix)
         return with_field(self, "active", active)
 
+    @check_arguments
     def step(self, state: TrainState, batch: Batch, *, key: Key) -> tuple[TrainState, Metrics]:
         """One update.
 

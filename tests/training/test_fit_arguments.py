@@ -1,4 +1,7 @@
-"""What `fit` refuses before anything is compiled."""
+"""What `fit` refuses before anything is compiled, and what it warns of."""
+
+import re
+import warnings
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,7 +12,7 @@ from closed_forms import Levels, Wells
 
 from ebmx.energies import MLP
 from ebmx.samplers import Langevin
-from ebmx.training import CD, Trainer, fit
+from ebmx.training import CD, PCD, Trainer, fit
 
 TRAINER = Trainer(optax.sgd(0.1), CD(Langevin(0.1)))
 
@@ -48,6 +51,31 @@ def test_labels_that_do_not_fit_are_refused(energy, labels, message, getkey):
     batch = np.zeros((4, 1), np.float32), labels
     with pytest.raises(ValueError, match=rf"^batches\[0\]{message}"):
         fit(TRAINER, state, [batch], num_steps=1, key=getkey())
+
+
+def test_a_step_says_what_a_key_is(getkey):
+    with pytest.raises(ValueError, match=r"^key=0: give a key, such as jax\.random\.key\(0\)"):
+        TRAINER.step(start(getkey), np.zeros((8, 2), np.float32), key=0)
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale", "words"),
+    [
+        (170.0, 10.0, r"coordinate \d: data 1[67]\d ± .*, chains .* ± 0\.\d+\): scale the data"),
+        (0.0, 100.0, "scale the data"),
+        (0.5, 0.3, None),
+        (-1.0, 0.0, None),
+    ],
+)
+def test_data_far_from_where_chains_start_are_warned_of(mean, scale, words, getkey):
+    trainer = Trainer(optax.sgd(0.1), PCD(Langevin(0.1), num_steps=1, capacity=64))
+    state = trainer.init(MLP((2,), (4,), key=getkey()), key=getkey())
+    x = np.random.default_rng(0).normal(mean, scale, size=(64, 2)).astype(np.float32)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        state, _ = fit(trainer, state, [x], num_steps=1, key=getkey())
+        fit(trainer, state, [x], num_steps=1, key=getkey())  # not said again
+    assert [bool(re.search(str(words), str(w.message))) for w in caught] == [True] * bool(words)
 
 
 @pytest.mark.parametrize("part", ["energy", "ema"])
