@@ -141,6 +141,15 @@ class Dataset:
         num = f"{len(self.train)} training and {len(self.test)} test examples"
         return f"{self.name}: {num}, {reading}, {classes}"
 
+    @property
+    def log_jacobian(self) -> float:
+        """What to add to a log density of scaled examples for that in data units, in nats.
+
+        The log determinant of `from_units`; columns that are constant are left out.
+        """
+        width = np.broadcast_to(np.subtract(self.high, self.low, dtype=np.float64), self.shape)
+        return float(np.sum(np.log((self.span[1] - self.span[0]) / width[width > 0])))
+
     def to_units(self, x: np.ndarray) -> np.ndarray:
         """Map from the span to data units, for each column by its own range.
 

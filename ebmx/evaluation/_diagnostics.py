@@ -245,7 +245,8 @@ def _words(
     if not worst <= 1.01:
         words.append(
             f"R-hat is {worst:.3f}{at}, above 1.01: the chains do not agree yet. Take more warm-up "
-            "and more samples, or a sampler that crosses between modes, such as ReplicaExchange."
+            "and more samples, a step size and masses found by `warmup`, or a sampler that crosses "
+            "between modes, such as ReplicaExchange."
         )
     if stuck.any():
         words.append(

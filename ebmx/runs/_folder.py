@@ -134,11 +134,11 @@ class OpenRun:
 
     folder: Path
     """Of the run."""
-    config: Config
+    config: Config = dataclasses.field(repr=False)
     """Nested tables, as `ebmx.config.read_config` returns them."""
-    run: Run
+    run: Run = dataclasses.field(repr=False)
     """The objects that the config names."""
-    state: TrainState
+    state: TrainState = dataclasses.field(repr=False)
     """The state after the last saved update, or the best one."""
     num_steps: int
     """How many updates were planned."""
@@ -176,6 +176,11 @@ class OpenRun:
     def history(self) -> dict[str, np.ndarray]:
         """The metrics of the training, `(records,)` for each name."""
         return read_log(self.folder)
+
+    @property
+    def log_jacobian(self) -> float:
+        """What to add to a log density on the scale of the model for that in data units: nats."""
+        return self.run.facts.stand_in.log_jacobian
 
     def to_units(self, x: Any) -> np.ndarray:
         """From the scale of the model to data units.
@@ -243,7 +248,10 @@ def open(folder: str | Path, *, fallback: bool = False, best: bool = False) -> O
     """
     folder = Path(folder)
     if not Checkpoints(folder / CHECKPOINTS).steps or not (folder / RECORD).is_file():
-        raise ValueError(f"folder={folder}: holds no trained run; make one with `ebmx train`")
+        fix = "holds no trained run; make one with `ebmx train`"
+        if (folder / "ebmx.json").is_file():
+            fix = "is an export, which `ebmx.runs.load_model` and `ebmx.load_energy` take in Python"
+        raise ValueError(f"folder={folder}: {fix}")
     saved = folder / (BEST if best else CHECKPOINTS)
     fix = "holds no best state; train with a table [monitor], which measures it"
     _checks.require(bool(Checkpoints(saved).steps), "folder", str(folder), fix)

@@ -46,7 +46,7 @@ class Report:
     folder: Path
     num_updates: int
     seconds: float
-    samples: np.ndarray
+    samples: np.ndarray = dataclasses.field(repr=False)
     source: str
     frechet_ratio: float | None
     pictures: tuple[Path, ...]
@@ -184,7 +184,9 @@ def _go_on(
 ) -> tuple[TrainState, Monitor | None]:
     tracking.begin(log)
     monitor, left = monitor_of(run, log.folder, log, tracking), num_steps - int(state.step)
-    if left > 0:
+    if left == 0:
+        _LOG.info("all %d updates are made: give --steps for more", num_steps)
+    else:
         callbacks: list[Any] = [log, tracking, watchdog_of(run.config)]
         callbacks += [] if monitor is None else [monitor, tracking.measurements(monitor)]
         callbacks = [one for one in callbacks if one is not None]

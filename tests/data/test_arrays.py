@@ -135,3 +135,20 @@ def test_columns_of_integers_come_back_exactly():
         np.testing.assert_array_equal(np.rint(data.to_units(data.train)), x)
         np.testing.assert_array_equal(data.from_units(x), data.train)
         np.testing.assert_array_equal(scale(x, data.low, data.high), data.train)
+
+
+def test_a_density_of_scaled_examples_is_taken_to_data_units():
+    # a Gaussian of standard deviations 10 and 15, and a column that is constant
+    x = np.random.default_rng(0).normal([170.0, 70.0], [10.0, 15.0], size=(500, 2))
+    data = Dataset.from_arrays(np.column_stack([x, np.full(500, 3.0)]), standardise=True)
+    widths = (data.high - data.low)[:2]
+    np.testing.assert_allclose(data.log_jacobian, np.log(2 / widths).sum(), rtol=1e-6)
+    # the ratio of volumes, by small boxes
+    corners = np.array([[170.0, 70.0, 3.0], [171.0, 72.0, 3.0]])
+    sides = np.diff(data.from_units(corners), axis=0)[0, :2]
+    np.testing.assert_allclose(np.log(sides.prod() / 2.0), data.log_jacobian, rtol=1e-5)
+
+
+def test_of_images_each_pixel_counts():
+    images = Dataset.from_arrays(np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), np.uint8))
+    np.testing.assert_allclose(images.log_jacobian, 16 * np.log(2 / 255))

@@ -102,7 +102,8 @@ def test_a_report_of_images_has_all_parts(images):
     assert facts["run"]["updates"] == 4
     names = {path.name for path in images.pictures}
     assert names >= {
-        "energies.png", "samples.png", "outside.png", "drift.png", "chain.png", "training.png"
+        "energies.png", "samples.png", "outside.png", "drift.png", "ends.png", "chain.png",
+        "training.png"
     }  # fmt: skip
 
 

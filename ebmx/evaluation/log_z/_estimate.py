@@ -110,7 +110,7 @@ def log_likelihood(energy: EnergyFn, x: ArrayLike, log_z: Number) -> Vector:
     Raises:
         ValueError: if `x` does not fit the energy or `log_z` is not one finite number.
     """
-    fix = "give one finite number in nats, such as the log_z of an estimate"
+    fix = "give one finite number in nats, such as the `.log_z` of an estimate"
     ok = jnp.shape(log_z) == () and bool(np.isfinite(np.asarray(log_z)))
     _checks.require(ok, "log_z", log_z, fix)
     values = energies_of(energy, x)

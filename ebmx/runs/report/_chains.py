@@ -9,14 +9,14 @@ import numpy as np
 from ..._types import EnergyFn, Key
 from ...data import Dataset
 from ...evaluation import drift
-from ...plotting import chain_strip, chain_traces
+from ...plotting import chain_strip, chain_traces, sample_grid
 from ...samplers import sample
 from ...samplers._noise_levels import InUnits
 from .._run import Run, is_image
 from ._features import Extractor
 from ._section import Section, warnings_as_remarks
 
-_CHAINS = 128
+_CHAINS, _SHOWN = 128, 100
 _TIMES = (0, 1, 4, 16, 64, 256)
 
 
@@ -61,6 +61,12 @@ def long_run_section(
             traces["fraction at a bound"] = found.saturation
         title = "Chains that start at the test data"
         figures["drift"] = chain_traces(traces, steps=found.steps, title=title)
+        if is_image(dataset.shape) and unit is None:
+            ends = {
+                "test data": dataset.test[:_SHOWN],
+                f"after {num_steps} steps": found.x[:_SHOWN],
+            }
+            figures["ends"] = sample_grid({n: np.asarray(x) for n, x in ends.items()})
     except FloatingPointError as error:
         remarks.append(f"The chains did not stay finite: {error}.")
     if is_image(dataset.shape) and unit is None:

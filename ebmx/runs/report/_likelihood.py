@@ -53,6 +53,7 @@ def likelihood_section(
         "standard error": max(under.standard_error, over.standard_error),
         "log likelihood, at most": mean - under.log_z,
         "log likelihood, at least": mean - over.log_z,
+        "log Jacobian": dataset.log_jacobian,
     }
     if over.log_z < under.log_z - 3 * facts["standard error"]:
         text = "The bounds have crossed: the samples do not follow this density, so the bound from "
@@ -69,4 +70,6 @@ _LIKELIHOOD = {
     "standard error": "the larger of the two, in nats; the gap between the two is more reliable.",
     "log likelihood, at most": "of the test data in the mean, in nats, by the lower log Z.",
     "log likelihood, at least": "the same by the upper log Z.",
+    "log Jacobian": "add it to these, which are on the scale of the model, for the units of the "
+    "file, in nats.",
 }

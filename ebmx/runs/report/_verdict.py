@@ -42,5 +42,5 @@ def _fault(facts: Mapping[str, Mapping[str, Any]]) -> str | None:
     if drift is None:
         return "long chains from the data do not stay finite"
     if not abs(drift) <= _MOST_DRIFT:
-        return f"long chains leave the data: their energy changes by {drift:.2g} deviations"
+        return f"long chains drift from the data: their energy changes by {drift:.2g} deviations"
     return None

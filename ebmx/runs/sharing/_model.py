@@ -30,7 +30,7 @@ class Model:
     parameters."""
     sampler: AbstractSampler
     """The sampler of its chains."""
-    config: Config
+    config: Config = dataclasses.field(repr=False)
     """That of the training: nested tables."""
     facts: Facts = dataclasses.field(repr=False)
     """What is known of the data: shape, range, labels, moments."""
@@ -58,6 +58,11 @@ class Model:
     def num_labels(self) -> int | None:
         """How many classes the data have; `None` without labels."""
         return self.facts.num_labels
+
+    @property
+    def log_jacobian(self) -> float:
+        """What to add to a log density on the scale of the model for that in data units: nats."""
+        return self.facts.stand_in.log_jacobian
 
     def to_units(self, x: Any) -> np.ndarray:
         """From the scale of the model to data units.

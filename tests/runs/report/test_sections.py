@@ -141,7 +141,7 @@ def test_noise_between_grey_levels_is_forgiven_to_rounded_samples():
 def test_fewer_samples_than_features_are_remarked():
     data = Dataset("x", *np.random.default_rng(0).normal(size=(2, 30, 8)).astype(np.float32))
     found = quality_section(extractor_of(data), Sets(data, data.train[:8], {}), seed=0)
-    assert found.remarks[1].startswith("Warning: samples has 8 rows of 8 features")
+    assert found.remarks[1].startswith("Warning: 8 examples (samples) are few")
     assert np.isfinite(found.facts["ratio"]["Fréchet distance"])
 
 
