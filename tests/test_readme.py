@@ -18,32 +18,10 @@ def blocks(language, text=TEXT):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        *sorted(
-            path.relative_to(ROOT).as_posix()
-            for path in (ROOT / "docs/how-to").glob("*.md")
-            if "```python" in path.read_text()
-        ),
-        *(
-            f"docs/{n}.md"
-            for n in (
-                "extending",
-                "data",
-                "configs",
-                "constraints",
-                "noise-levels",
-                "how-to-choose",
-                "steady-training",
-                "tracking",
-                "sharing",
-                "interoperation",
-            )
-        ),
-    ],
-)
+PAGES = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("docs/**/*.md"))]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks("python", (ROOT / p).read_text())])
 def test_the_python_blocks_run_and_print_what_they_say(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = "\n".join(blocks("python", (ROOT / page).read_text()))
