@@ -6,9 +6,11 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from . import runs
 from ._compilation_cache import keep_compiled
@@ -159,6 +161,9 @@ def _sample(options: argparse.Namespace) -> None:
         changed = change(changed, place, value)
     out = free_stem("samples") if options.out is None else options.out
     stem_of(out, overwrite=options.overwrite)  # before the chains run
+    if str(options.run).startswith("hf:") or (options.run / "ebmx.json").is_file():
+        _sample_shared(options, out)
+        return
     opened = runs.open(options.run, best=options.best)
     check_shape(out, opened.shape)
     sampler = changed["sampler"]
@@ -168,9 +173,30 @@ def _sample(options: argparse.Namespace) -> None:
     if options.label is not None:
         given["label"] = _label(options.label, opened.classes)
     samples, source = runs.sample(opened, sampler=sampler or None, **given)
+    _write_samples(options, out, samples, source, opened)
+
+
+def _sample_shared(options: argparse.Namespace, out: Path) -> None:
+    """Draw samples of an export, which has no chains of its own."""
+    given = [f"--{place}" for place, _ in options.places] + (["--best"] if options.best else [])
+    given += ["--steps-without-noise"] if options.num_steps_without_noise else []
+    if given:
+        raise ValueError(f"{given[0]}: {options.run} is an export; this is for runs")
+    model = runs.load_model(str(options.run))
+    check_shape(out, model.shape)
+    label = None if options.label is None else _label(options.label, model.classes)
+    key = jax.random.key(options.seed)
+    x = model.sample(options.num, label=label, num_steps=options.num_steps, key=key)
+    _write_samples(options, out, x, "a shared model, from noise", model)
+
+
+def _write_samples(
+    options: argparse.Namespace, out: Path, x: np.ndarray, source: str, model: Any
+) -> None:
+    """Write samples of a run or a shared model, and say where."""
     facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
-    given = {"columns": opened.columns, "overwrite": options.overwrite}
-    facts |= write_samples(out, samples, opened.to_units(samples), **given)
+    given = {"columns": model.columns, "overwrite": options.overwrite}
+    facts |= write_samples(out, x, model.to_units(x), **given)
     lines = [f"{options.num} samples ({source}): {facts['out']}"]
     lines += [f"{name}: {facts[name]}" for name in ("array", "table", "picture") if name in facts]
     say(options, facts, *lines)

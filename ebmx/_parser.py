@@ -51,7 +51,7 @@ _OUTPUT = [
 _QUIET = {"dest": "num_steps_without_noise", "type": int, "default": 0}
 _BEST = "the state that the table [monitor] measured as the best, not the last one"
 _OF_A_RUN = [
-    ("run RUN", None, _PATH),
+    ("run RUN", "the folder of a run; `ebmx sample` takes exports and hf:USER/NAME, too", _PATH),
     ("--steps-without-noise N", "so many last steps have no noise (Langevin)", _QUIET),
     ("--best", _BEST, _FLAG),
     ("--seed N", "random seed (0)", _SEED | {"default": 0}),

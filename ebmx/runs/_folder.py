@@ -250,7 +250,7 @@ def open(folder: str | Path, *, fallback: bool = False, best: bool = False) -> O
     if not Checkpoints(folder / CHECKPOINTS).steps or not (folder / RECORD).is_file():
         fix = "holds no trained run; make one with `ebmx train`"
         if (folder / "ebmx.json").is_file():
-            fix = "is an export, which `ebmx.runs.load_model` and `ebmx.load_energy` take in Python"
+            fix = "is an export: `ebmx sample` takes it, and in Python `ebmx.runs.load_model`"
         raise ValueError(f"folder={folder}: {fix}")
     saved = folder / (BEST if best else CHECKPOINTS)
     fix = "holds no best state; train with a table [monitor], which measures it"

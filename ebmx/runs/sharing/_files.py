@@ -97,7 +97,8 @@ class Export:
             self._arrays = _read_arrays(folder / ENERGY)
             moments: Any = {name: self._arrays.pop(f"data.{name}") for name in _MOMENTS}
             values = record["data"]
-            tuples: Any = {name: tuple(values[name]) for name in ("shape", "span")}
+            named = ("shape", "span", "columns", "classes")
+            tuples: Any = {name: tuple(values[name]) for name in named if name in values}
             self._facts = Facts(**values | tuples | moments)
             self._log_z, self._num_steps = record["log_z"], record["num_steps"]
             noise = dict(record["noise"])

@@ -55,6 +55,16 @@ class Model:
         return self.facts.shape
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, if the data are a table that has them."""
+        return self.facts.columns
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels, the first of them of label 0, if the data have them."""
+        return self.facts.classes
+
+    @property
     def num_labels(self) -> int | None:
         """How many classes the data have; `None` without labels."""
         return self.facts.num_labels
