@@ -194,18 +194,26 @@ def _warning_of_scale(batches: Iterator[Any], state: TrainState) -> Iterator[Any
         return
     starts = getattr(state.negatives_state, "positions", None)
     if starts is not None and not isinstance(starts.sharding, jax.sharding.NamedSharding):
-        x, starts = (np.asarray(a[:256], np.float64) for a in (as_examples(first).x, starts))
-        scale = starts.std(0)
-        apart = np.where(scale > 0, np.abs(x.mean(0) - starts.mean(0)), 0.0)
-        apart /= np.where(scale > 0, x.std(0) + scale, 1.0)
+        pair = (np.asarray(a[:256], np.float64) for a in (as_examples(first).x, starts))
+        (x, wide), (start, scale) = map(_middle, pair)
+        apart = np.abs(x - start) / np.where(scale > 0, wide + scale, np.inf)
         at = np.unravel_index(np.argmax(apart), apart.shape)
-        if apart[at] > _FAR or x.std(0).max() > 2 * _FAR * scale.max() > 0:
-            words = (f"{a.mean(0)[at]:.3g} ± {a.std(0)[at]:.2g}" for a in (x, starts))
-            text = "the data are far from where chains start (coordinate {}: data {}, chains {}): "
-            text += "scale the data, as ebmx.data.load and Dataset.from_arrays do, or give the "
-            text += "negatives a noise like them"
-            _warnings.warn(text.format(",".join(map(str, at)), *words), UserWarning)
+        if apart[at] > _FAR or wide.max() > 2 * _FAR * scale.max() > 0:
+            words = f"data {x[at]:.3g} ± {wide[at]:.2g}, chains {start[at]:.3g} ± {scale[at]:.2g}"
+            text = (
+                f"the data are far from where chains start (coordinate {','.join(map(str, at))}: "
+            )
+            text += f"{words}): scale the data, as ebmx.data.load and Dataset.from_arrays do, or "
+            _warnings.warn(f"{text}give the negatives a noise like them", UserWarning)
     yield from itertools.chain([first], batches)
+
+
+def _middle(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The median of each coordinate, and half the width of the 68 % around it."""
+    low, middle, high = np.quantile(
+        np.nan_to_num(x, posinf=0.0, neginf=0.0), (0.16, 0.5, 0.84), axis=0
+    )
+    return middle, (high - low) / 2
 
 
 def _check_parameters(state: TrainState) -> None:
