@@ -203,8 +203,8 @@ def _warning_of_scale(batches: Iterator[Any], state: TrainState) -> Iterator[Any
             text = (
                 f"the data are far from where chains start (coordinate {','.join(map(str, at))}: "
             )
-            text += f"{words}): scale the data, as ebmx.data.load and Dataset.from_arrays do, or "
-            _warnings.warn(f"{text}give the negatives a noise like them", UserWarning)
+            text += f"{words}): scale the data, as ebmx.data.load and Dataset.from_arrays do"
+            _warnings.warn(text, UserWarning)
     yield from itertools.chain([first], batches)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 _NEAR = {
     1.25: "as near to the test data as the training data are",
-    2.0: "close to the data",
+    1.5: "close to the data",
     5.0: "like the data, and not yet close to them",
 }
 _MOST_COPIES, _MOST_DRIFT, _MOST_APART = 0.1, 1.0, 3.0

@@ -90,8 +90,16 @@ def _about(opened: OpenRun, model: Model) -> str:
         f"A `{config['energy']['kind']}` with {numbers:,} numbers, trained with ebmx by "
         f"{int(opened.state.step):,} updates on `{shown_name(facts)}`, examples of shape "
         f"{model.shape}{classes}. The energy is a function of one example, `E(x)`, and "
-        "the density is `exp(-E(x)) / Z`."
+        f"the density is `exp(-E(x)) / Z`{_temperature(model)}."
     )
+
+
+def _temperature(model: Model) -> str:
+    """What of the density if the chains of the training were cold."""
+    found = float(getattr(model.sampler, "effective_temperature", 1.0))
+    if isinstance(model.energy, AbstractNoiseConditionalEnergy) or found == 1.0:
+        return ""
+    return f" with `E/T` in place of `E`, at the temperature T = {found:.3g} of its chains"
 
 
 def _words(model: Model) -> str:

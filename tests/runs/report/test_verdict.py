@@ -39,7 +39,7 @@ RATIO = ("quality", "ratio", "Fréchet distance")
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (RATIO, 1.8, "close to the data (Fréchet ratio 1.8), and long chains stay there."),
+        (RATIO, 1.4, "close to the data (Fréchet ratio 1.4), and long chains stay there."),
         (RATIO, 4.0, "not yet close to them (Fréchet ratio 4), and long"),
         (RATIO, 38.3, "far from the data (Fréchet ratio 38.3), and no fault says why."),
         (RATIO, float("nan"), "far from the data (Fréchet ratio nan)"),
