@@ -111,7 +111,7 @@ def fit(
     _checks.at_least("log_every", log_every, 1)
     _check_parameters(state)
     iterator = checked_batches(iter(batches), state.energy, mesh)
-    if int(state.step) == 0:
+    if int(state.step) == 0 and mesh is None:
         iterator = _warning_of_scale(iterator, state)
     for callback in callbacks:
         tracks = isinstance(callback, AbstractTracker) and jax.process_index() == 0
@@ -193,7 +193,7 @@ def _warning_of_scale(batches: Iterator[Any], state: TrainState) -> Iterator[Any
     if first is None:
         return
     starts = getattr(state.negatives_state, "positions", None)
-    if starts is not None and not isinstance(starts.sharding, jax.sharding.NamedSharding):
+    if starts is not None:
         pair = (np.asarray(a[:256], np.float64) for a in (as_examples(first).x, starts))
         (x, wide), (start, scale) = map(_middle, pair)
         apart = np.abs(x - start) / np.where(scale > 0, wide + scale, np.inf)
