@@ -296,6 +296,5 @@ def test_data_of_one_name_have_different_folders(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         np.savez(f"{name}/data.npz", x=RNG.normal(size=(40, 2)))
         assert call("train", f"{name}/data.npz", "--quiet", *SMALL) == 0
-    for i, name in enumerate("pq"):
-        config = ebmx.config.read_config(f"runs/data-{i}/config.toml")
-        assert config["data"]["name"] == f"{name}/data.npz"
+    configs = (ebmx.config.read_config(f"runs/data-{i}/config.toml") for i in range(2))
+    assert [config["data"]["name"] for config in configs] == ["p/data.npz", "q/data.npz"]

@@ -105,18 +105,18 @@ def evaluate(
     facts = {"updates": int(state.step), "data": dataset.name}
     facts["samples"] = f"{num}, {drawn.source}"
     unit: float | None = None
-    over_levels: dict[str, Callable[[], Section | None]] = {}
+    further: dict[str, Callable[[], Section | None]] = {}
     if isinstance(trained, AbstractNoiseConditionalEnergy):
         levels, unit = of_class(trained, None), float(trained.levels.sigma[0])
         facts["noise"] = unit
-        over_levels = {
+        further = {
             "likelihood": lambda: level_likelihood_section(
                 levels, clean, drawn.x, keys[3], both_sides=log_z
             ),
             "noise levels": lambda: levels_section(run, levels, clean, keys[3]),
         }
     elif log_z:
-        over_levels = {
+        further = {
             "log Z from both sides": lambda: likelihood_section(
                 run, energy, dataset, drawn.x, keys[3]
             )
@@ -132,7 +132,7 @@ def evaluate(
             run, energy, dataset, extractor, num_steps, keys[1], unit=unit
         ),
         "landscape": lambda: landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
-        **over_levels,
+        **further,
     }
     known, left_out = [Section("run", "The run", facts, _RUN)], []
     for number, (words, section) in enumerate(sections.items(), 1):

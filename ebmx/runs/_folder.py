@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 import zipfile
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ._facts import MOMENTS, Facts, checksum
 from ._metrics_log import read_log
 from ._optimiser import with_plan
 from ._run import Run, averaged, load_data, make_run
-from ._trackers import CSV, IDS, TENSORBOARD, delete_events
+from ._trackers import CSV, IDS, delete_events
 
 CHECKPOINTS = "checkpoints"
 BEST = "best"
@@ -52,18 +53,24 @@ def check_free(out: str | Path, overwrite: bool) -> None:
     """Check that a run may be written into a folder; nothing is changed."""
     if "://" in str(out):
         raise ValueError(f"out={out}: give a folder of this machine, or one that is mounted")
-    folder = Path(out)
+    check_free_for("a run", Path(out), RECORD, (*FILES, CHECKPOINTS, BEST), overwrite)
+
+
+def check_free_for(
+    what: str, folder: Path, record: str, files: Sequence[str], overwrite: bool
+) -> None:
+    """Check that a run or an export, whose files have these names, may be written into a folder."""
     file = next((path for path in (folder, *folder.parents) if path.is_file()), None)
     if file is not None:
-        raise ValueError(f"out={out}: {file} is a file; give the name of a folder")
+        raise ValueError(f"out={folder}: {file} is a file; give the name of a folder")
     entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if (folder / RECORD).is_file():
-        fix = "holds a run; give another folder, or --overwrite"
+    if (folder / record).is_file():
+        fix = f"holds {what}; give another folder, or --overwrite"
         _checks.require(overwrite, "out", str(folder), fix)
         return
     # without a record, files of our names are not of a run, and would be replaced
-    taken = not {*entries}.isdisjoint({*FILES, CHECKPOINTS, BEST, TENSORBOARD})
-    fix = f"holds files that are not of a run ({', '.join(entries[:3])}); give an empty folder"
+    taken = not {*entries}.isdisjoint(files)
+    fix = f"holds files that are not of {what} ({', '.join(entries[:3])}); give an empty folder"
     ok = not entries or (overwrite and not taken)
     _checks.require(ok, "out", str(folder), fix if taken else f"{fix}, or --overwrite")
 

@@ -141,7 +141,7 @@ BAD = {
         {},
         r"column='label': it has 1 missing values",
     ),
-    "no such label": ({}, {"label": "kind"}, r"label='kind': there are the columns height \(m\), "),
+    "unknown label": ({}, {"label": "kind"}, r"label='kind': there are the columns height \(m\), "),
     "infinite": ({"age": np.where(np.arange(30) == 4, np.inf, 1.0)}, {}, "1 non-finite"),
     "fractions": ({}, {"label": "mass"}, r"label='mass': labels are whole numbers or t"),
     "size": (

@@ -199,7 +199,7 @@ ANYTHING = {
         "training.shard": "state",
         "samplers.BlackJAX": "step_size",
     },
-    "energies.UNet": "attention",  # no stages by default, and what is spoiled of none is none
+    "energies.UNet": "attention",  # no stages by default, and an empty tuple stays as it is
     **{"evaluation.drift": "bounds", "plotting.energy_histogram": "name"},
 }
 """Arguments that may be anything at all, or that are not looked at."""

@@ -143,7 +143,7 @@ def _figures(opened: OpenRun) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A report; an empty one if there is none, or it is not of ours."""
+    """A report; an empty one if it is missing, or not of ours."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ... import _checks
 from ...config._tables import write_config
-from .._folder import OpenRun
+from .._folder import OpenRun, check_free_for
 from .._folder import open as open_run
 from ._card import card
 from ._files import CONFIG, ENERGY, RECORD, safetensors, shared_config, write_files
@@ -68,7 +68,7 @@ def export(
         _checks.invalid("public", public, "it is for push: give push='USER/NAME' too")
     safetensors()
     folder = _free_folder() if out is None else Path(out)
-    check_free(folder, overwrite)
+    check_free_for("an export", folder, RECORD, _FILES, overwrite)
     opened = run if isinstance(run, OpenRun) else open_run(run, best=best)
     if push is not None:
         check_push(push, overwrite=overwrite)
@@ -78,23 +78,6 @@ def export(
         address = push_folder(folder, push, _FILES, public=public, overwrite=overwrite)
     files = tuple(folder / name for name in _FILES if (folder / name).is_file())
     return Exported(folder, files, address)
-
-
-def check_free(folder: Path, overwrite: bool) -> None:
-    """Check that an export may be written into a folder; nothing is changed."""
-    file = next((path for path in (folder, *folder.parents) if path.is_file()), None)
-    if file is not None:
-        raise ValueError(f"out={folder}: {file} is a file; give the name of a folder")
-    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if (folder / RECORD).is_file():
-        fix = "holds an export; give another folder, or --overwrite"
-        _checks.require(overwrite, "out", str(folder), fix)
-        return
-    # without a record, files of our names are not of an export, and would be replaced
-    taken = not {*entries}.isdisjoint(_FILES)
-    fix = f"holds files that are not of an export ({', '.join(entries[:3])}); give an empty folder"
-    ok = not entries or (overwrite and not taken)
-    _checks.require(ok, "out", str(folder), fix if taken else f"{fix}, or --overwrite")
 
 
 def _free_folder() -> Path:

@@ -30,9 +30,9 @@ def load_energy(where: str | Path, like: Any = None, *, modules: Sequence[str] =
         level if it has these.
 
     Raises:
-        ValueError: if there is no such energy, it is damaged, or its config names what it may not.
+        ValueError: if the energy is missing or damaged, or its config names what it may not.
         ImportError: with the pip line if safetensors or huggingface_hub is missing.
-        OSError: if the hub cannot be reached, or has no such repository.
+        OSError: if the hub cannot be reached, or the repository is missing.
     """
     path = _local(where)
     if path.is_file():
@@ -42,7 +42,7 @@ def load_energy(where: str | Path, like: Any = None, *, modules: Sequence[str] =
         return load_file(path, like)
     if like is not None:
         if not path.exists():
-            raise ValueError(f"where={where}: no such file")
+            raise ValueError(f"where={where}: the file is missing")
         raise ValueError("like: for a file of save_energy; a folder says what the energy is")
     if (path / RUN).is_file():
         return open_run(path).energy
@@ -62,9 +62,9 @@ def load_model(where: str | Path, *, modules: Sequence[str] = ()) -> Model:
         `from_units`, and `sample(num, key=key)`.
 
     Raises:
-        ValueError: if there is no such energy, it is damaged, or its config names what it may not.
+        ValueError: if the energy is missing or damaged, or its config names what it may not.
         ImportError: with the pip line if safetensors or huggingface_hub is missing.
-        OSError: if the hub cannot be reached, or has no such repository.
+        OSError: if the hub cannot be reached, or the repository is missing.
     """
     path = _local(where)
     if (path / RUN).is_file():

@@ -57,7 +57,7 @@ def _check(kind: Any, modules: Sequence[str], path: str) -> None:
     for own in modules:
         if f"{kind}.".startswith(f"{own}."):
             found = resolve(str(kind), path)
-            # a module holds what it imports, too: `mine.os.system` is none of its own
+            # a module holds what it imports, too: `mine.os.system` does not belong to it
             origin = getattr(found, "__module__", None) or ""
             if origin.split(".")[0] == own.split(".")[0]:
                 return

@@ -126,7 +126,7 @@ class CSV(AbstractTracker):
         self._begin = self._end - len(_text(rows[-1:], self._names))
 
     def _read(self) -> tuple[list[Row], bool]:
-        """All rows but one that a kill has cut, and whether there is none cut."""
+        """All rows but one that a kill has cut, and whether all are whole."""
         path = Path(self.path)
         text = path.read_bytes().decode() if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]

@@ -20,7 +20,7 @@ class MLflow(AbstractTracker):
     `MLFLOW_HTTP_REQUEST_MAX_RETRIES` allow.
 
     Args:
-        experiment: the name of the experiment, which is made if there is none.
+        experiment: the name of the experiment, which is made if it is missing.
         name: of the run; one that MLflow makes up if not given.
         id: of a run that goes on. After the start it is that of the run.
 

@@ -94,7 +94,7 @@ class TensorBoard(AbstractTracker):
             self._writer = None
 
     def _at(self, step: int) -> None:
-        """Open a file if there is none, and note the step."""
+        """Open a file if it is not open yet, and note the step."""
         if self._writer is None:
             self._open(step - 1, len(self._files()), hides=False)
         self._last = max(self._last, step)

@@ -119,7 +119,7 @@ def test_a_class_of_ones_own_needs_its_module(exported, tmp_path, monkeypatch, c
     assert capsys.readouterr().out == ""
     energy = ebmx.load_energy(folder, modules=["own_energies"])
     assert type(energy).__name__ == "Own"
-    # what the module has imported is none of its own
+    # what the module has imported does not belong to it
     write_config(folder / "config.toml", merge(config, {"sampler": sampler}))
     with pytest.raises(ValueError, match=r"sampler.kind='own_energies.os.system'"):
         runs.load_model(folder, modules=["own_energies"])
