@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _checks, _warnings
 from ..samplers import RESULTS, Samples
+from ._advice import Symptoms, advise
 from ._draws import Draws, draws_of
 
 
@@ -30,6 +31,7 @@ class Diagnosis:
     num_failed: int | None
     energy_drift: float | None
     warnings: tuple[str, ...]
+    advice: str
 
     def __str__(self) -> str:
         """A summary of a few lines."""
@@ -47,7 +49,7 @@ class Diagnosis:
             "divergent   {}\nfailed      {}".format(*counts),
             f"drift       {_NO_ENERGY if drift is None else f'{drift:.2f} SE'}",
         ]
-        return "\n".join([*lines, *self.warnings])
+        return "\n".join([*lines, *self.warnings, f"Advice: {self.advice}"])
 
 
 _NO_ENERGY = "not saved: sample(save=ebmx.samplers.save_position_and_energy)"
@@ -79,8 +81,10 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
         `num_chains`, and how many of them have a divergent step, `num_divergent`, or another result
         than `RESULTS.successful`, `num_failed`; the mean `acceptance` of each chain, `(chains,)`;
         `energy_drift`, the change of the mean energy from the first to the last half in standard
-        errors, beyond ±3 for chains that are not stationary; and the problems found, `warnings`.
-        What the samples do not contain is `None`. `print` it for a summary.
+        errors, beyond ±3 for chains that are not stationary; the problems found, `warnings`; and
+        `advice`, a sentence that says what to change first: the step size, the masses, the warm-up,
+        the sampler where chains stay in modes, or their number. What the samples do not contain is
+        `None`. `print` it for a summary.
 
     Raises:
         ValueError: if positions were not saved, or there are fewer than four draws per chain.
@@ -118,6 +122,17 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     words = (*_failures(result), *_words(estimates[0], stuck, num_divergent, drift))
     if warn and words:
         _warnings.warn("\n".join(words), ConvergenceWarning)
+    rates = draws.acceptance
+    symptoms = Symptoms(
+        draws=flat[good] if good.any() else flat,
+        rhat=_extreme(estimates[0], _largest)[0],
+        ess=_extreme(estimates[1], _smallest)[0],
+        acceptance=None if rates is None or not good.any() else float(np.mean(rates[good])),
+        stuck=float(np.mean(stuck)),
+        failed=not good.all(),
+        divergent=bool(num_divergent),
+        drift=drift,
+    )
     return Diagnosis(
         rhat=estimates[0],
         ess_bulk=estimates[1],
@@ -128,6 +143,7 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
         num_failed=None if result is None else int(np.sum(result != RESULTS.successful)),
         energy_drift=drift,
         warnings=words,
+        advice=advise(symptoms),
     )
 
 
@@ -269,3 +285,7 @@ def _words(
 def _largest(values: np.ndarray) -> float:
     """The largest finite number, NaN without one."""
     return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan
+
+
+def _smallest(values: np.ndarray) -> float:
+    return float(np.nanmin(values)) if np.isfinite(values).any() else math.nan

@@ -59,6 +59,7 @@ def test_good_chains_are_not_warned_of():
         "divergent   0 of 8 chains",
         "failed      0 of 8 chains",
         f"drift       {found.energy_drift:.2f} SE",
+        "Advice: Nothing to change.",
     ]
     assert str(found).splitlines() == want
     assert "not saved" in str(diagnose(made(GOOD)))

@@ -1,0 +1,115 @@
+"""Whether the advice names the cause of failures that were staged."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+import ebmx
+from ebmx.energies import Gaussian, GaussianMixture
+from ebmx.evaluation import diagnose
+from ebmx.evaluation._advice import Symptoms, _directions, advise
+from ebmx.samplers import HMC, MALA, Langevin, save_position_and_energy, warmup
+
+CHAINS, DRAWS, DIM = 8, 500, 5
+SHOULD = {
+    "step too large": "smaller step_size",
+    "step too small": "larger step_size",
+    "scales": "masses",
+    "modes": "crosses between modes",
+    "start": "more warm-up",
+    "few draws": "more samples",
+    "one chain": "at least four chains",
+    "good": "Nothing to change",
+}
+
+
+def walk(persistence, seed, chains=CHAINS, draws=DRAWS):
+    """Stationary chains of unit variance, whose neighbours have this correlation."""
+    rng = np.random.default_rng(seed)
+    a = np.broadcast_to(persistence, DIM)
+    noise = rng.normal(size=(chains, draws, DIM))
+    noise[:, 1:] *= np.sqrt(1 - a**2)
+    parts = [scipy.signal.lfilter([1], [1, -one], noise[..., i], axis=1) for i, one in enumerate(a)]
+    return np.stack(parts, -1)
+
+
+def staged(failure, seed):
+    """Symptoms of chains with one fault."""
+    x, facts = walk(0.3, seed), {"acceptance": 0.6, "rhat": 1.3, "ess": 30.0, "drift": 0.5}
+    if failure == "step too large":
+        facts["acceptance"] = 0.05
+    elif failure == "step too small":
+        x, facts["acceptance"] = walk(0.999, seed), 0.999
+    elif failure == "scales":
+        x = walk([0.3, 0.3, 0.3, 0.99, 0.99], seed) * np.array([1, 1, 1, 30, 30])
+        turned, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))
+        x = x @ turned  # no coordinate alone shows it
+    elif failure == "modes":
+        x[:3, :, 1] += 6
+    elif failure == "start":
+        x += 20 * np.exp(-np.arange(DRAWS) / 80)[:, None]
+    elif failure == "few draws":
+        x = walk(0.5, seed, draws=40)
+    elif failure == "one chain":
+        x = x[:1]
+    elif failure == "good":
+        facts |= {"rhat": 1.002, "ess": 2000.0}
+    return Symptoms(x, stuck=0.0, failed=False, divergent=False, **facts)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("failure", SHOULD)
+def test_the_advice_names_the_cause_that_was_staged(failure, seed):
+    words = advise(staged(failure, seed))
+    assert [cause for cause, want in SHOULD.items() if want in words] == [failure]
+
+
+def test_chains_that_failed_diverged_or_stuck_are_advised_a_smaller_step():
+    good = staged("good", 0)
+    for change in ({"failed": True}, {"divergent": True}, {"stuck": 0.5}):
+        assert "smaller step_size" in advise(good._replace(**change))
+    assert "warm-up" in advise(good._replace(drift=5.0, draws=staged("start", 0).draws))
+
+
+def test_slow_chains_without_an_acceptance_are_advised_longer_steps():
+    slow = staged("step too small", 0)
+    for unknown in (None, 1.0):
+        assert "larger step_size" in advise(slow._replace(acceptance=unknown))
+
+
+@pytest.mark.parametrize("persistence", [0.0, 0.5, 0.9])
+def test_the_effective_size_of_a_chain_is_that_of_its_correlation(persistence):
+    found = _directions(walk(persistence, 0, draws=4000))
+    want = 4000 * (1 - persistence) / (1 + persistence)
+    np.testing.assert_allclose(found.own, want, rtol=0.25)
+    np.testing.assert_allclose(found.width, 1, rtol=0.05)
+    assert np.all(np.abs(found.trend) < 0.05)
+
+
+GAUSSIAN = Gaussian(jnp.zeros(DIM))
+WIDE = Gaussian(jnp.zeros(DIM), jnp.array([1.0, 1.0, 100.0, 1e4, 1e4]))
+MODES = GaussianMixture(jnp.array([[-8.0, 0, 0, 0, 0], [8.0, 0, 0, 0, 0]]), 1.0)
+START = jax.random.normal(jax.random.key(9), (CHAINS, DIM))
+SPLIT = START.at[:3, 0].add(-8).at[3:, 0].add(8)
+CHAINS_THAT_FAIL = {
+    "step too large": [(GAUSSIAN, MALA(30.0), START, 0), (GAUSSIAN, HMC(2.5), START, 0)],
+    "step too small": [(GAUSSIAN, MALA(1e-3), START, 0), (GAUSSIAN, HMC(1e-3), START, 0)],
+    "scales": [(WIDE, MALA(1.0), 30 * START, 200), (WIDE, HMC(1.0), 30 * START, 0)],
+    "modes": [(MODES, MALA(1.0), SPLIT, 200), (MODES, HMC(0.7), SPLIT, 200)],
+    "start": [(GAUSSIAN, Langevin(0.02), START + 20, 0)],
+    "good": [(GAUSSIAN, HMC(0.9, 2), START, 0)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failure", CHAINS_THAT_FAIL)
+def test_the_advice_is_right_about_chains_of_samplers(failure, getkey):
+    for energy, sampler, x, tuning in CHAINS_THAT_FAIL[failure]:
+        if tuning:
+            sampler, x = warmup(energy, sampler, x, num_steps=tuning, key=getkey())
+        options = {"num_samples": DRAWS, "save": save_position_and_energy}
+        words = diagnose(ebmx.sample(energy, sampler, x, key=getkey(), **options), warn=False)
+        assert SHOULD[failure] in words.advice
+        assert words.advice in str(words)
