@@ -70,7 +70,11 @@ class LogGaussianCox(AbstractEnergy):
         _checks.finite_value("latent_mean", self.latent_mean)
         _checks.positive("latent_variance", self.latent_variance)
         factor = _factor(self.shape, length_scale)
-        self.matrix = jnp.asarray(factor if whitened else np.tril(np.linalg.inv(factor)), float)
+        if not whitened:
+            from scipy.linalg import solve_triangular  # late: a faster `import ebmx`
+
+            factor = solve_triangular(factor, np.eye(len(factor)), lower=True)
+        self.matrix = jnp.asarray(factor, float)
         self.whitened = whitened
 
     def __call__(self, x: X) -> Scalar:
