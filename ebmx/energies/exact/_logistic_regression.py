@@ -59,7 +59,8 @@ class LogisticRegression(AbstractEnergy):
         _checks.example(x, self.shape)
         signed, scale = as_dtype_of(x, self.signed, self.prior_scale)
         norm = x.size * (0.5 * math.log(2 * math.pi) + jnp.log(scale))
-        return jnp.sum(jax.nn.softplus(-signed @ x)) + 0.5 * jnp.sum((x / scale) ** 2) + norm
+        margins = jnp.matmul(signed, x, precision=jax.lax.Precision.HIGHEST)
+        return jnp.sum(jax.nn.softplus(-margins)) + 0.5 * jnp.sum((x / scale) ** 2) + norm
 
     @property
     def prior(self) -> Gaussian:
