@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import scipy.signal
+import scipy.special
 import scipy.stats
 from helpers import assert_mean
 
@@ -90,3 +91,21 @@ def assert_initial_numbers_differ(tree):
     assert len(layers) > 1
     assert np.max(np.abs(first)) <= 1.001
     assert np.min(gaps) > 1e-5
+
+
+@eqx.filter_jit
+def energies(energy, x):
+    """The energies of a batch."""
+    return jax.vmap(energy)(x)
+
+
+def log_z_on_grid(energy, low, high, num):
+    """`log ∫ exp(-E)` of one or two coordinates by the trapezoidal rule, under `jax.enable_x64`.
+
+    The density has to be zero at the ends.
+    """
+    line = np.linspace(low, high, num)
+    size = int(np.prod(energy.shape))
+    points = np.stack(np.meshgrid(*[line] * size, indexing="ij"), -1).reshape(-1, *energy.shape)
+    values = energies(energy, points)
+    return scipy.special.logsumexp(-np.asarray(values)) + size * np.log(line[1] - line[0])

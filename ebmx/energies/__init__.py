@@ -37,8 +37,16 @@ from .constraints._clamped_levels import ClampedLevels as ClampedLevels
 from .constraints._raveled import Raveled as Raveled
 from .constraints._transformed import Transformed as Transformed
 from .exact._bernoulli import Bernoulli as Bernoulli
+from .exact._forty_modes import forty_modes as forty_modes
 from .exact._gaussian import Gaussian as Gaussian
 from .exact._gaussian_mixture import GaussianMixture as GaussianMixture
+from .exact._lattice_field import LatticeField as LatticeField
+from .exact._log_gaussian_cox import LogGaussianCox as LogGaussianCox
+from .exact._log_gaussian_cox import log_gaussian_cox as log_gaussian_cox
+from .exact._logistic_regression import LogisticRegression as LogisticRegression
+from .exact._many_well import ManyWell as ManyWell
+from .exact._particles import DoubleWellParticles as DoubleWellParticles
+from .exact._particles import LennardJones as LennardJones
 from .exact._plane import plane as plane
 from .exact._rbm import BernoulliRBM as BernoulliRBM
 from .exact._targets import Banana as Banana

@@ -5,6 +5,7 @@ import functools
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from helpers import ENERGIES, points
 from reference import filled
@@ -17,10 +18,16 @@ from ebmx.energies import (
     ClampedLevels,
     ConvNet,
     DoubleWell,
+    DoubleWellParticles,
     Fixed,
     FourierFeatures,
     Funnel,
     Gaussian,
+    LatticeField,
+    LennardJones,
+    LogGaussianCox,
+    LogisticRegression,
+    ManyWell,
     NoiseConditional,
     NoiseMixture,
     Normalised,
@@ -123,6 +130,13 @@ OTHERS = {
     "bernoulli": lambda: Bernoulli(jnp.zeros(2)),
     "uniform": lambda: Uniform(-jnp.ones(2), jnp.ones(2)),
     "targets": lambda: Fixed(Banana() + Ring() + Funnel(2) + StudentT((2,)) - DoubleWell((2,))),
+    "many-well": lambda: ManyWell(2),
+    "double-well-particles": DoubleWellParticles,
+    "lennard-jones": lambda: LennardJones(3),
+    "lattice-field": lambda: LatticeField((2, 2)),
+    "log-gaussian-cox": lambda: LogGaussianCox([[1, 0]]),
+    "log-gaussian-cox-whitened": lambda: LogGaussianCox([[1, 0]], whitened=True),
+    "logistic-regression": lambda: LogisticRegression(np.eye(2), [0, 1]),
     "normalised": lambda: Normalised(Gaussian(jnp.zeros(2))),
     "level": lambda: over_levels("squared").at(0.5),
     "level, waves": lambda: over_levels(features=FourierFeatures((2,), 3, key=KEY)).at(0.5),

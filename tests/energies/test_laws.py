@@ -18,8 +18,14 @@ from ebmx.energies import (
     BernoulliRBM,
     ConvNet,
     DoubleWell,
+    DoubleWellParticles,
     Funnel,
     Gaussian,
+    LatticeField,
+    LennardJones,
+    LogGaussianCox,
+    LogisticRegression,
+    ManyWell,
     Normalised,
     ResNet,
     Ring,
@@ -27,6 +33,7 @@ from ebmx.energies import (
     StudentT,
     UNet,
     advance,
+    forty_modes,
     freeze,
 )
 
@@ -67,6 +74,14 @@ ALL = {
     "student": lambda: StudentT((2,)),
     "ring": lambda: Ring(1.0, 0.5),
     "double-well": lambda: DoubleWell((2,)),
+    "forty-modes": forty_modes,
+    "many-well": lambda: ManyWell(2),
+    "double-well-particles": lambda: DoubleWellParticles(3),
+    "lennard-jones": lambda: LennardJones(3, 2, radius=0.4),
+    "lattice-field": lambda: LatticeField((3, 2)),
+    "log-gaussian-cox": lambda: LogGaussianCox([[1, 0, 2]]),
+    "log-gaussian-cox-whitened": lambda: LogGaussianCox([[1, 0, 2]], whitened=True),
+    "logistic-regression": lambda: LogisticRegression(points(5, (2,), seed=2), [0, 1, 1, 0, 1]),
 }
 every = pytest.mark.parametrize("name", ALL)
 

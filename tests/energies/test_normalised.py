@@ -21,6 +21,7 @@ from ebmx.energies import (
     Funnel,
     Gaussian,
     GaussianMixture,
+    ManyWell,
     Mixture,
     Ring,
     StudentT,
@@ -43,6 +44,7 @@ ENERGIES = {
     "student": StudentT((2,)),
     "ring": Ring(),
     "wells": DoubleWell((2,)),
+    "many-well": ManyWell(1),
     **{name: plane(name) for name in ("rings", "checkerboard", "pinwheel")},
     "uniform": Uniform(np.zeros(2), np.ones(2)),
 }

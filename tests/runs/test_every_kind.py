@@ -65,10 +65,16 @@ ENERGIES = [
     {"kind": "Conditional", "network": {**MLP, "out_size": 4}, "num_labels": "$num_labels"},
     {"kind": "ConvNet", "channels": [4]},
     {"kind": "DoubleWell"},
+    {"kind": "DoubleWellParticles", "num_particles": 2, "dim": 1},
     {"kind": "Fixed", "energy": GAUSSIAN},
     {"kind": "Function", "function": {"kind": "jax.numpy.sum"}},
     {"kind": "Funnel", "dim": 2},
     {"kind": "GaussianMixture", "means": [[-1.0, 0.0], [1.0, 0.0]], "scales": 0.5},
+    {"kind": "LatticeField"},
+    {"kind": "LennardJones", "num_particles": 2, "dim": 1},
+    {"kind": "LogGaussianCox", "counts": [[1, 0]]},
+    {"kind": "LogisticRegression", "features": [[1.0, 2.0], [0.5, 0.0]], "labels": [0, 1]},
+    {"kind": "ManyWell", "num_wells": 1},
     {"kind": "JEM", "network": {**MLP, "out_size": "$num_labels"}},
     {"kind": "Marginal", "energy": {"kind": "Conditional", "network": {**MLP, "out_size": 4},
                                     "num_labels": 3}},
@@ -185,6 +191,8 @@ def test_a_sampler_moves_the_chains_of_a_training(call):
 
 
 FIXED = {"Banana", "DoubleWell", "Fixed", "Function", "Funnel", "Ring", "StudentT", "Uniform"}
+FIXED |= {"DoubleWellParticles", "LatticeField", "LennardJones", "LogGaussianCox", "ManyWell"}
+FIXED |= {"LogisticRegression"}
 
 
 @pytest.mark.parametrize("call", [e for e in ENERGIES if name(e) not in FIXED], ids=name)

@@ -115,6 +115,7 @@ NEEDS = [
     ("mask", np.array([True, False]), "Clamped ClampedLevels"),
     ("y", X[0], "ClampedLevels"),
     ("sizes", (1, 1), "Blockwise"),
+    ("labels", LABELS % 2, "LogisticRegression"),
     ("example", {"x": np.zeros(2)}, "Raveled"),
     ("function", Later(lambda: lambda tree: jnp.sum(tree["x"])), "Raveled"),
     ("energy", Later(e.BernoulliRBM, np.ones((3, 2)), _LINE, X[0]), "log_z_by_enumeration"),

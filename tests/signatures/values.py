@@ -42,6 +42,7 @@ ARRAYS |= {"scale": np.ones(2), "scales": np.ones(2), "weights": np.ones(2), "si
 ARRAYS |= {"low": np.array([-1.0, -1.0]), "high": np.ones(2), "temperatures": np.array([1.0, 2.0])}
 ARRAYS |= {"weight": np.ones((3, 2)), "visible_bias": np.zeros(3), "hidden_bias": np.zeros(2)}
 ARRAYS |= {"inverse_mass_matrix": np.ones(2), "label_weights": np.ones(2), "origin": np.zeros(2)}
+ARRAYS |= {"counts": np.ones((2, 2), int), "features": X}
 ARRAYS |= {"scores_in": np.arange(4.0), "scores_out": np.arange(5.0)}
 SEQUENCES = {
     "shape": SHAPE,

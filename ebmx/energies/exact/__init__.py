@@ -1,1 +1,1 @@
-"""Densities with exact normalisers, moments and samples."""
+"""Densities with exact normalisers, moments and samples, and targets of papers on sampling."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ..._types import Key, Scalar, X
+from ..._types import Count, Key, Scalar, X
 from .._base import AbstractExactEnergy, log_weights
 from .._precision import together
 
@@ -52,11 +52,23 @@ class GaussianMixture(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
+        return -jax.nn.logsumexp(self._log_terms(x))
+
+    def component(self, x: X) -> Count:
+        """The index of the component that most likely made one example, the mode that it is in.
+
+        Where weights and scales are equal, it is the one with the nearest mean.
+        """
+        _checks.example(x, self.shape)
+        return jnp.argmax(self._log_terms(x))
+
+    def _log_terms(self, x: X) -> jax.Array:
+        """`log wₖ N(x; μₖ, diag σₖ²)` of each component, `(components,)`."""
         axes = tuple(range(1, self.means.ndim))
         x, means, scales, log_w = together(x, self.means, self.scales, self.log_weights)
         z = (x[None] - means) / scales
         log_norm = jnp.log(jnp.abs(scales)) + 0.5 * math.log(2 * math.pi)
-        return -jax.nn.logsumexp(jax.nn.log_softmax(log_w) - jnp.sum(0.5 * z**2 + log_norm, axes))
+        return jax.nn.log_softmax(log_w) - jnp.sum(0.5 * z**2 + log_norm, axes)
 
     def sample(self, *, key: Key) -> X:
         component_key, noise_key = jax.random.split(key)
