@@ -40,11 +40,16 @@ def warmup(
 ) -> tuple[AbstractSampler, XBatch]:
     """Tune the step size to a target acceptance by dual averaging, while chains run.
 
-    The first half of the steps searches in long strides, the second half in short ones. For `HMC`
-    and `NUTS` there are two searches: the first with the given masses, which estimates the variance
-    of each coordinate, pooled over the chains; the second with that as the inverse mass matrix.
+    The first half of the steps searches in long strides, the second half in short ones. Samplers
+    with an `inverse_mass_matrix` have two searches: the first with the given masses, which
+    estimates the variance of each coordinate, pooled over the chains; the second with that as the
+    inverse mass matrix. For `PreconditionedMALA` it is the inverse Fisher information instead.
+    Between the two, a quarter of the steps tunes the trajectory length of `JitteredHMC`, unless it
+    is in `Reflected`.
 
-    Hoffman and Gelman (2014), "The no-U-turn sampler".
+    Hoffman and Gelman (2014), "The no-U-turn sampler"; Titsias (2023), "Optimal preconditioning and
+    Fisher adaptive Langevin sampling"; Hoffman, Radul and Sountsov (2021), "An adaptive-MCMC scheme
+    for setting trajectory lengths in Hamiltonian Monte Carlo".
 
     Args:
         energy: an energy, or any callable from one example to a scalar.
@@ -52,7 +57,8 @@ def warmup(
             `Barker`, another that reports an acceptance, or one of these in `Reflected`.
         x: where the chains start, `(chains, *shape)`.
         num_steps: how many steps, at least 20.
-        target_acceptance: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.
+        target_acceptance: in (0, 1). By default 0.8 for `HMC` and `NUTS`, 0.651 for `JitteredHMC`, 0.9 for
+            `GHMC` and `AdjustedMCLMC`, and 0.574 for others.
         per_chain: whether each chain finds a step size of its own. The returned sampler then fits
             these chains in this order.
         mesh: devices of this process that hold the chains in equal parts, as in `sample`.
@@ -101,7 +107,7 @@ def warmup(
             num_steps -= half
         if isinstance(sampler, JitteredHMC):
             half = num_steps // 2
-            length_key = jax.random.fold_in(mass_key, half)
+            length_key, step_key = jax.random.split(step_key)
             sampler, x = tune_length(energy, sampler, x, half, target, length_key)
             num_steps -= half
         step_size, x, _, *seen = tune(energy, sampler, x, num_steps, target, per_chain, step_key)

@@ -62,8 +62,8 @@ def slope_of_criterion(flights: Flight, fraction: jax.Array, length: jax.Array) 
     count less, as in the paper.
     """
     weight = flights.acceptance / jnp.maximum(jnp.sum(flights.acceptance), 1e-6)
-    ends = flights.end - weight @ flights.end
-    starts = flights.start - jnp.mean(flights.start, 0)
+    ends = flights.end - (weight @ flights.end)[None]
+    starts = flights.start - jnp.mean(flights.start, 0, keepdims=True)
     change = jnp.sum(ends**2, 1) - jnp.sum(starts**2, 1)
     slopes = fraction * length * change * jnp.sum(ends * flights.velocity, 1)
     return weight @ slopes

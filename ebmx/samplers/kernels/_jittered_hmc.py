@@ -51,7 +51,7 @@ class JitteredHMC(AbstractSampler[Jittered]):
         >>> energy, key = Gaussian(jnp.zeros(2), jnp.array([1.0, 1e4])), jax.random.key(0)
         >>> start, sampler = jnp.zeros((64, 2)), JitteredHMC(1.0, trajectory_length=5.0)
         >>> tuned, x = warmup(energy, sampler, start, num_steps=400, key=key)
-        >>> bool(1.0 < tuned.trajectory_length < 6.0)  # about π, in units of the variances
+        >>> bool(1.0 < tuned.trajectory_length < 6.0)  # near 2.25, in units of the variances
         True
     """
 

@@ -58,9 +58,9 @@ class Fisher(eqx.Module):
         # of the matrix in units of its diagonal, since inverses lose the digits of its condition
         scale = jnp.sqrt(_shrunk(diagonal, num, 5))
         weight = num / (num + size)
-        unit = weight * self.products / scale[:, None] / scale
+        unit = weight * self.products / scale[:, None] / scale[None]
         unit = unit + (1 - weight) * jnp.eye(size, dtype=unit.dtype)
-        inverse = jnp.linalg.inv(unit) / scale[:, None] / scale
+        inverse = jnp.linalg.inv(unit) / scale[:, None] / scale[None]
         return (inverse + inverse.T) / 2
 
 

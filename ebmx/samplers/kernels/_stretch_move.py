@@ -88,7 +88,7 @@ class StretchMove(AbstractSampler[Ensemble]):
         shape, fix = jnp.shape(self.spread), f"give a number or an array of shape {x.shape}"
         _checks.require(shape in ((), x.shape), "spread.shape", shape, fix)
         noise = jax.random.normal(key, (self.num_walkers - 1, *x.shape), x.dtype)
-        others = x[None] + cast(self.spread, x)[None] * noise
+        others = x[None] + jnp.broadcast_to(cast(self.spread, x), x.shape)[None] * noise
         return self.init_walkers(energy, jnp.concatenate([x[None], others]))
 
     def init_walkers(self, energy: EnergyFn, walkers: Float[Array, "walkers *shape"]) -> Ensemble:
