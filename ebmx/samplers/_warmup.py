@@ -57,8 +57,8 @@ def warmup(
             `Barker`, another that reports an acceptance, or one of these in `Reflected`.
         x: where the chains start, `(chains, *shape)`.
         num_steps: how many steps, at least 20.
-        target_acceptance: in (0, 1). By default 0.8 for `HMC` and `NUTS`, 0.651 for `JitteredHMC`, 0.9 for
-            `GHMC` and `AdjustedMCLMC`, and 0.574 for others.
+        target_acceptance: in (0, 1). By default 0.8 for `HMC` and `NUTS`, 0.651 for `JitteredHMC`,
+            0.9 for `GHMC` and `AdjustedMCLMC`, and 0.574 for others.
         per_chain: whether each chain finds a step size of its own. The returned sampler then fits
             these chains in this order.
         mesh: devices of this process that hold the chains in equal parts, as in `sample`.

@@ -51,9 +51,9 @@ class GHMC(AbstractSampler[Any]):
     def __check_init__(self):
         _checks.positive("step_size", self.step_size)
         _checks.positive("alpha", self.alpha)
-        _checks.fraction("alpha", self.alpha)
+        _checks.probability("alpha", self.alpha)
         if self.delta is not None:
-            _checks.fraction("delta", self.delta)
+            _checks.probability("delta", self.delta)
         check_masses(self.inverse_mass_matrix)
 
     def kernel(self, x: X) -> BlackJAX:

@@ -51,23 +51,20 @@ class Fisher(eqx.Module):
 
     def inverse_mass_matrix(self, num: int) -> jax.Array:
         """The inverse, of products that `num` gradients have told."""
-        if self.products.ndim == 1:
-            return 1 / _shrunk(self.products, num, 5)
-        size = len(self.products)
-        diagonal = jnp.diag(self.products)
-        # of the matrix in units of its diagonal, since inverses lose the digits of its condition
-        scale = jnp.sqrt(_shrunk(diagonal, num, 5))
-        weight = num / (num + size)
-        unit = weight * self.products / scale[:, None] / scale[None]
-        unit = unit + (1 - weight) * jnp.eye(size, dtype=unit.dtype)
+        dense = self.products.ndim == 2
+        squares = jnp.diag(self.products) if dense else self.products
+        # a coordinate along which the energy is flat, or all of them
+        least = 1e-6 * jnp.mean(squares)
+        squares = jnp.where(least > 0, jnp.maximum(squares, least), 1)
+        if not dense:
+            return 1 / squares
+        # of the matrix in units of its diagonal, since inverses lose the digits of its condition;
+        # shrunk towards that, since fewer gradients than coordinates have no inverse
+        scale, size = jnp.sqrt(squares), len(squares)
+        unit = num * self.products / scale[:, None] / scale[None]
+        unit = (unit + size * jnp.eye(size, dtype=unit.dtype)) / (num + size)
         inverse = jnp.linalg.inv(unit) / scale[:, None] / scale[None]
         return (inverse + inverse.T) / 2
-
-
-def _shrunk(squares: jax.Array, num: int, by: int) -> jax.Array:
-    """Mean squares towards their mean, as if `by` gradients more had that one."""
-    weight = num / (num + by)
-    return weight * squares + (1 - weight) * jnp.mean(squares)
 
 
 def _fraction(count: jax.Array, x: jax.Array) -> jax.Array:

@@ -78,9 +78,9 @@ class StretchMove(AbstractSampler[Ensemble]):
         fix = "give an even number: one half moves by the other"
         _checks.require(self.num_walkers % 2 == 0, "num_walkers", self.num_walkers, fix)
         _checks.positive("spread", self.spread)
-        known = _checks.is_concrete(self.stretch)
-        ok = not known or (np.isfinite(self.stretch) and np.ndim(self.stretch) == 0)
-        ok = ok and (not known or float(self.stretch) > 1)
+        ok = not _checks.is_concrete(self.stretch) or (
+            np.ndim(self.stretch) == 0 and 1 < float(self.stretch) < np.inf
+        )
         _checks.require(bool(ok), "stretch", self.stretch, "give a finite number above 1")
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Ensemble:
@@ -119,13 +119,8 @@ class StretchMove(AbstractSampler[Ensemble]):
         """Move one half of the walkers, then the other; the acceptance is that of the first."""
         walkers, half = jnp.concatenate([x[None], state.others]), self.num_walkers // 2
         first_key, second_key = jax.random.split(key)
-        one, other = (
-            (walkers[:half], state.energies[:half]),
-            (
-                walkers[half:],
-                state.energies[half:],
-            ),
-        )
+        one = walkers[:half], state.energies[:half]
+        other = walkers[half:], state.energies[half:]
         *one, acceptance = self._move(energy, *one, other[0], first_key)
         *other, _ = self._move(energy, *other, one[0], second_key)
         walkers, energies = (jnp.concatenate(both) for both in zip(one, other, strict=True))

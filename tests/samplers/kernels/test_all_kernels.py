@@ -114,9 +114,9 @@ def test_a_ladder_samples_the_density(name, getkey):
 
 
 def test_a_ladder_does_not_take_ensembles():
-    with pytest.raises(ValueError, match="sampler=StretchMove: .*restartable"):
+    with pytest.raises(ValueError, match=r"sampler=StretchMove: .*restartable"):
         ReplicaExchange(StretchMove(4), LADDER)
-    with pytest.raises(ValueError, match="sampler=ReplicaExchange: .*restartable"):
+    with pytest.raises(ValueError, match=r"sampler=ReplicaExchange: .*restartable"):
         ReplicaExchange(ReplicaExchange(MALA(0.1), LADDER), LADDER)
 
 

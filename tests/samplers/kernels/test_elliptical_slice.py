@@ -61,7 +61,7 @@ def test_walls_are_not_crossed_but_left(getkey):
     start = MEAN + np.asarray(points(6_000, (2,))) @ np.linalg.cholesky(COVARIANCE).T
     x, info = run(walled, SAMPLER, start, num_steps=60, key=getkey())
     assert np.all(np.asarray(x)[:, 0] > 0)
-    assert not np.any(info.divergent)
+    assert np.all(np.isfinite(info.energy))
     # a normal distribution that is cut at zero
     a = -MEAN[0] / np.sqrt(COVARIANCE[0, 0])
     density = np.exp(-(a**2) / 2) / np.sqrt(2 * np.pi)

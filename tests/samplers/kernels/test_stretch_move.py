@@ -57,7 +57,7 @@ def test_a_change_of_coordinates_changes_nothing(getkey):
         inverse = jnp.asarray(np.linalg.inv(matrix))
         plain, *_ = moved(energy, jnp.asarray(start), key)
         other, *_ = moved(lambda y: energy(inverse @ y), jnp.asarray(start @ matrix.T), key)
-    np.testing.assert_allclose(other, plain @ matrix.T, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(other, np.asarray(plain) @ matrix.T, rtol=1e-6, atol=1e-6)
     assert np.mean(np.any(np.asarray(plain) != start, 2)) > 0.3
 
 
