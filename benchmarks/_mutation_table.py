@@ -54,7 +54,7 @@ MUTANTS = {
         ("preconditioner-drift", "step_size * diagonal * self.clip(here.gradient)",
          "step_size * self.clip(here.gradient)"),
     ],
-    ("samplers/_blackjax.py", "samplers/test_blackjax.py samplers/test_reversibility.py "
+    ("samplers/kernels/_blackjax.py", "samplers/test_blackjax.py samplers/test_reversibility.py "
      "samplers/test_kernels.py"): [
         ("energy-sign", "lambda x: -wide(as", "lambda x: wide(as"),
         ("state-not-refreshed", "new._replace(position=None)", "state"),
@@ -65,11 +65,51 @@ MUTANTS = {
         ("reverted-not-told", "reverted = ~info.nonans | jnp.all", "reverted = jnp.all"),
         ("unknown-acceptance", "jnp.where(jnp.isfinite(acceptance), acceptance, 0)", "acceptance"),
     ],
-    ("samplers/_blackjax_kernels.py", "samplers/test_blackjax.py samplers/test_reversibility.py"): [
+    ("samplers/kernels/_blackjax_kernels.py", "samplers/test_blackjax.py "
+     "samplers/test_reversibility.py"): [
         ("mala-not-halved", "jnp.asarray(self.step_size) / 2", "jnp.asarray(self.step_size)"),
-        ("masses-ignored", "    return given\n", "    return jnp.ones_like(given)\n"),
         ("one-leapfrog-step", "num_integration_steps=self.num_integration_steps,",
          "num_integration_steps=1,"),
+    ],
+    ("samplers/kernels/_kernel_sampler.py", "samplers/test_blackjax.py "
+     "samplers/test_reversibility.py"): [
+        ("masses-ignored", "    return given\n", "    return jnp.ones_like(given)\n"),
+    ],
+    ("samplers/kernels/_ghmc.py", "samplers/kernels/test_ghmc.py "
+     "samplers/kernels/test_all_kernels.py"): [
+        ("ghmc-uniform-lost", "jnp.where(jnp.isfinite(after.slice), after.slice, ",
+         "jnp.where(True, after.slice, "),
+        ("ghmc-momentum-at-unit-mass", "noise / jnp.sqrt(inverse).reshape(x.shape)", "noise"),
+        ("ghmc-diagonal-squared", "jnp.sqrt(inverse) if inverse.ndim == 1", "inverse if True"),
+        ("ghmc-momentum-refreshed", "momentum=state.momentum, slice", "slice"),
+    ],
+    ("samplers/kernels/_jittered_hmc.py", "samplers/kernels/test_jittered_hmc.py"): [
+        ("jitter-rounded-down", "jnp.ceil(fraction", "jnp.floor(fraction"),
+        ("sequence-stands", "Jittered(state.count + 1, inner)", "Jittered(state.count, inner)"),
+    ],
+    ("samplers/kernels/_chees.py", "samplers/kernels/test_chees.py"): [
+        ("velocity-turned", "-momentum * scale", "momentum * scale"),
+        ("ends-not-centred", "flights.end - (weight @ flights.end)[None]", "flights.end"),
+        ("velocity-not-whitened", "-momentum * scale", "-momentum"),
+    ],
+    ("samplers/kernels/_metric.py", "samplers/kernels/test_preconditioned_mala.py "
+     "samplers/test_warmup.py"): [
+        ("early-steps-pooled", "jnp.where(count < 0, 0, 1 / later)",
+         "jnp.where(count < -99, 0, 1 / later)"),
+        ("means-not-spread", " + (1 - fraction) * change**2", ""),
+        ("fisher-not-inverted", "return 1 / squares", "return squares"),
+    ],
+    ("samplers/kernels/_elliptical_slice.py", "samplers/kernels/test_elliptical_slice.py"): [
+        ("slice-of-the-whole-energy", "value.astype(dtype) - self.prior(x).astype(dtype)",
+         "value.astype(dtype)"),
+        ("ellipse-about-the-origin", "centre + (x - centre) * cos", "x * cos"),
+        ("no-height", "here - jnp.log(1 - ", "here + jnp.log(1 - "),
+    ],
+    ("samplers/kernels/_stretch_move.py", "samplers/kernels/test_stretch_move.py"): [
+        ("stretch-without-volume", "(x[0].size - 1) * jnp.log(z) + fall", "fall"),
+        ("stretch-uniform", "jax.random.uniform(stretch_key, (num,), dtype)) ** 2 / a",
+         "jax.random.uniform(stretch_key, (num,), dtype))"),
+        ("stale-partners", "*other, one[0], second_key", "*other, other[0], second_key"),
     ],
     ("samplers/_run.py", "samplers/test_sample.py samplers/test_sample_failures.py "
      "samplers/test_properties.py samplers/test_warmup.py"): [
@@ -141,17 +181,18 @@ MUTANTS = {
         ("own-temperature-ignored", "return self.temperatures * jnp.stack(",
          "return self.temperatures + 0 * jnp.stack("),
     ],
-    ("samplers/_warmup.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
+    ("samplers/kernels/_dual_averaging.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
         ("tuner-sign", "error = target - acceptance", "error = -target + acceptance"),
+        ("refined-in-long-strides", "self.log_average, self.log_average, 2.0)",
+         "self.log_average, self.log_average, 20.0)"),
+    ],
+    ("samplers/kernels/_search.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
         ("tuner-first-chain", "acceptance if per_chain else jnp.mean(acceptance)",
          "acceptance if per_chain else jnp.min(acceptance)"),
         ("search-not-refined", "jnp.where, i + 1 == half", "jnp.where, i + 1 == -1"),
-        ("refined-in-long-strides", "self.log_average, self.log_average, 2.0)",
-         "self.log_average, self.log_average, 20.0)"),
-        ("early-steps-pooled", "jnp.where(count < 0, 0, 1 / later)",
-         "jnp.where(count < -99, 0, 1 / later)"),
-        ("means-not-spread", " + (1 - fraction) * change**2", ""),
-        ("mass-inverted", "inverse_mass_matrix=variance)", "inverse_mass_matrix=1 / variance)"),
+    ],
+    ("samplers/_warmup.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
+        ("mass-inverted", "inverse_mass_matrix=inverse)", "inverse_mass_matrix=1 / inverse)"),
     ],
     ("training/negatives/_buffer.py", "training/negatives/test_buffer.py "
      "training/negatives/test_negatives.py "

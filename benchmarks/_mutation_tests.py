@@ -18,8 +18,23 @@ FURTHER = {
     "samplers/_base.py": (
         "test_combined test_sample test_sample_failures test_invariance test_precision"
     ),
-    "samplers/_blackjax.py": "test_kernels test_reversibility test_dtypes test_invariance",
-    "samplers/_blackjax_kernels.py": "test_kernels test_reversibility test_blackjax",
+    "samplers/kernels/_blackjax.py": (
+        "../test_blackjax ../test_kernels ../test_reversibility ../test_dtypes ../test_invariance"
+    ),
+    "samplers/kernels/_blackjax_kernels.py": (
+        "../test_kernels ../test_reversibility ../test_blackjax"
+    ),
+    "samplers/kernels/_chees.py": "test_jittered_hmc",
+    "samplers/kernels/_dual_averaging.py": "../test_tuning ../test_warmup",
+    "samplers/kernels/_elliptical_slice.py": "test_all_kernels ../test_dtypes",
+    "samplers/kernels/_ghmc.py": "test_all_kernels ../test_dtypes",
+    "samplers/kernels/_jittered_hmc.py": "test_chees test_all_kernels ../test_dtypes",
+    "samplers/kernels/_kernel_sampler.py": "../test_blackjax ../test_reversibility",
+    "samplers/kernels/_metric.py": "test_preconditioned_mala ../test_warmup",
+    "samplers/kernels/_microcanonical.py": "test_all_kernels ../test_blackjax ../test_kernels",
+    "samplers/kernels/_preconditioned_mala.py": "test_all_kernels",
+    "samplers/kernels/_search.py": "../test_tuning ../test_warmup ../test_keys",
+    "samplers/kernels/_stretch_move.py": "test_all_kernels ../test_dtypes",
     "samplers/_combined.py": "test_keys test_reversibility test_dtypes test_invariance",
     "samplers/_fields.py": "test_langevin test_reflected test_sample test_sample_failures",
     "samplers/_gibbs.py": "test_keys test_dtypes",
@@ -36,7 +51,7 @@ FURTHER = {
         "test_run_replicas test_keys test_reversibility test_invariance"
     ),
     "samplers/_underdamped.py": "test_dtypes",
-    "samplers/_warmup.py": "test_tuning test_keys",
+    "samplers/_warmup.py": "test_tuning test_keys kernels/test_chees",
     "training/negatives/_step_size_adaptation.py": "test_persistent",
     "training/negatives/_num_steps_adaptation.py": "test_all_negatives",
     "training/negatives/_buffer.py": "test_all_negatives test_filling test_storage",

@@ -85,18 +85,42 @@ def targets() -> dict[str, Target]:
     }
 
 
+def prior_of(target: Target, _: Any) -> samplers.AbstractSampler:
+    """Slices of ellipses of a Gaussian that is twice as wide as the target."""
+    return samplers.EllipticalSlice(Gaussian(target.mean, 4 * target.variance))
+
+
+def ensemble_of(target: Target, _: Any) -> samplers.AbstractSampler:
+    """Walkers that start as far apart as the target is wide."""
+    spread = np.sqrt(target.variance)
+    return samplers.StretchMove(max(6, 2 * target.mean.size), spread)
+
+
+def fits(name: str, dim: int) -> bool:
+    """Whether the sampler takes this many coordinates."""
+    if name.startswith("cycle"):
+        return dim == 2
+    return dim > 1 or not name.startswith("adjusted MCLMC")
+
+
 def sampler_table() -> dict[str, Any]:
-    """Samplers to tune, or functions that make one of a tuned MALA."""
+    """Samplers to tune, or functions that make one of a target and a tuned MALA."""
     wide = Gaussian(jnp.zeros(2), 4.0)
     return {
         "MALA": samplers.MALA(0.5),
         "HMC": samplers.HMC(0.3, 7),
         "NUTS": samplers.NUTS(0.3, max_num_doublings=6),
         "Barker": samplers.Barker(0.8),
-        "replica exchange": lambda tuned: samplers.ReplicaExchange(
+        "replica exchange": lambda _, tuned: samplers.ReplicaExchange(
             tuned, jnp.array([1.0, 2, 4, 8]), scale_step=True
         ),
-        "cycle with jumps": lambda tuned: samplers.Cycle((tuned, samplers.Independence(wide))),
+        "cycle with jumps": lambda _, tuned: samplers.Cycle((tuned, samplers.Independence(wide))),
+        "preconditioned": samplers.PreconditionedMALA(0.5),
+        "GHMC": samplers.GHMC(0.3),
+        "adjusted MCLMC": samplers.AdjustedMCLMC(0.3, 5),
+        "jittered": samplers.JitteredHMC(0.3, 2.0),
+        "elliptical slice": prior_of,
+        "stretch move": ensemble_of,
     }
 
 
@@ -109,7 +133,7 @@ def deviation(target: Target, sampler, num_samples: int, key) -> tuple[float, fl
     tuned, _ = samplers.warmup(energy, base, draw(tune_key), num_steps=400, key=tune_key)
     drawn = ebmx.sample(
         energy,
-        sampler(tuned) if made_of_mala else tuned,
+        sampler(target, tuned) if made_of_mala else tuned,
         draw(start_key),
         num_warmup=500,
         num_samples=num_samples,
@@ -154,7 +178,7 @@ def row(target: Target, num_samples: int, wanted: str) -> dict[str, float]:
     for number, (name, sampler) in enumerate(sampler_table().items()):
         if wanted not in name:
             continue
-        if name.startswith("cycle") and len(target.mean) != 2:
+        if not fits(name, target.mean.size):
             print(f"{'–':>18s}", end="")
             continue
         z, acceptance = deviation(target, sampler, num_samples, jax.random.key(number))

@@ -1,5 +1,7 @@
 """What tests are parametrised over, and how they compare."""
 
+from fractions import Fraction
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,15 +23,21 @@ from ebmx.energies import (
     UNet,
 )
 from ebmx.samplers import (
+    GHMC,
     HMC,
     MALA,
+    AdjustedMCLMC,
     Annealed,
     Cycle,
+    EllipticalSlice,
     Independence,
+    JitteredHMC,
     Langevin,
     PreconditionedLangevin,
+    PreconditionedMALA,
     ReplicaExchange,
     RMSProp,
+    StretchMove,
     UnderdampedLangevin,
 )
 
@@ -74,20 +82,35 @@ SAMPLERS = {
     "preconditioned-rmsprop": PreconditionedLangevin(0.1, RMSProp(0.9, damping=0.1)),
     "annealed": Annealed(Langevin(0.1), temperature=optax.linear_schedule(2.0, 1.0, 20)),
     "mala": MALA(0.1),
+    "preconditioned-mala": PreconditionedMALA(0.1, np.array([[1.0, 0.5], [0.5, 1.5]])),
     "hmc": HMC(0.3, num_integration_steps=3),
+    "jittered-hmc": JitteredHMC(0.3, trajectory_length=0.6),
+    "ghmc": GHMC(0.3, np.array([0.5, 1.0])),
+    "adjusted-mclmc": AdjustedMCLMC(0.3, 2, np.array([1.0, 0.5])),
+    "elliptical-slice": EllipticalSlice(Gaussian(np.array([0.5, 0.0]), 2.0)),
+    "stretch-move": StretchMove(4),
     "replica-exchange": ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0])),
     "cycle": Cycle((Langevin(0.1), Independence(Gaussian(jnp.zeros(2), 2.0)))),
 }
 """A sampler for each name."""
 
-MAY_STAY = {"mala", "hmc", "replica-exchange"}
+MAY_STAY = {"mala", "preconditioned-mala", "hmc", "jittered-hmc", "ghmc", "adjusted-mclmc"}
+MAY_STAY |= {"stretch-move", "replica-exchange"}
 """Samplers that reject: a chain in the tails may be where it started."""
 
 GRADIENTS = {
     "langevin-reported": (1, 1),
     "underdamped": (1, 1),
     "mala": (1, 1),
+    "preconditioned-mala": (1, 1),
     "hmc": (1, 3),
+    # one or two leapfrog steps in turn, 25 in 17 trajectories
+    "jittered-hmc": (1, Fraction(25, 17)),
+    "ghmc": (1, 1),
+    # two gradients for each step of the integrator
+    "adjusted-mclmc": (1, 4),
+    "elliptical-slice": (0, 0),
+    "stretch-move": (0, 0),
     "replica-exchange": (1, 2),
     "cycle": (0, 1),
 }

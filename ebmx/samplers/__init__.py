@@ -3,12 +3,6 @@
 from .._arguments import check_public as _check_public
 from ._base import AbstractSampler as AbstractSampler
 from ._base import StepInfo as StepInfo
-from ._blackjax import BlackJAX as BlackJAX
-from ._blackjax_kernels import HMC as HMC
-from ._blackjax_kernels import MALA as MALA
-from ._blackjax_kernels import MCLMC as MCLMC
-from ._blackjax_kernels import NUTS as NUTS
-from ._blackjax_kernels import Barker as Barker
 from ._combined import Cycle as Cycle
 from ._combined import Independence as Independence
 from ._combined import Mixture as Mixture
@@ -37,5 +31,17 @@ from ._save_policies import save_position_and_energy as save_position_and_energy
 from ._schedules import Annealed as Annealed
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin
 from ._warmup import warmup as warmup
+from .kernels._blackjax import BlackJAX as BlackJAX
+from .kernels._blackjax_kernels import HMC as HMC
+from .kernels._blackjax_kernels import MALA as MALA
+from .kernels._blackjax_kernels import NUTS as NUTS
+from .kernels._blackjax_kernels import Barker as Barker
+from .kernels._elliptical_slice import EllipticalSlice as EllipticalSlice
+from .kernels._ghmc import GHMC as GHMC
+from .kernels._jittered_hmc import JitteredHMC as JitteredHMC
+from .kernels._microcanonical import MCLMC as MCLMC
+from .kernels._microcanonical import AdjustedMCLMC as AdjustedMCLMC
+from .kernels._preconditioned_mala import PreconditionedMALA as PreconditionedMALA
+from .kernels._stretch_move import StretchMove as StretchMove
 
 _check_public(globals(), but=("StepInfo", "Samples"))

@@ -99,6 +99,10 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
             _checks.positive("temperatures", self.temperatures)
             ok = bool(np.all(np.diff(np.asarray(self.temperatures, np.float64)) > 0))
             _checks.require(ok, "temperatures", self.temperatures, fix)
+        fix = "a swap takes its state to another temperature, and it holds positions of this one: "
+        fix += "give a sampler that is restartable"
+        ok, kind = self.sampler.is_restartable, type(self.sampler).__name__
+        _checks.require(bool(ok), "sampler", kind, fix)
         steps = "step_size" in [field.name for field in dataclasses.fields(self.sampler)]
         fix = "the sampler has no step_size that could be scaled: leave scale_step out"
         _checks.require(steps or not self.scale_step, "scale_step", self.scale_step, fix)

@@ -10,15 +10,20 @@ from jax.extend.random import define_prng_impl
 
 from ebmx.energies import BernoulliRBM, Gaussian
 from ebmx.samplers import (
+    GHMC,
     HMC,
     AbstractSampler,
+    AdjustedMCLMC,
     BlockGibbs,
     Cycle,
+    EllipticalSlice,
     Independence,
+    JitteredHMC,
     Mixture,
     Reflected,
     ReplicaExchange,
     StepInfo,
+    StretchMove,
     run,
     run_replicas,
     sample,
@@ -91,6 +96,8 @@ NOISY, X = Noisy(jnp.ones(())), jnp.zeros((3, 2))
 RBM = BernoulliRBM(np.ones((2, 3)), np.zeros(2), np.zeros(3))
 LADDER = ReplicaExchange(NOISY, jnp.array([1.0, 2.0, 3.0]))
 JUMP = Independence(Gaussian(jnp.zeros(2), 1.0))
+JITTERED = JitteredHMC(0.1, 0.1, max_num_integration_steps=1)
+SLICE = EllipticalSlice(Gaussian(jnp.zeros(2), 1.0))
 CALLS = {
     "run": lambda key: run(flat, NOISY, X, num_steps=4, key=key),
     "sample": lambda key: sample(
@@ -104,6 +111,11 @@ CALLS = {
     "mixture": one_chain(Mixture((NOISY, JUMP)), flat, X[0]),
     "independence": one_chain(JUMP, flat, X[0]),
     "reflected": one_chain(Reflected(NOISY, (0.0, 1.0)), flat, X[0]),
+    "warmup-lengths": lambda key: warmup(flat, JITTERED, X, num_steps=20, key=key),
+    "elliptical-slice": one_chain(SLICE, flat, X[0]),
+    "stretch-move": one_chain(StretchMove(4), flat, X[0]),
+    "ghmc": one_chain(GHMC(0.1), flat, X[0]),
+    "adjusted-mclmc": one_chain(AdjustedMCLMC(0.1, 1), flat, X[0]),
     "gibbs": one_chain(BlockGibbs(), RBM, jnp.zeros(2)),
 }
 NUM_DRAWS = {"run": 3 * 5, "sample": 3 * (1 + 2 + 3 * 2), "warmup": 3 * 21, "warmup-masses": 3 * 20}

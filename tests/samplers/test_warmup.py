@@ -20,7 +20,7 @@ from ebmx.samplers import (
     warmup,
 )
 from ebmx.samplers._run import PerChain
-from ebmx.samplers._warmup import DualAveraging
+from ebmx.samplers.kernels._dual_averaging import DualAveraging
 
 VARIANCES = np.array([0.1, 0.5, 1.0, 4.0])
 ENERGY = Gaussian(jnp.zeros(4), jnp.asarray(VARIANCES))

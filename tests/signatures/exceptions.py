@@ -128,6 +128,7 @@ NEEDS = [
     ("sampler", Later(s.Langevin, 0.1, grad_clip=1.0), "displacement_budget"),
     ("sampler", Later(s.MALA, 0.1), "ReplicaExchange warmup Jarzynski"),
     ("num_steps", 20, "warmup"),
+    ("prior", Later(e.Gaussian, np.zeros(2)), "EllipticalSlice"),
     ("target_acceptance", 0.6, "warmup"),
     ("num_chains", 4, "Jarzynski"),
     ("num_negatives", 3, "Jarzynski"),

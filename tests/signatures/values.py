@@ -30,10 +30,19 @@ _POINTS = np.array([-1.0, 1.0], np.float32)
 
 NUMBERS = {"step_size": 0.1, "noise_scale": 0.1, "grad_clip": 1.0, "decoherence_length": 1.0}
 NUMBERS |= {"sigma": 0.3, "weight": 2.0, "log_z": 1.0, "bin_width": 0.1, "low": -1.0, "high": 1.0}
+NUMBERS |= {"trajectory_length": 1.0, "alpha": 0.2, "delta": 0.1, "stretch": 2.0}
 NUMBERS |= {"start": 2.0, "end": 1.0, "bandwidth": 1.0, "shrinkage": 0.1}
-INTEGERS = {"size": 3, "dim": 3, "stride": 1, "padding": 1, "in_channels": 1, "out_channels": 2}
+INTEGERS = {
+    "num_walkers": 4,
+    "size": 3,
+    "dim": 3,
+    "stride": 1,
+    "padding": 1,
+    "in_channels": 1,
+    "out_channels": 2,
+}
 INTEGERS |= {"out_size": 2, "k": 1, "batch_size": 2, "subset_size": 3}
-INTEGERS |= {"num": 5, "capacity": 8, "thin": 2, "num_warmup": 1, "num_points": 5}
+INTEGERS |= {"num_walkers": 4, "num": 5, "capacity": 8, "thin": 2, "num_warmup": 1, "num_points": 5}
 ARRAYS = {"x": X, "a": X, "b": X + 1, "samples": X, "data": X + 1, "labels": LABELS, "y": LABELS}
 ARRAYS |= {"train": X, "test": X, "train_labels": LABELS, "test_labels": LABELS}
 ARRAYS |= {"classes": LABELS, "probabilities": np.full((6, 3), 1 / 3), "logits": np.zeros(3)}

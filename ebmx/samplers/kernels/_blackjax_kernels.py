@@ -1,46 +1,13 @@
 """The most used kernels of BlackJAX, each as a sampler with its own parameters."""
 
-import abc
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
-from .. import _checks
-from .._types import EnergyFn, Key, Number, Numbers, X
-from ._base import AbstractSampler, StepInfo, always
-from ._blackjax import BlackJAX, check_masses, wide
-from ._fields import number
-
-
-class AbstractKernelSampler(AbstractSampler[Any]):
-    """A sampler that is a kernel of BlackJAX: define the parameters as fields, and `kernel`."""
-
-    is_invariant = always(True)  # by a Metropolis test, except for `MCLMC`
-    reports_new_energy = always(True)
-
-    def __check_init__(self: Any):  # Equinox runs it beside that of a subclass
-        _checks.positive("step_size", self.step_size)
-        check_masses(getattr(self, "inverse_mass_matrix", None))
-
-    @abc.abstractmethod
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel for positions of the shape and dtype of `x`."""
-
-    def init(self, energy: EnergyFn, x: X, *, key: Key) -> Any:
-        """The kernel's state at `x`, without the position."""
-        return self.kernel(x).init(energy, x, key=key)
-
-    def retemper(self, energy: EnergyFn, x: X, state: Any, factor: Number, *, key: Key) -> Any:
-        """Scales what the state caches, or makes a new state."""
-        return self.kernel(x).retemper(energy, x, state, factor, key=key)
-
-    def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
-        """One transition of the kernel."""
-        return self.kernel(x).step(energy, x, state, key=key)
+from ... import _checks
+from ..._types import Number, Numbers, X
+from .._fields import number
+from ._blackjax import BlackJAX
+from ._kernel_sampler import AbstractKernelSampler, masses, parts
 
 
 class MALA(AbstractKernelSampler):
@@ -69,7 +36,7 @@ class MALA(AbstractKernelSampler):
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions of any shape."""
-        return BlackJAX(*_parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
+        return BlackJAX(*parts("mala"), step_size=jnp.asarray(self.step_size) / 2)
 
 
 class HMC(AbstractKernelSampler):
@@ -107,9 +74,9 @@ class HMC(AbstractKernelSampler):
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
         return BlackJAX(
-            *_parts("hmc"),
+            *parts("hmc"),
             step_size=self.step_size,
-            inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
+            inverse_mass_matrix=masses(self.inverse_mass_matrix, x),
             num_integration_steps=self.num_integration_steps,
         )
 
@@ -137,9 +104,9 @@ class NUTS(AbstractKernelSampler):
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions like `x`."""
         return BlackJAX(
-            *_parts("nuts"),
+            *parts("nuts"),
             step_size=self.step_size,
-            inverse_mass_matrix=_masses(self.inverse_mass_matrix, x),
+            inverse_mass_matrix=masses(self.inverse_mass_matrix, x),
             max_num_doublings=self.max_num_doublings,
         )
 
@@ -158,59 +125,4 @@ class Barker(AbstractKernelSampler):
 
     def kernel(self, x: X) -> BlackJAX:
         """The kernel, for positions of any shape."""
-        return BlackJAX(*_parts("barker"), step_size=self.step_size)
-
-
-class MCLMC(AbstractKernelSampler):
-    """Microcanonical Langevin: a momentum of constant length; not Metropolis-adjusted.
-
-    Robnik et al. (2023), "Microcanonical Hamiltonian Monte Carlo".
-
-    A step whose position or energy becomes non-finite is taken back and reported as divergent.
-
-    Args:
-        step_size: `ε > 0` of the integrator, in units of `x`.
-        decoherence_length: `L`, the distance over which the momentum decorrelates.
-    """
-
-    step_size: Number = number()
-    decoherence_length: Number = number()
-
-    is_invariant = always(False)
-    reports_acceptance = always(False)
-
-    def __check_init__(self):
-        _checks.positive("decoherence_length", self.decoherence_length)
-
-    def kernel(self, x: X) -> BlackJAX:
-        """The kernel, for positions like `x`."""
-        fix = "a momentum of constant length needs at least two coordinates: give HMC or MALA"
-        _checks.require(x.size > 1, "x.shape", x.shape, fix)
-        return BlackJAX(
-            *_parts("mclmc"),
-            inverse_mass_matrix=_masses(None, x),
-            L=self.decoherence_length,
-            step_size=self.step_size,
-        )
-
-
-@functools.cache
-def _parts(name: str) -> tuple[Callable, Callable]:
-    """Init and kernel, made once: they are static, and equal ones made again would retrace.
-
-    BlackJAX is imported here and outside of any trace, since its import initialises the devices.
-    """
-    with jax.ensure_compile_time_eval():
-        import blackjax
-
-        algorithm = getattr(blackjax, name)
-        return algorithm.init, algorithm.build_kernel()
-
-
-def _masses(given: Any, x: X) -> jax.Array:
-    if given is None:
-        return jnp.ones(x.size, wide(x).dtype)
-    shapes = (x.size,), (x.size, x.size)
-    fix = f"give an array of shape {shapes[0]} or {shapes[1]}, over the flattened coordinates"
-    _checks.require(given.shape in shapes, "inverse_mass_matrix.shape", given.shape, fix)
-    return given
+        return BlackJAX(*parts("barker"), step_size=self.step_size)

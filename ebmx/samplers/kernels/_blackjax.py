@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _checks
-from .._types import EnergyFn, Key, Number, X
-from ..energies._batch import as_scalar
-from ..energies._constants import as_number
-from ._base import AbstractSampler, StepInfo, always
-from ._fields import cast
+from ... import _checks
+from ..._types import EnergyFn, Key, Number, X
+from ...energies._batch import as_scalar
+from ...energies._constants import as_number
+from .._base import AbstractSampler, StepInfo, always
+from .._fields import cast
 
 
 class BlackJAX(AbstractSampler[Any]):
@@ -112,6 +112,15 @@ class BlackJAX(AbstractSampler[Any]):
 
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""
+        new, info = self.transition(energy, x, state, key=key)
+        reverted = jnp.zeros((), bool)
+        if hasattr(info, "nonans"):  # the kernel takes a step that failed back
+            reverted = ~info.nonans | jnp.all(new.position == wide(x))
+        reported = _summarise(new, info, energy, x, reverted)
+        return new.position.astype(x.dtype), new._replace(position=None), reported
+
+    def transition(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[Any, Any]:
+        """The new state and the info of the kernel."""
         old = state._replace(position=wide(x))
         log_density = _log_density(energy, x.dtype)
         # in the precision of the positions, so that parameters do not change theirs
@@ -120,12 +129,7 @@ class BlackJAX(AbstractSampler[Any]):
             for name, value in self.parameters.items()
         }
         with jax.numpy_dtype_promotion("standard"):
-            new, info = self.kernel(key, old, log_density, **parameters)
-        reverted = jnp.zeros((), bool)
-        if hasattr(info, "nonans"):  # the kernel takes a step that failed back
-            reverted = ~info.nonans | jnp.all(new.position == old.position)
-        reported = _summarise(new, info, energy, x, reverted)
-        return new.position.astype(x.dtype), new._replace(position=None), reported
+            return self.kernel(key, old, log_density, **parameters)
 
 
 def wide(x: jax.Array) -> jax.Array:

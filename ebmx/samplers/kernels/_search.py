@@ -1,0 +1,84 @@
+"""One search for a step size, beside which the chains tell what masses they need."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..._checks import checked
+from ..._types import EnergyFn, Key, XBatch
+from ...energies._batch import for_each
+from .._base import take_step
+from .._fields import at_least_single
+from .._reflected import Reflected
+from .._run import chain_keys, check_energy
+from ._dual_averaging import DualAveraging
+from ._metric import metric_of
+
+
+def held(sampler: Any) -> Any:
+    """The sampler that has the step size: the one inside of a `Reflected`."""
+    return held(sampler.sampler) if isinstance(sampler, Reflected) else sampler
+
+
+def with_numbers(sampler: Any, **values: Any) -> Any:
+    """The sampler with other numbers."""
+    if isinstance(sampler, Reflected):
+        return dataclasses.replace(sampler, sampler=with_numbers(sampler.sampler, **values))
+    return dataclasses.replace(sampler, **values)
+
+
+@eqx.filter_jit
+@checked
+def tune(
+    energy: EnergyFn,
+    sampler: Any,
+    x: XBatch,
+    num_steps: int,
+    target: jax.Array,
+    per_chain: bool,
+    key: Key,
+) -> tuple[jax.Array, XBatch, jax.Array, jax.Array, jax.Array]:
+    """The step size, the positions, the inverse masses, the acceptance, and the last energies.
+
+    Masses and acceptance are of the latter half of the steps, masses of all chains together.
+    """
+    check_energy(energy, x)
+    num, half = x.shape[0], num_steps // 2
+    keys = chain_keys(jax.random.fold_in(key, 0), num)
+    state = for_each(lambda energy, x, k: sampler.init(energy, x, key=k), energy, x, keys)
+    shape = (num,) if per_chain else ()
+    dtype = at_least_single(x.dtype)
+    first = jnp.asarray(held(sampler).step_size)
+    tuner = DualAveraging.search(jnp.broadcast_to(first, shape).astype(dtype))
+
+    def one(energy, x, state, size, key):
+        tuned = with_numbers(sampler, step_size=size)
+        x, state, info = take_step(tuned, energy, x, state, key=key)
+        # a proposal whose acceptance is not a number is rejected
+        acceptance = jnp.where(jnp.isfinite(info.acceptance), info.acceptance, 0)
+        return x, state, acceptance.astype(dtype), info.energy
+
+    def step(i, carry):
+        x, state, tuner, metric, rate, _ = carry
+        keys = chain_keys(jax.random.fold_in(key, i + 1), num)
+        sizes = jnp.broadcast_to(jnp.exp(tuner.log_step), (num,))
+        x, state, acceptance, energies = for_each(one, energy, x, state, sizes, keys)
+        acceptance = acceptance if per_chain else jnp.mean(acceptance)
+        tuner = tuner.update(acceptance, target)
+        tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
+        metric = metric.update(x.reshape(num, -1).astype(dtype), state, i - half)
+        rate = rate + jnp.where(i >= half, acceptance, 0) / (num_steps - half)
+        return x, state, tuner, metric, rate, energies
+
+    metric = metric_of(held(sampler), x[0].size, dtype)
+    sizes = jnp.broadcast_to(first, (num,))
+    shapes = jax.eval_shape(lambda: for_each(one, energy, x, state, sizes, keys)[3])
+    energies = jnp.zeros(shapes.shape, shapes.dtype)
+    begin = (x, state, tuner, metric, jnp.zeros(shape, dtype), energies)
+    x, _, tuner, metric, rate, energies = jax.lax.fori_loop(0, num_steps, step, begin)
+    inverse = metric.inverse_mass_matrix(num * (num_steps - half))
+    return jnp.exp(tuner.log_average), x, inverse, rate, energies
