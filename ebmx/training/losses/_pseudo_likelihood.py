@@ -70,7 +70,7 @@ def _log_conditionals(
     ok = num > 0 and num % others == 0
     _checks.require(ok, "negatives.shape", negatives.x.shape, fix)
     real, fake = energies(energy, positives, negatives)
-    gaps = real - fake.reshape(num // others, others, -1)
+    gaps = real[None, None] - fake.reshape(num // others, others, -1)
     own = jnp.zeros_like(gaps[:, :1])
     log_p = jax.nn.log_softmax(jnp.concatenate([own, gaps], axis=1), axis=1)
     return log_p, total / (num // others)

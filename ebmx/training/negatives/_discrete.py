@@ -133,5 +133,6 @@ def _changed_at(x: X, site: jax.Array, shift: jax.Array, categorical: bool) -> X
 def _shifted(x: jax.Array, shift: Int[Array, "..."]) -> jax.Array:
     """One-hot categories moved on by so many, around the end."""
     num = x.shape[-1]
-    source = (jnp.arange(num) - shift[..., None]) % num
+    places = jnp.arange(num).reshape(*(1,) * shift.ndim, num)
+    source = (places - shift[..., None]) % num
     return jnp.take_along_axis(x, source, -1)

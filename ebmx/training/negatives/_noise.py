@@ -139,12 +139,12 @@ class CategoricalNoise(AbstractNoise):
     def sample(self, shape: tuple[int, ...], *, key: Key) -> X:
         """One example of this shape, `(*sites, num_categories)`."""
         log_p = self._log_probabilities(shape)
-        index = jax.random.categorical(key, log_p, shape=shape[:-1])
+        index = jax.random.categorical(key, jnp.broadcast_to(log_p, shape))
         return jax.nn.one_hot(index, shape[-1], dtype=log_p.dtype)
 
     def log_density(self, x: X) -> Scalar:
         """The log probability of one example, in nats; `-inf` if it is not one-hot."""
-        log_p = cast(self._log_probabilities(x.shape), x)
+        log_p = jnp.broadcast_to(cast(self._log_probabilities(x.shape), x), x.shape)
         one_hot = jnp.all((x == 0) | (x == 1)) & jnp.all(jnp.sum(x, -1) == 1)
         return jnp.where(one_hot, jnp.sum(x * log_p), -jnp.inf)
 
