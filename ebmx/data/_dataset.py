@@ -243,7 +243,9 @@ def assemble(
         label = f"; labels: {source.label}" if source.label else ""
         reading += f" ({_listed(source.columns)}{label})"
     names = source.columns, source.classes
-    return Dataset(name, train, test, train_labels, test_labels, low, high, span, reading, *names, binarise)
+    return Dataset(
+        name, train, test, train_labels, test_labels, low, high, span, reading, *names, binarise
+    )
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:

@@ -127,7 +127,7 @@ def _show(axis: Any, grid: np.ndarray) -> None:
     axis.imshow(grid[..., 0] if grey else grid, cmap="gray" if grey else None, vmin=0, vmax=1)
 
 
-def _tile(images: np.ndarray, columns: int, span: tuple[float, float]) -> np.ndarray:
+def _tile(images: np.ndarray, columns: int, span: tuple[float, float] = (-1.0, 1.0)) -> np.ndarray:
     """Images in rows of so many columns, as one image with white lines between."""
     low, high = span
     _checks.require(low < high, "span", span, "give (low, high), such as (-1, 1) or (0, 1)")

@@ -25,7 +25,7 @@ def test_images_are_one_above_the_threshold_of_their_range():
 def test_units_go_both_ways(threshold):
     data = Dataset.from_arrays(BYTES, binarise=threshold)
     whole = np.concatenate([data.train, data.test])
-    assert np.mean(whole) == pytest.approx(np.mean(BYTES / 255 > threshold))
+    assert np.mean(whole) == pytest.approx(np.mean(threshold < BYTES / 255))
     np.testing.assert_array_equal(np.unique(data.to_units(whole)), [0.0, 255.0])
     np.testing.assert_array_equal(data.from_units(data.to_units(whole)), whole)
     want = (BYTES[..., None] / 255 > threshold).astype(np.float32)

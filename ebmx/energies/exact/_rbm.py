@@ -58,7 +58,9 @@ class BernoulliRBM(AbstractExactEnergy):
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return _free_energy(*together(x.reshape(-1), self.weight, self.visible_logits, self.hidden_bias))
+        return _free_energy(
+            *together(x.reshape(-1), self.weight, self.visible_logits, self.hidden_bias)
+        )
 
     @property
     def visible_logits(self) -> jax.Array:

@@ -116,9 +116,9 @@ def sites_of(shape: tuple[int, ...], categorical: bool) -> tuple[int, int]:
     if not categorical:
         return math.prod(shape), 2
     fix = "categories are one-hot along the last axis: give examples (*sites, num_categories)"
-    ok = len(shape) > 0 and shape[-1] > 1
-    _checks.require(ok, "x.shape", ("batch", *shape), fix)
-    return math.prod(shape[:-1]), shape[-1]
+    num_values = shape[-1] if shape else 0
+    _checks.require(num_values > 1, "x.shape", ("batch", *shape), fix)
+    return math.prod(shape[:-1]), num_values
 
 
 def _changed_at(x: X, site: jax.Array, shift: jax.Array, categorical: bool) -> X:

@@ -149,9 +149,10 @@ class CategoricalNoise(AbstractNoise):
         return jnp.where(one_hot, jnp.sum(x * log_p), -jnp.inf)
 
     def _log_probabilities(self, shape: tuple[int, ...]) -> jax.Array:
-        num = 0 if self.weights is None else self.weights.size
-        fix = f"give examples (*sites, num_categories){f' with {num} categories' if num else ''}"
-        ok = len(shape) > 0 and shape[-1] > 1 and num in (0, shape[-1])
-        _checks.require(ok, "shape", shape, fix)
-        weights = jnp.ones(shape[-1]) if self.weights is None else self.weights
+        num = shape[-1] if shape else 0
+        fix = "give examples (*sites, num_categories) with at least two categories"
+        _checks.require(num > 1, "shape", shape, fix)
+        weights = jnp.ones(num) if self.weights is None else self.weights
+        fix = f"give examples (*sites, num_categories) with {weights.size} categories"
+        _checks.require(num == weights.size, "shape", shape, fix)
         return jnp.log(weights / jnp.sum(weights))

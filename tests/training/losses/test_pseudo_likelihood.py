@@ -194,9 +194,10 @@ def test_the_pseudo_likelihood_of_a_machine_is_that_of_its_units(getkey):
     x = rng.integers(0, 2, (5, 2, 3)).astype(np.float32)
 
     def free_energy(x):
-        return -x.reshape(-1) @ visible.reshape(-1) - np.log1p(
-            np.exp(hidden + x.reshape(-1) @ weight)
-        ).sum()
+        return (
+            -x.reshape(-1) @ visible.reshape(-1)
+            - np.log1p(np.exp(hidden + x.reshape(-1) @ weight)).sum()
+        )
 
     want = 0.0
     for one in x:

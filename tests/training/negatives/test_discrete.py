@@ -34,7 +34,9 @@ def test_all_neighbours_of_bits_are_one_flip_away_each(getkey):
     examples = bits()
     out = step(DiscreteNeighbours(), examples, getkey())
     changed = np.asarray(out.x).reshape(6, 5, 6) != np.asarray(examples.x).reshape(1, 5, 6)
-    np.testing.assert_array_equal(changed, np.broadcast_to(np.eye(6, dtype=bool)[:, None], (6, 5, 6)))
+    np.testing.assert_array_equal(
+        changed, np.broadcast_to(np.eye(6, dtype=bool)[:, None], (6, 5, 6))
+    )
     assert set(np.unique(out.x)) == {0.0, 1.0}
     np.testing.assert_array_equal(out.y, np.tile(examples.y, 6))
     np.testing.assert_array_equal(out.log_weights, np.tile(examples.log_weights, 6))

@@ -117,9 +117,7 @@ def test_chains_start_and_restart_at_zeros_and_ones(getkey):
     buffer = negatives.init((2, 3), key=getkey())
     np.testing.assert_array_equal(buffer.positions, 1.0)
     step = eqx.filter_jit(negatives.step)
-    (out, after, info), (same, _, _) = (
-        step(MACHINE, positives, buffer, key=key) for _ in range(2)
-    )
+    (out, after, info), (same, _, _) = (step(MACHINE, positives, buffer, key=key) for _ in range(2))
     np.testing.assert_array_equal(out.x, same.x)
     assert 16 < int(np.sum(info.restarted)) < 48
     np.testing.assert_array_equal(np.sort(after.ages), np.ones(64))

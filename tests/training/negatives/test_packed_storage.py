@@ -38,7 +38,9 @@ def bits(num, shape=(5, 3)):
 
 
 def categories(num, sites=(3,), values=5):
-    return np.asarray(one_hot(np.random.default_rng(num).integers(0, values, (num, *sites)), values))
+    return np.asarray(
+        one_hot(np.random.default_rng(num).integers(0, values, (num, *sites)), values)
+    )
 
 
 CASES = {
@@ -148,8 +150,12 @@ def test_it_is_refused_where_it_is_of_another_shape(getkey):
     negatives = PCD(BlockGibbs(), 1, 8, noise=BernoulliNoise(), storage=PackedBits((5, 4)))
     with pytest.raises(ValueError, match=r"^storage\.shape=\(5, 4\): the positions are of shape"):
         negatives.init((5, 3), key=getkey())
-    buffer = ReplayBuffer(jnp.zeros((4, 2), jnp.uint8), jnp.zeros(4, int), storage=PackedBits((5, 3)))
-    with pytest.raises(ValueError, match=r"^x\.shape=.*the buffer holds examples of shape \(5, 3\)"):
+    buffer = ReplayBuffer(
+        jnp.zeros((4, 2), jnp.uint8), jnp.zeros(4, int), storage=PackedBits((5, 3))
+    )
+    with pytest.raises(
+        ValueError, match=r"^x\.shape=.*the buffer holds examples of shape \(5, 3\)"
+    ):
         buffer.write(Chains(jnp.zeros((2, 5, 4)), jnp.arange(2), jnp.arange(2)))
 
 
