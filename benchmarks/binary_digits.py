@@ -54,11 +54,10 @@ def optimiser(options: Any) -> optax.GradientTransformation:
          optax.cosine_decay_schedule(options.learning_rate, num - num // 2)],
         [num // 2],
     )  # fmt: skip
-    matrices = lambda tree: jax.tree.map(lambda a: jnp.ndim(a) > 1 and min(a.shape) > 1, tree)  # noqa: E731
+    matrices = lambda tree: jax.tree.map(lambda a: a.ndim == 2, tree)  # noqa: E731
     decay = optax.add_decayed_weights(options.weight_decay, matrices)
-    return optax.chain(
-        optax.scale_by_adam(options.momentum), decay, optax.scale_by_learning_rate(rate)
-    )
+    descent = optax.scale_by_learning_rate(rate)
+    return optax.chain(optax.scale_by_adam(options.momentum), decay, descent)
 
 
 def train(energy: Any, sampler: Any, data: Any, base: Any, options: Any) -> tuple[Any, Any, dict]:
@@ -120,9 +119,7 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.999, help="decay of averaged parameters")
     parser.add_argument("--hidden", type=int, default=200, help="units of the machine")
     parser.add_argument("--channels", type=int, nargs="+", default=[16, 32], help="of the network")
-    parser.add_argument(
-        "--sampler", default=DMALA, help="of the network's chains, by default DMALA"
-    )
+    parser.add_argument("--sampler", default=DMALA, help="of the network's chains")
     parser.add_argument("--temperatures", type=int, default=5000)
     parser.add_argument("--annealed", type=int, default=100, help="chains of the annealing")
     parser.add_argument("--more-steps", type=int, default=2000, help="of chains, to anneal back")
@@ -136,10 +133,8 @@ def main() -> None:
         start = machine(base, options.hidden, key)
     else:
         table = tomllib.loads(f"sampler = {options.sampler}")
-        sampler, start = (
-            build(table["sampler"], path="sampler"),
-            network(base, options.channels, key),
-        )
+        sampler = build(table["sampler"], path="sampler")
+        start = network(base, options.channels, key)
     energy, state, figures = train(start, sampler, data, base, options)
     print(figures, flush=True)
     gap = float(energies(energy)(data.test).mean() - energies(energy)(data.train).mean())
