@@ -36,6 +36,8 @@ _HELD_OUT = "--test-images DATA/mnist --minutes 0 --held-out all --held-out-upda
 
 FORMS: dict[str, Forms] = {
     "adaptation": Forms(""),
+    "binary_digits": Forms("--updates 20 --temperatures 20 --more-steps 10", ""),
+    "binary_digits: network": Forms(None, "--part convnet --steps 20 --learning-rate 1e-3"),
     "buffer": Forms(""),
     "cd_vs_pcd": Forms('--only "PCD, 10" --evaluations 320 --part 0.01'),
     "cifar10": Forms(None, _CIFAR),

@@ -54,7 +54,9 @@ FURTHER = {
     "samplers/_warmup.py": "test_tuning test_keys kernels/test_chees",
     "training/negatives/_step_size_adaptation.py": "test_persistent",
     "training/negatives/_num_steps_adaptation.py": "test_all_negatives",
-    "training/negatives/_buffer.py": "test_all_negatives test_filling test_storage",
+    "training/negatives/_buffer.py": (
+        "test_all_negatives test_filling test_storage test_packed_storage"
+    ),
     "training/negatives/_split.py": "test_all_negatives",
     "training/negatives/_restarted.py": "test_all_negatives test_negatives",
     "training/checkpoints/_orbax.py": (
@@ -78,12 +80,17 @@ FURTHER = {
         "test_all_negatives test_restart_policy ../test_labelled_training"
     ),
     "training/negatives/_buffered.py": (
-        "test_persistent test_tempered test_label_constants ../test_labelled_training"
+        "test_persistent test_tempered test_label_constants ../test_labelled_training "
+        "test_packed_storage"
     ),
     "training/negatives/_recovery.py": "test_all_negatives ../losses/test_closed_forms_of_losses",
     "training/negatives/_chain_free.py": "test_all_negatives",
     "training/negatives/_perturbed_levels.py": "../losses/test_noise_levels",
     "training/checkpoints/_restore.py": "test_writer test_damaged",
+    "training/losses/_pseudo_likelihood.py": "test_pseudo_likelihood test_objectives",
+    "training/negatives/_discrete.py": "test_all_negatives ../losses/test_pseudo_likelihood",
+    "training/negatives/_noise.py": "test_discrete_noise",
+    "training/negatives/_storage.py": "test_packed_storage",
     "training/losses/_score_matching.py": "test_score_matching test_objectives",
     "training/_sharding.py": "negatives/test_restart_policy",
     "training/negatives/_buffer_slots.py": "test_buffer test_label_constants ../test_sharding",

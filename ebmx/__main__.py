@@ -195,7 +195,7 @@ def _write_samples(
 ) -> None:
     """Write samples of a run or a shared model, and say where."""
     facts: dict[str, Any] = {"samples": options.num, "samples_from": source}
-    given = {"columns": model.columns, "overwrite": options.overwrite}
+    given = {"columns": model.columns, "span": model.span, "overwrite": options.overwrite}
     facts |= write_samples(out, x, model.to_units(x), **given)
     lines = [f"{options.num} samples ({source}): {facts['out']}"]
     lines += [f"{name}: {facts[name]}" for name in ("array", "table", "picture") if name in facts]

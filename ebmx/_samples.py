@@ -44,6 +44,7 @@ def write_samples(
     in_units: np.ndarray,
     *,
     columns: Sequence[str] = (),
+    span: tuple[float, float] = (-1.0, 1.0),
     overwrite: bool = False,
 ) -> dict[str, Path]:
     """Write samples to `NAME.npz`, and to `NAME.png` if they are images, and return the files.
@@ -67,5 +68,6 @@ def write_samples(
             csv.writer(file).writerows([names, *in_units.tolist()])
     if x.ndim == 4 and x.shape[-1] in (1, 3):
         files["picture"] = stem.with_name(f"{stem.name}.png")
-        sample_grid({"samples of the model": x}).savefig(files["picture"])
+        grid = sample_grid({"samples of the model": x}, span=span)
+        grid.savefig(files["picture"])
     return files

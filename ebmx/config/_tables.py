@@ -28,6 +28,7 @@ DATA = {
     "image_size": "the size to resize images of a folder to: [height, width], or one number.",
     "batch_size": "examples, and chains, in an update.",
     "standardise": "scale each column to mean 0 and standard deviation 1, not to [-1, 1].",
+    "binarise": "zeros and ones in place of numbers: the threshold, as a fraction of the range.",
 }
 MONITOR = {
     "metric": "what is measured, lower is better: frechet_ratio; log_likelihood (minus the mean "

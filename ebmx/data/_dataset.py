@@ -12,7 +12,7 @@ from .._arguments import check_arguments
 from ._batches import split
 from ._labels import as_labels
 from ._layout import Layout, arranged, layout_of, ranges, standard_ranges, words
-from ._scale import Range, check_range, check_span, scale
+from ._scale import Range, binarised, check_range, check_span, check_threshold, scale
 from ._source import Source
 
 _SHOWN = 8
@@ -52,6 +52,8 @@ class Dataset:
     """Names of the columns of a table, if they have any."""
     classes: tuple[str, ...] = ()
     """Names of the labels, the first of them of label 0, if they have any."""
+    binarise: float | None = None
+    """The threshold of examples of zeros and ones, a fraction of the range."""
 
     def __post_init__(self):
         for name, x in (("train", self.train), ("test", self.test)):
@@ -64,6 +66,7 @@ class Dataset:
         _check_test_shape(np.shape(self.test), self.shape)
         check_range(self.low, self.high, self.shape)
         check_span(self.span)
+        check_threshold(self.binarise, self.span)
         self._check_names()
 
     def _check_names(self) -> None:
@@ -93,6 +96,7 @@ class Dataset:
         layout: Layout = "auto",
         span: tuple[float, float] = (-1.0, 1.0),
         standardise: bool = False,
+        binarise: float | None = None,
     ) -> "Dataset":
         """A data set of arrays in memory, scaled, split and checked as `load` does with files.
 
@@ -109,6 +113,7 @@ class Dataset:
             layout: as for `load`.
             span: as for `load`.
             standardise: as for `load`.
+            binarise: as for `load`.
 
         Returns:
             A `Dataset`.
@@ -125,7 +130,8 @@ class Dataset:
         _checks.require(test is not None or test_labels is None, "test_labels", "given", fix)
         given = {part: np.asarray(value) for part, value in parts.items() if value is not None}
         source = Source(given, columns=tuple(columns), classes=tuple(classes))
-        return assemble(name, source, lambda shape: standardise, test_fraction, seed, layout, span)
+        options = test_fraction, seed, layout, span, binarise
+        return assemble(name, source, lambda shape: standardise, *options)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -145,8 +151,11 @@ class Dataset:
     def log_jacobian(self) -> float:
         """What to add to a log density of scaled examples for that in data units, in nats.
 
-        The log determinant of `from_units`; columns that are constant are left out.
+        The log determinant of `from_units`; columns that are constant are left out. Zeros and ones
+        have probabilities in place of a density, and 0 is added.
         """
+        if self.binarise is not None:
+            return 0.0
         width = np.broadcast_to(np.subtract(self.high, self.low, dtype=np.float64), self.shape)
         return float(np.sum(np.log((self.span[1] - self.span[0]) / width[width > 0])))
 
@@ -168,6 +177,8 @@ class Dataset:
     def from_units(self, x: np.ndarray) -> np.ndarray:
         """Map from data units to the span, as `load` does; the inverse of `to_units`.
 
+        With `binarise` to zeros and ones, of which `to_units` makes the ends of the range.
+
         Args:
             x: examples `(num, *shape)` in data units, images with the channels last.
 
@@ -177,7 +188,7 @@ class Dataset:
         x = np.asarray(x)
         fix = f"give (num, {', '.join(map(str, self.shape))})"
         _checks.require(x.shape[1:] == self.shape, "x.shape", x.shape, fix)
-        return scale(x, self.low, self.high, span=self.span)
+        return binarised(scale(x, self.low, self.high, span=self.span), self.binarise)
 
 
 def _check_test_shape(test: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -193,6 +204,7 @@ def assemble(
     seed: int,
     layout: Layout,
     span: tuple[float, float],
+    binarise: float | None = None,
 ) -> Dataset:
     """Arrange, split and scale what was read; whether to standardise may depend on the shape."""
     parts: dict[str, Any] = dict(source.parts)
@@ -218,13 +230,22 @@ def assemble(
     _checks.require(isinstance(standard, bool), "standardise", standard, "give True or False")
     if standard:
         low, high = standard_ranges(train, axes)
-    train, test = scale(train, low, high, span=span), scale(test, low, high, span=span)
+    if binarise is not None:
+        fix = "zeros and ones are made of a range: leave one of the two out"
+        _checks.require(not standard, "binarise", binarise, fix)
+        span = (0.0, 1.0)
+        check_threshold(binarise, span)
+    train, test = (binarised(scale(x, low, high, span=span), binarise) for x in (train, test))
     reading = words(train.shape[1:], axes, low, high, standard)
+    if binarise is not None:
+        reading += f", as zeros and ones at {binarise:g} of it"
     if source.columns:
         label = f"; labels: {source.label}" if source.label else ""
         reading += f" ({_listed(source.columns)}{label})"
     names = source.columns, source.classes
-    return Dataset(name, train, test, train_labels, test_labels, low, high, span, reading, *names)
+    return Dataset(
+        name, train, test, train_labels, test_labels, low, high, span, reading, *names, binarise
+    )
 
 
 def _numbers(x: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ def load(
     standardise: bool = False,
     label: str = "auto",
     image_size: ImageSize = None,
+    binarise: float | None = None,
 ) -> Dataset:
     """Load a data set, scale it to [-1, 1], and split it into training and test examples.
 
@@ -84,6 +85,8 @@ def load(
             rows, or `y` has a column `x` beside it. Text is labelled in alphabetical order.
         image_size: `(height, width)`, or one number for both, to which the images of a folder are
             resized; without it they have to be of one size.
+        binarise: a threshold in [0, 1): numbers above this fraction of their range become 1 and all
+            others 0, for energies of binary data. The span is (0, 1) then.
 
     Returns:
         A `Dataset` with examples in [-1, 1], and with labels if the source has them.
@@ -103,7 +106,7 @@ def load(
         >>> digits.train.shape, digits.test.shape
         ((1438, 8, 8, 1), (359, 8, 8, 1))
     """
-    options = test_fraction, seed, layout, span, label, image_size
+    options = test_fraction, seed, layout, span, label, image_size, binarise
     return load_where(name, lambda shape: standardise, *options)
 
 
@@ -117,10 +120,12 @@ def load_where(
     span: tuple[float, float] = (-1.0, 1.0),
     label: str = "auto",
     image_size: ImageSize = None,
+    binarise: float | None = None,
 ) -> Dataset:
     """As `load`; whether to standardise may depend on the shape of an example."""
     source = _read(str(name), label, size_of(image_size))
-    return assemble(str(name), source, standardise, test_fraction, seed, layout, span)
+    options = test_fraction, seed, layout, span, binarise
+    return assemble(str(name), source, standardise, *options)
 
 
 def _read(name: str, label: str, image_size: tuple[int, int] | None) -> Source:

@@ -22,6 +22,20 @@ def check_span(span: tuple[float, float]) -> None:
     _checks.require(ok, "span", span, "give (low, high), such as (-1, 1) or (0, 1)")
 
 
+def check_threshold(binarise: float | None, span: tuple[float, float]) -> None:
+    if binarise is None:
+        return
+    ok = isinstance(binarise, int | float) and not isinstance(binarise, bool) and 0 <= binarise < 1
+    _checks.require(ok, "binarise", binarise, "give a threshold in [0, 1), such as 0.5")
+    fix = "zeros and ones have the span (0, 1)"
+    _checks.require(tuple(span) == (0.0, 1.0), "span", span, fix)
+
+
+def binarised(x: np.ndarray, threshold: float | None) -> np.ndarray:
+    """One where a number in [0, 1] is above the threshold, else zero; without one as it is."""
+    return x if threshold is None else (x > threshold).astype(np.float32)
+
+
 def scale(
     x: np.ndarray,
     low: Range | None = None,

@@ -93,7 +93,7 @@ def evaluate(
     run, dataset, state = opened.run, opened.data(), opened.state
     fix = "an evaluation compares with at least 8 test examples: raise data.test_fraction"
     _checks.require(len(dataset.test) >= 8, "data.test_fraction", len(dataset.test), fix)
-    outside = outsiders(dataset, run.bounds or (-1.0, 1.0), others, seed=seed)
+    outside = outsiders(dataset, run.bounds or dataset.span, others, seed=seed)
     energy, trained, clean = evaluated_energy(state), opened.energy, dataset
     dataset = data_with_noise(trained, clean, seed=seed)
     outside = {name: with_noise(trained, x, seed=seed) for name, x in outside.items()}
@@ -166,7 +166,7 @@ def _training_section(history: dict[str, np.ndarray]) -> Section | None:
 
 _RUN = {
     "left out": "what these data or this energy do not have: modes need images with labels, "
-    "classes a classifier.",
+    "classes a classifier, a landscape examples that are not zeros and ones.",
     "updates": "how many updates of the parameters there were.",
     "data": "the data set of the run.",
     "samples": "how many samples are evaluated, and where they come from.",

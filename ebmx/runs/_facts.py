@@ -35,6 +35,7 @@ class Facts:
     relative_path: str | None = None  # the same from the run's folder
     columns: tuple[str, ...] = ()  # as those of the data set
     classes: tuple[str, ...] = ()
+    binarise: float | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Facts":
@@ -55,6 +56,7 @@ class Facts:
             path=str(path.resolve()) if path.exists() else None,
             columns=dataset.columns,
             classes=dataset.classes,
+            binarise=dataset.binarise,
         )
 
     @classmethod
@@ -86,7 +88,8 @@ class Facts:
         """A data set of this shape and range with zeros as its only examples, for units alone."""
         zeros = np.zeros((1, *self.shape), np.float32)
         low, high = (e if np.ndim(e) == 0 else np.asarray(e) for e in (self.low, self.high))
-        return Dataset(self.name, zeros, zeros, low=low, high=high, span=self.span)
+        options: Any = {"span": self.span, "binarise": self.binarise}
+        return Dataset(self.name, zeros, zeros, low=low, high=high, **options)
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,7 @@ def draw_pictures(run: Run, state: TrainState, drawn: Drawn, folder: Path) -> tu
     if is_image(shape):
         choice = np.random.default_rng(run.seed).permutation(len(drawn.x))[:100]
         shown = {"samples of the model": drawn.x[choice], real: dataset.test[:100]}
-        found = {"samples.png": sample_grid(shown)} | found
+        found = {"samples.png": sample_grid(shown, span=dataset.span)} | found
     elif shape == (2,) and drawn.y is None:
         found = {"density.png": _density(dataset, energy, drawn)} | found
     elif len(shape) == 1 and shape[0] > 1:

@@ -175,6 +175,11 @@ class OpenRun:
         return self.run.facts.columns
 
     @property
+    def span(self) -> tuple[float, float]:
+        """The ends of the scale of the model: of the range of the data."""
+        return self.run.facts.span
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the labels, the first of them of label 0, if the data have them."""
         return self.run.facts.classes

@@ -76,7 +76,7 @@ def monitor_of(
                 made["measure"] = _METRICS[table["metric"]](run, table.get("num", _NUM))
             value, x = made["measure"](state, key)
             if tracking is not None and x is not None:
-                tracking.log_samples(x, int(state.step))
+                tracking.log_samples(x, int(state.step), run.facts.span)
             return value
 
     return Monitor(

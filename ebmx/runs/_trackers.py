@@ -103,12 +103,12 @@ class Tracking:
 
         return log
 
-    def log_samples(self, x: np.ndarray, step: int) -> None:
-        """Log a grid of samples `(num, *shape)`, if they are images."""
+    def log_samples(self, x: np.ndarray, step: int, span: tuple[float, float]) -> None:
+        """Log a grid of samples `(num, *shape)` on this scale, if they are images."""
         if self._trackers.trackers and is_image(x.shape[1:]) and np.all(np.isfinite(x)):
             # samples may be sorted by their labels
             some = np.random.default_rng(0).permutation(len(x))[:_NUM]
-            grid = sample_grid({"samples of the model": x[some]})
+            grid = sample_grid({"samples of the model": x[some]}, span=span)
             self._trackers.log_picture("monitor/samples", grid, step)
 
     def log_report(self, ratio: float | None, pictures: Sequence[Path], step: int) -> None:

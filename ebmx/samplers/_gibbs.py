@@ -35,9 +35,10 @@ class BlockGibbs(AbstractSampler[None]):
         rbm = as_rbm(energy)
         assert rbm is not None
         hidden_key, visible_key = jax.random.split(key)
-        visible = x.astype(rbm.weight.dtype)
+        visible = x.astype(rbm.weight.dtype).reshape(-1)
         hidden = _flip(rbm.hidden_bias + visible @ rbm.weight, hidden_key)
-        x = _flip(rbm.visible_bias + rbm.weight @ hidden, visible_key).astype(x.dtype)
+        new = _flip(rbm.visible_logits + rbm.weight @ hidden, visible_key)
+        x = new.astype(x.dtype).reshape(x.shape)
         value = energy(x)
         info = StepInfo(value, None, jnp.ones((), value.dtype), ~jnp.isfinite(value))
         return x, state, info

@@ -38,6 +38,8 @@ from .losses._noise_contrastive import noise_contrastive_loss as noise_contrasti
 from .losses._noise_levels import level_classification_loss as level_classification_loss
 from .losses._noise_levels import level_derivative_loss as level_derivative_loss
 from .losses._noise_levels import noise_level_loss as noise_level_loss
+from .losses._pseudo_likelihood import pseudo_likelihood_loss as pseudo_likelihood_loss
+from .losses._pseudo_likelihood import ratio_matching_loss as ratio_matching_loss
 from .losses._score_matching import denoising_score_matching_loss as denoising_score_matching_loss
 from .losses._score_matching import score_matching_loss as score_matching_loss
 from .losses._score_matching import sliced_score_matching_loss as sliced_score_matching_loss
@@ -51,8 +53,12 @@ from .negatives._chain_free import Perturbed as Perturbed
 from .negatives._chain_free import PerturbedTwice as PerturbedTwice
 from .negatives._chain_free import QuadraturePoints as QuadraturePoints
 from .negatives._chain_free import RandomProjections as RandomProjections
+from .negatives._discrete import DiscreteNeighbours as DiscreteNeighbours
+from .negatives._discrete import FlippedTwice as FlippedTwice
 from .negatives._jarzynski import Jarzynski as Jarzynski
 from .negatives._noise import AbstractNoise as AbstractNoise
+from .negatives._noise import BernoulliNoise as BernoulliNoise
+from .negatives._noise import CategoricalNoise as CategoricalNoise
 from .negatives._noise import GaussianNoise as GaussianNoise
 from .negatives._noise import UniformNoise as UniformNoise
 from .negatives._num_steps_adaptation import NumStepsAdaptation as NumStepsAdaptation
@@ -66,6 +72,8 @@ from .negatives._split import SplitNegatives as SplitNegatives
 from .negatives._step_size_adaptation import StepSizeAdaptation as StepSizeAdaptation
 from .negatives._storage import AbstractStorage as AbstractStorage
 from .negatives._storage import BFloat16 as BFloat16
+from .negatives._storage import PackedBits as PackedBits
+from .negatives._storage import PackedCategories as PackedCategories
 from .negatives._storage import UInt8 as UInt8
 from .negatives._tempered import TemperedPCD as TemperedPCD
 from .negatives._transport import TransportPairs as TransportPairs

@@ -27,6 +27,7 @@ from .losses._noise_levels import (
     level_derivative_loss,
     noise_level_loss,
 )
+from .losses._pseudo_likelihood import pseudo_likelihood_loss, ratio_matching_loss
 from .losses._score_matching import denoising_score_matching_loss, sliced_score_matching_loss
 from .negatives._base import AbstractNegatives
 from .negatives._chain_free import (
@@ -38,6 +39,7 @@ from .negatives._chain_free import (
     QuadraturePoints,
     RandomProjections,
 )
+from .negatives._discrete import DiscreteNeighbours, FlippedTwice
 from .negatives._jarzynski import Jarzynski
 from .negatives._num_steps_adaptation import NumStepsAdaptation
 from .negatives._persistent import PCD
@@ -49,7 +51,8 @@ from .negatives._tempered import TemperedPCD
 from .negatives._transport import TransportPairs
 
 _CHAINS = (CD, ShortRun, PCD, TemperedPCD, Jarzynski, DiffusionRecovery, NumStepsAdaptation)
-_NOISY = (NoiseSamples, Perturbed, PerturbedTwice, Neighbours)
+_DISCRETE = (DiscreteNeighbours, FlippedTwice)
+_NOISY = (NoiseSamples, Perturbed, PerturbedTwice, Neighbours, *_DISCRETE)
 _OVER_LEVELS = (PerturbedLevels, AdaptiveLevels)
 _OTHERS = (*_NOISY, *_OVER_LEVELS, DataOnly, RandomProjections, QuadraturePoints, TransportPairs)
 _MADE_FOR: dict[Callable, tuple[type, ...]] = {
@@ -63,8 +66,9 @@ _MADE_FOR: dict[Callable, tuple[type, ...]] = {
     level_derivative_loss: _OVER_LEVELS,
     sliced_score_matching_loss: (RandomProjections,),
     noise_contrastive_loss: (NoiseSamples,),
-    energy_discrepancy_loss: (PerturbedTwice,),
-    minimum_probability_flow_loss: (Neighbours,),
+    energy_discrepancy_loss: (PerturbedTwice, FlippedTwice),
+    minimum_probability_flow_loss: (Neighbours, DiscreteNeighbours),
+    **dict.fromkeys((pseudo_likelihood_loss, ratio_matching_loss), (DiscreteNeighbours,)),
     negative_log_likelihood_loss: (QuadraturePoints,),
     transport_matching_loss: (TransportPairs,),
 }
@@ -100,6 +104,9 @@ def check_pair(negatives: AbstractNegatives, loss: Callable) -> None:
         _require_same("sigma", settings["sigma"], negatives.sigma, "Perturbed")
     if isinstance(negatives, NoiseSamples) and "noise" in settings:
         _require_same("noise", settings["noise"], negatives.noise, "NoiseSamples")
+    if wanted == (DiscreteNeighbours,) and isinstance(negatives, DiscreteNeighbours):
+        categorical, owner = settings.get("categorical", False), "DiscreteNeighbours"
+        _require_same("categorical", categorical, negatives.categorical, owner)
     sampler = getattr(getattr(negatives, "negatives", negatives), "sampler", None)
     if isinstance(sampler, AbstractLangevin) and "step_size" in settings:
         _require_same("step_size", settings["step_size"], sampler.step_size, type(sampler).__name__)

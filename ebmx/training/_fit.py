@@ -23,6 +23,7 @@ from ._state import TrainState
 from ._trainer import Trainer
 from .checkpoints._autosave import saving
 from .checkpoints._writer import Checkpoints
+from .negatives._storage import decode
 from .trackers._base import AbstractTracker
 
 History = dict[str, np.ndarray]
@@ -194,6 +195,8 @@ def _warning_of_scale(batches: Iterator[Any], state: TrainState) -> Iterator[Any
         return
     starts = getattr(state.negatives_state, "positions", None)
     if starts is not None:
+        storage = getattr(state.negatives_state, "storage", None)
+        starts = decode(storage, starts[:256], key=jax.random.key(0))
         pair = (np.asarray(a[:256], np.float64) for a in (as_examples(first).x, starts))
         (x, wide), (start, scale) = map(_middle, pair)
         apart = np.abs(x - start) / np.where(scale > 0, wide + scale, np.inf)

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ebmx.plotting import energy_histogram, sample_grid
+from ebmx.plotting import chain_strip, energy_histogram, sample_grid
 
 
 def images(num, height=3, width=2, channels=1, seed=0):
@@ -51,6 +51,16 @@ def test_grey_is_grey_and_colour_is_colour():
 def test_values_out_of_range_are_clipped():
     grid = pixels(sample_grid({"x": np.array([-3.0, 3.0]).reshape(2, 1, 1, 1)}, num_columns=2))
     np.testing.assert_array_equal(grid[0, [0, 2]], [0, 1])
+
+
+def test_black_and_white_are_the_ends_of_the_span():
+    x = np.array([0.0, 0.25, 1.0]).reshape(3, 1, 1, 1)
+    grid = pixels(sample_grid({"x": x}, num_columns=3, span=(0.0, 1.0)))
+    np.testing.assert_array_equal(grid[0, [0, 2, 4]], np.float32([0, 0.25, 1]))
+    strip = pixels(chain_strip(x[:, None], (0, 1, 2), span=(0.0, 1.0)))
+    np.testing.assert_array_equal(strip[0, [0, 2, 4]], np.float32([0, 0.25, 1]))
+    with pytest.raises(ValueError, match=r"^span=\(1\.0, 0\.0\): give \(low, high\)"):
+        sample_grid({"x": x}, span=(1.0, 0.0))
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 2), (4, 6), (0, 3, 2, 1)])

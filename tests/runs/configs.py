@@ -56,5 +56,8 @@ _CHAINS = {
 _AT_LEVEL = {"kind": "Objective", "sigma": 0.2, "num_examples": 16, "negatives": _CHAINS}
 LEVELS_AND_CHAINS = merge(LEVELS, {"trainer": {"objectives": [_AT_LEVEL]}})
 
+BINARY = {"digits_binary": (8, 8, 1)}
+"""The recipes of zeros and ones, and the shapes of their data."""
+
 MATCHING = {"mnist_matching": (28, 28, 1), "cifar10_matching": (32, 32, 3)}
 """The recipes of energy matching, and the shapes of their data."""

@@ -121,6 +121,8 @@ NEGATIVES = [
     {"kind": "SplitNegatives", "sources": [{"kind": "CD"}, {"kind": "ShortRun"}]},
     {"kind": "PerturbedLevels"},
     {"kind": "AdaptiveLevels", "num_levels": 3},
+    {"kind": "DiscreteNeighbours", "num_sites": 1, "categorical": True},
+    {"kind": "FlippedTwice", "num_negatives": 2},
 ]
 LOSSES = {
     "binary_contrastive_loss": ({}, {"kind": "CD"}),
@@ -136,6 +138,10 @@ LOSSES = {
     "negative_log_likelihood_loss": ({}, NEGATIVES[10]),
     "noise_contrastive_loss": ({"noise": "$negatives.noise"}, NEGATIVES[5]),
     "sampler_divergence_loss": ({"step_size": "$sampler.step_size"}, {"kind": "CD"}),
+    **dict.fromkeys(
+        ("pseudo_likelihood_loss", "ratio_matching_loss"),
+        ({"categorical": True}, {"kind": "DiscreteNeighbours", "categorical": True}),
+    ),
     "score_matching_loss": ({}, {"kind": "DataOnly"}),
     "sliced_score_matching_loss": ({}, {"kind": "RandomProjections"}),
     "transport_matching_loss": ({}, {"kind": "TransportPairs"}),

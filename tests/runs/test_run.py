@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from configs import MATCHING, TINY, on_points
+from configs import BINARY, MATCHING, TINY, on_points
 
 from ebmx.config import merge, recipe, recipes
 from ebmx.data import Dataset
@@ -54,7 +54,7 @@ def facts_of(shape, num_labels=10):
 
 
 def test_there_are_these_recipes():
-    assert set(recipes()) == set(SHAPES | LEVELS | MATCHING)
+    assert set(recipes()) == set(SHAPES | LEVELS | MATCHING | BINARY)
     assert all(text for text in recipes().values())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ebmx
-from ebmx.energies import BernoulliRBM, Gaussian
+from ebmx.energies import BernoulliRBM, Clamped, Gaussian
 from ebmx.samplers import BlockGibbs, run
 
 WEIGHT = np.array([[1.2, -0.7], [-0.5, 0.9], [0.4, 1.1]])
@@ -47,6 +47,23 @@ def test_the_density_of_the_visible_units_is_stationary_and_in_balance():
     p = np.exp(-np.asarray(ebmx.energy(ENERGY, STATES.astype(np.float32)), float))
     flow = p[:, None] * transition_matrix()
     np.testing.assert_allclose(flow, flow.T, rtol=1e-5)
+
+
+def test_units_of_an_image_are_those_of_a_vector(getkey):
+    key, x = getkey(), jnp.asarray(STATES, float)
+    image = BernoulliRBM(WEIGHT, VISIBLE_BIAS.reshape(1, 3, 1), HIDDEN_BIAS)
+    flat, _ = run(ENERGY, BlockGibbs(), x, num_steps=2, key=key)
+    found, _ = run(image, BlockGibbs(), x.reshape(8, 1, 3, 1), num_steps=2, key=key)
+    np.testing.assert_array_equal(found.reshape(8, 3), flat)
+
+
+def test_units_of_an_image_may_be_clamped(getkey):
+    image = BernoulliRBM(WEIGHT, VISIBLE_BIAS.reshape(1, 3), HIDDEN_BIAS)
+    flat = Clamped(ENERGY, np.array([False, True, False])).at(jnp.asarray(STATES[2], float))
+    tied = Clamped(image, np.array([[False, True, False]])).at(jnp.asarray(STATES[2:3], float))
+    key, start = getkey(), jnp.zeros((4, 2))
+    one, other = (run(e, BlockGibbs(), start, num_steps=3, key=key)[0] for e in (flat, tied))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_other_energies_are_refused(getkey):

@@ -85,6 +85,11 @@ def _kernel():
     return s.MALA(0.1).kernel(X[0])
 
 
+def _bits():
+    return (X > 0).astype(np.float32)
+
+
+_OF_SITES = "pseudo_likelihood_loss ratio_matching_loss"
 _LINE = np.arange(3.0)
 _MLP, _STARTED, _JEM, _CONDITIONAL, _OVER_LEVELS = (
     Later(shared, name) for name in ("mlp", "started", "jem", "conditional", "over levels")
@@ -144,6 +149,8 @@ NEEDS = [
     ("positives", t.Examples(X, LABELS), "cross_entropy_loss"),
     ("positives", t.Examples(np.full((6, 2), 0.5, np.float32)), "negative_log_likelihood_loss"),
     ("negatives", t.Examples(np.repeat(X, 2, 0)), "energy_discrepancy_loss"),
+    ("positives", Later(lambda: t.Examples(_bits())), _OF_SITES),
+    ("negatives", Later(lambda: t.Examples(np.repeat(1 - _bits(), 2, 0))), _OF_SITES),
     ("negatives", t.Examples(np.ones_like(X)), "sliced_score_matching_loss"),
     ("negatives", t.Examples(X + 1, np.full(6, 8.0, np.float32)), _LEVEL_LOSSES),
     ("negatives", Later(lambda: _step(_grid())), "negative_log_likelihood_loss"),

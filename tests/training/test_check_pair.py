@@ -66,6 +66,13 @@ GOOD = [
     (t.RandomProjections(), t.sliced_score_matching_loss),
     (t.PerturbedTwice(), t.energy_discrepancy_loss),
     (t.Neighbours(), t.minimum_probability_flow_loss),
+    (t.FlippedTwice(), t.energy_discrepancy_loss),
+    (t.DiscreteNeighbours(), t.minimum_probability_flow_loss),
+    (t.DiscreteNeighbours(2), t.pseudo_likelihood_loss),
+    (
+        t.DiscreteNeighbours(categorical=True),
+        eqx.Partial(t.ratio_matching_loss, categorical=True),
+    ),
     (GRID, t.negative_log_likelihood_loss),
     (t.TransportPairs(), t.transport_matching_loss),
     (t.SplitNegatives((SHORT, t.ShortRun(Langevin(0.1)))), improved(0.1)),
@@ -103,6 +110,21 @@ BAD = {
         SHORT,
         t.sliced_score_matching_loss,
         "negatives=CD: .* is for RandomProjections",
+    ),
+    "categories": (
+        t.DiscreteNeighbours(categorical=True),
+        t.pseudo_likelihood_loss,
+        r"loss\.categorical=False: DiscreteNeighbours has categorical=True: give the loss the",
+    ),
+    "bits": (
+        t.DiscreteNeighbours(),
+        eqx.Partial(t.ratio_matching_loss, categorical=True),
+        r"loss\.categorical=True: DiscreteNeighbours has categorical=False",
+    ),
+    "sites": (
+        t.Neighbours(),
+        t.pseudo_likelihood_loss,
+        "negatives=Neighbours: pseudo_likelihood_loss is for DiscreteNeighbours",
     ),
     "likelihood": (
         t.Jarzynski(MALA(0.1)),

@@ -113,6 +113,6 @@ def as_rbm(energy: Any) -> BernoulliRBM | None:
         return None
     rbm, free = clamped.energy, clamped.free_index
     # fixed visible units `v` move the hidden biases to `c + v·W`; the constant `-b·v` is left out
-    fixed = jnp.asarray(energy.y, rbm.weight.dtype).at[free].set(0.0)
+    fixed = jnp.asarray(energy.y, rbm.weight.dtype).reshape(-1).at[free].set(0.0)
     hidden_bias = rbm.hidden_bias + fixed @ rbm.weight
-    return BernoulliRBM(rbm.weight[free], rbm.visible_bias[free], hidden_bias)
+    return BernoulliRBM(rbm.weight[free], rbm.visible_logits[free], hidden_bias)

@@ -26,7 +26,8 @@ class BernoulliRBM(AbstractExactEnergy):
 
     Args:
         weight: `W`, `(visible, hidden)`.
-        visible_bias: `b`, `(visible,)`.
+        visible_bias: `b`, `(visible,)`, or of another shape with as many entries, which then is
+            the shape of an example, such as `(height, width, 1)`; `W` is of the flattened example.
         hidden_bias: `c`, `(hidden,)`.
 
     Raises:
@@ -44,16 +45,27 @@ class BernoulliRBM(AbstractExactEnergy):
         self.hidden_bias = jnp.asarray(hidden_bias, float)
         ok, fix = self.weight.ndim == 2 and self.weight.size > 0, "give an array (visible, hidden)"
         _checks.require(ok, "weight.shape", self.weight.shape, fix)
-        sides = ("visible_bias", self.visible_bias), ("hidden_bias", self.hidden_bias)
-        for (name, bias), size in zip(sides, self.weight.shape, strict=True):
-            _checks.require(bias.shape == (size,), f"{name}.shape", bias.shape, f"give ({size},)")
-            _checks.finite_value(name, bias)
+        visible, hidden = self.weight.shape
+        shape, fix = self.visible_bias.shape, f"give ({visible},), or {visible} entries in all"
+        ok = len(shape) > 0 and self.visible_bias.size == visible
+        _checks.require(ok, "visible_bias.shape", shape, fix)
+        shape = self.hidden_bias.shape
+        _checks.require(shape == (hidden,), "hidden_bias.shape", shape, f"give ({hidden},)")
+        _checks.finite_value("visible_bias", self.visible_bias)
+        _checks.finite_value("hidden_bias", self.hidden_bias)
         _checks.finite_value("weight", self.weight)
         self.shape = self.visible_bias.shape
 
     def __call__(self, x: X) -> Scalar:
         _checks.example(x, self.shape)
-        return _free_energy(*together(x, self.weight, self.visible_bias, self.hidden_bias))
+        return _free_energy(
+            *together(x.reshape(-1), self.weight, self.visible_logits, self.hidden_bias)
+        )
+
+    @property
+    def visible_logits(self) -> jax.Array:
+        """The visible biases as a vector, `(visible,)`."""
+        return self.visible_bias.reshape(-1)
 
     @property
     def log_z(self) -> Scalar:
@@ -76,7 +88,7 @@ class BernoulliRBM(AbstractExactEnergy):
 
         states = self._chunks()
         chunks = states, log_p.reshape(states.shape)
-        return jax.lax.scan(add, jnp.zeros_like(self.visible_bias), chunks)[0]
+        return jax.lax.scan(add, jnp.zeros_like(self.visible_logits), chunks)[0].reshape(self.shape)
 
     @property
     def variance(self) -> X:
@@ -90,7 +102,7 @@ class BernoulliRBM(AbstractExactEnergy):
         index = jax.random.categorical(state_key, self._log_weights())
         expected = self._expected(_bits(index[None], self._num_units, self.weight.dtype))[0]
         uniform = jax.random.uniform(unit_key, self.shape, self.weight.dtype)
-        return (uniform < expected).astype(self.weight.dtype)
+        return (uniform < expected.reshape(self.shape)).astype(self.weight.dtype)
 
     @property
     def _over_hidden(self) -> bool:
@@ -113,9 +125,9 @@ class BernoulliRBM(AbstractExactEnergy):
         """The log probability of each state, up to one constant."""
         num = self._num_units
         # the sum over the units of the other side is known, whichever side that is
-        parts = self.weight, self.visible_bias, self.hidden_bias
+        parts = self.weight, self.visible_logits, self.hidden_bias
         if self._over_hidden:
-            parts = self.weight.T, self.hidden_bias, self.visible_bias
+            parts = self.weight.T, self.hidden_bias, self.visible_logits
 
         # one batch of states after another: all of them at once would not fit in memory
         def chunk(states):
@@ -128,7 +140,7 @@ class BernoulliRBM(AbstractExactEnergy):
         """The expected visible units in each state of the fewer units, `(states, visible)`."""
         if not self._over_hidden:
             return bits
-        return jax.nn.sigmoid(bits @ self.weight.T + self.visible_bias[None])
+        return jax.nn.sigmoid(bits @ self.weight.T + self.visible_logits[None])
 
 
 def _free_energy(x: jax.Array, weight: jax.Array, own: jax.Array, other: jax.Array) -> Scalar:

@@ -204,7 +204,7 @@ class RBMPath(AbstractPath):
 
     def sample(self, *, key: Key) -> X:
         if not self._over_hidden:
-            return self.base.sample(key=key)
+            return self.base.sample(key=key).reshape(-1)
         num, dtype = self.energy.hidden_bias.size, self.energy.weight.dtype
         return jax.random.bernoulli(key, 0.5, (num,)).astype(dtype)
 
@@ -227,6 +227,7 @@ class RBMPath(AbstractPath):
 
     def enter(self, x: X, *, key: Key) -> X:
         """Sample the hidden units, if they are the position."""
+        x = x.reshape(-1)
         if not self._over_hidden:
             return x
         logits = self.energy.hidden_bias + x @ self.energy.weight
@@ -235,9 +236,10 @@ class RBMPath(AbstractPath):
     def leave(self, x: X, *, key: Key) -> X:
         """Sample the visible units, if the hidden ones are the position."""
         if not self._over_hidden:
-            return x
-        logits = self.energy.visible_bias + self.energy.weight @ x
-        return jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(x.dtype)
+            return x.reshape(self.energy.shape)
+        logits = self.energy.visible_logits + self.energy.weight @ x
+        found = jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(x.dtype)
+        return found.reshape(self.energy.shape)
 
     @property
     def _over_hidden(self) -> bool:
@@ -246,7 +248,8 @@ class RBMPath(AbstractPath):
     def _machine(self, beta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Weights, biases of the layer of the positions, biases of the other layer."""
         weight, hidden = beta * self.energy.weight, beta * self.energy.hidden_bias
-        visible = (1 - beta) * self.base.logits + beta * self.energy.visible_bias
+        first, last = self.base.logits.reshape(-1), self.energy.visible_logits
+        visible = (1 - beta) * first + beta * last
         return (weight.T, hidden, visible) if self._over_hidden else (weight, visible, hidden)
 
 

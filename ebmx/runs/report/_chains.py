@@ -66,7 +66,8 @@ def long_run_section(
                 "test data": dataset.test[:_SHOWN],
                 f"after {num_steps} steps": found.x[:_SHOWN],
             }
-            figures["ends"] = sample_grid({n: np.asarray(x) for n, x in ends.items()})
+            ends = {n: np.asarray(x) for n, x in ends.items()}
+            figures["ends"] = sample_grid(ends, span=dataset.span)
     except FloatingPointError as error:
         remarks.append(f"The chains did not stay finite: {error}.")
     if is_image(dataset.shape) and unit is None:
@@ -80,7 +81,8 @@ def _strip(run: Run, energy: EnergyFn, key: Key) -> Any:
     start = run.starts(8, key=start_key)
     walk = sample(energy, run.sampler, start, num_samples=_TIMES[-1], throw=False, key=key)
     x = np.concatenate([np.asarray(start)[:, None], np.asarray(walk.values)], 1)
-    return chain_strip(x[:, list(_TIMES)].swapaxes(0, 1), _TIMES, title="Chains from noise")
+    options: Any = {"title": "Chains from noise", "span": run.facts.span}
+    return chain_strip(x[:, list(_TIMES)].swapaxes(0, 1), _TIMES, **options)
 
 
 _LONG_RUN = {

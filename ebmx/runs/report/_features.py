@@ -95,8 +95,11 @@ def outsiders(
     rng, test = np.random.default_rng(seed), dataset.test
     low, high = bounds
     level = (len(test), *(1,) * (test.ndim - 2), dataset.shape[-1] if test.ndim == 4 else 1)
-    constant = np.broadcast_to(rng.uniform(-1, 1, size=level), test.shape)
-    found = {"uniform noise": rng.uniform(low, high, size=test.shape), "constants": constant}
+    constant = rng.uniform(*dataset.span, size=level)
+    noise = rng.uniform(low, high, size=test.shape)
+    if dataset.binarise is not None:
+        noise, constant = noise > 0.5, constant > 0.5
+    found = {"uniform noise": noise, "constants": np.broadcast_to(constant, test.shape)}
     if test.ndim == 4:
         half = test.shape[1] // 2, test.shape[2] // 2
         found["mirrored"] = test[:, :, ::-1]
@@ -106,7 +109,7 @@ def outsiders(
         rows = test.reshape(len(test), -1)
         found["coordinates shuffled"] = rng.permuted(rows, axis=0).reshape(test.shape)
     for name in others:
-        loaded = load(name)
+        loaded = load(name, span=dataset.span, binarise=dataset.binarise)
         other = loaded.test
         fix = f"its examples are of shape {other.shape[1:]}, those of the run {dataset.shape}"
         _checks.require(other.shape[1:] == dataset.shape, "other", name, fix)

@@ -24,8 +24,10 @@ def landscape_section(
     dataset: Dataset,
     samples: np.ndarray,
     key: Key,
-) -> Section:
-    """The landscape between examples."""
+) -> Section | None:
+    """The landscape between examples; `None` for those of zeros and ones."""
+    if dataset.binarise is not None:
+        return None
     test = dataset.test
     # energies of networks have no scale of their own: a minimum is flat compared with the data
     slope = np.abs(np.asarray(scores_of(energy, jnp.asarray(test[:_STARTS]))))

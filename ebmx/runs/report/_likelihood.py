@@ -10,7 +10,7 @@ from ..._types import EnergyFn, Key
 from ...data import Dataset
 from ...energies import Box, Uniform
 from ...energies import energy as energies_of
-from ...evaluation import annealed_importance_sampling, fit_gaussian
+from ...evaluation import annealed_importance_sampling, fit_bernoulli, fit_gaussian
 from ...samplers import Annealed
 from ...samplers._langevin import AbstractLangevin
 from .._run import Run
@@ -35,12 +35,15 @@ def likelihood_section(
     warm = isinstance(sampler, AbstractLangevin)
     temperature = float(sampler.effective_temperature) if warm else 1.0
     tempered, base = plain / temperature, cast(Any, fit_gaussian(dataset.train))
+    options: dict[str, Any] = {"num_temperatures": num_temperatures}
+    if dataset.binarise is not None:
+        # probabilities in place of densities, by the moves of the chains of the run
+        tempered, base, options["sampler"] = plain, fit_bernoulli(dataset.train), sampler
     if bounds is not None:
         low, high = (np.full(dataset.shape, b) for b in bounds)
         tempered, base = Box(tempered, low, high), Uniform(low, high)
     keys = jax.random.split(key)
     remarks: list[str] = []
-    options: dict[str, Any] = {"num_temperatures": num_temperatures}
     with warnings_as_remarks(remarks):
         under = annealed_importance_sampling(tempered, base, key=keys[0], **options)
         options["samples"] = jnp.asarray(samples[:_CHAINS])

@@ -24,7 +24,7 @@ _SHOWN = 100
 
 @dataclasses.dataclass(frozen=True)
 class Sets:
-    """The examples of an evaluation, in [-1, 1]."""
+    """The examples of an evaluation, on the scale of the model."""
 
     dataset: Dataset
     samples: np.ndarray
@@ -52,7 +52,9 @@ def energies_section(energy: EnergyFn, sets: Sets) -> Section:
 
 def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
     """Distances of samples and data, in features."""
-    data, levels = sets.dataset, levels_of(sets.dataset.train)
+    data = sets.dataset
+    # samples of zeros and ones are at these levels
+    levels = levels_of(data.train) if data.binarise is None else None
     groups = {"samples": sets.samples}
     if levels is not None:
         groups["rounded samples"] = rounded(sets.samples, levels)
@@ -73,7 +75,7 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
     if is_image(data.shape):
         choice = np.random.default_rng(seed).permutation(len(sets.samples))[:_SHOWN]
         shown = {"samples": sets.samples[choice], "test data": sets.dataset.test[:_SHOWN]}
-        figures["samples"] = sample_grid(shown)
+        figures["samples"] = sample_grid(shown, span=data.span)
     return Section("quality", "Samples", facts, _QUALITY, figures, remarks)
 
 

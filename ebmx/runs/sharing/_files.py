@@ -12,18 +12,16 @@ import numpy as np
 
 from ...config._tables import Config, read_config
 from ...energies import Calibrated, freeze
-from ...training import GaussianNoise, UniformNoise
 from ...training.checkpoints._manifest import arrays_of, with_arrays
 from .._facts import Facts
 from .._folder import OpenRun
 from .._run import known_of, make_energy, make_sampler
-from ._model import Model
+from ._model import NOISES, Model
 from ._names import check_names
 
 ENERGY, RECORD, CONFIG = "energy.safetensors", "ebmx.json", "config.toml"
 _FORMAT = 1
 _MOMENTS = ("mean", "covariance")
-_NOISES = {"UniformNoise": UniformNoise, "GaussianNoise": GaussianNoise}
 
 
 def safetensors() -> Any:
@@ -102,7 +100,7 @@ class Export:
             self._facts = Facts(**values | tuples | moments)
             self._log_z, self._num_steps = record["log_z"], record["num_steps"]
             noise = dict(record["noise"])
-            self._noise = _NOISES[noise.pop("kind")](**noise)
+            self._noise = NOISES[noise.pop("kind")](**noise)
             self._known = known_of(self._config, self._facts)
         except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(

@@ -11,12 +11,23 @@ from ..._types import Key
 from ...config._tables import Config
 from ...energies import AbstractNoiseConditionalEnergy
 from ...samplers import AbstractSampler
-from ...training import AbstractNoise, GaussianNoise, TrainState, UniformNoise
+from ...training import (
+    AbstractNoise,
+    BernoulliNoise,
+    CategoricalNoise,
+    GaussianNoise,
+    TrainState,
+    UniformNoise,
+)
 from .._draw import CORRECTIONS, by_levels, by_smc, check_label, from_noise
 from .._facts import Facts
 from .._folder import OpenRun
 from .._run import starts
 
+NOISES: dict[str, Any] = {
+    one.__name__: one for one in (UniformNoise, GaussianNoise, BernoulliNoise, CategoricalNoise)
+}
+"""What an export says of where its chains start: a class and its numbers."""
 _UPDATES = 10
 """As many updates as a chain from noise takes steps for, where the training had persistent ones."""
 
@@ -43,7 +54,7 @@ class Model:
     def of(cls, opened: OpenRun) -> "Model":
         """The model of a run."""
         run = opened.run
-        noise = run.noise if isinstance(run.noise, UniformNoise | GaussianNoise) else UniformNoise()
+        noise = run.noise if type(run.noise).__name__ in NOISES else UniformNoise()
         kept = _keeps_chains(opened.state, run.trainer.negatives)
         steps = run.num_chain_steps
         num_steps = _UPDATES * steps if kept and steps is not None else steps
@@ -58,6 +69,11 @@ class Model:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, if the data are a table that has them."""
         return self.facts.columns
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The ends of the scale of the model: of the range of the data."""
+        return self.facts.span
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ _PUBLIC = {
     "ebmx.energies.bijections": bijections,
     "ebmx.samplers": samplers,
     "jax.nn": jax.nn,
+    "jax.random": jax.random,
     "optax": optax,
 }
 """The modules whose public functions and classes compute, and touch neither files nor programs."""

@@ -14,7 +14,7 @@ from ..._checks import checked
 from ..._types import Key
 from .._batch import Batch, as_examples
 from ._buffer_slots import one_of_each_arc, one_of_each_label
-from ._storage import AbstractStorage, decode
+from ._storage import AbstractStorage, decode, decoded_shape
 
 
 class Chains(eqx.Module):
@@ -35,7 +35,8 @@ class ReplayBuffer(eqx.Module):
     A sampler's state is not stored, since it belongs to the energy of an earlier update.
 
     Args:
-        positions: of the chains, `(capacity, *shape)`, as `storage` encodes them.
+        positions: of the chains, `(capacity, *shape)`, as `storage` encodes them, which may give
+            them another shape.
         ages: how often each chain was moved, `(capacity,)`.
         log_scales: the log factor on the step size of each, `(capacity,)`, if they are adapted.
         labels: the label of each chain, `(capacity,)`, for a conditional energy. They rise within
@@ -149,8 +150,9 @@ class ReplayBuffer(eqx.Module):
             ValueError: if the positions are of another shape, or a key is missing.
         """
         x, index = chains.x, chains.index
-        fix = f"the buffer holds examples of shape {self.positions.shape[1:]}"
-        _checks.require(x.shape[1:] == self.positions.shape[1:], "x.shape", x.shape, fix)
+        shape = decoded_shape(self.storage, self.positions)[1:]
+        fix = f"the buffer holds examples of shape {shape}"
+        _checks.require(x.shape[1:] == shape, "x.shape", x.shape, fix)
         self._check_num(len(x), "index.shape", index.shape)
         stored = x if self.storage is None else self.storage.encode(x, key=key)
         if chains.own is not None:
@@ -175,7 +177,7 @@ class ReplayBuffer(eqx.Module):
             ValueError: if the shape does not fit, or, outside compiled functions, `x` is not within
                 the range that is stored or there is no position for a label.
         """
-        batch = as_examples(x, "x", self.positions.shape[1:])
+        batch = as_examples(x, "x", decoded_shape(self.storage, self.positions)[1:])
         index_key, code_key = jax.random.split(key)
         if self.labels is None or batch.y is None:
             index = jax.random.randint(index_key, (self.capacity,), 0, len(batch.x))

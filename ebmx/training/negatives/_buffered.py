@@ -11,12 +11,28 @@ from jax.typing import ArrayLike
 from ... import _checks
 from ..._types import EnergyFn, Key, Number, XBatch
 from ...energies import AbstractConditionalEnergy
-from ...samplers import AbstractSampler
+from ...samplers import (
+    HMC,
+    MALA,
+    MCLMC,
+    NUTS,
+    AbstractSampler,
+    Barker,
+    Langevin,
+    PreconditionedLangevin,
+    UnderdampedLangevin,
+)
 from .._batch import Examples, condition, where_chain
 from ._base import AbstractNegatives, draw_noise
 from ._buffer import Chains, ReplayBuffer
-from ._noise import AbstractNoise
-from ._storage import AbstractStorage, UInt8
+from ._noise import AbstractNoise, GaussianNoise, UniformNoise
+from ._storage import AbstractStorage, PackedBits, PackedCategories, UInt8
+
+_CONTINUOUS = (
+    *(Langevin, PreconditionedLangevin, UnderdampedLangevin),
+    *(MALA, HMC, NUTS, Barker, MCLMC),
+)
+"""Samplers whose chains move between zeros and ones."""
 
 
 def as_weights(weights: ArrayLike | None) -> jax.Array | None:
@@ -56,6 +72,8 @@ class AbstractBuffered(AbstractNegatives[ReplayBuffer]):
             self._check_slots(self.num_labels)
         if isinstance(self.storage, UInt8):
             _check_bounded(self.sampler, self.storage)
+        if isinstance(self.storage, PackedBits | PackedCategories):
+            _check_discrete(self.sampler, self.noise, self.storage)
 
     def new_buffer(
         self, rungs: tuple[int, ...], shape: tuple[int, ...], *, key: Key
@@ -159,3 +177,17 @@ def _check_bounded(sampler: AbstractSampler, storage: UInt8) -> None:
         lowest, highest = np.asarray(storage.low), np.asarray(storage.high)
         ok = bool(np.all(low >= lowest) and np.all(high <= highest))
         _checks.require(ok, "bounds", (low.tolist(), high.tolist()), fix)
+
+
+def _check_discrete(
+    sampler: AbstractSampler, noise: AbstractNoise, storage: PackedBits | PackedCategories
+) -> None:
+    """Check that chains neither start nor move between the values that are stored."""
+    bits = isinstance(storage, PackedBits)
+    wanted = "BernoulliNoise()" if bits else "CategoricalNoise()"
+    kind, fix = type(storage).__name__, "positions are stored as zeros and ones: give "
+    ok = not isinstance(noise, UniformNoise | GaussianNoise)
+    _checks.require(ok, "noise", type(noise).__name__, f"{fix}{wanted}, or storage=None")
+    ok = not isinstance(sampler, _CONTINUOUS)
+    fix += f"a sampler of discrete data in place of {type(sampler).__name__}"
+    _checks.require(ok, "storage", kind, fix)

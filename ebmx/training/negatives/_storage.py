@@ -1,6 +1,7 @@
 """Encodings of the positions in a replay buffer."""
 
 import abc
+import math
 
 import equinox as eqx
 import jax
@@ -94,6 +95,99 @@ class UInt8(AbstractStorage):
         return low + fraction * (high - low)
 
 
+class PackedBits(AbstractStorage):
+    """Zeros and ones in one bit each, exactly: a 32nd of the memory.
+
+    Args:
+        shape: of one example; a config fills it in.
+
+    Raises:
+        ValueError: if the shape is not of positive integers.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
+
+    def __check_init__(self):
+        _checks.dimensions("shape", self.shape)
+
+    def check(self, x: jax.Array) -> None:
+        """Check that these positions are zeros and ones."""
+        if _checks.is_concrete(x):
+            values = np.asarray(x)
+            ok = bool(np.all((values == 0) | (values == 1)))
+            found = f"values from {values.min():.3g} to {values.max():.3g}"
+            fix = "this storage has a bit for each: give zeros and ones"
+            _checks.require(ok, "x", found, fix)
+
+    def encode(self, x: jax.Array, *, key: Key | None) -> jax.Array:
+        """Bits of the flattened example, eight in a byte."""
+        del key
+        flat = x.reshape(*_leading(x, self.shape), -1)
+        return jnp.packbits(flat > 0.5, axis=-1)
+
+    def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
+        """Zeros and ones."""
+        del key
+        bits = jnp.unpackbits(code, axis=-1, count=math.prod(self.shape))
+        return bits.reshape(*code.shape[:-1], *self.shape).astype(float)
+
+
+class PackedCategories(AbstractStorage):
+    """One-hot categories in one byte a site, exactly.
+
+    Args:
+        shape: of one example, `(*sites, num_categories)` with at most 256 categories; a config
+            fills it in.
+
+    Raises:
+        ValueError: if the shape is not of positive integers, or there are more categories.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True, converter=tuple)
+
+    def __check_init__(self):
+        _checks.dimensions("shape", self.shape)
+        fix = "give (*sites, num_categories) with 2 to 256 categories, which a byte tells apart"
+        ok = len(self.shape) > 0 and 2 <= self.shape[-1] <= 256
+        _checks.require(ok, "shape", self.shape, fix)
+
+    def check(self, x: jax.Array) -> None:
+        """Check that these positions are one-hot along the last axis."""
+        if _checks.is_concrete(x):
+            values = np.asarray(x)
+            ok = bool(np.all((values == 0) | (values == 1)) and np.all(values.sum(-1) == 1))
+            found = f"values from {values.min():.3g} to {values.max():.3g}"
+            fix = "this storage has the index of the one: give one-hot vectors along the last axis"
+            _checks.require(ok, "x", found, fix)
+
+    def encode(self, x: jax.Array, *, key: Key | None) -> jax.Array:
+        """The index of the category of each site."""
+        del key
+        _leading(x, self.shape)
+        return jnp.argmax(x, axis=-1).astype(jnp.uint8)
+
+    def decode(self, code: jax.Array, *, key: Key) -> jax.Array:
+        """One-hot categories."""
+        del key
+        return jax.nn.one_hot(code, self.shape[-1], dtype=float)
+
+
+def _leading(x: jax.Array, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes before those of an example, whose shape is checked."""
+    split = x.ndim - len(shape)
+    ok = split >= 0 and x.shape[split:] == shape
+    _checks.require(ok, "storage.shape", shape, f"the positions are of shape {x.shape}")
+    return x.shape[:split]
+
+
 def decode(storage: AbstractStorage | None, code: jax.Array, *, key: Key) -> jax.Array:
     """Positions as a storage has them; without one they are in full precision already."""
     return code if storage is None else storage.decode(code, key=key)
+
+
+def decoded_shape(storage: AbstractStorage | None, code: jax.Array) -> tuple[int, ...]:
+    """The shape of stored positions when they are read."""
+    if storage is None:
+        return code.shape
+    read = lambda code: storage.decode(code, key=jax.random.key(0))  # noqa: E731
+    return jax.eval_shape(read, code).shape

@@ -93,3 +93,23 @@ def test_the_normaliser_has_the_gradients_of_maximum_likelihood():
     np.testing.assert_allclose(slopes.visible_bias, p.sum(1) @ x, rtol=1e-5)
     np.testing.assert_allclose(slopes.hidden_bias, p.sum(0) @ h, rtol=1e-5)
     np.testing.assert_allclose(slopes.weight, x.T @ p @ h, rtol=1e-5)
+
+
+def test_examples_may_have_a_shape():
+    weight, visible_bias, hidden_bias = parts(6, 3)
+    flat = BernoulliRBM(weight, visible_bias, hidden_bias)
+    images = BernoulliRBM(weight, visible_bias.reshape(2, 3, 1), hidden_bias)
+    assert images.shape == (2, 3, 1)
+    x = states(6).astype(np.float32)
+    found = jax.vmap(images)(x.reshape(-1, 2, 3, 1))
+    np.testing.assert_allclose(found, jax.vmap(flat)(x), rtol=1e-6)
+    np.testing.assert_allclose(images.log_z, flat.log_z, rtol=1e-6)
+    np.testing.assert_allclose(images.mean.reshape(-1), flat.mean, rtol=1e-5)
+    key = jax.random.key(2)
+    np.testing.assert_array_equal(images.sample(key=key).reshape(-1), flat.sample(key=key))
+
+
+@pytest.mark.parametrize("bias", [np.zeros((2, 2)), np.zeros(()), np.zeros((3, 3))])
+def test_a_visible_bias_of_another_size_is_refused(bias):
+    with pytest.raises(ValueError, match=r"^visible_bias\.shape=.*give \(6,\), or 6 entries"):
+        BernoulliRBM(np.ones((6, 2)), bias, np.zeros(2))

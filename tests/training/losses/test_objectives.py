@@ -16,7 +16,9 @@ from helpers import double, points
 from ebmx.energies import JEM, AbstractEnergy
 from ebmx.training import (
     DataOnly,
+    DiscreteNeighbours,
     Examples,
+    FlippedTwice,
     GaussianNoise,
     Neighbours,
     NoiseSamples,
@@ -32,6 +34,8 @@ from ebmx.training import (
     minimum_probability_flow_loss,
     negative_log_likelihood_loss,
     noise_contrastive_loss,
+    pseudo_likelihood_loss,
+    ratio_matching_loss,
     score_matching_loss,
     sliced_score_matching_loss,
 )
@@ -223,6 +227,9 @@ OBJECTIVES = {
     ),
     "energy-discrepancy": (energy_discrepancy_loss, PerturbedTwice(TIME, 3), curved(), X),
     "probability-flow": (minimum_probability_flow_loss, Neighbours(0.5, 2), curved(), X),
+    "pseudo-likelihood": (pseudo_likelihood_loss, DiscreteNeighbours(1), curved(), X),
+    "ratio-matching": (ratio_matching_loss, DiscreteNeighbours(), curved(), X),
+    "flipped-twice": (energy_discrepancy_loss, FlippedTwice(0.3, 3), curved(), X),
     "likelihood": (negative_log_likelihood_loss, PLANE, curved(), X),
     "contrastive": (
         eqx.Partial(contrastive_loss, alpha=0.1),

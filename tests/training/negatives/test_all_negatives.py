@@ -14,7 +14,9 @@ from ebmx.training import (
     PCD,
     BFloat16,
     DiffusionRecovery,
+    DiscreteNeighbours,
     Examples,
+    FlippedTwice,
     GaussianNoise,
     Jarzynski,
     Neighbours,
@@ -81,6 +83,8 @@ CHAINLESS = {
     "perturbed-levels": Perturbed(jnp.array([0.1, 0.2])),
     "perturbed-twice": PerturbedTwice(0.2, 3),
     "neighbours": Neighbours(0.2, 3),
+    "discrete-neighbours": DiscreteNeighbours(1),
+    "flipped-twice": FlippedTwice(0.2, 3),
     "noise": NoiseSamples(GaussianNoise(), 2),
     "directions": RandomProjections(),
 }
@@ -194,7 +198,7 @@ def test_a_gradient_passes_through_a_chain_by_itself():
     assert gradient_passes(moved, ENERGY)
 
 
-NUM = {"perturbed-twice": 12, "neighbours": 12, "noise": 8}
+NUM = {"perturbed-twice": 12, "flipped-twice": 12, "neighbours": 12, "noise": 8}
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 2, 1)])
