@@ -93,7 +93,8 @@ def warmup(
     if mesh is not None:
         x = _mesh.share(x, mesh)
     if target_acceptance is None:
-        target_acceptance = _TARGETS.get(type(held(sampler)), 0.574)
+        known = [rate for kind, rate in _TARGETS.items() if isinstance(held(sampler), kind)]
+            target_acceptance = known[0] if known else 0.574
     ok = not _checks.is_concrete(target_acceptance) or 0 < target_acceptance < 1
     _checks.require(bool(ok), "target_acceptance", target_acceptance, "give a number in (0, 1)")
     target = jnp.asarray(target_acceptance, at_least_single(x.dtype))
