@@ -8,7 +8,12 @@ import numpy as np
 
 from .. import _checks
 from .._types import Key
-from ..energies import AbstractConditionalEnergy, AbstractNoiseConditionalEnergy, Gaussian
+from ..energies import (
+    AbstractConditionalEnergy,
+    AbstractNoiseConditionalEnergy,
+    Bernoulli,
+    Gaussian,
+)
 from ..evaluation import adaptive_smc
 from ..samplers import AbstractSampler, Ancestral, sample_levels
 from ..samplers import run as move
@@ -55,12 +60,26 @@ def from_noise(
 
 
 def by_smc(
-    energy: Any, facts: Facts, num: int, label: int | None, *, key: Key
-) -> tuple[np.ndarray, Any]:
-    """Samples of an energy without chains of its own, by tempering and resampling."""
+    energy: Any,
+    sampler: AbstractSampler,
+    facts: Facts,
+    num: int,
+    label: int | None,
+    *,
+    key: Key,
+) -> tuple[np.ndarray, Any, str]:
+    """Samples of an energy without chains of its own, by tempering and resampling.
+
+    Those of zeros and ones are moved by the sampler of the run.
+    """
     y = spread_labels(energy, num, label)
     labels = [label] if label is not None or y is None else range(energy.num_labels)
-    base = Gaussian(facts.mean, np.maximum(facts.variance, 1e-6))
+    base: Any = Gaussian(facts.mean, np.maximum(facts.variance, 1e-6))
+    moves, words = None, "a Gaussian with the moments of the data"
+    if facts.binarise is not None:
+        mean = np.clip(facts.mean, 1e-3, 1 - 1e-3)
+        base, moves = Bernoulli(np.log(mean) - np.log1p(-mean)), sampler
+        words = "independent bits with the means of the data"
     parts, each = [], -(-num // len(labels))
     for i, one in enumerate(labels):
         found = adaptive_smc(
@@ -69,13 +88,15 @@ def by_smc(
             num_particles=max(64, -(-each // _ISLANDS)),
             num_islands=_ISLANDS,
             num_steps=_MOVES,
+            sampler=moves,
             key=jax.random.fold_in(key, i),
         )
         # particles of an island stand in a block, and are related
         order = np.random.default_rng(i).permutation(len(found.x))
         parts.append(np.asarray(found.x)[order[:each]])
     # example i is of label i modulo their number, as `spread_labels` has it
-    return np.stack(parts, 1).reshape(-1, *facts.shape)[:num], y
+    x = np.stack(parts, 1).reshape(-1, *facts.shape)[:num]
+    return x, y, f"sequential Monte Carlo from {words}"
 
 
 def by_levels(

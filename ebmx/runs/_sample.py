@@ -130,8 +130,7 @@ def draw(
     # persistent chains of a classifier have no label
     fresh = not kept or (label is not None and isinstance(state.energy, JEM))
     if not own and run.num_chain_steps is None:
-        x, y = by_smc(averaged(state), run.facts, num, label, key=run_key)
-        source = "sequential Monte Carlo from a Gaussian with the moments of the data"
+        x, y, source = by_smc(averaged(state), run.sampler, run.facts, num, label, key=run_key)
     elif own or fresh:
         x, y, source = _from_noise(run, state, num, label, chains, (start_key, run_key))
     else:

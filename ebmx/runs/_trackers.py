@@ -103,7 +103,9 @@ class Tracking:
 
         return log
 
-    def log_samples(self, x: np.ndarray, step: int, span: tuple[float, float]) -> None:
+    def log_samples(
+        self, x: np.ndarray, step: int, span: tuple[float, float] = (-1.0, 1.0)
+    ) -> None:
         """Log a grid of samples `(num, *shape)` on this scale, if they are images."""
         if self._trackers.trackers and is_image(x.shape[1:]) and np.all(np.isfinite(x)):
             # samples may be sorted by their labels

@@ -93,7 +93,8 @@ def warmup(
     if mesh is not None:
         x = _mesh.share(x, mesh)
     if target_acceptance is None:
-        target_acceptance = _TARGETS.get(type(held(sampler)), 0.574)
+        known = [rate for kind, rate in _TARGETS.items() if isinstance(held(sampler), kind)]
+        target_acceptance = known[0] if known else 0.574
     ok = not _checks.is_concrete(target_acceptance) or 0 < target_acceptance < 1
     _checks.require(bool(ok), "target_acceptance", target_acceptance, "give a number in (0, 1)")
     target = jnp.asarray(target_acceptance, at_least_single(x.dtype))
@@ -105,11 +106,11 @@ def warmup(
             _check_tuned(step_size, *seen)
             sampler = with_numbers(sampler, step_size=step_size, inverse_mass_matrix=inverse)
             num_steps -= half
-        if isinstance(sampler, JitteredHMC):
-            half = num_steps // 2
-            length_key, step_key = jax.random.split(step_key)
-            sampler, x = tune_length(energy, sampler, x, half, target, length_key)
-            num_steps -= half
+            if isinstance(sampler, JitteredHMC):
+                quarter = num_steps // 2
+                length_key, step_key = jax.random.split(step_key)
+                sampler, x = tune_length(energy, sampler, x, quarter, target, length_key)
+                num_steps -= quarter
         step_size, x, _, *seen = tune(energy, sampler, x, num_steps, target, per_chain, step_key)
         _check_tuned(step_size, *seen)
         if not per_chain:

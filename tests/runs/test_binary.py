@@ -91,6 +91,20 @@ def test_an_export_starts_its_chains_from_bits(folder, tmp_path):
     assert model.span == (0.0, 1.0)
 
 
+@pytest.mark.slow
+def test_an_energy_trained_without_chains_is_sampled_from_independent_bits(folder, tmp_path):
+    without = {
+        "data": runs.open(folder).config["data"],
+        "negatives": {"kind": "DiscreteNeighbours", "num_sites": 4},
+        "loss": {"kind": "pseudo_likelihood_loss"},
+    }
+    report = runs.train(merge(TINY, without), out=tmp_path / "run", progress=False)
+    assert report.source == (
+        "sequential Monte Carlo from independent bits with the means of the data"
+    )
+    assert set(np.unique(report.samples)) == {0.0, 1.0}
+
+
 def test_examples_from_outside_are_zeros_and_ones(getkey):
     x = np.random.default_rng(0).integers(0, 2, (9, 4, 4, 1)).astype(np.float32)
     data = Dataset("x", x, x, span=(0.0, 1.0), binarise=0.5)

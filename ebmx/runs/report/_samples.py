@@ -157,8 +157,8 @@ def memorisation_section(sets: Sets) -> Section:
         "fraction of near samples": float(np.mean(ours < near)),
     }
     meanings = {
-        "median distance of samples": "from a sample to the nearest training example, over "
-        "coordinates, or pixels, that span [-1, 1].",
+        "median distance of samples": "from a sample to the nearest training example, on "
+        "the scale of the model, such as pixels from -1 to 1.",
         "median distance of test data": "the same for unseen data: copies of training data lie "
         "much nearer than this.",
         "fraction of near samples": "of samples that are nearer to a training example than 99 % "

@@ -108,7 +108,10 @@ def _words(model: Model) -> str:
     if isinstance(model.energy, AbstractNoiseConditionalEnergy):
         how = "Samples go down the noise levels and have the noise of the lowest one."
     elif model.num_steps is None:
-        how = "Samples are made by sequential Monte Carlo from a Gaussian of the data's moments."
+        start = "a Gaussian of the data's moments"
+        if model.facts.binarise is not None:
+            start = "independent bits of the data's means"
+        how = f"Samples are made by sequential Monte Carlo from {start}."
     else:
         sampler = re.sub(r"(?<=\()\s+|\s+(?=\))", "", " ".join(repr(model.sampler).split()))
         how = f"Samples are chains of {model.num_steps:,} steps of `{sampler}` from noise."

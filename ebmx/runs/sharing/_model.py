@@ -143,7 +143,7 @@ class Model:
             return by_levels(self.energy, self.sampler, num, steps, label, key=key)
         steps = num_steps or self.num_steps
         if steps is None:
-            return np.asarray(by_smc(self.energy, self.facts, num, label, key=key)[0])
+            return np.asarray(by_smc(self.energy, self.sampler, self.facts, num, label, key=key)[0])
         start_key, run_key = jax.random.split(key)
         start = starts(self.noise, self.shape, num, key=start_key)
         return np.asarray(

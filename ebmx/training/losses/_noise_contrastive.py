@@ -53,7 +53,8 @@ def energy_discrepancy_loss(
     """`mean log(w/M + 1/M Σⱼ exp(E(x) − E(x⁻ⱼ)))` over data and the `M` negatives of each.
 
     Between score matching (`t → 0`) and maximum likelihood (`t → ∞`). Use with
-    `PerturbedTwice(t, M)`. Other arguments are as for `contrastive_loss`.
+    `PerturbedTwice(t, M)`, or for discrete data `FlippedTwice(p, M)`.
+    Other arguments are as for `contrastive_loss`.
 
     Schröder et al. (2023), "Energy discrepancies: a score-independent loss for energy-based
     models".
@@ -83,7 +84,8 @@ def minimum_probability_flow_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """`mean exp(½ (E(x) − E(x⁻)))`: how fast probability flows from the data to its neighbours.
 
-    Use with `Neighbours(sigma, num_neighbours)`, whose neighbours are the negatives. Arguments and
+    Use with `Neighbours(sigma, num_neighbours)`, whose neighbours are the negatives, or for
+    discrete data, as in the paper, `DiscreteNeighbours()`. Arguments and
     errors are as for `energy_discrepancy_loss`.
 
     Sohl-Dickstein, Battaglino and DeWeese (2011), "Minimum probability flow learning".

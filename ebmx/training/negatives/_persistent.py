@@ -57,7 +57,8 @@ class PCD(AbstractBuffered):
             `"age"` or `"energy"`, with a probability proportional to the age, or to the rank of the
             energy, whose mean is `reinit_prob`.
         augment: a function `(x, *, key) -> x` of one example, applied to each drawn chain.
-        storage: `BFloat16()` or `UInt8(low, high)` to store positions in less memory; in full
+        storage: `BFloat16()` or `UInt8(low, high)` to store positions in less memory, or of
+            discrete data, exactly, `PackedBits(shape)` or `PackedCategories(shape)`; in full
             precision if not given.
         num_shards: the number of blocks of chains; an update draws equally many from each. Draws
             depend on it, and not on the devices, whose number divides it: see `fit(..., mesh=...)`.

@@ -1,0 +1,62 @@
+"""How often a step of a sampler evaluates the energy, counted while it runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+import ebmx
+
+
+class Counted:
+    """An energy that counts its evaluations; a gradient comes with its energy."""
+
+    def __init__(self, energy: Callable[[Any], Any]):
+        self.energies = 0
+        self.gradients = 0
+        value_and_gradient = jax.value_and_grad(energy)
+
+        @jax.custom_vjp
+        def counted(x):
+            value = energy(x)
+            jax.debug.callback(self._count_energy, value)
+            return value
+
+        def forward(x):
+            value, gradient = value_and_gradient(x)
+            jax.debug.callback(self._count_energy, value)
+            return value, gradient
+
+        def backward(gradient, change):
+            jax.debug.callback(self._count_gradient, gradient)
+            return (change * gradient,)
+
+        counted.defvjp(forward, backward)
+        self.energy = counted
+
+    def _count_energy(self, value: Any) -> None:
+        del value  # an argument, so that there is one call for each chain
+        self.energies += 1
+
+    def _count_gradient(self, gradient: Any) -> None:
+        del gradient
+        self.gradients += 1
+
+
+def per_step(energy: Callable, sampler: Any, x: jax.Array, *, key: jax.Array) -> tuple[float, ...]:
+    """Energies, and gradients among them, of a step of one chain.
+
+    Counted for eight chains, which move together as in `ebmx.sample`: a chain that waits for the
+    longest trajectory counts what it evaluates meanwhile.
+    """
+    totals, x = [], x[:8]
+    few, many = 2, 12
+    for num_steps in (few, many):
+        counted = Counted(energy)
+        jax.block_until_ready(
+            ebmx.sample(counted.energy, sampler, x, num_samples=1, thin=num_steps, key=key)
+        )
+        jax.effects_barrier()
+        totals.append((counted.energies, counted.gradients))
+    steps = (many - few) * len(x)
+    return tuple((after - before) / steps for before, after in zip(*totals, strict=True))

@@ -1,0 +1,118 @@
+"""The page of the table of record, `docs/record.md`, and its picture."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DOCS = Path(__file__).parents[1] / "docs"
+PICTURE = "images/record.png"
+HEAD = """# The table of record
+
+<!-- made by `python benchmarks/record.py --page` from benchmarks/record.csv: change that -->
+
+Each sampler on each target with the same number of evaluations of the energy (a gradient is one), a fifth of them for
+its warm-up: nothing is tuned by hand. 64 chains start from a broad normal distribution. The numbers are medians over
+{seeds} seeds, with the lowest and the highest in brackets, after {budget} evaluations for each chain.
+
+- **bias** is the squared error of the second moment of an observable over its variance, the largest of all observables:
+  0.01 is low; what `n` independent draws have is about `1/n`. `first` is the same of the mean.
+- **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables. Where the bias is large it
+  says nothing: chains that all sit in one mode agree with each other.
+- **modes** are the share of the modes that chains visit, and how far the shares of the modes are from the true ones, in total
+  variation.
+- **seconds** are those of all chains after the warm-up, compiled, on two cores that also did other work.
+
+Small is good on the left of the picture's axes, as the line goes down. `python benchmarks/record.py --csv mine.csv --sampler NAME` makes
+rows of your own sampler after one line in `benchmarks/_record_samplers.py`.
+
+![Bias of the second moments against evaluations]({picture})
+"""
+
+
+def write_page(rows: list[dict[str, Any]]) -> None:
+    """Write the page and draw its picture."""
+    (DOCS / "record.md").write_text(page(rows))
+    _draw(rows, DOCS / PICTURE)
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """The text of the page."""
+    seeds = len({row["seed"] for row in rows})
+    budget = " or ".join(f"{int(one):,}" for one in sorted({int(row["budget"]) for row in rows}))
+    parts = [HEAD.format(seeds=seeds, budget=budget, picture=PICTURE)]
+    for target in _in_order(row["target"] for row in rows):
+        own = [row for row in rows if row["target"] == target]
+        parts.append(f"## {target}\n\n" + _table(own))
+    return "\n".join(parts)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    has_modes = any(row["coverage"] for row in rows)
+    head = ["sampler", "bias", "first", "ESS", *(["modes"] if has_modes else []), "seconds"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    names = _in_order(row["sampler"] for row in rows)
+    cells = {name: [row for row in rows if row["sampler"] == name] for name in names}
+    for name in sorted(names, key=lambda one: _median(cells[one], "bias_2_all")):
+        own = cells[name]
+        modes = [f"{_median(own, 'coverage'):.0%}, {_median(own, 'mode_distance'):.3f}"]
+        failed = sum(int(row["failed"]) for row in own)
+        entry = [
+            name + (f" ({failed} chains failed)" if failed else ""),
+            _spread(own, "bias_2_all"),
+            f"{_median(own, 'bias_1_all'):.2g}",
+            f"{_median(own, 'ess'):.3g}",
+            *(modes if has_modes else []),
+            f"{_median(own, 'seconds'):.2g}",
+        ]
+        lines.append(f"| {' | '.join(entry)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+    return np.array([float(row[name] or "nan") for row in rows])
+
+
+def _median(rows: list[dict[str, Any]], name: str) -> float:
+    values = _values(rows, name)
+    # a chain that failed has no moments, and counts as the worst
+    return float(np.median(np.where(np.isnan(values), np.inf, values)))
+
+
+def _spread(rows: list[dict[str, Any]], name: str) -> str:
+    values = np.where(np.isnan(_values(rows, name)), np.inf, _values(rows, name))
+    return f"{np.median(values):.2g} ({values.min():.2g} to {values.max():.2g})"
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    targets, samplers = (_in_order(row[name] for row in rows) for name in ("target", "sampler"))
+    colours = dict(zip(samplers, plt.colormaps["tab20"](np.linspace(0, 1, 20)), strict=False))
+    height = -(-len(targets) // 4)
+    figure, axes = plt.subplots(height, 4, figsize=(13, 2.9 * height), squeeze=False)
+    for axis, target in zip(axes.flat, targets, strict=False):
+        own = [row for row in rows if row["target"] == target]
+        draws = 0.8 * float(own[0]["budget"])
+        for name in _in_order(row["sampler"] for row in own):
+            chains = [row for row in own if row["sampler"] == name]
+            y = [_median(chains, f"bias_2_{part}") for part in ("tenth", "third", "all")]
+            axis.loglog([0.1 * draws, draws / 3, draws], y, color=colours[name], label=name)
+        axis.axhline(0.01, color="0.7", linewidth=0.8, zorder=0)
+        axis.set_title(target, fontsize=9)
+        axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(targets) :]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("evaluations after the warm-up", fontsize=8)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("bias of second moments", fontsize=8)
+    lines = [plt.Line2D([], [], color=colours[name], label=name) for name in samplers]
+    figure.legend(handles=lines, ncols=5, loc="lower center", fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.04 + 0.02 * (len(samplers) // 5) / height, 1, 1))
+    figure.savefig(path, dpi=110)

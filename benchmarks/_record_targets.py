@@ -1,0 +1,175 @@
+"""The targets of the table of record, with what is known of them.
+
+An entry makes a `Target`. Moments of an energy that can be sampled exactly come from its samples;
+those of others are in `record_truth.json`, which `record.py --truth` makes by long chains.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ebmx import energies
+
+KEPT = Path(__file__).parent / "record_truth.json"
+EXACT = 2**18
+
+
+class Moment(NamedTuple):
+    """The mean and the variance of a function of the observables, `(observables,)`."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+class Truth(NamedTuple):
+    """What estimates are compared with."""
+
+    first: Moment
+    second: Moment
+    modes: np.ndarray
+    """The shares of the modes; empty without modes."""
+
+
+class Target(NamedTuple):
+    """An energy, where chains start, and what of them is looked at."""
+
+    energy: Any
+    scale: float = 1.0
+    """Chains start at normal numbers of this size, which is all they know of the target."""
+    observe: Callable = jnp.ravel
+    mode: Callable | None = None
+    """The number of the mode of a position."""
+    num_modes: int = 0
+    reference: str = "NUTS"
+    """The sampler of the long chains whose moments are the truth, where exact samples lack."""
+
+
+def plain(energy: Any, scale: float = 1.0, **known: Any) -> Target:
+    """An energy whose coordinates are looked at."""
+    return Target(energy, scale, **known)
+
+
+def gaussian(condition: float) -> Target:
+    deviations = jnp.logspace(-0.5, 0.5, 32) ** jnp.log10(condition)
+    return Target(energies.Gaussian(jnp.zeros(32), deviations**2), float(deviations.max()))
+
+
+def funnel() -> Target:
+    """Neal's; the second moments of the others than `x₀` have no variance that a run could see."""
+    return Target(energies.Funnel(10), observe=lambda x: x[:1])
+
+
+def forty(dim: int) -> Target:
+    energy = energies.forty_modes(dim)
+    return Target(energy, 25.0, mode=energy.component, num_modes=40)
+
+
+def wells() -> Target:
+    """Of the 2¹⁶ modes, the sixteen that the first four wells make."""
+
+    def mode(x):
+        signs = (x.reshape(-1, 2)[:4, 0] > 0).astype(int)
+        return jnp.sum(signs * jnp.array([1, 2, 4, 8]))
+
+    return Target(energies.ManyWell(), mode=mode, num_modes=16)
+
+
+def particles(energy: Any, scale: float, reference: str) -> Target:
+    """The energy, and the distances of pairs in rising order."""
+
+    def observe(x):
+        i, j = np.triu_indices(len(x), 1)
+        distances = jnp.sqrt(jnp.sum((x[i] - x[j]) ** 2, -1))
+        return jnp.concatenate([energy(x)[None], jnp.sort(distances)])
+
+    return Target(energy, scale, observe, reference=reference)
+
+
+def lattice() -> Target:
+    """In the phase of broken symmetry, of two modes: the mean field, its size, and the energy."""
+    energy = energies.LatticeField((8, 8), mass_squared=-4.0, coupling=5.0)
+
+    def observe(x):
+        mean = jnp.mean(x)
+        return jnp.stack([mean, jnp.abs(mean), jnp.mean(x**2), energy(x)])
+
+    mode = lambda x: (jnp.mean(x) > 0).astype(int)  # noqa: E731
+    return Target(energy, 1.0, observe, mode, 2, reference="replica exchange")
+
+
+def regression() -> Target:
+    """The tumours of scikit-learn's breast cancer data, standardised."""
+    from sklearn.datasets import load_breast_cancer
+
+    features, labels = load_breast_cancer(return_X_y=True)
+    features = (features - features.mean(0)) / features.std(0)
+    return Target(energies.LogisticRegression(features, labels), reference="NUTS")
+
+
+def digits() -> Target:
+    """The pretrained energy of 8×8 digits at the temperature of its chains, in their box."""
+    cold = energies.pretrained("digits") / (0.02**2 / 2)
+    low, high = -jnp.ones(cold.shape), jnp.ones(cold.shape)
+    return Target(energies.Box(cold, low, high), 0.3, reference="replica exchange")
+
+
+def level() -> Target:
+    """The lowest level of the pretrained energies of the plane over noise levels."""
+    return Target(energies.pretrained("plane"), 2.0, reference="replica exchange")
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    name: functools.cache(make) for name, make in _MAKERS.items()
+}
+
+
+def truth_of(name: str) -> Truth:
+    """By exact samples, or as `make_truth` found it."""
+    target = TARGETS[name]()
+    if isinstance(target.energy, energies.AbstractExactEnergy):
+        return of_draws(target, *_exact(target))
+    kept = json.loads(KEPT.read_text())[name]
+    first, second = (Moment(*map(np.array, kept[place])) for place in ("first", "second"))
+    return Truth(first, second, np.array(kept["modes"]))
+
+
+def keep_truth(name: str, truth: Truth, rhat: float) -> None:
+    """Write what long chains found, and how well they agree."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    digits = lambda values: [float(f"{one:.6g}") for one in np.ravel(values)]  # noqa: E731
+    first, second = ([digits(one) for one in moment] for moment in truth[:2])
+    new = {"first": first, "second": second, "modes": digits(truth.modes), "rhat": round(rhat, 4)}
+    KEPT.write_text(json.dumps(kept | {name: new}, indent=1, sort_keys=True) + "\n")
+
+
+def _exact(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    @jax.jit
+    def some(key):
+        x = jax.vmap(lambda k: target.energy.sample(key=k))(jax.random.split(key, 4096))
+        return jax.vmap(lambda x: seen(target, x))(x)
+
+    parts = [some(key) for key in jax.random.split(jax.random.key(11), EXACT // 4096)]
+    observed, modes = (np.concatenate([np.asarray(one) for one in part]) for part in zip(*parts, strict=True))
+    return observed, modes
+
+
+def seen(target: Target, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The observables of a position, and the number of its mode."""
+    mode = target.mode(x) if target.mode is not None else jnp.zeros((), int)
+    return jnp.ravel(target.observe(x)), mode
+
+
+def of_draws(target: Target, observed: np.ndarray, modes: np.ndarray) -> Truth:
+    """The moments of draws `(num, observables)`, and the shares of their modes, `(num,)`."""
+    observed = observed.astype(np.float64)
+    moments = [Moment(x.mean(0), x.var(0)) for x in (observed, observed**2)]
+    shares = np.bincount(modes, minlength=target.num_modes) / len(observed)
+    return Truth(*moments, shares if target.mode is not None else np.zeros(0))
+
+

@@ -1,0 +1,215 @@
+"""The table of record: which sampler is how good on which target, on equal budgets?
+
+Each sampler of the table on each target: 64 chains from a start that knows nothing of the target,
+`--budget` evaluations of the energy for each chain, a fifth of them for `ebmx.samplers.warmup`,
+which tunes what it can; nothing is tuned by hand. A gradient is one evaluation. Of the draws after
+the warm-up:
+
+* `bias_1`, `bias_2`: the squared error of the mean and of the second moment of an observable, over
+  its variance, the largest of all observables, after a tenth, a third and all of the draws. What
+  independent draws have is 1 over their number; 0.01 is usual as "low".
+* `ess`: effective draws of the mean for 1,000 evaluations, the least of all observables.
+* `coverage`: the share of the modes that are visited, and `mode_distance`, the total variation
+  between the shares of the modes and the true ones, where modes are known.
+* `seconds`: of the compiled call, on this machine.
+
+`--csv PATH` adds the lines that a table lacks, with `--again` all; `record.csv` is ours. `--page` makes `docs/record.md` and its pictures of it again, and runs nothing.
+`--truth` makes the moments of targets without exact samples again, in `record_truth.json`.
+
+A new sampler is one line of `_record_samplers.py`, a new target one of `_record_targets.py`.
+"""
+
+import csv
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from _common import arguments, write
+from _evaluations import per_step
+from _record_page import write_page
+from _record_samplers import SAMPLERS
+from _record_targets import TARGETS, Target, Truth, keep_truth, of_draws, seen, truth_of
+
+import ebmx
+from ebmx.evaluation import diagnose
+from ebmx.samplers import RESULTS, ReplicaExchange
+
+HERE = Path(__file__).parent
+CHAINS, DRAWS = 64, 512
+TUNING = 0.2
+PARTS = {"tenth": 0.1, "third": 1 / 3, "all": 1.0}
+FIELDS = (
+    "target", "sampler", "seed", "budget", "evaluations_per_step", "gradients_per_step",
+    *(f"bias_{i}_{part}" for part in PARTS for i in (1, 2)), "ess", "coverage", "mode_distance",
+    "acceptance", "failed", "seconds",
+)  # fmt: skip
+
+
+class Chains(NamedTuple):
+    """What was drawn, and what it took."""
+
+    observed: np.ndarray
+    """`(chains, draws, observables)`"""
+    modes: np.ndarray | None
+    acceptance: float
+    failed: int
+    evaluations: float
+    gradients: float
+    seconds: float
+
+
+def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterator[Chains]:
+    """Warm up, then draw with what is left of the budget; for all seeds one compiled program."""
+    target, make, cost = TARGETS[name](), SAMPLERS[sampler], None
+
+    def save(x, info):
+        del info
+        return seen(target, x)
+
+    for seed in seeds:
+        start_key, tune_key, count_key, key = jax.random.split(jax.random.key(seed), 4)
+        x = target.scale * jax.random.normal(start_key, (CHAINS, *target.energy.shape))
+        ready = make(target, x, int(TUNING * budget), tune_key)
+        if ready is None:
+            return
+        # counting compiles for long, and seeds hardly differ, but for the rungs of a ladder
+        if cost is None or isinstance(ready.sampler, ReplicaExchange):
+            cost = per_step(target.energy, ready.sampler, ready.x, key=count_key)
+        thin = max(1, int((budget - ready.spent) / cost[0] / DRAWS))
+        options = {"num_samples": DRAWS, "thin": thin, "save": save, "throw": False, "key": key}
+        go = lambda: jax.block_until_ready(  # noqa: E731
+            ebmx.sample(target.energy, ready.sampler, ready.x, state=ready.state, **options)
+        )
+        go()  # compiles
+        begin = time.perf_counter()
+        samples = go()
+        yield chains_of(target, samples, cost, time.perf_counter() - begin)
+
+
+def chains_of(target: Target, found: Any, cost: tuple[float, ...], seconds: float) -> Chains:
+    """What is looked at of the samples."""
+    observed, modes = (np.asarray(value) for value in found.values)
+    return Chains(
+        observed.astype(np.float64),
+        modes if target.mode else None,
+        float(np.mean(found.info.acceptance)),
+        int(np.sum(found.result != RESULTS.successful)),
+        *cost,
+        seconds,
+    )
+
+
+def biases(observed: np.ndarray, truth: Truth) -> tuple[float, float]:
+    """The largest squared errors of a mean and of a second moment, over the variances."""
+    found = []
+    for power, moment in ((1, truth.first), (2, truth.second)):
+        error = np.mean(observed**power, (0, 1)) - moment.mean
+        found.append(float(np.max(error**2 / moment.variance)))
+    return found[0], found[1]
+
+
+def make_truth(name: str, budget: int) -> None:
+    """Long chains of the target's reference, ten budgets for each of five seeds."""
+    target, seeds = TARGETS[name](), range(100, 105)
+    found = list(draws(name, target.reference, 10 * budget, seeds))
+    observed = np.concatenate([one.observed for one in found])
+    modes = np.concatenate([one.modes for one in found if one.modes is not None] or [[]])
+    rhat = float(np.max(diagnose(observed.astype(np.float32), warn=False).rhat))
+    flat = observed.reshape(-1, observed.shape[-1])
+    keep_truth(name, of_draws(target, flat, np.ravel(modes).astype(int)), rhat)
+    print(f"{name}: R-hat {rhat:.4f} of {len(observed)} chains", flush=True)
+
+
+def figures(chains: Chains, truth: Truth, budget: int) -> dict[str, Any]:
+    """What a line of the table says of the chains."""
+    found: dict[str, Any] = {
+        "evaluations_per_step": chains.evaluations, "gradients_per_step": chains.gradients,
+        "acceptance": chains.acceptance, "failed": chains.failed, "seconds": chains.seconds,
+    }  # fmt: skip
+    for part, share in PARTS.items():
+        pair = biases(chains.observed[:, : int(share * DRAWS)], truth)
+        found |= {f"bias_{i + 1}_{part}": value for i, value in enumerate(pair)}
+    sizes = np.ravel(diagnose(chains.observed.astype(np.float32), warn=False).ess_bulk)
+    used = CHAINS * budget * (1 - TUNING)
+    found["ess"] = 1000 * float(np.min(sizes)) / used
+    if chains.modes is not None:
+        shares = np.bincount(chains.modes.ravel(), minlength=len(truth.modes)) / chains.modes.size
+        found["coverage"] = float(np.mean(shares[truth.modes > 0] > 0))
+        found["mode_distance"] = float(np.abs(shares - truth.modes).sum() / 2)
+    return found
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a table; none if there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def keep(path: Path, new: dict[str, Any]) -> None:
+    """Put a line into the table, in place of an older one of the same cell."""
+    cell = lambda one: (one["target"], one["sampler"], str(one["seed"]))  # noqa: E731
+    rows = [one for one in rows_of(path) if cell(one) != cell(new)] + [new]
+    rows.sort(key=lambda one: (list(TARGETS).index(one["target"]), *cell(one)[1:]))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def shown(value: Any) -> Any:
+    """A number with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--target", default="", help="those whose name holds this")
+    parser.add_argument("--sampler", default="", help="those whose name holds this")
+    parser.add_argument("--budget", type=int, default=20_000, help="evaluations of each chain")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--csv", type=Path, help="the table to add to")
+    parser.add_argument("--again", action="store_true", help="also what the table has")
+    parser.add_argument("--page", action="store_true", help="make the page again")
+    parser.add_argument("--truth", action="store_true", help="make the moments again")
+    options = parser.parse_args()
+    if options.page:
+        write_page(rows_of(HERE / "record.csv"))
+        return
+    names = [name for name in TARGETS if options.target in name]
+    if options.truth:
+        for name in names:
+            make_truth(name, options.budget)
+        return
+    made = []
+    for name in names:
+        truth = truth_of(name)
+        for sampler in (one for one in SAMPLERS if options.sampler in one):
+            made += cell(name, sampler, truth, options)
+            jax.clear_caches()
+    write(options.json, {"rows": made})
+
+
+def cell(name: str, sampler: str, truth: Truth, options: Any) -> list[dict[str, Any]]:
+    """The lines of a sampler on a target that the table lacks."""
+    known = rows_of(options.csv) if options.csv is not None else []
+    have = {one["seed"] for one in known if (one["target"], one["sampler"]) == (name, sampler)}
+    seeds, made = [one for one in options.seeds if str(one) not in have or options.again], []
+    for seed, chains in zip(seeds, draws(name, sampler, options.budget, seeds), strict=False):
+        place = {"target": name, "sampler": sampler, "seed": seed, "budget": options.budget}
+        found = figures(chains, truth, options.budget)
+        found = place | {key: shown(value) for key, value in found.items()}
+        words = "  ".join(f"{key} {found.get(key, '–')}" for key in FIELDS[4:])
+        print(f"{name} | {sampler} | {seed}: {words}", flush=True)
+        made.append(found)
+        if options.csv is not None:
+            keep(options.csv, found)
+    return made
+
+
+if __name__ == "__main__":
+    main()
