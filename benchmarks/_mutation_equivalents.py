@@ -70,6 +70,7 @@ EQUIVALENTS: dict[str, str] = {
     "energies/networks/_presets.py | key used twice | norm_key -> energy_key": _OTHER_DRAWS,
     "energies/exact/_gaussian.py | swapped arguments | x-location -> ((location)-(x))": _SQUARED,
     "energies/exact/_gaussian_mixture.py | swapped arguments | x[None]-means -> ((means)-(x[None]))": _SQUARED,
+    "energies/exact/_log_gaussian_cox.py | swapped arguments | x-mean -> ((mean)-(x))": _SQUARED,
     "energies/networks/_resnet.py | key used twice | stem_key -> dense_key": _OTHER_DRAWS,
     "energies/networks/_resnet.py | key used twice | block_key -> stem_key": _OTHER_DRAWS,
     "energies/networks/_resnet.py | key used twice | dense_key -> block_key": _OTHER_DRAWS,
