@@ -23,9 +23,7 @@ from ._preconditioned import AbstractPreconditioner as AbstractPreconditioner
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
 from ._reflected import Reflected as Reflected
-from ._replica_exchange import ReplicaExchange as ReplicaExchange
 from ._run import run as run
-from ._run_replicas import run_replicas as run_replicas
 from ._sample import RESULTS as RESULTS
 from ._sample import Samples as Samples
 from ._sample import sample as sample
@@ -37,5 +35,8 @@ from ._save_policies import save_position_and_energy as save_position_and_energy
 from ._schedules import Annealed as Annealed
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin
 from ._warmup import warmup as warmup
+from .tempering._replica_exchange import ReplicaExchange as ReplicaExchange
+from .tempering._run_replicas import run_replicas as run_replicas
+from .tempering._tune_ladder import tune_ladder as tune_ladder
 
 _check_public(globals(), but=("StepInfo", "Samples"))
