@@ -19,6 +19,7 @@ class LadderReport:
     optimal_round_trip_rate: float
     acceptance: np.ndarray
     step_sizes: np.ndarray | None
+    num_moves: int
 
     def __str__(self) -> str:
         """The report in one line."""

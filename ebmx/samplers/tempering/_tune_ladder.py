@@ -80,7 +80,8 @@ def tune_ladder(
         `barrier` `Λ`, the `rejection` of each pair `(rungs - 1,)`, `num_rungs_advised`, the
         `round_trip_rate` (round trips of a chain in a step) and the rate `1 / (2 + 2Λ)` that is the
         best for many rungs, `optimal_round_trip_rate`, the `acceptance` and `step_sizes` of the
-        moves `(rungs,)`. `print` it for a line.
+        moves `(rungs,)`, and `num_moves`, the moves of all replicas of a chain in all rounds.
+        `print` it for a line.
 
     Raises:
         ValueError: if a number is out of its range, or `x` or the base does not fit the energy.
@@ -132,9 +133,10 @@ def _rounds(
 ) -> tuple[ReplicaExchange, jax.Array, LadderReport]:
     """The loop over rounds, each of which may have another number of rungs."""
     num_rounds = max(2, int(math.log2(num_steps / _FIRST + 1)))
-    first = num_steps // (2**num_rounds - 1)
+    first, num_moves = num_steps // (2**num_rounds - 1), 0
     for i in range(num_rounds):
         length = first * 2**i if i + 1 < num_rounds else num_steps - first * (2**i - 1)
+        num_moves += length * ladder.num_rungs
         round_key = jax.random.fold_in(key, i)
         count = jnp.asarray(length, jnp.int32)
         found = _round(energy, ladder, tuner, replicas, count, target, round_key)
@@ -157,6 +159,7 @@ def _rounds(
         optimal_round_trip_rate=optimal_round_trip_rate(barrier),
         acceptance=acceptance,
         step_sizes=None if tuner is None else np.asarray(ladder.step_sizes),
+        num_moves=num_moves,
     )
     return ladder, replicas, report
 
