@@ -3,14 +3,15 @@
 For two targets with a known log Z, a many-well energy of 32 dimensions and a mixture of 40 Gaussians
 in 16 dimensions: the error of log Z from a ladder tuned by `tune_ladder`, its standard error, and
 how many energies it takes to reach the wanted standard error, the tuning included. Beside it two
-geometric ladders that are not tuned, whose steps are scaled by the temperature: with a ratio of 2,
-and with the number of rungs and the highest temperature of the tuned one, which nobody would know
-beforehand. The target is half of the energies of the ladder with a ratio of 2.
+geometric ladders that are not tuned: with a ratio of 2, and with the number of rungs and the highest
+temperature of the tuned one, which nobody would know beforehand. Their step size is that which
+the tuned one has at the lowest temperature; that of MALA is scaled by the temperature. The target is half of the energies of the ladder with a ratio of 2.
 
 For four particles on the plane with a pair potential of two wells (DW4): the Wasserstein distance of
 the energies to those of a long run of another ladder, in their standard deviations.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from ebmx.energies import Gaussian, GaussianMixture
 from ebmx.evaluation import log_z_by_tempering
 from ebmx.samplers import HMC, MALA, ReplicaExchange, run_replicas, tune_ladder
 
-CHAINS, WARMUP = 64, 0.25
+CHAINS, WARMUP = 64, 0.5
 WANTED = {"many wells": 0.05, "40 modes": 0.02}
 ENERGIES = 0.5
 DISTANCE = 0.02
@@ -35,6 +36,8 @@ class Target(NamedTuple):
     energy: Callable[[jax.Array], jax.Array]
     base: Gaussian
     log_z: float
+    sampler: HMC | MALA
+    cost: int
 
 
 def many_wells() -> Target:
@@ -44,13 +47,13 @@ def many_wells() -> Target:
 
     one = quad(lambda a: np.exp(-(a**4) + 6 * a**2 + 0.5 * a), -5, 5)[0]
     log_z = 16 * (np.log(one) + 0.5 * np.log(2 * np.pi))
-    return Target(energy, Gaussian(jnp.zeros(32), 3.0), float(log_z))
+    return Target(energy, Gaussian(jnp.zeros(32), 3.0), float(log_z), HMC(0.1, 5), 5)
 
 
 def forty_modes() -> Target:
     means = jax.random.uniform(jax.random.key(40), (40, 16), minval=-40.0, maxval=40.0)
     energy = GaussianMixture(means, jax.nn.softplus(1.0) ** 2)
-    return Target(energy, Gaussian(jnp.zeros(16), 600.0), float(energy.log_z))
+    return Target(energy, Gaussian(jnp.zeros(16), 600.0), float(energy.log_z), MALA(0.05), 1)
 
 
 def four_particles(x: jax.Array) -> jax.Array:
@@ -77,7 +80,7 @@ def estimate(target: Target, ladder: ReplicaExchange, replicas: Any, steps: int,
     found = log_z_by_tempering(
         target.energy, ladder, replicas, num_steps=steps, key=jax.random.key(2)
     )
-    spent = CHAINS * ladder.num_rungs * steps
+    spent = target.cost * CHAINS * ladder.num_rungs * steps
     return {
         "error": found.log_z - target.log_z,
         "standard_error": found.standard_error,
@@ -94,11 +97,11 @@ def compare(name: str, target: Target, steps: int) -> dict[str, Any]:
     """The tuned ladder, and two that are not."""
     wanted, (start_key, tune_key, warm_key) = WANTED[name], jax.random.split(jax.random.key(0), 3)
     x, energy, base = starts(target.base, start_key), target.energy, target.base
-    begin = ReplicaExchange(MALA(0.05), geometric(128.0, 7), base=base)
+    begin = ReplicaExchange(target.sampler, geometric(128.0, 7), base=base)
     num = int(WARMUP * steps)
     ladder, replicas, report = tune_ladder(energy, begin, x, num_steps=num, key=tune_key)
     tuned = estimate(target, ladder, replicas, steps, wanted)
-    tuning = CHAINS * report.num_moves
+    tuning = target.cost * CHAINS * report.num_moves
     rows = {"tuned": {**tuned, "energies": tuned["energies"] + tuning, "tuning": tuning}}
     highest = float(ladder.temperatures[-2])
     others = {
@@ -106,12 +109,13 @@ def compare(name: str, target: Target, steps: int) -> dict[str, Any]:
         "as many": geometric(highest, ladder.num_rungs - 1),
     }
     for other, temperatures in others.items():
-        mala = MALA(ladder.step_sizes[0])
-        ladder_of = ReplicaExchange(mala, temperatures, scale_step=True, base=base)
+        sampler = dataclasses.replace(target.sampler, step_size=ladder.step_sizes[0])
+        scale_step = isinstance(sampler, MALA)
+        ladder_of = ReplicaExchange(sampler, temperatures, scale_step, base)
         replicas = jnp.repeat(x[:, None], len(temperatures), 1)
         replicas, _, _ = run_replicas(energy, ladder_of, replicas, num_steps=num, key=warm_key)
         row = estimate(target, ladder_of, replicas, steps, wanted)
-        first = CHAINS * len(temperatures) * num
+        first = target.cost * CHAINS * len(temperatures) * num
         rows[other] = {**row, "energies": row["energies"] + first, "tuning": first}
     for row_name, row in rows.items():
         print(
@@ -157,14 +161,15 @@ def energies_of(ladder: ReplicaExchange, replicas: Any, steps: int, key: jax.Arr
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--num-steps", type=int, default=16_000)
+    parser.add_argument("--num-steps", type=int, default=16_000, help="of one energy")
     parser.add_argument("--only", choices=[*WANTED, "particles"])
     options = parser.parse_args()
     figures: dict[str, Any] = {}
     wrong = []
     for name, make in {"many wells": many_wells, "40 modes": forty_modes}.items():
         if options.only in (None, name):
-            rows = figures[name] = compare(name, make(), options.num_steps)
+            target = make()
+            rows = figures[name] = compare(name, target, options.num_steps // target.cost)
             ratio = rows["tuned"]["energies"] / rows["ratio 2"]["energies"]
             print(f"{name:11s} energies of the tuned ladder, of those of the other: {ratio:.2f}")
             ok = abs(rows["tuned"]["error"]) <= WANTED[name] and ratio <= ENERGIES

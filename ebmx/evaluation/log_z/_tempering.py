@@ -45,6 +45,23 @@ class TemperedLogZ:
         )
 
 
+class LogSum(NamedTuple):
+    """The log of a sum of positive numbers, which neither overflows nor stops growing."""
+
+    top: jax.Array
+    rest: jax.Array
+
+    @property
+    def value(self) -> jax.Array:
+        """The logarithm of the sum, -inf if it is 0."""
+        return jnp.where(self.rest > 0, self.top + jnp.log(jnp.maximum(self.rest, 1e-30)), -jnp.inf)
+
+    def add(self, log: jax.Array) -> "LogSum":
+        """The sum with one more number."""
+        top = jnp.maximum(self.top, log)
+        return LogSum(top, self.rest * jnp.exp(self.top - top) + jnp.exp(log - top))
+
+
 class Sums(NamedTuple):
     """What one chain has seen on each rung, or of each pair."""
 
@@ -54,10 +71,11 @@ class Sums(NamedTuple):
     """The sum of squared deviations from the mean, `(rungs,)`."""
     infinite: jax.Array
     """How often it was not finite, `(rungs,)`."""
-    down: jax.Array
-    """Log of the sum of `√(p_cold / p_hot)`, unnormalised, over the hot one, `(rungs - 1,)`."""
-    up: jax.Array
-    """Log of the sum of `√(p_hot / p_cold)` over the cold one, `(rungs - 1,)`."""
+    down: Any
+    """The sum of `√(p_cold / p_hot)`, unnormalised, over the hot one, `(rungs - 1,)`: a `LogSum`, and
+    at the end its logarithm."""
+    up: Any
+    """The sum of `√(p_hot / p_cold)` over the cold one, `(rungs - 1,)`."""
     swaps: jax.Array
     acceptance: jax.Array
 
@@ -124,8 +142,7 @@ def log_z_by_tempering(
         >>> bool(abs(found.log_z - energy.log_z) < 0.2)
         True
     """
-    replicas = check_replicas(energy, sampler, replicas)
-    base = sampler.base
+    replicas, base = check_replicas(energy, sampler, replicas), sampler.base
     fix = "give a ReplicaExchange with a base, whose log Z is known"
     _checks.require(base is not None, "sampler.base", base, fix)
     kind = type(sampler.sampler).__name__
@@ -186,6 +203,7 @@ def _measure(
 
         begin = replicas[0], state, _nothing(sampler.num_rungs, at_least_single(replicas.dtype))
         x, state, sums = jax.lax.fori_loop(0, num_steps, step, begin)
+        sums = sums._replace(down=sums.down.value, up=sums.up.value)
         return sums, jnp.concatenate([x[None], state.upper]), state.round_trips
 
     check_energy(energy, replicas[:, 0])
@@ -194,8 +212,8 @@ def _measure(
 
 def _nothing(rungs: int, dtype: Any) -> Sums:
     zero = jnp.zeros(rungs, dtype)
-    log_zero = jnp.full(rungs - 1, -jnp.inf, dtype)
-    return Sums(zero, zero, jnp.zeros(rungs, jnp.int32), log_zero, log_zero, zero[1:], zero)
+    nothing = LogSum(jnp.full(rungs - 1, -1e30, dtype), zero[1:])
+    return Sums(zero, zero, jnp.zeros(rungs, jnp.int32), nothing, nothing, zero[1:], zero)
 
 
 def _added(sums: Sums, told: Any, temperatures: jax.Array, i: jax.Array) -> Sums:
@@ -215,8 +233,8 @@ def _added(sums: Sums, told: Any, temperatures: jax.Array, i: jax.Array) -> Sums
         mean=mean,
         square=sums.square + change * (jnp.where(finite, energies, mean) - mean),
         infinite=infinite,
-        down=jnp.logaddexp(sums.down, -half * large[1:]),
-        up=jnp.logaddexp(sums.up, half * known[:-1]),
+        down=sums.down.add(-half * large[1:]),
+        up=sums.up.add(half * known[:-1]),
         swaps=sums.swaps + told.swaps.astype(dtype),
         acceptance=sums.acceptance + told.acceptance.astype(dtype),
     )
