@@ -44,6 +44,12 @@ SAMPLERS = [
     },
     {"kind": "Reflected", "sampler": MALA, "bounds": [0.0, "none"]},
     {"kind": "ReplicaExchange", "sampler": MALA, "temperatures": [1.0, 2.0]},
+    {
+        "kind": "ReplicaExchange",
+        "sampler": MALA,
+        "temperatures": [1.0, float("inf")],
+        "base": GAUSSIAN,
+    },
     {"kind": "UnderdampedLangevin", "step_size": 0.1},
 ]
 OVER_LEVELS = {

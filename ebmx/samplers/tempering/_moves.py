@@ -56,9 +56,7 @@ def move_and_draw(
     )
 
 
-def _steps(
-    ladder: Any, energy: EnergyFn, rungs: Any, replicas: Any, states: Any, keys: Any
-) -> Any:
+def _steps(ladder: Any, energy: EnergyFn, rungs: Any, replicas: Any, states: Any, keys: Any) -> Any:
     """A step of the sampler for each replica on these rungs."""
 
     def move(rung, x, inner, key):

@@ -8,7 +8,9 @@ from ...energies import AbstractExactEnergy
 from ...energies._batch import as_scalar
 
 
-def tempered(energy: EnergyFn, base: AbstractExactEnergy | None, temperature: jax.Array) -> EnergyFn:
+def tempered(
+    energy: EnergyFn, base: AbstractExactEnergy | None, temperature: jax.Array
+) -> EnergyFn:
     """The energy of a rung: `E / T`, or `E / T + (1 − 1/T) E₀` with a base."""
 
     def without_base(x: X) -> jax.Array:

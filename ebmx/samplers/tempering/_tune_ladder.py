@@ -196,7 +196,14 @@ def _round(
             update = tuner.update(of_move, target)
             tuner = jax.tree.map(lambda new, old: jnp.where(i < half, new, old), update, tuner)
         share = jnp.where(i < half, 0, 1 / (num_steps - half)).astype(dtype)
-        return x, state, tuner, rejected + share * (1 - swaps), accepted + share * acceptance, before
+        return (
+            x,
+            state,
+            tuner,
+            rejected + share * (1 - swaps),
+            accepted + share * acceptance,
+            before,
+        )
 
     zero = jnp.zeros(ladder.num_rungs, dtype)
     begin = replicas[:, 0], state, tuner, zero[1:], zero, jnp.zeros(num, jnp.int32)

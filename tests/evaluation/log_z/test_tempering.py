@@ -96,7 +96,9 @@ def test_unknown_and_infinite_energies_weigh_nothing():
     half = (BETAS[:-1] - BETAS[1:]) / 2
     want = np.log(2) + np.array([-half[0], -np.inf, -np.inf, -np.inf])
     np.testing.assert_allclose(sums.down.value, want, rtol=1e-5)
-    np.testing.assert_allclose(sums.up.value[:3], [-np.inf, np.log(2) + half[1], -np.inf], rtol=1e-5)
+    np.testing.assert_allclose(
+        sums.up.value[:3], [-np.inf, np.log(2) + half[1], -np.inf], rtol=1e-5
+    )
     np.testing.assert_array_equal(sums.infinite, [2, 0, 2, 2, 2])
 
 
