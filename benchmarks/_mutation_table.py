@@ -131,9 +131,8 @@ MUTANTS = {
     ],
     ("samplers/tempering/_path.py", "samplers/tempering/test_replica_exchange.py "
      "samplers/tempering/test_base.py"): [
-        ("temperature-of-rungs", "value = as_scalar(energy(x))\n        return value / temperature"
-         ".astype(value.dtype)\n\n    def with", "value = as_scalar(energy(x))\n        return value"
-         "\n\n    def with"),
+        ("temperature-of-rungs", "return value / temperature.astype(value.dtype)\n",
+         "return value\n"),
         ("share-of-base", "(1 - 1 / temperature)", "(1 / temperature)"),
     ],
     ("samplers/tempering/_replica_exchange.py", "samplers/tempering/test_replica_exchange.py "
@@ -145,7 +144,7 @@ MUTANTS = {
          "temperatures / temperatures[source]"),
         ("states-stay", "lambda leaf: leaf[source], states", "lambda leaf: leaf, states"),
         ("swap-always", "permutation(tried & (", "permutation(tried | ("),
-        ("energy-of-the-rung", "StepInfo(moved.values[lowest], norm", "StepInfo(moved.values[0], norm"),
+        ("energy-of-the-rung", "StepInfo(moved.values[lowest],", "StepInfo(moved.values[0],"),
         ("hot-steps-as-cold", "old * temperature.astype(old.dtype))", "old)"),
         ("own-temperature-ignored", "return self.temperatures * jnp.stack(",
          "return self.temperatures + 0 * jnp.stack("),

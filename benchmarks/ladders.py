@@ -1,14 +1,15 @@
 """What does a ladder that tunes itself save, and are log Z and energies right?
 
-For two targets with a known log Z, a many-well energy of 32 dimensions and a mixture of 40 Gaussians
-in 16 dimensions: the error of log Z from a ladder tuned by `tune_ladder`, its standard error, and
-how many energies it takes to reach the wanted standard error, the tuning included. Beside it two
-geometric ladders that are not tuned: with a ratio of 2, and with the number of rungs and the highest
-temperature of the tuned one, which nobody would know beforehand. Their step size is that which
-the tuned one has at the lowest temperature; that of MALA is scaled by the temperature. The target is half of the energies of the ladder with a ratio of 2.
+For two targets with a known log Z, a many-well energy of 32 dimensions and a mixture of 40
+Gaussians in 16 dimensions: the error of log Z from a ladder tuned by `tune_ladder`, its standard
+error, and how many energies it takes to reach the wanted standard error, the tuning included.
+Beside it two geometric ladders that are not tuned: with a ratio of 2, and with the number of rungs
+and the highest temperature of the tuned one, which nobody would know beforehand. Their step size is
+that which the tuned one has at the lowest temperature; that of MALA is scaled by the temperature.
+The target is half of the energies of the ladder with a ratio of 2.
 
-For four particles on the plane with a pair potential of two wells (DW4): the Wasserstein distance of
-the energies to those of a long run of another ladder, in their standard deviations.
+For four particles on the plane with a pair potential of two wells (DW4): the Wasserstein distance
+of the energies to those of a long run of another ladder, in their standard deviations.
 """
 
 import dataclasses

@@ -72,8 +72,8 @@ class Sums(NamedTuple):
     infinite: jax.Array
     """How often it was not finite, `(rungs,)`."""
     down: Any
-    """The sum of `√(p_cold / p_hot)`, unnormalised, over the hot one, `(rungs - 1,)`: a `LogSum`, and
-    at the end its logarithm."""
+    """The sum of `√(p_cold / p_hot)`, unnormalised, over the hot one of each pair: a `LogSum`, and
+    at the end its logarithm, `(rungs - 1,)`."""
     up: Any
     """The sum of `√(p_hot / p_cold)` over the cold one, `(rungs - 1,)`."""
     swaps: jax.Array

@@ -1,6 +1,5 @@
 """Replica exchange over a ladder of temperatures."""
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -12,12 +11,12 @@ from jaxtyping import Array, Float
 from ... import _checks
 from ..._types import EnergyFn, Key, Number, Numbers, X
 from ...energies import AbstractExactEnergy
-from ...energies._batch import as_scalar
-from .._base import AbstractSampler, AbstractWrapper, StepInfo, always, as_carried, take_step
+from .._base import AbstractSampler, AbstractWrapper, StepInfo, always, as_carried
 from .._fields import at_least_single, number
-from ._checks_of_ladder import check_ladder
-from ._ladder import Ladder, Moved, Sweep, follow, new_ladder, permutation, swap_acceptance
-from ._path import tempered, without_share
+from ._check_ladder import check_ladder, with_step_size
+from ._ladder import Ladder, Sweep, follow, new_ladder, permutation, swap_acceptance
+from ._moves import move_all, move_and_draw
+from ._path import tempered
 
 
 class ReplicaExchange(AbstractWrapper[Ladder]):
@@ -148,7 +147,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
             return self.at(rung).init(tempered(energy, self.base, rung[0]), x, key=k)
 
         keys = jax.random.split(key, self.num_rungs)
-        states = jax.vmap(init, in_axes=(0, axis, 0))(self._rungs(), x, keys)
+        states = jax.vmap(init, in_axes=(0, axis, 0))(self.rungs(), x, keys)
         return new_ladder(upper, states, self.temperatures.dtype)
 
     def refresh(self, energy: EnergyFn, x: X, state: Ladder, *, key: Key) -> Ladder:
@@ -159,7 +158,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         def refresh(rung, x, inner, k):
             return self.at(rung).refresh(tempered(energy, self.base, rung[0]), x, inner, key=k)
 
-        states = jax.vmap(refresh)(self._rungs(), replicas, state.states, keys)
+        states = jax.vmap(refresh)(self.rungs(), replicas, state.states, keys)
         return state._replace(states=states)
 
     def step(
@@ -174,8 +173,8 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         """A step, and what each rung reports of it."""
         move_key, swap_key, state_key = jax.random.split(key, 3)
         replicas, inner = jnp.concatenate([x[None], state.upper]), state.states
-        move = self._move if self.base is None else self._move_and_draw
-        moved = move(energy, replicas, inner, move_key)
+        move = move_all if self.base is None else move_and_draw
+        moved = move(self, energy, replicas, inner, move_key)
         effective = self.effective_temperatures()
         tried, acceptance = swap_acceptance(moved.energies, effective, state.step % 2)
         dtype = at_least_single(acceptance.dtype)
@@ -201,58 +200,11 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         info = StepInfo(moved.values[lowest], norm, moved.acceptance[0], divergent)
         return replicas[0], ladder, info, Sweep(moved.acceptance, moved.energies, acceptance)
 
-    def _move(self, energy: EnergyFn, replicas: jax.Array, states: Any, key: Key) -> Moved:
-        """A step of each replica on its own rung."""
-        keys = jax.random.split(key, self.num_rungs)
-        replicas, states, infos = self._steps(energy, self._rungs(), replicas, states, keys)
-        norm, temperatures = infos.grad_norm, self.temperatures
-        if self.sampler.reports_new_energy:
-            values = infos.energy * temperatures.astype(infos.energy.dtype)
-        else:
-            values = jax.vmap(lambda x: as_scalar(energy(x)))(replicas)
-        norm = None if norm is None else norm * temperatures.astype(norm.dtype)
-        return Moved(replicas, states, values, values, norm, infos.acceptance, infos.divergent)
-
-    def _move_and_draw(self, energy: EnergyFn, replicas: jax.Array, states: Any, key: Key) -> Moved:
-        """A step of each replica but the last, which is drawn from the base."""
-        assert self.base is not None
-        base, (*keys, last_key) = self.base, jax.random.split(key, self.num_rungs)
-        draw_key, state_key = jax.random.split(last_key)
-        lower, last = jax.tree.map(lambda leaf: leaf[:-1], (self._rungs(), replicas, states)), -1
-        moved, inner, infos = self._steps(energy, *lower, jnp.stack(keys))
-        if self.sampler.reports_new_energy:
-            undo = lambda t, x, value: without_share(base, t, x, value)  # noqa: E731
-            values, energies = jax.vmap(undo)(self.temperatures[:-1], moved, infos.energy)
-        else:
-            values = jax.vmap(lambda x: as_scalar(energy(x)))(moved)
-            energies = values - jax.vmap(base)(moved).astype(values.dtype)
-        x = base.sample(key=draw_key).astype(replicas.dtype)
-        value = as_scalar(energy(x))
-        # a state for the rung below, the only one where this replica can go before the next draw
-        rung, old = jax.tree.map(lambda leaf: leaf[last], (self._rungs(), states))
-        state = self.at(rung).refresh(tempered(energy, base, rung[0]), x, old, key=state_key)
-        states = jax.tree.map(_append, inner, as_carried(state, old))
-        one, no = jnp.ones((), infos.acceptance.dtype), jnp.zeros((), bool)
-        difference = value - base(x).astype(value.dtype)
-        pairs = (moved, x), (values, value), (energies, difference)
-        replicas, values, energies = (_append(*pair) for pair in pairs)
-        acceptance, divergent = _append(infos.acceptance, one), _append(infos.divergent, no)
-        return Moved(replicas, states, values, energies, infos.grad_norm, acceptance, divergent)
-
-    def _steps(self, energy: EnergyFn, rungs: Any, replicas: Any, states: Any, keys: Any) -> Any:
-        """A step of the sampler for each replica on these rungs."""
-
-        def move(rung, x, inner, key):
-            of_rung = tempered(energy, self.base, rung[0])
-            return take_step(self.at(rung), of_rung, x, inner, key=key)
-
-        return jax.vmap(move)(rungs, replicas, states, keys)
-
     def _take(
         self, energy: EnergyFn, replicas: jax.Array, states: Any, source: jax.Array, key: Key
     ) -> Any:
         """The states of the replicas that each rung has now, at its temperature."""
-        moved, (temperatures, _) = jax.tree.map(lambda leaf: leaf[source], states), self._rungs()
+        moved, (temperatures, _) = jax.tree.map(lambda leaf: leaf[source], states), self.rungs()
         factors = temperatures[source] / temperatures
 
         def retemper(rung, x, inner, factor, k):
@@ -264,9 +216,9 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
             return as_carried(new, inner)
 
         keys = jax.random.split(key, len(replicas))
-        return jax.vmap(retemper)(self._rungs(), replicas, moved, factors, keys)
+        return jax.vmap(retemper)(self.rungs(), replicas, moved, factors, keys)
 
-    def _rungs(self) -> tuple[jax.Array, jax.Array | None]:
+    def rungs(self) -> tuple[jax.Array, jax.Array | None]:
         """Temperature and step size of what moves the replica of each rung.
 
         With a base nothing moves the last one, which is made ready for the rung below.
@@ -286,7 +238,3 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         step_size: Any = lambda s: s.step_size  # noqa: E731
         old = jnp.asarray(step_size(self.sampler))
         return eqx.tree_at(step_size, self.sampler, old * temperature.astype(old.dtype))
-
-
-def _append(array: jax.Array, one: jax.Array) -> jax.Array:
-    return jnp.concatenate([array, one[None].astype(array.dtype)])

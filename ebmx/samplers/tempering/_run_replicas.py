@@ -62,7 +62,7 @@ def run_replicas(
 
 
 def check_replicas(energy: EnergyFn, sampler: ReplicaExchange, replicas: ArrayLike) -> jax.Array:
-    """The replicas `(chains, rungs, *shape)` as an array, if they fit the energy and the sampler."""
+    """The replicas `(chains, rungs, *shape)` as an array, if they fit energy and sampler."""
     fix = "give a ReplicaExchange, of which there are replicas"
     ok = isinstance(sampler, ReplicaExchange)
     _checks.require(ok, "sampler", type(sampler).__name__, fix)

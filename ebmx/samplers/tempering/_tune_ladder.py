@@ -20,7 +20,7 @@ from .._fields import at_least_single
 from .._run import chain_keys, check_energy
 from .._warmup import DualAveraging
 from ._barrier import LadderReport, advised, cumulative, equal_rejection, optimal_round_trip_rate
-from ._check_ladder import held, with_step_size
+from ._check_ladder import held
 from ._replica_exchange import ReplicaExchange
 
 _FIRST = 64  # steps of the first round, about

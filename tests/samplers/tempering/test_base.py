@@ -1,5 +1,7 @@
 """Ladders that end at an exact base, and step sizes of each rung."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -30,7 +32,8 @@ PRECISIONS = BETAS / 0.5 + (1 - BETAS) / 4
 MEANS = (BETAS[:, None] * [2.0, -2.0] + (1 - BETAS[:, None]) * [0.125, 0.0]) / PRECISIONS[:, None]
 
 
-def ladder(sampler=MALA(0.4), **options):
+def ladder(sampler=None, **options):
+    sampler = sampler or MALA(0.4)
     return ReplicaExchange(sampler, TEMPERATURES, base=BASE, **options)
 
 
@@ -133,8 +136,9 @@ def test_float32_positions_and_bases_in_float64_mode():
             base = Gaussian(np.zeros(2), np.full(2, 3.0))
             sampler = ReplicaExchange(MALA(0.1), TEMPERATURES, base=base)
             x = jax.ShapeDtypeStruct((3, 4, 2), np.float32)
-            go = lambda x, k: run_replicas(ENERGY, sampler, x, num_steps=2, key=k)  # noqa: E731
-            assert jax.eval_shape(go, x, jax.random.key(0))[0].dtype == np.float32
+            go = functools.partial(run_replicas, ENERGY, sampler, num_steps=2)
+            moved = jax.eval_shape(lambda x, key, go=go: go(x, key=key), x, jax.random.key(0))
+            assert moved[0].dtype == np.float32
 
 
 class Slide(AbstractSampler[None]):

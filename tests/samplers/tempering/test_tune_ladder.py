@@ -37,8 +37,8 @@ mean absolute difference is `4 Γ((d+1)/2) / (√π Γ(d/2))`; so `Λ` is a mult
 """
 
 
-def tuned(temperatures, num_rungs, key, sampler=MALA(0.1), base=BASE, **options):
-    ladder = ReplicaExchange(sampler, temperatures, base=base)
+def tuned(temperatures, num_rungs, key, sampler=None, base=BASE, **options):
+    ladder = ReplicaExchange(sampler or MALA(0.1), temperatures, base=base)
     return tune_ladder(
         ENERGY, ladder, START, num_steps=1_500, num_rungs=num_rungs, key=key, **options
     )
@@ -139,7 +139,7 @@ def test_what_is_advised():
 def test_a_ladder_that_cannot_move_is_told(getkey):
     nowhere = Function(lambda x: jnp.sum(x) * jnp.nan, (2,))
     ladder = ReplicaExchange(MALA(0.1), [1.0, 2.0])
-    with pytest.raises(FloatingPointError, match="rung 0 accepts .* not finite"):
+    with pytest.raises(FloatingPointError, match=r"rung 0 accepts .* not finite"):
         tune_ladder(nowhere, ladder, jnp.ones((4, 2)), num_steps=60, key=getkey())
 
 
