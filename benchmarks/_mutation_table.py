@@ -161,23 +161,31 @@ MUTANTS = {
         ("cycle-key-reused", "_turn(sampler, energy, x, one, one_key)",
          "_turn(sampler, energy, x, one, key)"),
     ],
-    ("samplers/_replica_exchange.py", "samplers/test_replica_exchange.py "
-     "samplers/test_run_replicas.py"): [
+    ("samplers/tempering/_ladder.py", "samplers/tempering/test_replica_exchange.py "
+     "samplers/tempering/test_run_replicas.py"): [
         ("swap-sign", "(finite[:-1] - finite[1:])", "(finite[1:] - finite[:-1])"),
-        ("swap-parity", "state.step % 2)", "0 * state.step)"),
         ("permutation", "+ from_above.astype(int) - from_below.astype(int)",
          "+ from_above.astype(int)"),
-        ("retemper-missing", "            return as_carried(new, inner)\n",
-         "            return inner\n"),
-        ("retemper-inverted", "self.temperatures[source] / self.temperatures",
-         "self.temperatures / self.temperatures[source]"),
-        ("temperature-of-rungs", "return value / temperature.astype(value.dtype)", "return value"),
-        ("states-stay", "lambda leaf: leaf[source], states", "lambda leaf: leaf, states"),
-        ("swap-always", "_permutation(tried & (", "_permutation(tried | ("),
-        ("energy-of-the-rung", "StepInfo(energies[lowest], norm", "StepInfo(energies[0], norm"),
-        ("hot-steps-as-cold", "old * temperature.astype(old.dtype))", "old)"),
         ("half-trips", "(leg[0] == 2)", "(leg[0] != 1)"),
         ("trips-from-the-top", "top = jnp.where(leg[-1] == 0, 0, 2)", "top = 2"),
+    ],
+    ("samplers/tempering/_path.py", "samplers/tempering/test_replica_exchange.py "
+     "samplers/tempering/test_base.py"): [
+        ("temperature-of-rungs", "return value / temperature.astype(value.dtype)\n",
+         "return value\n"),
+        ("share-of-base", "(1 - 1 / temperature)", "(1 / temperature)"),
+    ],
+    ("samplers/tempering/_replica_exchange.py", "samplers/tempering/test_replica_exchange.py "
+     "samplers/tempering/test_run_replicas.py"): [
+        ("swap-parity", "state.step % 2)", "0 * state.step)"),
+        ("retemper-missing", "            return as_carried(new, inner)\n",
+         "            return inner\n"),
+        ("retemper-inverted", "temperatures[source] / temperatures",
+         "temperatures / temperatures[source]"),
+        ("states-stay", "lambda leaf: leaf[source], states", "lambda leaf: leaf, states"),
+        ("swap-always", "permutation(tried & (", "permutation(tried | ("),
+        ("energy-of-the-rung", "StepInfo(moved.values[lowest],", "StepInfo(moved.values[0],"),
+        ("hot-steps-as-cold", "old * temperature.astype(old.dtype))", "old)"),
         ("own-temperature-ignored", "return self.temperatures * jnp.stack(",
          "return self.temperatures + 0 * jnp.stack("),
     ],

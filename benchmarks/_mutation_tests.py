@@ -43,13 +43,20 @@ FURTHER = {
     "samplers/_preconditioned.py": "test_dtypes",
     "samplers/_reflected.py": "test_keys test_invariance",
     "samplers/_schedules.py": "test_invariance",
-    "samplers/_run_replicas.py": "test_run_replicas test_keys",
+    "samplers/tempering/_run_replicas.py": "test_tune_ladder ../test_keys",
     "samplers/_run.py": "test_sample test_sample_failures test_keys test_properties test_warmup",
     "samplers/_sample.py": "test_sample_failures test_save_policies test_keys test_starts_and_ends",
     "samplers/_save_policies.py": "test_save_policies test_dtypes",
-    "samplers/_replica_exchange.py": (
-        "test_run_replicas test_keys test_reversibility test_invariance"
+    "samplers/tempering/_replica_exchange.py": (
+        "test_run_replicas test_base ../test_keys ../test_reversibility ../test_invariance"
     ),
+    "samplers/tempering/_ladder.py": (
+        "test_replica_exchange test_run_replicas test_base ../test_reversibility"
+    ),
+    "samplers/tempering/_moves.py": "test_run_replicas test_base",
+    "samplers/tempering/_path.py": "test_replica_exchange test_base",
+    "samplers/tempering/_check_ladder.py": "test_replica_exchange test_base",
+    "samplers/tempering/_barrier.py": "test_tune_ladder",
     "samplers/_underdamped.py": "test_dtypes",
     "samplers/_warmup.py": "test_tuning test_keys kernels/test_chees",
     "training/negatives/_step_size_adaptation.py": "test_persistent",

@@ -155,7 +155,9 @@ def _exact(target: Target) -> tuple[np.ndarray, np.ndarray]:
         return jax.vmap(lambda x: seen(target, x))(x)
 
     parts = [some(key) for key in jax.random.split(jax.random.key(11), EXACT // 4096)]
-    observed, modes = (np.concatenate([np.asarray(one) for one in part]) for part in zip(*parts, strict=True))
+    observed, modes = (
+        np.concatenate([np.asarray(one) for one in part]) for part in zip(*parts, strict=True)
+    )
     return observed, modes
 
 
@@ -171,5 +173,3 @@ def of_draws(target: Target, observed: np.ndarray, modes: np.ndarray) -> Truth:
     moments = [Moment(x.mean(0), x.var(0)) for x in (observed, observed**2)]
     shares = np.bincount(modes, minlength=target.num_modes) / len(observed)
     return Truth(*moments, shares if target.mode is not None else np.zeros(0))
-
-

@@ -20,6 +20,7 @@ from .log_z import fit_gaussian as fit_gaussian
 from .log_z import log_likelihood as log_likelihood
 from .log_z import log_z_by_enumeration as log_z_by_enumeration
 from .log_z import log_z_by_quadrature as log_z_by_quadrature
+from .log_z import log_z_by_tempering as log_z_by_tempering
 from .log_z import probability_flow_log_density as probability_flow_log_density
 from .samples import Classifier as Classifier
 from .samples import calibration_error as calibration_error

@@ -17,9 +17,7 @@ from ._preconditioned import AbstractPreconditioner as AbstractPreconditioner
 from ._preconditioned import PreconditionedLangevin as PreconditionedLangevin
 from ._preconditioned import RMSProp as RMSProp
 from ._reflected import Reflected as Reflected
-from ._replica_exchange import ReplicaExchange as ReplicaExchange
 from ._run import run as run
-from ._run_replicas import run_replicas as run_replicas
 from ._sample import RESULTS as RESULTS
 from ._sample import Samples as Samples
 from ._sample import sample as sample
@@ -43,5 +41,8 @@ from .kernels._microcanonical import MCLMC as MCLMC
 from .kernels._microcanonical import AdjustedMCLMC as AdjustedMCLMC
 from .kernels._preconditioned_mala import PreconditionedMALA as PreconditionedMALA
 from .kernels._stretch_move import StretchMove as StretchMove
+from .tempering._replica_exchange import ReplicaExchange as ReplicaExchange
+from .tempering._run_replicas import run_replicas as run_replicas
+from .tempering._tune_ladder import tune_ladder as tune_ladder
 
 _check_public(globals(), but=("StepInfo", "Samples"))

@@ -156,6 +156,17 @@ class AbstractSampler(eqx.Module, Generic[State]):
         del factor
         return self.refresh(energy, x, state, key=key)
 
+    def retemper_path(
+        self, energy: EnergyFn, x: X, state: State, factor: Number, base: EnergyFn, *, key: Key
+    ) -> State:
+        """The state at the same `x` after the energy became `factor * E + (1 - factor) * base`.
+
+        `energy` is the new one. `refresh` by default; a sampler that caches energies may change
+        them instead.
+        """
+        del factor, base
+        return self.refresh(energy, x, state, key=key)
+
 
 def always(value: Any) -> Any:
     """A property that all samplers of a class have, whatever their fields."""

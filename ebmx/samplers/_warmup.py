@@ -93,8 +93,7 @@ def warmup(
     if mesh is not None:
         x = _mesh.share(x, mesh)
     if target_acceptance is None:
-        known = [rate for kind, rate in _TARGETS.items() if isinstance(held(sampler), kind)]
-        target_acceptance = known[0] if known else 0.574
+        target_acceptance = usual_acceptance(held(sampler))
     ok = not _checks.is_concrete(target_acceptance) or 0 < target_acceptance < 1
     _checks.require(bool(ok), "target_acceptance", target_acceptance, "give a number in (0, 1)")
     target = jnp.asarray(target_acceptance, at_least_single(x.dtype))
@@ -147,3 +146,9 @@ def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> No
         f"{chains}no step size has the acceptance that is wanted: it is {rates[worst]:.3g} at "
         f"step_size={sizes[worst]:.3g}, where energies of x are up to {energies.max():.3g}; {why}"
     )
+
+
+def usual_acceptance(sampler: AbstractSampler) -> float:
+    """The acceptance that steps of this kind of sampler are tuned to."""
+    known = [rate for kind, rate in _TARGETS.items() if isinstance(sampler, kind)]
+    return known[0] if known else 0.574

@@ -49,6 +49,12 @@ SAMPLERS = [
     {"kind": "PreconditionedMALA", "step_size": 0.1, "inverse_mass_matrix": [1.0, 2.0]},
     {"kind": "Reflected", "sampler": MALA, "bounds": [0.0, "none"]},
     {"kind": "ReplicaExchange", "sampler": MALA, "temperatures": [1.0, 2.0]},
+    {
+        "kind": "ReplicaExchange",
+        "sampler": MALA,
+        "temperatures": [1.0, float("inf")],
+        "base": GAUSSIAN,
+    },
     {"kind": "UnderdampedLangevin", "step_size": 0.1},
 ]
 OVER_LEVELS = {

@@ -93,6 +93,9 @@ RESTARTABLE = {
 TEMPERATURES = np.array([1.0, 4.0], np.float32)
 LADDERS = {
     "exchange": ReplicaExchange(MALA(0.5), TEMPERATURES),
+    "exchange-with-base": ReplicaExchange(
+        MALA(0.5), np.array([1.0, 3.0, np.inf], np.float32), base=WIDE.proposal
+    ),
     "exchange-of-annealed": ReplicaExchange(Annealed(MALA(0.1), step_size=STEPS), TEMPERATURES),
     "exchange-of-jumps": ReplicaExchange(WIDE, TEMPERATURES),
     "exchange-of-walks": ReplicaExchange(Walk(), TEMPERATURES),

@@ -29,6 +29,7 @@ from ebmx.samplers import (
     sample,
     warmup,
 )
+from ebmx.samplers.tempering._tune_ladder import _round
 
 USES = []
 
@@ -95,6 +96,7 @@ def one_chain(sampler, energy, x):
 NOISY, X = Noisy(jnp.ones(())), jnp.zeros((3, 2))
 RBM = BernoulliRBM(np.ones((2, 3)), np.zeros(2), np.zeros(3))
 LADDER = ReplicaExchange(NOISY, jnp.array([1.0, 2.0, 3.0]))
+BASED = ReplicaExchange(NOISY, jnp.array([1.0, 2.0, jnp.inf]), base=Gaussian(jnp.zeros(2), 1.0))
 JUMP = Independence(Gaussian(jnp.zeros(2), 1.0))
 JITTERED = JitteredHMC(0.1, 0.1, max_num_integration_steps=1)
 SLICE = EllipticalSlice(Gaussian(jnp.zeros(2), 1.0))
@@ -107,6 +109,10 @@ CALLS = {
     "warmup-masses": lambda key: warmup(flat, HMC(0.1, 1), X, num_steps=20, key=key),
     "replicas": lambda key: run_replicas(flat, LADDER, jnp.zeros((2, 3, 2)), num_steps=3, key=key),
     "ladder": one_chain(LADDER, flat, X[0]),
+    "based": one_chain(BASED, flat, X[0]),
+    "tuned": lambda key: _round(
+        flat, BASED, None, jnp.zeros((2, 3, 2)), jnp.int32(4), jnp.ones(()), key
+    ),
     "cycle": one_chain(Cycle((NOISY, NOISY, JUMP)), flat, X[0]),
     "mixture": one_chain(Mixture((NOISY, JUMP)), flat, X[0]),
     "independence": one_chain(JUMP, flat, X[0]),

@@ -45,6 +45,8 @@ FURTHER = {
     "turned": UnderdampedLangevin(0.1, bounds=(-1.0, None), boundary="reflect"),
     "noisy": PreconditionedLangevin(0.1, noise_scale=0.1),
     "ladder": ReplicaExchange(Cycle((MALA(0.1), JUMPS)), np.array([1.0, 2.0]), scale_step=False),
+    "based": ReplicaExchange(MALA(0.1), np.array([1.0, np.inf]), base=Gaussian(jnp.zeros(2))),
+    "sizes": ReplicaExchange(MALA(0.1), np.array([1.0, 2.0]), step_sizes=np.ones(2)),
     "scaled": ReplicaExchange(MALA(0.1), np.array([1.0, 2.0]), scale_step=True),
 }
 EVERY = SAMPLERS | FURTHER

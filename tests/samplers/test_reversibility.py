@@ -12,7 +12,7 @@ from helpers import double, points
 
 from ebmx.energies import AbstractExactEnergy, Banana, DoubleWell, Gaussian
 from ebmx.samplers import HMC, MALA, Barker, Independence, run
-from ebmx.samplers._replica_exchange import _swap_acceptance
+from ebmx.samplers.tempering._ladder import swap_acceptance
 
 MEAN, COVARIANCE = np.array([1.0, -0.5]), np.array([[0.8, 0.3], [0.3, 1.5]])
 ENERGIES = {
@@ -171,7 +171,7 @@ def test_trajectories_of_hmc_can_be_reversed(where):
 def test_each_swap_of_replicas_is_in_balance():
     temperatures = np.array([1.0, 1.7, 3.0])
     energies = np.random.default_rng(2).normal(scale=3.0, size=(8, 3))
-    acceptance = jax.jit(jax.vmap(lambda e: _swap_acceptance(e, jnp.asarray(temperatures), 0)[1]))
+    acceptance = jax.jit(jax.vmap(lambda e: swap_acceptance(e, jnp.asarray(temperatures), 0)[1]))
     forth = np.asarray(acceptance(energies))
     for low, order in ((0, [1, 0, 2]), (1, [0, 2, 1])):
         swapped = energies[:, order]

@@ -90,6 +90,13 @@ def _bits():
 
 
 _OF_SITES = "pseudo_likelihood_loss ratio_matching_loss"
+
+
+def _ladder():
+    base = e.Gaussian(np.zeros(2), 2.0)
+    return s.ReplicaExchange(s.MALA(0.1), np.array([1.0, np.inf]), base=base)
+
+
 _LINE = np.arange(3.0)
 _MLP, _STARTED, _JEM, _CONDITIONAL, _OVER_LEVELS = (
     Later(shared, name) for name in ("mlp", "started", "jem", "conditional", "over levels")
@@ -127,14 +134,16 @@ NEEDS = [
     ("num_bits", 3, "log_z_by_enumeration"),
     ("temperature", Later(optax.linear_schedule, 2.0, 1.0, 5), "Annealed"),
     ("state", None, "samplers.sample"),
-    ("replicas", np.zeros((3, 2, 2), np.float32), "run_replicas"),
+    ("replicas", np.zeros((3, 2, 2), np.float32), "run_replicas log_z_by_tempering"),
     ("init", Later(lambda: _kernel().init_fn), "BlackJAX"),
     ("kernel", Later(lambda: _kernel().kernel), "BlackJAX"),
     ("sampler", Later(s.Langevin, 0.1, grad_clip=1.0), "displacement_budget"),
     ("sampler", Later(s.MALA, 0.1), "ReplicaExchange warmup Jarzynski"),
+    ("sampler", Later(_ladder), "tune_ladder log_z_by_tempering"),
     ("num_steps", 20, "warmup"),
     ("prior", Later(e.Gaussian, np.zeros(2)), "EllipticalSlice"),
-    ("target_acceptance", 0.6, "warmup"),
+    ("num_steps", 60, "tune_ladder"),
+    ("target_acceptance", 0.6, "warmup tune_ladder"),
     ("num_chains", 4, "Jarzynski"),
     ("num_negatives", 3, "Jarzynski"),
     ("num_labels", 2, "PCD TemperedPCD"),
@@ -224,7 +233,8 @@ PASSES = {
     **dict.fromkeys(("energies.energy", "energies.score", "samplers.run"), "x"),
     **dict.fromkeys(("energies.log_density", "evaluation.log_likelihood"), "x"),
     **dict.fromkeys(("evaluation.probability_flow_log_density", "energies.advance"), "x"),
-    "samplers.run_replicas": "replicas",
+    **{"samplers.run_replicas": "replicas", "samplers.tune_ladder": "x"},
+    "evaluation.log_z_by_tempering": "replicas",
     "training.ReplayBuffer": "positions ages log_scales labels",
     "evaluation.minimum_energy_path": "a b",
 }

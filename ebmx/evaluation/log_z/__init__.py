@@ -10,3 +10,4 @@ from ._exact import log_z_by_enumeration as log_z_by_enumeration
 from ._exact import log_z_by_quadrature as log_z_by_quadrature
 from ._probability_flow import probability_flow_log_density as probability_flow_log_density
 from ._smc import adaptive_smc as adaptive_smc
+from ._tempering import log_z_by_tempering as log_z_by_tempering

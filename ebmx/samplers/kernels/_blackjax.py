@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import _checks
 from ..._types import EnergyFn, Key, Number, X
-from ...energies._batch import as_scalar
+from ...energies._batch import as_scalar, value_and_gradient
 from ...energies._constants import as_number
 from .._base import AbstractSampler, StepInfo, always
 from .._fields import cast
@@ -109,6 +109,23 @@ class BlackJAX(AbstractSampler[Any]):
             return self.refresh(energy, x, state, key=key)
         cached = {name: getattr(state, name) for name in _SCALED & set(state._fields)}
         return state._replace(**{name: one * cast(factor, one) for name, one in cached.items()})
+
+    def retemper_path(
+        self, energy: EnergyFn, x: X, state: Any, factor: Number, base: EnergyFn, *, key: Key
+    ) -> Any:
+        """The cached log density and gradient on the way to those of `base`, or a new state."""
+        if not set(state._fields) <= _SCALED | {"position", "momentum"}:
+            return self.refresh(energy, x, state, key=key)
+        value, gradient = value_and_gradient(base, x)
+        ends = {"logdensity": -value, "logdensity_grad": -gradient}
+
+        def between(one, end):
+            weight = cast(factor, one)
+            # a replica that stays may be where the base has no density
+            return jnp.where(weight == 1, one, weight * one + (1 - weight) * end.astype(one.dtype))
+
+        names = _SCALED & set(state._fields)
+        return state._replace(**{name: between(getattr(state, name), ends[name]) for name in names})
 
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""

@@ -36,6 +36,12 @@ class AbstractKernelSampler(AbstractSampler[Any]):
         """Scales what the state caches, or makes a new state."""
         return self.kernel(x).retemper(energy, x, state, factor, key=key)
 
+    def retemper_path(
+        self, energy: EnergyFn, x: X, state: Any, factor: Number, base: EnergyFn, *, key: Key
+    ) -> Any:
+        """Changes what the state caches, or makes a new state."""
+        return self.kernel(x).retemper_path(energy, x, state, factor, base, key=key)
+
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""
         return self.kernel(x).step(energy, x, state, key=key)

@@ -20,7 +20,8 @@ from ebmx.samplers import (
     run,
     sample,
 )
-from ebmx.samplers._replica_exchange import _follow, _permutation, _swap_acceptance
+from ebmx.samplers.tempering._ladder import follow as follow_legs
+from ebmx.samplers.tempering._ladder import permutation, swap_acceptance
 
 MODES = GaussianMixture(jnp.array([[-4.0], [4.0]]), 0.5, jnp.array([0.3, 0.7]))
 LADDER = jnp.array([1.0, 3.0, 9.0, 27.0])
@@ -78,7 +79,7 @@ def test_single_steps_from_a_state_leave_the_density_invariant(getkey):
     assert_mean(state.upper**2, [[4.0], [16.0]])
 
 
-SWAPS = jax.jit(_swap_acceptance)
+SWAPS = jax.jit(swap_acceptance)
 
 
 def test_the_acceptance_of_a_swap_is_the_documented_one():
@@ -100,7 +101,7 @@ def test_a_replica_of_an_energy_that_is_not_a_number_is_not_swapped(unknown):
     np.testing.assert_array_equal(acceptance, np.where(near, 0.0, 1.0))
 
 
-PERMUTATION, FOLLOW = jax.jit(_permutation), jax.jit(_follow)
+PERMUTATION, FOLLOW = jax.jit(permutation), jax.jit(follow_legs)
 
 
 def test_swaps_are_a_permutation():

@@ -1,0 +1,188 @@
+"""What does a ladder that tunes itself save, and are log Z and energies right?
+
+For two targets with a known log Z, a many-well energy of 32 dimensions and a mixture of 40
+Gaussians in 16 dimensions: the error of log Z from a ladder tuned by `tune_ladder`, its standard
+error, and how many energies it takes to reach the wanted standard error, the tuning included.
+Beside it two geometric ladders that are not tuned: with a ratio of 2, and with the number of rungs
+and the highest temperature of the tuned one, which nobody would know beforehand. Their step size is
+that which the tuned one has at the lowest temperature; that of MALA is scaled by the temperature.
+The target is half of the energies of the ladder with a ratio of 2.
+
+For four particles on the plane with a pair potential of two wells (DW4): the Wasserstein distance
+of the energies to those of a long run of another ladder, in their standard deviations.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from _common import arguments, write
+from scipy.integrate import quad
+from scipy.stats import wasserstein_distance
+
+from ebmx.energies import Gaussian, GaussianMixture
+from ebmx.evaluation import log_z_by_tempering
+from ebmx.samplers import HMC, MALA, ReplicaExchange, run_replicas, tune_ladder
+
+CHAINS, WARMUP = 64, 0.5
+WANTED = {"many wells": 0.05, "40 modes": 0.02}
+ENERGIES = 0.5
+DISTANCE = 0.02
+
+
+class Target(NamedTuple):
+    energy: Callable[[jax.Array], jax.Array]
+    base: Gaussian
+    log_z: float
+    sampler: HMC | MALA
+    cost: int
+
+
+def many_wells() -> Target:
+    def energy(x):
+        a, b = x[::2], x[1::2]
+        return jnp.sum(a**4 - 6 * a**2 - 0.5 * a + b**2 / 2)
+
+    one = quad(lambda a: np.exp(-(a**4) + 6 * a**2 + 0.5 * a), -5, 5)[0]
+    log_z = 16 * (np.log(one) + 0.5 * np.log(2 * np.pi))
+    return Target(energy, Gaussian(jnp.zeros(32), 3.0), float(log_z), HMC(0.1, 5), 5)
+
+
+def forty_modes() -> Target:
+    means = jax.random.uniform(jax.random.key(40), (40, 16), minval=-40.0, maxval=40.0)
+    energy = GaussianMixture(means, jax.nn.softplus(1.0) ** 2)
+    return Target(energy, Gaussian(jnp.zeros(16), 600.0), float(energy.log_z), MALA(0.05), 1)
+
+
+def four_particles(x: jax.Array) -> jax.Array:
+    x = x.reshape(4, 2)
+    first, second = jnp.triu_indices(4, 1)
+    d = jnp.sqrt(jnp.sum((x[first] - x[second]) ** 2, 1) + 1e-12) - 4
+    return jnp.sum(-4 * d**2 + 0.9 * d**4)
+
+
+def confined(x: jax.Array) -> jax.Array:
+    return four_particles(x) + 0.5 * jnp.sum(jnp.mean(x.reshape(4, 2), 0) ** 2)
+
+
+def geometric(highest: float, num: int) -> jax.Array:
+    return jnp.append(jnp.geomspace(1.0, highest, num), jnp.inf)
+
+
+def starts(base: Gaussian, key: jax.Array) -> jax.Array:
+    return jax.vmap(lambda key: base.sample(key=key))(jax.random.split(key, CHAINS))
+
+
+def estimate(target: Target, ladder: ReplicaExchange, replicas: Any, steps: int, wanted: float):
+    """Error, standard error, and energies to the standard error that is wanted, without a start."""
+    found = log_z_by_tempering(
+        target.energy, ladder, replicas, num_steps=steps, key=jax.random.key(2)
+    )
+    spent = target.cost * CHAINS * ladder.num_rungs * steps
+    return {
+        "error": found.log_z - target.log_z,
+        "standard_error": found.standard_error,
+        "thermodynamic_error": found.thermodynamic_log_z - target.log_z,
+        "barrier": found.barrier,
+        "rungs": ladder.num_rungs,
+        "rejection": [float(found.rejection.min()), float(found.rejection.max())],
+        "round_trips": float(found.round_trips.mean()),
+        "energies": spent * (found.standard_error / wanted) ** 2,
+    }
+
+
+def compare(name: str, target: Target, steps: int) -> dict[str, Any]:
+    """The tuned ladder, and two that are not."""
+    wanted, (start_key, tune_key, warm_key) = WANTED[name], jax.random.split(jax.random.key(0), 3)
+    x, energy, base = starts(target.base, start_key), target.energy, target.base
+    begin = ReplicaExchange(target.sampler, geometric(128.0, 7), base=base)
+    num = int(WARMUP * steps)
+    ladder, replicas, report = tune_ladder(energy, begin, x, num_steps=num, key=tune_key)
+    tuned = estimate(target, ladder, replicas, steps, wanted)
+    tuning = target.cost * CHAINS * report.num_moves
+    rows = {"tuned": {**tuned, "energies": tuned["energies"] + tuning, "tuning": tuning}}
+    highest = float(ladder.temperatures[-2])
+    others = {
+        "ratio 2": 2.0 ** jnp.append(jnp.arange(np.ceil(np.log2(highest)) + 1), jnp.inf),
+        "as many": geometric(highest, ladder.num_rungs - 1),
+    }
+    for other, temperatures in others.items():
+        sampler = dataclasses.replace(target.sampler, step_size=ladder.step_sizes[0])
+        scale_step = isinstance(sampler, MALA)
+        ladder_of = ReplicaExchange(sampler, temperatures, scale_step, base)
+        replicas = jnp.repeat(x[:, None], len(temperatures), 1)
+        replicas, _, _ = run_replicas(energy, ladder_of, replicas, num_steps=num, key=warm_key)
+        row = estimate(target, ladder_of, replicas, steps, wanted)
+        first = target.cost * CHAINS * len(temperatures) * num
+        rows[other] = {**row, "energies": row["energies"] + first, "tuning": first}
+    for row_name, row in rows.items():
+        print(
+            f"{name:11s} {row_name:8s} error {row['error']:+.3f} ± {row['standard_error']:.3f}"
+            f"  integral {row['thermodynamic_error']:+.3f}  barrier {row['barrier']:.2f}"
+            f"  {row['rungs']} rungs, rejection {row['rejection'][0]:.2f} to"
+            f" {row['rejection'][1]:.2f}  {row['round_trips']:.1f} trips"
+            f"  {row['energies']:.2e} energies to ± {wanted}"
+        )
+    return rows
+
+
+def particles(steps: int) -> float:
+    """The distance of the energies of four particles to those of a long run."""
+    keys = jax.random.split(jax.random.key(4), 5)
+    base, (start_key, tune_key, other_key, short_key, long_key) = Gaussian(jnp.zeros(8), 6.0), keys
+    x = starts(base, start_key)
+    begin = ReplicaExchange(MALA(0.05), geometric(64.0, 7), base=base)
+    ladder, replicas, report = tune_ladder(confined, begin, x, num_steps=steps // 2, key=tune_key)
+    print(f"four particles: {report}")
+    other = ReplicaExchange(HMC(0.1, 4), [1.0, 4.0, 16.0, 64.0])
+    other, far, report = tune_ladder(confined, other, -x, num_steps=steps, key=other_key)
+    print(f"the other ladder: {report}")
+    short = energies_of(ladder, replicas, steps, short_key)
+    long = energies_of(other, far, 2 * steps, long_key)
+    return float(wasserstein_distance(short, long) / long.std())
+
+
+def energies_of(ladder: ReplicaExchange, replicas: Any, steps: int, key: jax.Array) -> np.ndarray:
+    """Of the lowest rung, every tenth step."""
+
+    @jax.jit
+    def go(replicas, key):
+        def step(replicas, i):
+            one = jax.random.fold_in(key, i)
+            replicas, _, _ = run_replicas(confined, ladder, replicas, num_steps=10, key=one)
+            return replicas, jax.vmap(four_particles)(replicas[:, 0])
+
+        return jax.lax.scan(step, replicas, jnp.arange(steps // 10))[1]
+
+    return np.asarray(go(replicas, key)).ravel()
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--num-steps", type=int, default=16_000, help="of one energy")
+    parser.add_argument("--only", choices=[*WANTED, "particles"])
+    options = parser.parse_args()
+    figures: dict[str, Any] = {}
+    wrong = []
+    for name, make in {"many wells": many_wells, "40 modes": forty_modes}.items():
+        if options.only in (None, name):
+            target = make()
+            rows = figures[name] = compare(name, target, options.num_steps // target.cost)
+            ratio = rows["tuned"]["energies"] / rows["ratio 2"]["energies"]
+            print(f"{name:11s} energies of the tuned ladder, of those of the other: {ratio:.2f}")
+            ok = abs(rows["tuned"]["error"]) <= WANTED[name] and ratio <= ENERGIES
+            wrong += [] if ok else [name]
+    if options.only in (None, "particles"):
+        distance = figures["four_particles"] = particles(options.num_steps)
+        print(f"four particles: distance of energies {distance:.4f}, target {DISTANCE}")
+        wrong += [] if distance <= DISTANCE else ["particles"]
+    write(options.json, figures)
+    if wrong:
+        raise SystemExit(f"a target was missed: {', '.join(wrong)}")
+
+
+if __name__ == "__main__":
+    main()

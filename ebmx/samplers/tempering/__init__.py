@@ -1,0 +1,1 @@
+"""Replica exchange over a ladder of temperatures, which tunes itself."""
