@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from .. import _checks
 from .._types import EnergyFn, Key, Number, Numbers, X
 from ..energies._batch import as_scalar
+from ..energies._tempered import Tempered
 from ._base import AbstractSampler, AbstractWrapper, StepInfo, always, as_carried, take_step
 from ._fields import at_least_single, number
 
@@ -151,7 +152,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         rungs = self.temperatures.shape[0]
 
         def init(t, x, k):
-            return self._at(t).init(_tempered(energy, t), x, key=k)
+            return self._at(t).init(Tempered(energy, t), x, key=k)
 
         keys = jax.random.split(key, rungs)
         return Ladder(
@@ -170,7 +171,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         keys = jax.random.split(key, len(replicas))
 
         def refresh(t, x, inner, k):
-            return self._at(t).refresh(_tempered(energy, t), x, inner, key=k)
+            return self._at(t).refresh(Tempered(energy, t), x, inner, key=k)
 
         states = jax.vmap(refresh)(self.temperatures, replicas, state.states, keys)
         return state._replace(states=states)
@@ -183,7 +184,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         move_key, swap_key, state_key = jax.random.split(key, 3)
 
         def move(temperature, x, inner, key):
-            tempered = _tempered(energy, temperature)
+            tempered = Tempered(energy, temperature)
             return take_step(self._at(temperature), tempered, x, inner, key=key)
 
         replicas = jnp.concatenate([x[None], state.upper])
@@ -227,7 +228,7 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         factors = self.temperatures[source] / self.temperatures
 
         def retemper(t, x, inner, factor, k):
-            new = self._at(t).retemper(_tempered(energy, t), x, inner, factor, key=k)
+            new = self._at(t).retemper(Tempered(energy, t), x, inner, factor, key=k)
             return as_carried(new, inner)
 
         keys = jax.random.split(key, len(replicas))
@@ -239,14 +240,6 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
         step_size: Any = lambda s: s.step_size  # noqa: E731
         old = jnp.asarray(step_size(self.sampler))
         return eqx.tree_at(step_size, self.sampler, old * temperature.astype(old.dtype))
-
-
-def _tempered(energy: EnergyFn, temperature: jax.Array) -> EnergyFn:
-    def tempered(x: X) -> jax.Array:
-        value = as_scalar(energy(x))
-        return value / temperature.astype(value.dtype)
-
-    return tempered
 
 
 def _swap_acceptance(

@@ -21,6 +21,8 @@ from ._fields import at_least_single
 from ._reflected import Reflected
 from ._run import PerChain, chain_keys, check_energy
 
+_FARTHEST = 80.0  # largest absolute logarithm of a step size, within single precision
+
 
 class DualAveraging(eqx.Module):
     """The state of dual averaging, of one step size or many: Hoffman and Gelman (2014), 3.2."""
@@ -63,6 +65,8 @@ class DualAveraging(eqx.Module):
         error = target - acceptance.astype(self.log_step.dtype)
         gradient = (1 - weight) * self.gradient + weight * error
         log_step = self.centre - self.gain * jnp.sqrt(number) * gradient
+        # otherwise unbounded where even the longest steps are accepted more often, as of DMALA
+        log_step = jnp.clip(log_step, -_FARTHEST, _FARTHEST)
         fraction = number**-0.75
         average = fraction * log_step + (1 - fraction) * self.log_average
         return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)
@@ -90,7 +94,7 @@ def warmup(
     Args:
         energy: an energy, or any callable from one example to a scalar.
         sampler: a sampler with a `step_size`, from which the search starts: `MALA`, `HMC`, `NUTS`,
-            `Barker`, another that reports an acceptance, or one of these in `Reflected`.
+            `Barker`, `DMALA`, another that reports an acceptance, or one of these in `Reflected`.
         x: where the chains start, `(chains, *shape)`.
         num_steps: how many steps, at least 20.
         target_acceptance: in (0, 1); 0.574 for one gradient a step, 0.8 for `HMC` and `NUTS`.

@@ -11,8 +11,9 @@ from ..._checks import checked
 from ..._types import EnergyFn, Key, XBatch
 from ...energies import AbstractExactEnergy, AbstractNoiseConditionalEnergy
 from ...samplers import AbstractSampler
-from ._annealing_path import AbstractPath, path_of, sampler_for
+from ._annealing_path import AbstractPath
 from ._annealing_schedule import Plan, move, plan, rises, tuned
+from ._choose_path import path_of, sampler_for
 from ._estimate import LogZ, estimate, warn_of_weights
 
 

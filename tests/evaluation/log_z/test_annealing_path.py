@@ -9,7 +9,8 @@ import pytest
 
 from ebmx.energies import Bernoulli, BernoulliRBM, Function, Gaussian, Uniform
 from ebmx.evaluation import adaptive_smc, annealed_importance_sampling
-from ebmx.evaluation.log_z._annealing_path import GeometricPath, RBMPath, path_of, sampler_for
+from ebmx.evaluation.log_z._annealing_path import GeometricPath, RBMPath
+from ebmx.evaluation.log_z._choose_path import path_of, sampler_for
 from ebmx.samplers import (
     HMC,
     MALA,
