@@ -64,7 +64,8 @@ def sampler_for(path: AbstractPath, sampler: AbstractSampler | None) -> Abstract
     base = getattr(path, "base", None)
     if sampler is not None:
         check_invariant(sampler)
-        fix = "the base is discrete: give DMALA, GibbsWithGradients, Gibbs or BlockGibbs"
+        fix = "the base is discrete: give DMALA, GibbsWithGradients or Gibbs (one of your own "
+        fix += "declares `is_discrete`)"
         ok = sampler.is_discrete or not _is_discrete(base)
         _checks.require(ok, "sampler", type(sampler).__name__, fix)
         return sampler

@@ -23,7 +23,7 @@ class AbstractDiscrete(AbstractSampler[State]):
 def nearest(x: X, categorical: bool) -> X:
     """The nearest example: `x` itself, if it is one."""
     if not categorical:
-        return (x > 0.5).astype(x.dtype)
+        return jnp.asarray(x > 0.5, x.dtype)
     fix = "one-hot examples are (*sites, num_categories) with at least two categories"
     _checks.require(x.ndim > 0 and x.shape[-1] > 1, "x.shape", x.shape, fix)
     return jax.nn.one_hot(jnp.argmax(x, -1), x.shape[-1], dtype=x.dtype)

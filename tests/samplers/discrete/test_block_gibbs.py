@@ -109,7 +109,7 @@ def test_a_ladder_of_temperatures_samples_each_of_them(getkey):
         spins, wanted = np.asarray(x).mean((1, 2)), p @ states.mean((1, 2)) ** 2
         assert abs(np.mean(spins) - 0.5) < 4 * np.std(spins) / np.sqrt(1000)
         assert abs(np.mean(spins**2) - wanted) < 4 * np.std(spins**2) / np.sqrt(1000)
-    assert np.all(np.asarray(drawn.state.swap_rates) > 0.2)
+    assert np.all(np.mean(drawn.state.swap_rates, 0) > 0.15)
 
 
 def test_other_energies_are_refused(getkey):

@@ -15,14 +15,14 @@ ISING = Ising((4, 4), 0.3, 0.05)
 POTTS = Potts((3, 3), 3, 0.5, np.array([0.1, 0.0, -0.1]))
 CHAINS = 2_000
 SAMPLERS = {
-    "gibbs": (Gibbs(), 600),
+    "gibbs": (Gibbs(), 800),
     "sweep": (Gibbs(sweep=True), 40),
     "blocks": (BlockGibbs(), 40),
-    "gwg": (GibbsWithGradients(), 400),
+    "gwg": (GibbsWithGradients(), 250),
     "dmala": (DMALA(0.3), 200),
     "categories-gibbs": (Gibbs(categorical=True, sweep=True), 40),
-    "categories-gwg": (GibbsWithGradients(categorical=True), 300),
-    "categories-dmala": (DMALA(0.8, categorical=True), 200),
+    "categories-gwg": (GibbsWithGradients(categorical=True), 150),
+    "categories-dmala": (DMALA(0.8, categorical=True), 100),
 }
 
 
@@ -70,7 +70,7 @@ def test_without_the_test_of_metropolis_long_steps_are_biased(truth, getkey):
     """What `DMALA` corrects; short steps are nearer to the truth."""
     start = np.zeros((CHAINS, 4, 4), np.float32)
     errors = []
-    for step_size, num_steps in ((0.6, 100), (0.12, 3_000)):
+    for step_size, num_steps in ((0.6, 100), (0.15, 1_000)):
         x, _ = moved(ISING, DULA(step_size), start, num_steps, getkey())
         energies = np.asarray(ebmx.energy(ISING, x), np.float64)
         error = energies.std() / np.sqrt(CHAINS)

@@ -97,7 +97,7 @@ def test_replicas_that_start_in_equilibrium_stay_there(sampler, getkey):
     rng = np.random.default_rng(0)
     start = np.stack([states[rng.choice(16, num, p=row)] for row in p], 1)
     ladder = ReplicaExchange(sampler, temperatures)
-    x, _ = run_replicas(energy, ladder, start, num_steps=4, key=getkey())
+    x, *_ = run_replicas(energy, ladder, start, num_steps=4, key=getkey())
     codes = np.asarray(x).reshape(num, 2, 4).astype(int) @ [8, 4, 2, 1]
     for rung in range(2):
         counts = np.bincount(codes[:, rung], minlength=16) / num
