@@ -131,7 +131,7 @@ MUTANTS = {
          "            return inner\n"),
         ("retemper-inverted", "self.temperatures[source] / self.temperatures",
          "self.temperatures / self.temperatures[source]"),
-        ("temperature-of-rungs", "return value / temperature.astype(value.dtype)", "return value"),
+        ("temperature-of-rungs", "init(Tempered(energy, t), x, key=k)", "init(energy, x, key=k)"),
         ("states-stay", "lambda leaf: leaf[source], states", "lambda leaf: leaf, states"),
         ("swap-always", "_permutation(tried & (", "_permutation(tried | ("),
         ("energy-of-the-rung", "StepInfo(energies[lowest], norm", "StepInfo(energies[0], norm"),
