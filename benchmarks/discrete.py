@@ -27,6 +27,7 @@ import ebmx
 from ebmx.energies import MLP, BernoulliRBM, Ising, Potts, exact_samples
 from ebmx.samplers import (
     DMALA,
+    AbstractSampler,
     BlockGibbs,
     Gibbs,
     GibbsWithGradients,
@@ -100,7 +101,7 @@ def lattice(options) -> dict[str, Any]:
     return {"rows": rows, "missed": len(missed)}
 
 
-def tuned(energy: Any) -> DMALA:
+def tuned(energy: Any) -> AbstractSampler:
     """With the acceptance of 0.574 at the lowest temperature."""
     x = jnp.zeros((32, *energy.shape))
     return warmup(energy, DMALA(0.2), x, num_steps=400, key=jax.random.key(3))[0]
