@@ -51,6 +51,8 @@ FORMS: dict[str, Forms] = {
         "--updates 20 --seeds 1 --steps-without-noise 0 --sets 1", "--updates 1300 --seeds 2"
     ),
     "digits: 600 updates": Forms(None, "--updates 600"),
+    "discrete": Forms("--part small --sampler BlockGibbs --size 0.1"),
+    "discrete: lattice": Forms("--part lattice --sampler DMALA --size 0.01 --chains 16", None),
     "ess": Forms('--only "double well" --sampler MALA'),
     "exactness": Forms("--only student --sampler HMC --num-samples 500"),
     "faults": Forms("--kills 2", "--kills 50"),

@@ -55,7 +55,7 @@ EQUIVALENTS: dict[str, str] = {
     'energies/networks/_resnet.py | off by one | 0 -> 1 | returnoutputs[0]ifself.out_size=="scalar"elseoutputs': _CLAMPED,
     "energies/networks/_resnet.py | off by one | 0 -> 1 | returnoutputs[0],after": _CLAMPED,
     "energies/networks/_convolution.py | off by one | 0 -> 1 | returnlax.conv_general_dilated(x[None],weight,strides,pads,dimension_numbers=dims)[0]": _CLAMPED,
-    "energies/exact/_rbm.py | off by one | 0 -> 1 | expected=self._expected(_bits(index[None],self._num_units,self.weight.dtype))[0]": _CLAMPED,
+    "energies/exact/_rbm.py | off by one | 0 -> 1 | expected=self._expected(bits(index[None],self._num_units,self.weight.dtype))[0]": _CLAMPED,
     "energies/exact/_targets.py | off by one | 1 -> 2 | return0.5*(x[0]/scale)**2+0.5*(x[1]-ridge)**2": _CLAMPED,
     "energies/exact/_targets.py | off by one | 1 -> 2 | returnjnp.stack([u,z[1]+self.bend*(u**2-self.scale**2)])": _CLAMPED,
     "energies/networks/_convolution.py | off by one | 0 -> 1 | return(size+2*self.padding-self.weight.shape[0])//self.stride+1": _SQUARE_KERNELS,

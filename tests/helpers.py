@@ -12,24 +12,32 @@ from ebmx.__main__ import main
 from ebmx.energies import (
     JEM,
     MLP,
+    BernoulliRBM,
     Box,
     Conditional,
     ConvNet,
     DoubleWell,
     Gaussian,
     GaussianMixture,
+    Ising,
     Mixture,
+    Potts,
     ResNet,
     UNet,
 )
 from ebmx.samplers import (
+    DMALA,
+    DULA,
     GHMC,
     HMC,
     MALA,
     AdjustedMCLMC,
     Annealed,
+    BlockGibbs,
     Cycle,
     EllipticalSlice,
+    Gibbs,
+    GibbsWithGradients,
     Independence,
     JitteredHMC,
     Langevin,
@@ -93,6 +101,25 @@ SAMPLERS = {
     "cycle": Cycle((Langevin(0.1), Independence(Gaussian(jnp.zeros(2), 2.0)))),
 }
 """A sampler for each name."""
+
+_BITS = (Ising((2, 2), 0.3, 0.1), np.array([[0.0, 1.0], [1.0, 0.0]], np.float32))
+_CATEGORIES = (Potts((2,), 3, 0.5), np.eye(3, dtype=np.float32)[:2])
+_MACHINE = BernoulliRBM(np.ones((2, 3)), np.zeros(2), np.array([0.5, 0.0, -1.0]))
+_OF_EACH = {
+    "gibbs": Gibbs,
+    "sweep": lambda categorical: Gibbs(categorical, sweep=True),
+    "gwg": GibbsWithGradients,
+    "dula": lambda categorical: DULA(0.2, 1.0, categorical),
+    "dmala": lambda categorical: DMALA(0.2, categorical),
+}
+DISCRETE = {
+    **{name: (_BITS[0], make(False), _BITS[1]) for name, make in _OF_EACH.items()},
+    **{f"{n}-categories": (_CATEGORIES[0], f(True), _CATEGORIES[1]) for n, f in _OF_EACH.items()},
+    "block-machine": (_MACHINE, BlockGibbs(), np.array([0.0, 1.0], np.float32)),
+    "block-ising": (_BITS[0], BlockGibbs(), _BITS[1]),
+    "block-potts": (_CATEGORIES[0], BlockGibbs(), _CATEGORIES[1]),
+}
+"""For each name an energy of discrete examples, a sampler of it, and one example."""
 
 MAY_STAY = {"mala", "preconditioned-mala", "hmc", "jittered-hmc", "ghmc", "adjusted-mclmc"}
 MAY_STAY |= {"stretch-move", "replica-exchange"}

@@ -1,6 +1,7 @@
 """Energies: functions from one example to one number, `E(x)`."""
 
 from .._arguments import check_public as _check_public
+from ._base import AbstractBlockEnergy as AbstractBlockEnergy
 from ._base import AbstractEnergy as AbstractEnergy
 from ._base import AbstractExactEnergy as AbstractExactEnergy
 from ._base import AbstractStatefulEnergy as AbstractStatefulEnergy
@@ -37,9 +38,12 @@ from .constraints._clamped_levels import ClampedLevels as ClampedLevels
 from .constraints._raveled import Raveled as Raveled
 from .constraints._transformed import Transformed as Transformed
 from .exact._bernoulli import Bernoulli as Bernoulli
+from .exact._categorical import Categorical as Categorical
+from .exact._categorical_rbm import CategoricalRBM as CategoricalRBM
 from .exact._forty_modes import forty_modes as forty_modes
 from .exact._gaussian import Gaussian as Gaussian
 from .exact._gaussian_mixture import GaussianMixture as GaussianMixture
+from .exact._ising import Ising as Ising
 from .exact._lattice_field import LatticeField as LatticeField
 from .exact._log_gaussian_cox import LogGaussianCox as LogGaussianCox
 from .exact._log_gaussian_cox import log_gaussian_cox as log_gaussian_cox
@@ -48,6 +52,7 @@ from .exact._many_well import ManyWell as ManyWell
 from .exact._particles import DoubleWellParticles as DoubleWellParticles
 from .exact._particles import LennardJones as LennardJones
 from .exact._plane import plane as plane
+from .exact._potts import Potts as Potts
 from .exact._rbm import BernoulliRBM as BernoulliRBM
 from .exact._targets import Banana as Banana
 from .exact._targets import DoubleWell as DoubleWell

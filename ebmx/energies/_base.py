@@ -255,6 +255,17 @@ class AbstractExactEnergy(AbstractAnalyticEnergy):
         """Draw one exact, independent example."""
 
 
+class AbstractBlockEnergy(AbstractEnergy):
+    """An energy of discrete examples with blocks of sites that are independent given the others.
+
+    `ebmx.samplers.BlockGibbs` samples it. A sweep draws each block from its exact conditional.
+    """
+
+    @abc.abstractmethod
+    def gibbs_sweep(self, x: X, *, weight: Number | None = None, key: Key) -> X:
+        """One step of a chain that leaves `exp(-weight E)` invariant; weight 1 if not given."""
+
+
 class AbstractStatefulEnergy(eqx.Module):
     """An energy with layers that carry a state: `BatchNorm`, `SpectralNorm`.
 

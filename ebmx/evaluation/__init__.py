@@ -16,6 +16,7 @@ from .log_z import annealed_importance_sampling as annealed_importance_sampling
 from .log_z import bits_per_dimension as bits_per_dimension
 from .log_z import calibrate_levels as calibrate_levels
 from .log_z import fit_bernoulli as fit_bernoulli
+from .log_z import fit_categorical as fit_categorical
 from .log_z import fit_gaussian as fit_gaussian
 from .log_z import log_likelihood as log_likelihood
 from .log_z import log_z_by_enumeration as log_z_by_enumeration

@@ -6,7 +6,6 @@ from ._base import StepInfo as StepInfo
 from ._combined import Cycle as Cycle
 from ._combined import Independence as Independence
 from ._combined import Mixture as Mixture
-from ._gibbs import BlockGibbs as BlockGibbs
 from ._langevin import Langevin as Langevin
 from ._langevin import displacement_budget as displacement_budget
 from ._noise_levels import AbstractPredictor as AbstractPredictor
@@ -29,6 +28,11 @@ from ._save_policies import save_position_and_energy as save_position_and_energy
 from ._schedules import Annealed as Annealed
 from ._underdamped import UnderdampedLangevin as UnderdampedLangevin
 from ._warmup import warmup as warmup
+from .discrete._block_gibbs import BlockGibbs as BlockGibbs
+from .discrete._gibbs import Gibbs as Gibbs
+from .discrete._gibbs_with_gradients import GibbsWithGradients as GibbsWithGradients
+from .discrete._langevin import DMALA as DMALA
+from .discrete._langevin import DULA as DULA
 from .kernels._blackjax import BlackJAX as BlackJAX
 from .kernels._blackjax_kernels import HMC as HMC
 from .kernels._blackjax_kernels import MALA as MALA

@@ -116,6 +116,11 @@ class AbstractSampler(eqx.Module, Generic[State]):
         return True
 
     @declared
+    def is_discrete(self) -> bool:
+        """Whether positions are zeros and ones, or one-hot categories; `False` by default."""
+        return False
+
+    @declared
     def reports_acceptance(self) -> bool:
         """Whether `StepInfo.acceptance` is measured; `warmup` tunes step sizes by it."""
         return True
@@ -184,6 +189,7 @@ class AbstractWrapper(AbstractSampler[State]):
     is_invariant = _of_sampler("is_invariant")
     is_restartable = _of_sampler("is_restartable")
     is_equivariant = _of_sampler("is_equivariant")
+    is_discrete = _of_sampler("is_discrete")
     reports_acceptance = _of_sampler("reports_acceptance")
     reports_new_energy = _of_sampler("reports_new_energy")
     effective_temperature = _of_sampler("effective_temperature")

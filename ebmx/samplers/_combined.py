@@ -11,6 +11,7 @@ from .. import _checks
 from .._types import EnergyFn, Key, Number, Numbers, Scalar, X
 from ..energies import AbstractExactEnergy
 from ..energies._batch import as_scalar
+from ..energies._discrete import DISCRETE
 from ._base import (
     AbstractSampler,
     StepInfo,
@@ -39,6 +40,7 @@ class AbstractCombined(AbstractSampler[tuple[Any, ...]]):
     is_invariant = _of_all("is_invariant")
     is_restartable = _of_all("is_restartable")
     is_equivariant = _of_all("is_equivariant")
+    is_discrete = _of_all("is_discrete")
     reports_acceptance = _of_all("reports_acceptance")
 
     def __check_init__(self):
@@ -184,6 +186,11 @@ class Independence(AbstractSampler[Scalar]):
     is_invariant = always(True)  # by a Metropolis test
     is_equivariant = always(False)  # a proposal does not start from the position
     reports_new_energy = always(True)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the proposal is a density of zeros and ones, or of categories."""
+        return isinstance(self.proposal, DISCRETE)
 
     def __check_init__(self):
         ok = isinstance(self.proposal, AbstractExactEnergy)

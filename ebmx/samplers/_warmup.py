@@ -54,7 +54,7 @@ def warmup(
     Args:
         energy: an energy, or any callable from one example to a scalar.
         sampler: a sampler with a `step_size`, from which the search starts: `MALA`, `HMC`, `NUTS`,
-            `Barker`, another that reports an acceptance, or one of these in `Reflected`.
+            `Barker`, `DMALA`, another that reports an acceptance, or one of these in `Reflected`.
         x: where the chains start, `(chains, *shape)`.
         num_steps: how many steps, at least 20.
         target_acceptance: in (0, 1). By default 0.8 for `HMC` and `NUTS`, 0.651 for `JitteredHMC`,

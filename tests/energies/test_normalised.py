@@ -1,7 +1,6 @@
 """Exact answers are exact for any values of the parameters, such as training leaves behind."""
 
 import inspect
-import itertools
 
 import equinox as eqx
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from discrete import all_bits, all_one_hot
 from helpers import assert_covariance, assert_mean, double, points
 from reference import answers, exact_samples
 from steps import step
@@ -17,6 +17,8 @@ from ebmx.energies import (
     Banana,
     Bernoulli,
     BernoulliRBM,
+    Categorical,
+    CategoricalRBM,
     DoubleWell,
     Funnel,
     Gaussian,
@@ -39,6 +41,8 @@ ENERGIES = {
     "gaussian-mixture": GaussianMixture(np.array([[-1.0, 0.0], [2.0, 1.0]]), 1.5, np.array([1, 3])),
     "bernoulli": Bernoulli(np.array([0.3, -1.0, 2.0])),
     "rbm": BernoulliRBM(points(3, (2,)), points(1, (3,))[0], points(1, (2,))[0]),
+    "categorical": Categorical(points(2, (3,))),
+    "categorical-rbm": CategoricalRBM(points(2, (3, 2)), points(2, (3,)), points(1, (2,))[0]),
     "banana": Banana(),
     "funnel": Funnel(2),
     "student": StudentT((2,)),
@@ -49,7 +53,7 @@ ENERGIES = {
     "uniform": Uniform(np.zeros(2), np.ones(2)),
 }
 TRAINED = [n for n, energy in ENERGIES.items() if any(jax.tree.leaves(trainable(energy)))]
-BINARY = Bernoulli, BernoulliRBM
+BINARY, ONE_HOT = (Bernoulli, BernoulliRBM), (Categorical, CategoricalRBM)
 TRAINER = Trainer(
     optax.adam(0.1),
     DataOnly(),
@@ -78,6 +82,8 @@ def after_training(energy):
     x = points(8, energy.shape, seed=1, scale=2.0)
     if isinstance(energy, BINARY):
         x = (x > 0).astype(float)
+    if isinstance(energy, ONE_HOT):
+        x = jax.nn.one_hot(jnp.argmax(x, -1), x.shape[-1])
     state = TRAINER.init(energy, key=KEY)
     for _ in range(10):
         state, _ = step(TRAINER, state, x, KEY)
@@ -99,7 +105,9 @@ def at_random(energy):
 def support(energy):
     """All states, or a grid that is wide and fine, and the volume of each point."""
     if isinstance(energy, BINARY):
-        return np.array([*itertools.product([0.0, 1.0], repeat=energy.shape[0])]), 1.0
+        return all_bits(*energy.shape).astype(float), 1.0
+    if isinstance(energy, ONE_HOT):
+        return all_one_hot(*energy.shape).astype(float), 1.0
     line = np.linspace(-30.0, 30.0, 601)
     return np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), (line[1] - line[0]) ** 2
 
@@ -117,11 +125,14 @@ def test_answers_are_exact_for_any_parameters(name, change):
         values, log_z, mean, variance = answers(energy, x)
         density = np.exp(-np.asarray(values))
         total = density.sum()
-        expected = density @ x / total
+        expected = np.tensordot(density, x, 1) / total
         np.testing.assert_allclose(log_z, np.log(total * volume), atol=1e-9)
         np.testing.assert_allclose(mean, expected, atol=1e-9)
-        np.testing.assert_allclose(variance, density @ (x - expected) ** 2 / total, rtol=1e-8)
+        np.testing.assert_allclose(
+            variance, np.tensordot(density, (x - expected) ** 2, 1) / total, rtol=1e-8
+        )
         draws = np.asarray(exact_samples(energy, jax.random.split(jax.random.key(1), 5_000)))
+    x, draws, expected = x.reshape(len(x), -1), draws.reshape(len(draws), -1), expected.reshape(-1)
     centred = (x - expected)[:, :, None] * (x - expected)[:, None, :]
     assert_mean(draws, expected)
     assert_covariance(draws, np.tensordot(density, centred, 1) / total)

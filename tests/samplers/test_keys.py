@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import DISCRETE
 from jax.extend.random import define_prng_impl
 
-from ebmx.energies import BernoulliRBM, Gaussian
+from ebmx.energies import Gaussian
 from ebmx.samplers import (
     GHMC,
     HMC,
     AbstractSampler,
     AdjustedMCLMC,
-    BlockGibbs,
     Cycle,
     EllipticalSlice,
     Independence,
@@ -94,7 +94,6 @@ def one_chain(sampler, energy, x):
 
 
 NOISY, X = Noisy(jnp.ones(())), jnp.zeros((3, 2))
-RBM = BernoulliRBM(np.ones((2, 3)), np.zeros(2), np.zeros(3))
 LADDER = ReplicaExchange(NOISY, jnp.array([1.0, 2.0, 3.0]))
 BASED = ReplicaExchange(NOISY, jnp.array([1.0, 2.0, jnp.inf]), base=Gaussian(jnp.zeros(2), 1.0))
 JUMP = Independence(Gaussian(jnp.zeros(2), 1.0))
@@ -122,9 +121,16 @@ CALLS = {
     "stretch-move": one_chain(StretchMove(4), flat, X[0]),
     "ghmc": one_chain(GHMC(0.1), flat, X[0]),
     "adjusted-mclmc": one_chain(AdjustedMCLMC(0.1, 1), flat, X[0]),
-    "gibbs": one_chain(BlockGibbs(), RBM, jnp.zeros(2)),
+    **{name: one_chain(sampler, energy, x) for name, (energy, sampler, x) in DISCRETE.items()},
 }
-NUM_DRAWS = {"run": 3 * 5, "sample": 3 * (1 + 2 + 3 * 2), "warmup": 3 * 21, "warmup-masses": 3 * 20}
+NUM_DRAWS = {
+    "dula": 2,
+    "dula-categories": 2,
+    "run": 3 * 5,
+    "sample": 3 * (1 + 2 + 3 * 2),
+    "warmup": 3 * 21,
+    "warmup-masses": 3 * 20,
+}
 """How many random numbers or arrays the samplers draw, at least."""
 
 

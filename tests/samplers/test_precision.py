@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import SAMPLERS, double
+from helpers import DISCRETE, SAMPLERS, double
 
 from ebmx.energies import MLP, BernoulliRBM, Gaussian, NoiseConditional, geometric_levels
 from ebmx.samplers import (
@@ -54,8 +54,8 @@ ENERGY = Gaussian(jnp.zeros(2), jnp.array([1.0, 2.0]))
 MACHINE = BernoulliRBM(np.zeros((2, 3)), np.zeros(2), np.zeros(3))
 
 
-def check(energy, sampler, dtype):
-    x = jax.ShapeDtypeStruct((3, 2), dtype)
+def check(energy, sampler, dtype, shape=(2,)):
+    x = jax.ShapeDtypeStruct((3, *shape), dtype)
     options = {"num_samples": 2, "num_warmup": 1, "save": save_position_and_energy}
     draw = lambda x, key: sample(energy, sampler, x, key=key, **options)  # noqa: E731
     drawn = jax.eval_shape(draw, x, jax.random.key(0))
@@ -82,9 +82,14 @@ def test_nothing_is_promoted_without_a_word(name):
         check(ENERGY, EVERY[name], np.float32)
 
 
-def test_units_of_another_precision_than_the_machine():
+@pytest.mark.parametrize("name", DISCRETE)
+def test_discrete_positions_of_another_precision_than_the_energy(name):
+    energy, sampler, x = DISCRETE[name]
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
-        check(double(MACHINE), BlockGibbs(), np.float32)
+        check(double(energy), sampler, np.float32, x.shape)
+        check(energy, double(sampler), np.float64, x.shape)
+    with jax.numpy_dtype_promotion("strict"):
+        check(energy, sampler, np.float32, x.shape)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])

@@ -16,7 +16,7 @@ KEY = jax.random.key(0)
 BITS = np.random.default_rng(0).integers(0, 2, (16, 4)).astype(np.float32)
 RBM = BernoulliRBM(np.ones((4, 2)), np.zeros(4), np.zeros(2))
 TRAINER = Trainer(optax.sgd(0.1), CD(BlockGibbs(), 1))
-FIX = r"=values from -1 to 1: a BernoulliRBM takes zeros and ones.*span=\(0, 1\).*\(x \+ 1\) / 2"
+FIX = r"=values from -1 to 1: BernoulliRBM takes zeros and ones.*span=\(0, 1\).*\(x \+ 1\) / 2"
 
 
 def train(batch):

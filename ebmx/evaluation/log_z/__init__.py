@@ -2,6 +2,7 @@
 
 from ._annealed_importance import annealed_importance_sampling as annealed_importance_sampling
 from ._base_densities import fit_bernoulli as fit_bernoulli
+from ._base_densities import fit_categorical as fit_categorical
 from ._base_densities import fit_gaussian as fit_gaussian
 from ._calibrate_levels import calibrate_levels as calibrate_levels
 from ._estimate import bits_per_dimension as bits_per_dimension

@@ -11,8 +11,9 @@ from ..._checks import checked
 from ..._types import EnergyFn, Key, XBatch
 from ...energies import AbstractExactEnergy, AbstractNoiseConditionalEnergy
 from ...samplers import AbstractSampler
-from ._annealing_path import AbstractPath, path_of, sampler_for
+from ._annealing_path import AbstractPath
 from ._annealing_schedule import Plan, move, plan, rises, tuned
+from ._choose_path import path_of, sampler_for
 from ._estimate import LogZ, estimate, warn_of_weights
 
 
@@ -49,9 +50,10 @@ def annealed_importance_sampling(
         energy: an energy, or any callable from one example to a scalar; or an energy over noise
             levels, whose path goes down its levels.
         base: an energy with exact `log_z` and exact samples that has a high density wherever
-            `energy` has: `Gaussian`, `fit_gaussian(x)`, `Uniform`; for a `BernoulliRBM`,
-            `Bernoulli` or `fit_bernoulli(x)`. Left out for an energy over noise levels, which
-            has its highest level.
+            `energy` has: `Gaussian`, `fit_gaussian(x)`, `Uniform`; for zeros and ones
+            `Bernoulli` or `fit_bernoulli(x)`, for categories `Categorical` or
+            `fit_categorical(x)`. Left out for an energy over noise levels, which has its highest
+            level.
         samples: exact samples of `energy`, or those of a long run, `(chains, *shape)`, as starts of
             chains in the reverse direction. By default chains start at exact samples of `base`.
         num_chains: number of chains, without `samples`.
@@ -59,7 +61,8 @@ def annealed_importance_sampling(
         schedule: the inverse temperatures `β`, ascending from 0 to 1; replaces `num_temperatures`.
         sampler: a sampler that leaves the density invariant, such as `MALA`, `HMC` or a `Cycle` of
             these. If it has a `step_size` and reports an acceptance, its step size is adapted, and
-            so are the masses of an `HMC` without masses. By default HMC with 5 leapfrog steps.
+            so are the masses of an `HMC` without masses. By default HMC with 5 leapfrog steps; for
+            a discrete base `DMALA`, or `BlockGibbs` for a `BernoulliRBM`.
         num_steps: number of steps of the sampler at each temperature.
         key: a key.
 

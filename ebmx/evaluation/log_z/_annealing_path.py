@@ -7,20 +7,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ... import _checks
 from ..._types import Key, Scalar, X
 from ...energies import (
     AbstractEnergy,
     AbstractExactEnergy,
     AbstractNoiseConditionalEnergy,
     BernoulliRBM,
-    Function,
 )
 from ...energies._batch import as_scalar
 from ...energies._precision import together
 from ...energies.exact._bernoulli import Bernoulli
-from ...samplers import HMC, AbstractSampler, BlockGibbs
-from ...samplers._base import check_invariant
 
 
 class AbstractPath(eqx.Module):
@@ -251,37 +247,3 @@ class RBMPath(AbstractPath):
         first, last = self.base.logits.reshape(-1), self.energy.visible_logits
         visible = (1 - beta) * first + beta * last
         return (weight.T, hidden, visible) if self._over_hidden else (weight, visible, hidden)
-
-
-def path_of(energy: Any, base: AbstractExactEnergy | None) -> AbstractPath:
-    """The path between a base and an energy, or that of the levels of an energy."""
-    if isinstance(energy, AbstractNoiseConditionalEnergy):
-        fix = "an energy over noise levels begins at its highest level: leave the base out"
-        _checks.require(base is None, "base", type(base).__name__, fix)
-        fix = "choose a class first: energy.at_label(label), or at_label(None) for all"
-        _checks.require(energy.num_classes is None, "energy.num_classes", energy.num_classes, fix)
-        return LevelPath(energy)
-    fix = "give an energy with `log_z` and `sample`: Gaussian, Uniform, fit_gaussian(x), Bernoulli"
-    if not isinstance(base, AbstractExactEnergy):
-        _checks.invalid("base", type(base).__name__, fix)
-    shape = getattr(energy, "shape", base.shape)
-    fix = f"the energy takes examples of shape {shape}: give a base of the same shape"
-    _checks.require(base.shape == shape, "base.shape", base.shape, fix)
-    if isinstance(energy, BernoulliRBM):
-        fix = "the units of a BernoulliRBM are zeros and ones: give Bernoulli or fit_bernoulli(x)"
-        if not isinstance(base, Bernoulli):
-            _checks.invalid("base", type(base).__name__, fix)
-        return RBMPath(base, energy)
-    fix = "a Bernoulli base is for a BernoulliRBM: give a Gaussian, or Uniform"
-    _checks.require(not isinstance(base, Bernoulli), "base", type(base).__name__, fix)
-    return GeometricPath(base, energy if hasattr(energy, "shape") else Function(energy, shape))
-
-
-def sampler_for(path: AbstractPath, sampler: AbstractSampler | None) -> AbstractSampler:
-    """The given sampler, or the default one of the path."""
-    if sampler is not None:
-        check_invariant(sampler)
-        return sampler
-    if isinstance(path, RBMPath):
-        return BlockGibbs()
-    return HMC(0.5, 5)

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from ... import _checks
-from ...energies import Gaussian
+from ...energies import Categorical, Gaussian
 from ...energies.exact._bernoulli import Bernoulli
 from ..samples._covariance import ledoit_wolf
 
@@ -27,6 +27,29 @@ def fit_bernoulli(x: ArrayLike) -> Bernoulli:
     _checks.require(ok, "x", f"{x.min()} to {x.max()}", "give numbers in [0, 1]")
     mean = (x.sum(0) + 1) / (len(x) + 2)
     return Bernoulli(np.log(mean) - np.log1p(-mean))
+
+
+def fit_categorical(x: ArrayLike) -> Categorical:
+    """Independent categories with the frequencies of examples, after adding one of each.
+
+    Args:
+        x: examples `(num, *sites, num_categories)`, one-hot along the last axis, or probabilities.
+
+    Returns:
+        A base of categories, with exact `log Z` and exact samples.
+
+    Raises:
+        ValueError: if a number is outside [0, 1], the last axis does not sum to 1, or there is no
+            example.
+    """
+    x = np.asarray(x, np.float64)
+    fix = "give (num, *sites, num_categories) with at least two categories"
+    ok = x.ndim > 1 and len(x) > 0 and x.shape[-1] > 1
+    _checks.require(ok, "x.shape", x.shape, fix)
+    ok = bool(np.all((x >= 0) & (x <= 1))) and bool(np.allclose(x.sum(-1), 1, atol=1e-4))
+    fix = "give one-hot categories along the last axis"
+    _checks.require(ok, "x", f"{x.min()} to {x.max()}", fix)
+    return Categorical(np.log((x.sum(0) + 1) / (len(x) + x.shape[-1])))
 
 
 def fit_gaussian(x: ArrayLike, *, shrinkage: float | None = None) -> Gaussian:

@@ -9,8 +9,8 @@ from ..._types import Key
 from ...energies import AbstractNoiseConditionalEnergy, Calibrated
 from ...samplers import AbstractSampler
 from ._annealed_importance import anneal, check_numbers
-from ._annealing_path import path_of, sampler_for
 from ._annealing_schedule import plan
+from ._choose_path import path_of, sampler_for
 from ._estimate import estimate, warn_of_weights
 
 

@@ -1,4 +1,4 @@
-"""Deterministic log Z: quadrature in one and two dimensions, enumeration of bits."""
+"""Deterministic log Z: quadrature in one and two dimensions, enumeration of discrete examples."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from ... import _checks
 from ..._types import EnergyFn
 from ...energies import energy as energies_of
 from ...energies._batch import shape_of
+from ...energies._discrete import CATEGORICAL, discrete_part
 
 _CHUNK = 2**14
 _MOST_BITS = 26
@@ -61,22 +62,37 @@ def log_z_by_quadrature(
     return _log_sum(energy, points, num_points**low.size) + float(np.sum(np.log(width)))
 
 
-def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float:
-    """`log Σ_x exp(-E(x))` over all `x` of zeros and ones.
+def log_z_by_enumeration(
+    energy: EnergyFn, num_bits: int | None = None, *, categorical: bool = False
+) -> float:
+    """`log Σ_x exp(-E(x))` over all `x` of zeros and ones, or over all categories.
 
     `BernoulliRBM.log_z` is faster, since it marginalises one layer in closed form.
 
     Args:
         energy: an energy of examples of zeros and ones, of any shape.
         num_bits: number of bits, if the energy has no `shape`.
+        categorical: whether examples are one-hot along the last axis, `(*sites, num_categories)`.
 
     Returns:
         `log Z`, in nats. Energies have the precision of the energy, sums are in float64.
 
     Raises:
-        ValueError: if the number of bits is unknown or above 26.
+        ValueError: if the number of bits is unknown or above 26, or the number of examples is
+            above `2²⁶`.
     """
     shape = shape_of(energy)
+    part = discrete_part(energy)
+    if part is not None:
+        fix = f"examples of {type(part).__name__} are " + (
+            "one-hot: give True"
+            if isinstance(part, CATEGORICAL)
+            else "zeros and ones: leave it out"
+        )
+        ok = categorical == isinstance(part, CATEGORICAL)
+        _checks.require(ok, "categorical", categorical, fix)
+    if categorical:
+        return _over_categories(energy, shape)
     if shape is None and num_bits is None:
         _checks.invalid("num_bits", num_bits, "the energy has no shape: give the number of bits")
     shape = (num_bits or 0,) if shape is None else shape
@@ -91,6 +107,22 @@ def log_z_by_enumeration(energy: EnergyFn, num_bits: int | None = None) -> float
         return ((index[:, None] >> np.arange(size)) & 1).reshape(-1, *shape)
 
     return _log_sum(energy, points, 2**size)
+
+
+def _over_categories(energy: EnergyFn, shape: tuple[int, ...] | None) -> float:
+    """The log of the sum over all one-hot examples."""
+    fix = "give an energy of examples (*sites, num_categories), such as Function(energy, shape)"
+    if shape is None or not shape:
+        _checks.invalid("energy.shape", shape, fix)
+    sites, num = math.prod(shape[:-1]), shape[-1]
+    fix = "at most 2^26 examples can be enumerated: use adaptive_smc"
+    _checks.require(num**sites <= 2**_MOST_BITS, "energy.shape", shape, fix)
+    places = num ** np.arange(sites)
+
+    def points(index: np.ndarray) -> np.ndarray:
+        return np.eye(num)[(index[:, None] // places) % num].reshape(-1, *shape)
+
+    return _log_sum(energy, points, num**sites)
 
 
 def _log_sum(energy: EnergyFn, points: Any, count: int) -> float:

@@ -13,8 +13,9 @@ from ..._checks import checked
 from ..._types import EnergyFn, Key, Number, XBatch
 from ...energies import AbstractExactEnergy, AbstractNoiseConditionalEnergy
 from ...samplers import AbstractSampler
-from ._annealing_path import AbstractPath, path_of, sampler_for
+from ._annealing_path import AbstractPath
 from ._annealing_schedule import Tuning, first_tuning, move, precision, retune, starts, tuned
+from ._choose_path import path_of, sampler_for
 from ._estimate import LogZ, estimate, warn_of_islands
 
 _SEARCH = 30  # steps at the base to find a first step size

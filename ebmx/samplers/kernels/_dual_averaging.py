@@ -4,6 +4,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+_FARTHEST = 80.0  # largest absolute logarithm of a step size, within single precision
+
 
 class DualAveraging(eqx.Module):
     """The state of dual averaging, of one step size or many: Hoffman and Gelman (2014), 3.2."""
@@ -46,6 +48,8 @@ class DualAveraging(eqx.Module):
         error = target - acceptance.astype(self.log_step.dtype)
         gradient = (1 - weight) * self.gradient + weight * error
         log_step = self.centre - self.gain * jnp.sqrt(number) * gradient
+        # otherwise unbounded where even the longest steps are accepted more often, as of DMALA
+        log_step = jnp.clip(log_step, -_FARTHEST, _FARTHEST)
         fraction = number**-0.75
         average = fraction * log_step + (1 - fraction) * self.log_average
         return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)

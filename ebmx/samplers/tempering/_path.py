@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from ..._types import EnergyFn, X
 from ...energies import AbstractExactEnergy
 from ...energies._batch import as_scalar
+from ...energies._tempered import Tempered
 
 
 def tempered(
@@ -13,15 +14,11 @@ def tempered(
 ) -> EnergyFn:
     """The energy of a rung: `E / T`, or `E / T + (1 − 1/T) E₀` with a base."""
 
-    def without_base(x: X) -> jax.Array:
-        value = as_scalar(energy(x))
-        return value / temperature.astype(value.dtype)
-
     def with_base(x: X) -> jax.Array:
         value = as_scalar(energy(x))
         return value / temperature.astype(value.dtype) + share_of_base(base, temperature, x, value)
 
-    return without_base if base is None else with_base
+    return Tempered(energy, temperature) if base is None else with_base
 
 
 def share_of_base(

@@ -28,7 +28,7 @@ class NegativesInfo(eqx.Module):
     dead: Bool[Array, "batch"]
     """Which chains became non-finite, in position, energy or gradient, and were replaced."""
     saturated: Scalar
-    """The fraction of values at finite bounds of the sampler; 0 if it has none."""
+    """The fraction of values at finite bounds of the sampler; 0 if it has none, or is discrete."""
     swap_rate: Scalar | None = None
     """The mean acceptance of swaps between temperatures, if chains have several."""
     num_steps: Count | None = None
@@ -100,10 +100,10 @@ def are_dead(x: XBatch, chains: StepInfo) -> Bool[Array, "batch"]:
 
 
 def saturated_fraction(sampler: AbstractSampler, x: XBatch) -> Scalar:
-    """The fraction of values at finite bounds of the sampler; 0 if it has none."""
+    """The fraction of values at finite bounds of the sampler; 0 if it has none, or is discrete."""
     axis = 0 if isinstance(sampler, PerChain) else None
     bounds = sampler.sampler.bounds if isinstance(sampler, PerChain) else sampler.bounds
-    if bounds is None:
+    if bounds is None or sampler.is_discrete:
         return jnp.zeros((), x.dtype)
     low, high = (jnp.asarray(end).astype(x.dtype) for end in bounds)
 

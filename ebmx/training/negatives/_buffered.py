@@ -11,28 +11,12 @@ from jax.typing import ArrayLike
 from ... import _checks
 from ..._types import EnergyFn, Key, Number, XBatch
 from ...energies import AbstractConditionalEnergy
-from ...samplers import (
-    HMC,
-    MALA,
-    MCLMC,
-    NUTS,
-    AbstractSampler,
-    Barker,
-    Langevin,
-    PreconditionedLangevin,
-    UnderdampedLangevin,
-)
+from ...samplers import AbstractSampler
 from .._batch import Examples, condition, where_chain
 from ._base import AbstractNegatives, draw_noise
 from ._buffer import Chains, ReplayBuffer
 from ._noise import AbstractNoise, GaussianNoise, UniformNoise
 from ._storage import AbstractStorage, PackedBits, PackedCategories, UInt8
-
-_CONTINUOUS = (
-    *(Langevin, PreconditionedLangevin, UnderdampedLangevin),
-    *(MALA, HMC, NUTS, Barker, MCLMC),
-)
-"""Samplers whose chains move between zeros and ones."""
 
 
 def as_weights(weights: ArrayLike | None) -> jax.Array | None:
@@ -188,6 +172,5 @@ def _check_discrete(
     kind, fix = type(storage).__name__, "positions are stored as zeros and ones: give "
     ok = not isinstance(noise, UniformNoise | GaussianNoise)
     _checks.require(ok, "noise", type(noise).__name__, f"{fix}{wanted}, or storage=None")
-    ok = not isinstance(sampler, _CONTINUOUS)
-    fix += f"a sampler of discrete data in place of {type(sampler).__name__}"
-    _checks.require(ok, "storage", kind, fix)
+    fix += f"DMALA, BlockGibbs or another sampler that `is_discrete` in place of {type(sampler).__name__}"
+    _checks.require(sampler.is_discrete, "storage", kind, fix)

@@ -9,7 +9,8 @@ import pytest
 
 from ebmx.energies import Bernoulli, BernoulliRBM, Function, Gaussian, Uniform
 from ebmx.evaluation import adaptive_smc, annealed_importance_sampling
-from ebmx.evaluation.log_z._annealing_path import GeometricPath, RBMPath, path_of, sampler_for
+from ebmx.evaluation.log_z._annealing_path import GeometricPath, RBMPath
+from ebmx.evaluation.log_z._choose_path import path_of, sampler_for
 from ebmx.samplers import (
     HMC,
     MALA,
@@ -20,6 +21,7 @@ from ebmx.samplers import (
     Barker,
     BlockGibbs,
     Cycle,
+    GibbsWithGradients,
     Independence,
     Langevin,
     Mixture,
@@ -160,6 +162,9 @@ def test_a_path_and_a_sampler_suit_the_energy():
     assert default.inverse_mass_matrix is None
     own = MALA(0.3)
     assert sampler_for(plain, own) is own
+    with pytest.raises(ValueError, match=r"sampler=MALA: the base is discrete: give DMALA"):
+        sampler_for(machines, own)
+    own = GibbsWithGradients()
     assert sampler_for(machines, own) is own
 
 

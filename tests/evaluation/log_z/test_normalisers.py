@@ -229,5 +229,5 @@ def test_smc_that_cannot_be_is_refused(name):
 
 
 def test_gibbs_is_for_machines(getkey):
-    with pytest.raises(ValueError, match="energy=Gaussian: BlockGibbs samples a BernoulliRBM only"):
+    with pytest.raises(ValueError, match="energy=Gaussian: BlockGibbs samples a BernoulliRBM, Cat"):
         BlockGibbs().init(WIDE, jnp.zeros(2), key=getkey())

@@ -1,0 +1,1 @@
+"""Samplers of zeros and ones, and of categories."""
