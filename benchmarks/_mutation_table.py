@@ -131,8 +131,8 @@ MUTANTS = {
     ],
     ("samplers/tempering/_path.py", "samplers/tempering/test_replica_exchange.py "
      "samplers/tempering/test_base.py"): [
-        ("temperature-of-rungs", "return value / temperature.astype(value.dtype)\n",
-         "return value\n"),
+        ("temperature-of-rungs", "share = value / temperature.astype(value.dtype)",
+         "share = value"),
         ("share-of-base", "(1 - 1 / temperature)", "(1 / temperature)"),
     ],
     ("samplers/tempering/_replica_exchange.py", "samplers/tempering/test_replica_exchange.py "

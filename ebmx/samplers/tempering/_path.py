@@ -13,15 +13,12 @@ def tempered(
 ) -> EnergyFn:
     """The energy of a rung: `E / T`, or `E / T + (1 − 1/T) E₀` with a base."""
 
-    def without_base(x: X) -> jax.Array:
+    def of_rung(x: X) -> jax.Array:
         value = as_scalar(energy(x))
-        return value / temperature.astype(value.dtype)
+        share = value / temperature.astype(value.dtype)
+        return share if base is None else share + share_of_base(base, temperature, x, value)
 
-    def with_base(x: X) -> jax.Array:
-        value = as_scalar(energy(x))
-        return value / temperature.astype(value.dtype) + share_of_base(base, temperature, x, value)
-
-    return without_base if base is None else with_base
+    return of_rung
 
 
 def share_of_base(
