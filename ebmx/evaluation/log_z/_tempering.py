@@ -1,6 +1,7 @@
 """Log Z from the replicas of a ladder with an exact base."""
 
 import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
