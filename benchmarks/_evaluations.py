@@ -43,7 +43,7 @@ class Counted:
         self.gradients += 1
 
 
-def per_step(energy: Callable, sampler: Any, x: jax.Array, *, key: jax.Array) -> tuple[float, ...]:
+def per_step(energy: Callable, sampler: Any, x: jax.Array, *, key: jax.Array) -> tuple[float, float]:
     """Energies, and gradients among them, of a step of one chain.
 
     Counted for eight chains, which move together as in `ebmx.sample`: a chain that waits for the
@@ -59,4 +59,5 @@ def per_step(energy: Callable, sampler: Any, x: jax.Array, *, key: jax.Array) ->
         jax.effects_barrier()
         totals.append((counted.energies, counted.gradients))
     steps = (many - few) * len(x)
-    return tuple((after - before) / steps for before, after in zip(*totals, strict=True))
+    (energies, gradients), (more_energies, more_gradients) = totals
+    return (more_energies - energies) / steps, (more_gradients - gradients) / steps

@@ -137,6 +137,7 @@ FURTHER = {
     "evaluation/log_z/_annealing_schedule.py": "test_annealing_tuning",
     "evaluation/log_z/_annealing_path.py": "test_noise_levels",
     "evaluation/log_z/_calibrate_levels.py": "test_noise_levels",
+    "evaluation/log_z/_tempering_sums.py": "test_tempering",
     "evaluation/log_z/_probability_flow.py": "test_noise_levels",
     "energies/_precision.py": "test_dtypes",
     "energies/networks/_resnet.py": "../test_dtypes test_networks",

@@ -91,6 +91,7 @@ def _in_order(names: Iterable[str]) -> list[str]:
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
 
     targets, samplers = (_in_order(row[name] for row in rows) for name in ("target", "sampler"))
     colours = dict(zip(samplers, plt.colormaps["tab20"](np.linspace(0, 1, 20)), strict=False))
@@ -112,7 +113,7 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_xlabel("evaluations after the warm-up", fontsize=8)
     for axis in axes[:, 0]:
         axis.set_ylabel("bias of second moments", fontsize=8)
-    lines = [plt.Line2D([], [], color=colours[name], label=name) for name in samplers]
+    lines = [Line2D([], [], color=colours[name], label=name) for name in samplers]
     figure.legend(handles=lines, ncols=5, loc="lower center", fontsize=8, frameon=False)
     figure.tight_layout(rect=(0, 0.04 + 0.02 * (len(samplers) // 5) / height, 1, 1))
     figure.savefig(path, dpi=110)

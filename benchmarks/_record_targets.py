@@ -107,7 +107,7 @@ def regression() -> Target:
     """The tumours of scikit-learn's breast cancer data, standardised."""
     from sklearn.datasets import load_breast_cancer
 
-    features, labels = load_breast_cancer(return_X_y=True)
+    features, labels = map(np.asarray, load_breast_cancer(return_X_y=True))
     features = (features - features.mean(0)) / features.std(0)
     return Target(energies.LogisticRegression(features, labels), reference="NUTS")
 
@@ -172,4 +172,5 @@ def of_draws(target: Target, observed: np.ndarray, modes: np.ndarray) -> Truth:
     observed = observed.astype(np.float64)
     moments = [Moment(x.mean(0), x.var(0)) for x in (observed, observed**2)]
     shares = np.bincount(modes, minlength=target.num_modes) / len(observed)
-    return Truth(*moments, shares if target.mode is not None else np.zeros(0))
+    first, second = moments
+    return Truth(first, second, shares if target.mode is not None else np.zeros(0))

@@ -102,6 +102,7 @@ def compare(name: str, target: Target, steps: int) -> dict[str, Any]:
     num = int(WARMUP * steps)
     ladder, replicas, report = tune_ladder(energy, begin, x, num_steps=num, key=tune_key)
     tuned = estimate(target, ladder, replicas, steps, wanted)
+    assert report.step_sizes is not None
     tuning = target.cost * CHAINS * report.num_moves
     rows = {"tuned": {**tuned, "energies": tuned["energies"] + tuning, "tuning": tuning}}
     highest = float(ladder.temperatures[-2])
@@ -110,7 +111,7 @@ def compare(name: str, target: Target, steps: int) -> dict[str, Any]:
         "as many": geometric(highest, ladder.num_rungs - 1),
     }
     for other, temperatures in others.items():
-        sampler = dataclasses.replace(target.sampler, step_size=ladder.step_sizes[0])
+        sampler = dataclasses.replace(target.sampler, step_size=report.step_sizes[0])
         scale_step = isinstance(sampler, MALA)
         ladder_of = ReplicaExchange(sampler, temperatures, scale_step, base)
         replicas = jnp.repeat(x[:, None], len(temperatures), 1)

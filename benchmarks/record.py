@@ -20,6 +20,7 @@ A new sampler is one line of `_record_samplers.py`, a new target one of `_record
 """
 
 import csv
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -80,16 +81,16 @@ def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterato
             cost = per_step(target.energy, ready.sampler, ready.x, key=count_key)
         thin = max(1, int((budget - ready.spent) / cost[0] / DRAWS))
         options = {"num_samples": DRAWS, "thin": thin, "save": save, "throw": False, "key": key}
-        go = lambda: jax.block_until_ready(  # noqa: E731
-            ebmx.sample(target.energy, ready.sampler, ready.x, state=ready.state, **options)
+        go = functools.partial(
+            ebmx.sample, target.energy, ready.sampler, ready.x, state=ready.state, **options
         )
-        go()  # compiles
+        jax.block_until_ready(go())  # compiles
         begin = time.perf_counter()
-        samples = go()
+        samples = jax.block_until_ready(go())
         yield chains_of(target, samples, cost, time.perf_counter() - begin)
 
 
-def chains_of(target: Target, found: Any, cost: tuple[float, ...], seconds: float) -> Chains:
+def chains_of(target: Target, found: Any, cost: tuple[float, float], seconds: float) -> Chains:
     """What is looked at of the samples."""
     observed, modes = (np.asarray(value) for value in found.values)
     return Chains(

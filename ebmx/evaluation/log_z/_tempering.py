@@ -1,7 +1,6 @@
 """Log Z from the replicas of a ladder with an exact base."""
 
 import dataclasses
-from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,6 +17,7 @@ from ...samplers._fields import at_least_single
 from ...samplers._run import check_energy, over_chains
 from ...samplers.tempering._run_replicas import check_replicas
 from .._diagnostics import ConvergenceWarning
+from ._tempering_sums import Sums, added, integrated, nothing, stepping_stones
 
 _MOST_REJECTED = 0.95
 
@@ -43,41 +43,6 @@ class TemperedLogZ:
             f"log Z = {self.log_z:.4f} ± {self.standard_error:.4f}, by thermodynamic integration "
             f"{self.thermodynamic_log_z:.4f} ± {self.thermodynamic_error:.4f}"
         )
-
-
-class LogSum(NamedTuple):
-    """The log of a sum of positive numbers, which neither overflows nor stops growing."""
-
-    top: jax.Array
-    rest: jax.Array
-
-    @property
-    def value(self) -> jax.Array:
-        """The logarithm of the sum, -inf if it is 0."""
-        return jnp.where(self.rest > 0, self.top + jnp.log(jnp.maximum(self.rest, 1e-30)), -jnp.inf)
-
-    def add(self, log: jax.Array) -> "LogSum":
-        """The sum with one more number."""
-        top = jnp.maximum(self.top, log)
-        return LogSum(top, self.rest * jnp.exp(self.top - top) + jnp.exp(log - top))
-
-
-class Sums(NamedTuple):
-    """What one chain has seen on each rung, or of each pair."""
-
-    mean: jax.Array
-    """Of `E − E₀` where it is finite, `(rungs,)`."""
-    square: jax.Array
-    """The sum of squared deviations from the mean, `(rungs,)`."""
-    infinite: jax.Array
-    """How often it was not finite, `(rungs,)`."""
-    down: Any
-    """The sum of `√(p_cold / p_hot)`, unnormalised, over the hot one of each pair: a `LogSum`, and
-    at the end its logarithm, `(rungs - 1,)`."""
-    up: Any
-    """The sum of `√(p_hot / p_cold)` over the cold one, `(rungs - 1,)`."""
-    swaps: jax.Array
-    acceptance: jax.Array
 
 
 def log_z_by_tempering(
@@ -144,7 +109,8 @@ def log_z_by_tempering(
     """
     replicas, base = check_replicas(energy, sampler, replicas), sampler.base
     fix = "give a ReplicaExchange with a base, whose log Z is known"
-    _checks.require(base is not None, "sampler.base", base, fix)
+    if base is None:
+        _checks.invalid("sampler.base", base, fix)
     kind = type(sampler.sampler).__name__
     fix = "it does not leave the density invariant: give MALA, HMC or another that can reject"
     _checks.require(sampler.is_invariant, "sampler.sampler", kind, fix)
@@ -155,17 +121,12 @@ def log_z_by_tempering(
         replicas = _mesh.share(replicas, mesh)
     with _mesh.implicit():
         sums, x, round_trips = _measure(energy, sampler, replicas, num_steps, key)
-    assert base is not None
     sums = Sums(*(np.asarray(leaf, np.float64) for leaf in sums))
     betas = 1 / np.asarray(sampler.temperatures, np.float64)
-    stones, error = _stepping_stones(sums)
-    integral, integral_error = _integrated(sums, betas, num_steps)
+    stones, error = stepping_stones(sums)
+    integral, integral_error = integrated(sums, betas, num_steps)
     rejection = 1 - sums.swaps.mean(0) / num_steps
-    if rejection.max() > _MOST_REJECTED:
-        worst = int(np.argmax(rejection))
-        text = f"the rungs {worst} and {worst + 1} reject a fraction of {rejection.max():.3f} of "
-        text += "their swaps, so that log Z is unreliable: take the ladder of tune_ladder."
-        _warnings.warn(text, ConvergenceWarning)
+    _warn_of_swaps(rejection)
     return TemperedLogZ(
         log_z=float(base.log_z) + stones,
         standard_error=error,
@@ -178,6 +139,15 @@ def log_z_by_tempering(
         acceptance=sums.acceptance.mean(0) / num_steps,
         schedule=betas,
     )
+
+
+def _warn_of_swaps(rejection: np.ndarray) -> None:
+    """Warn of neighbours that hardly swap."""
+    if rejection.max() > _MOST_REJECTED:
+        worst = int(np.argmax(rejection))
+        text = f"the rungs {worst} and {worst + 1} reject a fraction of {rejection.max():.3f} of "
+        text += "their swaps, so that log Z is unreliable: take the ladder of tune_ladder."
+        _warnings.warn(text, ConvergenceWarning)
 
 
 @eqx.filter_jit
@@ -199,81 +169,12 @@ def _measure(
             x, state, sums = carry
             step_key = jax.random.fold_in(steps_key, i)
             x, state, _, told = sampler.sweep(energy, x, state, key=step_key)
-            return x, state, _added(sums, told, sampler.temperatures, i)
+            return x, state, added(sums, told, sampler.temperatures, i)
 
-        begin = replicas[0], state, _nothing(sampler.num_rungs, at_least_single(replicas.dtype))
+        begin = replicas[0], state, nothing(sampler.num_rungs, at_least_single(replicas.dtype))
         x, state, sums = jax.lax.fori_loop(0, num_steps, step, begin)
         sums = sums._replace(down=sums.down.value, up=sums.up.value)
         return sums, jnp.concatenate([x[None], state.upper]), state.round_trips
 
     check_energy(energy, replicas[:, 0])
     return over_chains(chain, energy, sampler, replicas, key=key)
-
-
-def _nothing(rungs: int, dtype: Any) -> Sums:
-    zero = jnp.zeros(rungs, dtype)
-    nothing = LogSum(jnp.full(rungs - 1, -1e30, dtype), zero[1:])
-    return Sums(zero, zero, jnp.zeros(rungs, jnp.int32), nothing, nothing, zero[1:], zero)
-
-
-def _added(sums: Sums, told: Any, temperatures: jax.Array, i: jax.Array) -> Sums:
-    """The sums with one more step, after `i` earlier ones."""
-    dtype = sums.mean.dtype
-    energies, beta = told.energies.astype(dtype), (1 / temperatures).astype(dtype)
-    finite = jnp.isfinite(energies)
-    infinite = sums.infinite + (~finite).astype(jnp.int32)
-    count = jnp.maximum(i + 1 - infinite, 1).astype(dtype)
-    change = jnp.where(finite, energies, sums.mean) - sums.mean
-    mean = sums.mean + change / count
-    half = (beta[:-1] - beta[1:]) / 2
-    # where one of two neighbours has no density, the bridge has none
-    large = jnp.where(jnp.isnan(energies), jnp.inf, energies)
-    known = jnp.where(jnp.isnan(energies), -jnp.inf, energies)
-    return Sums(
-        mean=mean,
-        square=sums.square + change * (jnp.where(finite, energies, mean) - mean),
-        infinite=infinite,
-        down=sums.down.add(-half * large[1:]),
-        up=sums.up.add(half * known[:-1]),
-        swaps=sums.swaps + told.swaps.astype(dtype),
-        acceptance=sums.acceptance + told.acceptance.astype(dtype),
-    )
-
-
-def _stepping_stones(sums: Sums) -> tuple[float, float]:
-    """`log Z − log Z₀` of all chains, and its standard error by the jackknife over chains."""
-    num = len(sums.down)
-
-    def log_means(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of each pair the mean of all chains, `(rungs - 1,)`, and of all but one."""
-        top = np.max(logs, 0, initial=-np.inf)
-        weights = np.exp(logs - np.where(np.isfinite(top), top, 0))
-        with np.errstate(divide="ignore"):
-            rest = np.log((weights.sum(0) - weights) / (num - 1))
-            return top + np.log(weights.mean(0)), top + rest
-
-    (down, down_rest), (up, up_rest) = log_means(sums.down), log_means(sums.up)
-    with np.errstate(invalid="ignore"):
-        each = (down_rest - up_rest).sum(1)
-        error = np.sqrt((num - 1) / num * np.sum((each - each.mean()) ** 2))
-        return float((down - up).sum()), float(error)
-
-
-def _integrated(sums: Sums, betas: np.ndarray, num_steps: int) -> tuple[float, float]:
-    """`∫ ⟨E − E₀⟩ dβ` from 0 to 1, and its standard error over chains."""
-    infinite, num = sums.infinite.sum(0), len(sums.mean)
-    if infinite.any():  # the mean over that rung is infinite, and so is the error of the rule
-        return float(np.inf), float(np.inf)
-    centre = sums.mean.mean(0)
-    variance = sums.square / num_steps + (sums.mean - centre) ** 2
-    # over `t = log(b + β)` with the least positive `β` as `b`: means change fast where β is small
-    scale = betas + betas[betas > 0].min()
-    steps = np.log(scale[:-1]) - np.log(scale[1:])
-    values = scale * sums.mean
-    # the slope of a mean over β is minus the variance
-    slopes = scale * (sums.mean - scale * variance)
-    trapezia = steps / 2 * (values[:, :-1] + values[:, 1:])
-    # the first term of Euler and Maclaurin
-    corrections = steps**2 / 12 * (slopes[:, 1:] - slopes[:, :-1])
-    each = (trapezia + corrections).sum(1)
-    return float(each.mean()), float(each.std(ddof=1) / np.sqrt(num))

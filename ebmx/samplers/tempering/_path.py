@@ -5,7 +5,6 @@ import jax.numpy as jnp
 
 from ..._types import EnergyFn, X
 from ...energies import AbstractExactEnergy
-from ...energies._batch import as_scalar
 from ...energies._tempered import Tempered
 
 
@@ -14,11 +13,15 @@ def tempered(
 ) -> EnergyFn:
     """The energy of a rung: `E / T`, or `E / T + (1 − 1/T) E₀` with a base."""
 
-    def with_base(x: X) -> jax.Array:
-        value = as_scalar(energy(x))
-        return value / temperature.astype(value.dtype) + share_of_base(base, temperature, x, value)
+    rung = Tempered(energy, temperature)
+    if base is None:
+        return rung
 
-    return Tempered(energy, temperature) if base is None else with_base
+    def with_base(x: X) -> jax.Array:
+        value = rung(x)
+        return value + share_of_base(base, temperature, x, value)
+
+    return with_base
 
 
 def share_of_base(

@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from ... import _checks, _mesh
 from ..._checks import checked
-from ..._types import Count, EnergyFn, Key, Number
+from ..._types import Count, EnergyFn, Key, Scalar
 from ...energies._batch import for_each, shape_of
 from .._fields import at_least_single
 from .._run import chain_keys, check_energy
@@ -31,7 +31,7 @@ class Round(NamedTuple):
     """What one round found; rates are over its second half and all chains."""
 
     replicas: jax.Array
-    tuner: DualAveraging
+    tuner: DualAveraging | None
     rejection: jax.Array
     acceptance: jax.Array
     round_trips: jax.Array
@@ -141,7 +141,7 @@ def _rounds(
         found = _round(energy, ladder, tuner, replicas, count, target, round_key)
         rejection, acceptance = (np.asarray(a, np.float64) for a in found[2:4])
         replicas = found.replicas
-        if tuner is not None:
+        if found.tuner is not None:
             tuner, sizes = found.tuner.refine(), jnp.exp(found.tuner.log_average)
             ladder = dataclasses.replace(ladder, step_sizes=sizes)
             _check_moves(acceptance, np.asarray(sizes))
@@ -171,7 +171,7 @@ def _round(
     tuner: DualAveraging | None,
     replicas: Float[Array, "chains rungs *shape"],
     num_steps: Count,
-    target: Number,
+    target: Scalar,
     key: Key,
 ) -> Round:
     """One round: step sizes adapt in its first half, rates are measured in the second."""

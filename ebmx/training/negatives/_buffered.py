@@ -172,5 +172,5 @@ def _check_discrete(
     kind, fix = type(storage).__name__, "positions are stored as zeros and ones: give "
     ok = not isinstance(noise, UniformNoise | GaussianNoise)
     _checks.require(ok, "noise", type(noise).__name__, f"{fix}{wanted}, or storage=None")
-    fix += f"DMALA, BlockGibbs or another sampler that `is_discrete` in place of {type(sampler).__name__}"
+    fix += f"a sampler that `is_discrete`, as DMALA, in place of {type(sampler).__name__}"
     _checks.require(sampler.is_discrete, "storage", kind, fix)

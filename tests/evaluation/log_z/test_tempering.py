@@ -8,7 +8,13 @@ from scipy.special import logsumexp
 
 from ebmx.energies import DoubleWell, Gaussian
 from ebmx.evaluation import ConvergenceWarning, log_z_by_tempering
-from ebmx.evaluation.log_z._tempering import Sums, _added, _integrated, _nothing, _stepping_stones
+from ebmx.evaluation.log_z._tempering_sums import (
+    Sums,
+    added,
+    integrated,
+    nothing,
+    stepping_stones,
+)
 from ebmx.samplers import MALA, Langevin, ReplicaExchange
 from ebmx.samplers.tempering._ladder import Sweep
 
@@ -68,9 +74,9 @@ def test_sums_are_those_of_numpy():
     def one(energies):
         def step(i, sums):
             sweep = Sweep(jnp.full(5, 0.5), energies[i], jnp.full(4, 0.25))
-            return _added(sums, sweep, jnp.asarray(TEMPERATURES), i)
+            return added(sums, sweep, jnp.asarray(TEMPERATURES), i)
 
-        return jax.lax.fori_loop(0, 50, step, _nothing(5, jnp.float32))
+        return jax.lax.fori_loop(0, 50, step, nothing(5, jnp.float32))
 
     moved = jnp.asarray(energies.swapaxes(0, 1), jnp.float32)
     found = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(moved))
@@ -88,11 +94,11 @@ def test_sums_are_those_of_numpy():
     np.testing.assert_allclose(found.acceptance, 25)
 
 
-def test_unknown_and_infinite_energies_weigh_nothing():
+def test_unknown_and_infinite_energies_weighnothing():
     energies = jnp.array([-jnp.inf, 1.0, jnp.nan, jnp.inf, jnp.inf])
-    sums = _nothing(5, jnp.float32)
+    sums = nothing(5, jnp.float32)
     for i in range(2):
-        sums = _added(sums, Sweep(jnp.ones(5), energies, jnp.ones(4)), jnp.asarray(TEMPERATURES), i)
+        sums = added(sums, Sweep(jnp.ones(5), energies, jnp.ones(4)), jnp.asarray(TEMPERATURES), i)
     half = (BETAS[:-1] - BETAS[1:]) / 2
     want = np.log(2) + np.array([-half[0], -np.inf, -np.inf, -np.inf])
     np.testing.assert_allclose(sums.down.value, want, rtol=1e-5)
@@ -115,10 +121,10 @@ def of_gaussians(chains):
 
 def test_both_estimates_of_exact_sums_are_exact():
     want = float(ENERGY.log_z - BASE.log_z)
-    stones, error = _stepping_stones(of_gaussians(6))
+    stones, error = stepping_stones(of_gaussians(6))
     np.testing.assert_allclose(stones, want, rtol=1e-6)
     np.testing.assert_allclose(error, 0, atol=1e-9)
-    integral, error = _integrated(of_gaussians(6), BETAS, 1)
+    integral, error = integrated(of_gaussians(6), BETAS, 1)
     np.testing.assert_allclose(-integral, want, atol=0.002)
     np.testing.assert_allclose(error, 0, atol=1e-9)
 
@@ -126,16 +132,16 @@ def test_both_estimates_of_exact_sums_are_exact():
 def test_errors_are_those_of_means_over_chains():
     sums, noise = of_gaussians(5), np.random.default_rng(1).normal(size=(5, 4))
     jittered = sums._replace(down=sums.down + 1e-3 * noise)
-    _, error = _stepping_stones(jittered)
+    _, error = stepping_stones(jittered)
     # to first order the logarithm of a mean is the mean of logarithms
     want = 1e-3 * noise.sum(1).std(ddof=1) / np.sqrt(5)
     np.testing.assert_allclose(error, want, rtol=0.01)
     shifts = np.arange(5.0)[:, None]
-    _, error = _integrated(sums._replace(mean=sums.mean + 1e-6 * shifts), BETAS, 1)
+    _, error = integrated(sums._replace(mean=sums.mean + 1e-6 * shifts), BETAS, 1)
     np.testing.assert_allclose(error, 1e-6 * np.arange(5).std(ddof=1) / np.sqrt(5), rtol=0.05)
     one = np.zeros((5, 5))
     one[2, -1] = 1
-    assert _integrated(sums._replace(infinite=one), BETAS, 1) == (np.inf, np.inf)
+    assert integrated(sums._replace(infinite=one), BETAS, 1) == (np.inf, np.inf)
 
 
 def test_rungs_that_do_not_swap_are_told(getkey):
