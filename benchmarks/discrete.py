@@ -24,7 +24,7 @@ import numpy as np
 from _common import arguments, write
 
 import ebmx
-from ebmx.energies import MLP, BernoulliRBM, Ising, Potts, exact_samples
+from ebmx.energies import MLP, BernoulliRBM, Ising, Potts
 from ebmx.samplers import (
     DMALA,
     AbstractSampler,
@@ -131,7 +131,6 @@ def machine(options) -> dict[str, Any]:
     rbm = BernoulliRBM(weight, 0.3 * rng.normal(size=784) - 1, rng.normal(size=20))
     truth = np.asarray(jax.jit(lambda rbm: rbm.mean)(rbm), np.float64)
     plans = {  # steps, and how many between two samples
-        "exact samples": (None, 200, 1),
         "BlockGibbs": (BlockGibbs(), 1000, 1),
         "Gibbs": (Gibbs(sweep=True), 40, 1),
         "GibbsWithGradients": (GibbsWithGradients(), 8000, 40),
@@ -156,9 +155,6 @@ def machine(options) -> dict[str, Any]:
 def means_of_chains(rbm, sampler, num, thin, options) -> tuple[np.ndarray, float]:
     """The mean of each visible unit over the samples of each chain."""
     key, chains = jax.random.key(5), options.chains
-    if sampler is None:
-        drawn = jnp.stack([exact_samples(rbm, 16, key=k) for k in jax.random.split(key, 8)])
-        return np.asarray(drawn, np.float64).reshape(128, -1), 1.0
     num = max(int(num * options.size), 8 * thin)
     x = jax.random.bernoulli(key, 0.5, (chains, 784)).astype(float)
     if isinstance(sampler, DMALA):

@@ -35,8 +35,8 @@ class Diagnosis:
 
     def __str__(self) -> str:
         """A summary of a few lines."""
-        worst, at = _extreme(self.rhat, np.max)
-        bulk, tail = (_extreme(size, np.min)[0] for size in (self.ess_bulk, self.ess_tail))
+        worst, at = _extreme(self.rhat, _largest)
+        bulk, tail = (_extreme(size, _smallest)[0] for size in (self.ess_bulk, self.ess_tail))
         counts = (
             "not saved" if count is None else f"{count} of {self.num_chains} chains"
             for count in (self.num_divergent, self.num_failed)
@@ -77,7 +77,8 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     Returns:
         An object with `rhat`, the rank-normalised split R-hat, 1 if the chains agree, and the
         effective sample sizes `ess_bulk` of the mean and `ess_tail` of the 5 % or 95 % quantile,
-        all of the shape of one example, or dictionaries of arrays for named variables;
+        all of the shape of one example, or dictionaries of arrays for named variables, and NaN
+        for a coordinate that is the same in all draws of all chains;
         `num_chains`, and how many of them have a divergent step, `num_divergent`, or another result
         than `RESULTS.successful`, `num_failed`; the mean `acceptance` of each chain, `(chains,)`;
         `energy_drift`, the change of the mean energy from the first to the last half in standard
@@ -111,7 +112,10 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     # BlackJAX relies on promotion, which a program may have forbidden
     allowed = jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard")
     with np.errstate(all="ignore"), allowed[0], allowed[1]:
-        estimates = [_parts(np.asarray(value), draws) for value in _estimates(flat)]
+        values = [np.ravel(value) for value in _estimates(flat)]  # BlackJAX drops axes of one
+    # of a coordinate that is the same everywhere, such as a pixel of the margin, nothing is known
+    still = np.all(flat == flat[:1, :1], axis=(0, 1))
+    estimates = [_parts(np.where(still, np.nan, value), draws) for value in values]
     divergent, result = draws.divergent, draws.result
     # the problems of failed chains are reported by their results
     good = np.full(len(flat), True) if result is None else result == RESULTS.successful
@@ -200,7 +204,6 @@ def _flat(variables: dict[str, np.ndarray]) -> np.ndarray:
 def _parts(values: np.ndarray, draws: Draws) -> Any:
     """The values of all coordinates, split into the variables."""
     parts, first = {}, 0
-    values = np.ravel(values)  # BlackJAX drops an axis of one coordinate
     for name, array in draws.variables.items():
         size = math.prod(array.shape[2:])
         parts[name] = values[first : first + size].reshape(array.shape[2:])
@@ -280,6 +283,11 @@ def _words(
             "half to the last: take more warm-up."
         )
     return words
+
+
+def _smallest(values: np.ndarray) -> float:
+    """The smallest number of the coordinates that move, NaN without one."""
+    return float(np.nanmin(values)) if not np.isnan(values).all() else math.nan
 
 
 def _largest(values: np.ndarray) -> float:

@@ -104,6 +104,21 @@ def test_stuck_chains_are_reported():
     assert found.warnings[0].startswith("R-hat is nan")
 
 
+def test_coordinates_that_are_the_same_everywhere_are_left_out():
+    """As the pixels of a margin: nothing is known of them, and the others are reported."""
+    x = GOOD.copy()
+    x[..., 0] = 1.0
+    found, rest = (diagnose(made(one), warn=False) for one in (x, GOOD))
+    assert found.warnings == ()
+    for name in ("rhat", "ess_bulk", "ess_tail"):
+        ours, theirs = getattr(found, name), getattr(rest, name)
+        assert np.isnan(ours[0])
+        np.testing.assert_allclose(ours[1:], theirs[1:], rtol=1e-5)
+    assert "nan" not in str(found)
+    bits = diagnose(made((GOOD > 0.5).astype(np.float32)), warn=False)
+    assert np.all((bits.ess_bulk > 100) & (bits.rhat < 1.05))
+
+
 def test_divergent_steps_are_reported():
     divergent = np.arange(8) < 3
     with pytest.warns(ConvergenceWarning, match="3 chains had divergent steps"):

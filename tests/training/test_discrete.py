@@ -20,7 +20,17 @@ from ebmx.samplers import (
     GibbsWithGradients,
     ReplicaExchange,
 )
-from ebmx.training import CD, PCD, BFloat16, ShortRun, TemperedPCD, Trainer, UInt8, UniformNoise
+from ebmx.training import (
+    CD,
+    PCD,
+    BFloat16,
+    ShortRun,
+    StepSizeAdaptation,
+    TemperedPCD,
+    Trainer,
+    UInt8,
+    UniformNoise,
+)
 
 KEY, NOISE = jax.random.key(0), UniformNoise(0.0, 1.0)
 RNG = np.random.default_rng(0)
@@ -48,6 +58,7 @@ NEGATIVES = {
     "pcd-blocks": PCD(BlockGibbs(), 1, 1024, 0.0, NOISE),
     "pcd-dmala": PCD(DMALA(0.5), 8, 1024, 0.02, NOISE, storage=BFloat16()),
     "pcd-bytes": PCD(GibbsWithGradients(), 12, 1024, 0.0, NOISE, storage=UInt8(0.0, 1.0)),
+    "pcd-adapted": PCD(DMALA(0.05), 8, 1024, 0.02, NOISE, adaptation=StepSizeAdaptation()),
     "cd": CD(Gibbs(sweep=True), 5),
     "short-run": ShortRun(Cycle((DMALA(0.5), Gibbs())), 20, NOISE),
 }
