@@ -43,7 +43,9 @@ class Counted:
         self.gradients += 1
 
 
-def per_step(energy: Callable, sampler: Any, x: jax.Array, *, key: jax.Array) -> tuple[float, float]:
+def per_step(
+    energy: Callable, sampler: Any, x: jax.Array, *, key: jax.Array
+) -> tuple[float, float]:
     """Energies, and gradients among them, of a step of one chain.
 
     Counted for eight chains, which move together as in `ebmx.sample`: a chain that waits for the

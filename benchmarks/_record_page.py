@@ -12,22 +12,25 @@ HEAD = """# The table of record
 
 <!-- made by `python benchmarks/record.py --page` from benchmarks/record.csv: change that -->
 
-Each sampler on each target with the same number of evaluations of the energy (a gradient is one), a fifth of them for
-its warm-up: nothing is tuned by hand. 64 chains start from a broad normal distribution. The numbers are medians over
-{seeds} seeds, with the lowest and the highest in brackets, after {budget} evaluations for each chain.
+Each sampler on each target with the same number of evaluations of the energy (a gradient is one), a
+fifth of them for its warm-up: nothing is tuned by hand. 64 chains start from a broad normal
+distribution. The numbers are medians over {seeds} seeds, with the lowest and the highest in
+brackets, after {budget} evaluations for each chain.
 
-- **bias** is the squared error of the second moment of an observable over its variance, the largest of all observables:
-  0.01 is low; what `n` independent draws have is about `1/n`. `first` is the same of the mean.
-- **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables. Where the bias is large it
-  says nothing: chains that all sit in one mode agree with each other.
-- **modes** are the share of the modes that chains visit, and how far the shares of the modes are from the true ones, in total
-  variation.
-- **seconds** are those of all chains after the warm-up, compiled, on two cores that also did other work.
+- **bias** is the squared error of the second moment of an observable over its variance, the largest
+  of all observables: 0.01 is low; what `n` independent draws have is about `1/n`. **first** is the
+  same of the mean.
+- **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables.
+  Where the bias is large it says nothing: chains that all sit in one mode agree with each other.
+- **modes** are the share of the modes that chains visit, and how far the shares of the modes are
+  from the true ones, in total variation.
+- **seconds** are those of all chains after the warm-up, compiled, on two cores that also did other
+  work.
 
-Small is good on the left of the picture's axes, as the line goes down. `python benchmarks/record.py --csv mine.csv --sampler NAME` makes
-rows of your own sampler after one line in `benchmarks/_record_samplers.py`.
+`python benchmarks/record.py --csv mine.csv --sampler NAME` makes rows of a sampler of your own,
+after one line in `benchmarks/_record_samplers.py`.
 
-![Bias of the second moments against evaluations]({picture})
+![Bias of the second moments against evaluations; low is good]({picture})
 """
 
 

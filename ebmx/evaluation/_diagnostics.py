@@ -293,7 +293,3 @@ def _smallest(values: np.ndarray) -> float:
 def _largest(values: np.ndarray) -> float:
     """The largest finite number, NaN without one."""
     return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan
-
-
-def _smallest(values: np.ndarray) -> float:
-    return float(np.nanmin(values)) if np.isfinite(values).any() else math.nan
