@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from signatures import calls
 
+from ebmx.energies import Gaussian
 from ebmx.evaluation import diagnose
-from ebmx.samplers import AbstractSampler, StepInfo
+from ebmx.samplers import AbstractSampler, ReplicaExchange, StepInfo
 
 CALLS = {name: call for name, call in calls().items() if name.startswith("evaluation.")}
 
@@ -30,6 +31,9 @@ class Shift(AbstractSampler):
 
 def call(name):
     moves = {"sampler": Shift()} if "sampler" in CALLS[name].kinds else {}
+    if name == "evaluation.log_z_by_tempering":
+        base = Gaussian(np.zeros(2), 2.0)
+        moves = {"sampler": ReplicaExchange(Shift(), np.array([1.0, np.inf]), base=base)}
     return CALLS[name](**moves)
 
 
