@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 import ebmx
+from ebmx.samplers import Last
 
 
 class Counted:
@@ -55,11 +56,15 @@ def per_step(
     few, many = 2, 12
     for num_steps in (few, many):
         counted = Counted(energy)
-        jax.block_until_ready(
-            ebmx.sample(counted.energy, sampler, x, num_samples=1, thin=num_steps, key=key)
-        )
+        jax.block_until_ready(_steps(counted.energy, sampler, x, num_steps, key))
         jax.effects_barrier()
         totals.append((counted.energies, counted.gradients))
     steps = (many - few) * len(x)
     (energies, gradients), (more_energies, more_gradients) = totals
     return (more_energies - energies) / steps, (more_gradients - gradients) / steps
+
+
+def _steps(energy: Callable, sampler: Any, x: jax.Array, num_steps: int, key: jax.Array) -> Any:
+    return ebmx.sample(
+        energy, sampler, x, num_samples=1, thin=num_steps, save=Last(), throw=False, key=key
+    )

@@ -50,11 +50,6 @@ class Target(NamedTuple):
     """The sampler of the long chains whose moments are the truth, where exact samples lack."""
 
 
-def plain(energy: Any, scale: float = 1.0, **known: Any) -> Target:
-    """An energy whose coordinates are looked at."""
-    return Target(energy, scale, **known)
-
-
 def gaussian(condition: float) -> Target:
     deviations = jnp.logspace(-0.5, 0.5, 32) ** jnp.log10(condition)
     return Target(energies.Gaussian(jnp.zeros(32), deviations**2), float(deviations.max()))
@@ -72,15 +67,15 @@ def forty(dim: int) -> Target:
 
 def wells() -> Target:
     """Of the 2¹⁶ modes, the sixteen that the first four wells make."""
+    energy, binary = energies.ManyWell(), np.array([1, 2, 4, 8])
 
     def mode(x):
-        signs = (x.reshape(-1, 2)[:4, 0] > 0).astype(int)
-        return jnp.sum(signs * jnp.array([1, 2, 4, 8]))
+        return jnp.sum(energy.mode(x)[:4].astype(int) * binary)
 
-    return Target(energies.ManyWell(), mode=mode, num_modes=16)
+    return Target(energy, mode=mode, num_modes=16)
 
 
-def particles(energy: Any, scale: float, reference: str) -> Target:
+def particles(energy: Any, scale: float) -> Target:
     """The energy, and the distances of pairs in rising order."""
 
     def observe(x):
@@ -88,7 +83,7 @@ def particles(energy: Any, scale: float, reference: str) -> Target:
         distances = jnp.sqrt(jnp.sum((x[i] - x[j]) ** 2, -1))
         return jnp.concatenate([energy(x)[None], jnp.sort(distances)])
 
-    return Target(energy, scale, observe, reference=reference)
+    return Target(energy, scale, observe, reference="replica exchange")
 
 
 def lattice() -> Target:
@@ -124,6 +119,24 @@ def level() -> Target:
     return Target(energies.pretrained("plane"), 2.0, reference="replica exchange")
 
 
+_MAKERS: dict[str, Callable[[], Target]] = {
+    "Gaussian 32-D": lambda: gaussian(1.0),
+    "Gaussian 32-D, condition 1000": lambda: gaussian(1000.0),
+    "banana": lambda: Target(energies.Banana()),
+    "funnel 10-D": funnel,
+    "forty modes 2-D": lambda: forty(2),
+    "forty modes 16-D": lambda: forty(16),
+    "forty modes 128-D": lambda: forty(128),
+    "many wells 32-D": wells,
+    "four particles, double wells": lambda: particles(energies.DoubleWellParticles(), 2.0),
+    "Lennard-Jones 13": lambda: particles(energies.LennardJones(13), 1.5),
+    "Lennard-Jones 55": lambda: particles(energies.LennardJones(55), 2.5),
+    "lattice field 8×8": lattice,
+    "log-Gaussian Cox 16×16": lambda: Target(energies.log_gaussian_cox(16), 2.0),
+    "logistic regression": regression,
+    "digits": digits,
+    "plane, lowest noise level": level,
+}
 TARGETS: dict[str, Callable[[], Target]] = {
     name: functools.cache(make) for name, make in _MAKERS.items()
 }

@@ -13,8 +13,9 @@ the warm-up:
   between the shares of the modes and the true ones, where modes are known.
 * `seconds`: of the compiled call, on this machine.
 
-`--csv PATH` adds the lines that a table lacks, with `--again` all; `record.csv` is ours. `--page` makes `docs/record.md` and its pictures of it again, and runs nothing.
-`--truth` makes the moments of targets without exact samples again, in `record_truth.json`.
+`--csv PATH` adds the lines that a table lacks, with `--again` all; `record.csv` is ours. `--page`
+makes `docs/record.md` and its picture of it again, and runs nothing. `--truth` makes the moments
+of targets without exact samples again, in `record_truth.json`.
 
 A new sampler is one line of `_record_samplers.py`, a new target one of `_record_targets.py`.
 """

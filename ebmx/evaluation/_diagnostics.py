@@ -133,7 +133,7 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
         ess=_extreme(estimates[1], _smallest)[0],
         acceptance=None if rates is None or not good.any() else float(np.mean(rates[good])),
         stuck=float(np.mean(stuck)),
-        failed=not good.all(),
+        failed=not good.all() or not np.isfinite(flat).all(),
         divergent=bool(num_divergent),
         drift=drift,
     )

@@ -73,6 +73,15 @@ def test_chains_that_failed_diverged_or_stuck_are_advised_a_smaller_step():
     assert "warm-up" in advise(good._replace(drift=5.0, draws=staged("start", 0).draws))
 
 
+def test_draws_that_are_not_finite_are_advised_a_smaller_step():
+    draws = walk(0.3, 0).astype(np.float32)
+    draws[0, 100:] = np.nan
+    for broken in (draws, np.full_like(draws, np.nan)):
+        assert "smaller step_size" in diagnose(broken, warn=False).advice
+    still = np.ones_like(draws)
+    assert "smaller step_size" in diagnose(still, warn=False).advice
+
+
 def test_slow_chains_without_an_acceptance_are_advised_longer_steps():
     slow = staged("step too small", 0)
     for unknown in (None, 1.0):
