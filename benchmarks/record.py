@@ -192,7 +192,7 @@ def main() -> None:
         truth = truth_of(name)
         for sampler in (one for one in SAMPLERS if options.sampler in one):
             made += cell(name, sampler, truth, options)
-            jax.clear_caches()
+        jax.clear_caches()
     write(options.json, {"rows": made})
 
 
