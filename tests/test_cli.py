@@ -80,7 +80,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command, monkeypatch):
         ("data fetch", "invalid choice: 'fetch'"),
         ("data", "action"),
         ("completion fish", "invalid choice: 'fish'"),
-        ("help MAAL", "'MAAL': unknown: did you mean MALA?"),
+        ("help MAAL", "'MAAL': unknown: did you mean MALA or DMALA?"),
         ("recipes digits", "digits: ebmx recipes does not take this argument"),
     ],
 )

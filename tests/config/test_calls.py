@@ -169,8 +169,8 @@ def test_optimisers_and_schedules_of_optax():
 @pytest.mark.parametrize(
     ("call", "path", "message"),
     [
-        ({"kind": "MAL"}, "sampler", r"sampler.kind='MAL': unknown: did you mean MALA?"),
-        ({"kind": "mala"}, "sampler", r"did you mean MALA?"),
+        ({"kind": "MAL"}, "sampler", r"sampler.kind='MAL': unknown: did you mean MALA or DMALA?"),
+        ({"kind": "mala"}, "sampler", r"did you mean MALA or DMALA?"),
         ({"kind": "Softpuls"}, "energy.bijection", r"did you mean Softplus?"),
         ({"kind": "MALA"}, "sampler", "sampler: MALA needs step_size"),
         (

@@ -43,7 +43,7 @@ def test_a_class_shows_its_arguments_and_docstring():
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match=r"'MAAL': unknown: did you mean MALA\?"):
+    with pytest.raises(ValueError, match=r"'MAAL': unknown: did you mean MALA or DMALA\?"):
         describe("MAAL")
 
 

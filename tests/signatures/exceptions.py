@@ -121,6 +121,7 @@ NEEDS = [
     ("energies", Later(lambda: (e.ConvNet(IMAGE, (2,), key=KEY),)), "MultiScale"),
     ("network", Later(shared, "modulated"), "NoiseConditional"),
     ("sigma", np.array([0.1, 8.0]), "NoiseLevels sample_levels"),
+    ("start", np.zeros((2, 2), np.float32), "sample_levels"),
     ("low", 0.1, "geometric_levels cosine_levels FourierFeatures"),
     ("high", 8.0, "geometric_levels cosine_levels FourierFeatures"),
     ("state", Later(lambda: shared("spectral")[1]), "advance freeze"),
@@ -167,6 +168,8 @@ NEEDS = [
     ("noise", Later(t.GaussianNoise), "noise_contrastive_loss"),
     ("losses", (t.contrastive_loss, t.cross_entropy_loss), "WeightedSum"),
     ("weights", (1.0, 2.0), "WeightedSum"),
+    ("negatives", Later(lambda: t.CD(s.MALA(0.1), 1)), "Trainer"),
+    ("loss", t.contrastive_loss, "Trainer"),
     ("x", np.zeros((6, *IMAGE), np.float32), "train_classifier"),
     ("labels", LABELS % 2, "train_classifier"),
     ("num_particles", 8, "adaptive_smc"),
@@ -209,6 +212,8 @@ NEEDS = [
 ANYTHING = {
     **{"data.Dataset": "name reading", "data.prefetch": "batches"},
     **{"training.save_energy": "energy", "training.WeightedSum": "weights"},
+    "training.Objective": "name",
+    "energies.ResNet": "attention",  # of no stage: an empty tuple spoils nothing
     "runs.sample": "label seed num_steps_without_noise",
     **{"training.Examples": "x y log_weights", "training.cross_entropy_loss": "negatives"},
     **{
