@@ -114,9 +114,9 @@ def biases(observed: np.ndarray, truth: Truth) -> tuple[float, float]:
 
 
 def make_truth(name: str, budget: int) -> None:
-    """Long chains of the target's reference, ten budgets for each of five seeds."""
+    """Chains of the target's reference, four budgets for each of five seeds."""
     target, seeds = TARGETS[name](), range(100, 105)
-    found = list(draws(name, target.reference, 10 * budget, seeds))
+    found = list(draws(name, target.reference, 4 * budget, seeds))
     observed = np.concatenate([one.observed for one in found])
     modes = np.concatenate([one.modes for one in found if one.modes is not None] or [[]])
     rhat = float(np.max(diagnose(observed.astype(np.float32), warn=False).rhat))

@@ -242,6 +242,7 @@ PASSES = {
     **dict.fromkeys(("evaluation.probability_flow_log_density", "energies.advance"), "x"),
     **{"samplers.run_replicas": "replicas", "samplers.tune_ladder": "x"},
     "evaluation.log_z_by_tempering": "replicas",
+    "samplers.sample_levels": "start",
     "training.ReplayBuffer": "positions ages log_scales labels",
     "evaluation.minimum_energy_path": "a b",
 }
