@@ -82,6 +82,6 @@ FORMS: dict[str, Forms] = {
     "samplers": Forms('--only "double well 128" --repeats 1'),
     "scaling": Forms("--rows 2 --networks 1"),
     "soak": Forms("--updates 1000"),
-    "ladders": Forms("--only particles --num-steps 2000"),
+    "ladders": Forms("--only DW4 --num-steps 2000"),
     "tempering": Forms("--num-samples 4000"),
 }
