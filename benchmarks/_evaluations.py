@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 import ebmx
-from ebmx.samplers import Last
 
 
 class Counted:
@@ -49,22 +50,20 @@ def per_step(
 ) -> tuple[float, float]:
     """Energies, and gradients among them, of a step of one chain.
 
-    Counted for eight chains, which move together as in `ebmx.sample`: a chain that waits for the
+    Counted for eight chains, which move together as in `ebmx.run`: a chain that waits for the
     longest trajectory counts what it evaluates meanwhile.
     """
-    totals, x = [], x[:8]
+    x, totals, counted = x[:8], [], Counted(energy)
     few, many = 2, 12
+    # a traced number of steps, so that one program serves both
+    go = eqx.filter_jit(
+        lambda num_steps: ebmx.run(counted.energy, sampler, x, num_steps=num_steps, key=key)
+    )
     for num_steps in (few, many):
-        counted = Counted(energy)
-        jax.block_until_ready(_steps(counted.energy, sampler, x, num_steps, key))
+        before = counted.energies, counted.gradients
+        jax.block_until_ready(go(jnp.asarray(num_steps)))
         jax.effects_barrier()
-        totals.append((counted.energies, counted.gradients))
+        totals.append((counted.energies - before[0], counted.gradients - before[1]))
     steps = (many - few) * len(x)
     (energies, gradients), (more_energies, more_gradients) = totals
     return (more_energies - energies) / steps, (more_gradients - gradients) / steps
-
-
-def _steps(energy: Callable, sampler: Any, x: jax.Array, num_steps: int, key: jax.Array) -> Any:
-    return ebmx.sample(
-        energy, sampler, x, num_samples=1, thin=num_steps, save=Last(), throw=False, key=key
-    )

@@ -23,6 +23,8 @@ class Ready(NamedTuple):
     x: jax.Array
     spent: float
     """The evaluations that a chain has taken."""
+    cost: tuple[float, float] | None = None
+    """Energies, and gradients among them, of a step; counted if not given."""
     state: Any = None
 
 
@@ -35,9 +37,10 @@ def tuned(sampler: Any) -> Make:
     def make(target: Any, x: jax.Array, evaluations: int, key: jax.Array) -> Ready:
         count_key, tune_key = jax.random.split(key)
         cost = _cost(target, sampler, x, count_key)
-        steps = max(40, int(evaluations / cost))
+        steps = max(40, int(evaluations / cost[0]))
         found, x = warmup(target.energy, sampler, x, num_steps=steps, key=tune_key)
-        return Ready(found, x, steps * cost)
+        varies = isinstance(sampler, samplers.NUTS | samplers.JitteredHMC)
+        return Ready(found, x, steps * cost[0], None if varies else cost)
 
     return make
 
@@ -51,7 +54,9 @@ def of_mala(make_sampler: Callable[[Any, Any], Any]) -> Make:
     def make(target: Any, x: jax.Array, evaluations: int, key: jax.Array) -> Ready:
         found = tuned(samplers.MALA(0.1))(target, x, evaluations, key)
         assert found is not None
-        return found._replace(sampler=make_sampler(found.sampler.step_size / 4, x[0].size))
+        return found._replace(
+            cost=None, sampler=make_sampler(found.sampler.step_size / 4, x[0].size)
+        )
 
     return make
 
@@ -65,12 +70,12 @@ def as_it_is(make_sampler: Callable[[Any, jax.Array], Any]) -> Make:
             return None
         count_key, run_key = jax.random.split(key)
         cost = _cost(target, sampler, x, count_key)
-        steps = max(2, int(evaluations / cost))
+        steps = max(2, int(evaluations / cost[0]))
         begun = samplers.sample(
             target.energy, sampler, x, num_samples=1, thin=steps, save=samplers.Last(),
             throw=False, key=run_key,
         )  # fmt: skip
-        return Ready(sampler, begun.x, steps * cost, begun.state)
+        return Ready(sampler, begun.x, steps * cost[0], cost, begun.state)
 
     return make
 
@@ -92,20 +97,20 @@ def ladder(with_base: bool) -> Make:
         )
         keys = jax.random.split(state_key, len(x))
         state = jax.vmap(lambda r, k: found.init_replicas(target.energy, r, key=k))(replicas, keys)
-        return Ready(found, replicas[:, 0], float(report.num_moves), state)
+        return Ready(found, replicas[:, 0], float(report.num_moves), state=state)
 
     return make
 
 
-def _cost(target: Any, sampler: Any, x: jax.Array, key: jax.Array) -> float:
-    """Evaluations of a step, counted once for a target and a sampler."""
+def _cost(target: Any, sampler: Any, x: jax.Array, key: jax.Array) -> Any:
+    """Energies and gradients of a step, counted once for a target and a sampler."""
     place = id(target.energy), repr(sampler)
     if place not in _COSTS:
-        _COSTS[place] = per_step(target.energy, sampler, x, key=key)[0]
+        _COSTS[place] = per_step(target.energy, sampler, x, key=key)
     return _COSTS[place]
 
 
-_COSTS: dict[Any, float] = {}
+_COSTS: dict[Any, tuple[float, float]] = {}
 
 
 def _stretch(target: Any, x: jax.Array) -> Any:

@@ -77,6 +77,7 @@ def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterato
         ready = make(target, x, int(TUNING * budget), tune_key)
         if ready is None:
             return
+        cost = ready.cost or cost
         # counting compiles for long, and seeds hardly differ, but for the rungs of a ladder
         if cost is None or isinstance(ready.sampler, ReplicaExchange):
             cost = per_step(target.energy, ready.sampler, ready.x, key=count_key)
