@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from _ledger import ROOT, Entry, Ledger
 
-LEFT_OUT = ("docs/changelog.md", "docs/ledger.md")
+LEFT_OUT = ("docs/changelog.md", "docs/ledger.md", "docs/record.md")
 WITHOUT_SCRIPT = (
     "a script that is not kept",
     "a script or a recipe as it was",

@@ -5,6 +5,7 @@ column, each in bold, and in other text each with a decimal point or a unit.
 """
 
 import ast
+import csv
 import importlib.util
 import json
 import re
@@ -20,6 +21,7 @@ sys.path.append(str(BENCHMARKS))
 
 import _claims  # noqa: E402
 import _ledger  # noqa: E402
+import _record_page  # noqa: E402
 from _forms import FORMS, Forms  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("benchmarks_all", BENCHMARKS / "all.py")
@@ -87,6 +89,12 @@ def test_a_figure_that_is_changed_is_named_with_what_to_add(tmp_path):
 def test_the_page_is_what_render_makes_of_claims_and_runs():
     made = _claims.render(_ledger.read(ROOT / "docs/ledger.json"))
     assert (ROOT / "docs/ledger.md").read_text() == made, "run python benchmarks/all.py --render"
+
+
+def test_the_table_of_record_is_that_of_its_file():
+    with (BENCHMARKS / "record.csv").open(newline="") as file:
+        made = _record_page.page(list(csv.DictReader(file)))
+    assert (ROOT / "docs/record.md").read_text() == made, "run python benchmarks/record.py --page"
 
 
 def test_each_script_has_forms_and_a_quick_one_unless_it_needs_data_or_packages():
