@@ -32,12 +32,13 @@ _ROWS = (
 _ONE_DENSITY = "--objective noise-contrastive --density 8gaussians --part 0.1 --seeds 1"
 _MUTATION = "--only evaluation/samples/_calibration --num 600 --seeds 0 --target 0"
 _CIFAR = "--data DATA/cifar10.npz --updates 2000 --looks 4 --seed 1 --more-steps 0 --quiet-steps 0"
+_CONVNET = "--part convnet --updates 3000 --learning-rate 5e-4 --temperatures 2000"
 _HELD_OUT = "--test-images DATA/mnist --minutes 0 --held-out all --held-out-updates"
 
 FORMS: dict[str, Forms] = {
     "adaptation": Forms(""),
     "binary_digits": Forms("--updates 20 --temperatures 20 --more-steps 10", ""),
-    "binary_digits: network": Forms(None, "--part convnet --steps 20 --learning-rate 1e-3"),
+    "binary_digits: network": Forms(None, _CONVNET),
     "buffer": Forms(""),
     "cd_vs_pcd": Forms('--only "PCD, 10" --evaluations 320 --part 0.01'),
     "cifar10": Forms(None, _CIFAR),
@@ -52,7 +53,10 @@ FORMS: dict[str, Forms] = {
     ),
     "digits: 600 updates": Forms(None, "--updates 600"),
     "discrete": Forms("--part small --sampler BlockGibbs --size 0.1"),
-    "discrete: lattice": Forms("--part lattice --sampler DMALA --size 0.01 --chains 16", None),
+    "discrete: lattice": Forms(
+        "--part lattice --sampler DMALA --size 0.01 --chains 16", "--part lattice --chains 64"
+    ),
+    "discrete: machine": Forms(None, "--part machine --size 0.5 --chains 128"),
     "ess": Forms('--only "double well" --sampler MALA'),
     "exactness": Forms("--only student --sampler HMC --num-samples 500"),
     "faults": Forms("--kills 2", "--kills 50"),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import _checks
 from ...energies import AbstractExactEnergy
+from ...energies._discrete import discrete_part
 from ..kernels._search import held
 
 _FIX = "give at least two rising temperatures"
@@ -51,8 +52,13 @@ def _check_base(ladder: Any) -> None:
         fix = "with a base give rising temperatures from 1 to infinity, such as [1.0, 4.0, jnp.inf]"
         _checks.require(bool(ok), "temperatures", ladder.temperatures, fix)
     kind = type(ladder.sampler).__name__
-    fix = "samples of the base do not keep to its bounds: put the energy into a Box"
-    _checks.require(ladder.sampler.bounds is None, "sampler", kind, fix)
+    if discrete_part(ladder.base) is not None:
+        fix = f"{name} has discrete samples: give DMALA, GibbsWithGradients or Gibbs"
+        _checks.require(ladder.sampler.is_discrete, "sampler", kind, fix)
+    else:
+        fix = "samples of the base do not keep to its bounds: put the energy into a Box, or for "
+        fix += "a sampler of discrete examples give fit_bernoulli(x) or fit_categorical(x)"
+        _checks.require(ladder.sampler.bounds is None, "sampler", kind, fix)
     own = ladder.sampler.effective_temperature
     if _checks.is_concrete(own):
         fix = "with a base give a sampler at temperature 1"

@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 from helpers import assert_mean, points
 
-from ebmx.energies import Box, DoubleWell, Gaussian, GaussianMixture, Uniform
+from ebmx.energies import (
+    Bernoulli,
+    Box,
+    DoubleWell,
+    Gaussian,
+    GaussianMixture,
+    Ising,
+    Uniform,
+)
+from ebmx.evaluation import log_z_by_enumeration, log_z_by_tempering
 from ebmx.samplers import (
+    DMALA,
     HMC,
     MALA,
     AbstractSampler,
@@ -200,3 +210,25 @@ def test_what_a_ladder_with_a_base_declares():
     assert not ladder().is_restartable
     assert ReplicaExchange(MALA(0.1), [1.0, 2.0]).is_equivariant
     np.testing.assert_array_equal(ladder().effective_temperature, 1.0)
+
+
+def test_ladders_of_bits_end_at_independent_bits(getkey):
+    energy, base = Ising((2, 3), 0.4, 0.3), Bernoulli(jnp.linspace(-0.5, 0.5, 6).reshape(2, 3))
+    bits = ReplicaExchange(DMALA(0.4), TEMPERATURES, base=base)
+    replicas = jnp.zeros((500, 4, 2, 3))
+    replicas, _, _ = run_replicas(energy, bits, replicas, num_steps=200, key=getkey())
+    found = log_z_by_tempering(energy, bits, replicas, num_steps=100, key=getkey())
+    exact = log_z_by_enumeration(energy)
+    assert abs(found.log_z - exact) < 4 * found.standard_error + 1e-3
+    assert found.standard_error < 0.02
+    every = ((np.arange(64)[:, None] >> np.arange(6)) & 1).reshape(-1, 2, 3)
+    weights = jax.nn.softmax(-jax.vmap(energy)(jnp.asarray(every, float)))
+    assert_mean(found.x[:, 0], np.tensordot(weights, every, 1))
+
+
+def test_bases_and_samplers_of_bits_go_together():
+    bits = Bernoulli(jnp.zeros(2))
+    with pytest.raises(ValueError, match=r"sampler=MALA: Bernoulli has discrete samples"):
+        ReplicaExchange(MALA(0.4), TEMPERATURES, base=bits)
+    with pytest.raises(ValueError, match=r"sampler=DMALA: .*fit_bernoulli"):
+        ReplicaExchange(DMALA(0.4), TEMPERATURES, base=BASE)
