@@ -55,7 +55,7 @@ def test_noise_on_zeros_and_ones_is_refused():
     ):
         objective = Objective(negatives or CD(BlockGibbs(), 1), lambda *args: (0.0, {}))
         parts = {"loss": lambda *args: (0.0, {}), "objectives": () if negatives else (objective,)}
-        with pytest.raises(ValueError, match="data_noise=.* which noise would change"):
+        with pytest.raises(ValueError, match=r"data_noise=.* which noise would change"):
             Trainer(optax.sgd(0.1), negatives, data_noise=0.1, **parts).init(energy, key=KEY)
     noisy = Trainer(optax.sgd(0.1), CD(Langevin(0.1), 1), data_noise=0.1)
     assert int(noisy.init(network, key=KEY).step) == 0
