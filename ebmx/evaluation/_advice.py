@@ -19,7 +19,9 @@ class Symptoms(NamedTuple):
     acceptance: float | None
     """The mean; `None` if it is not measured."""
     stuck: float
-    """The share of the chains that never moved."""
+    """The share of the chains that never moved and rejected what they proposed."""
+    kept: float
+    """The share of the chains that never moved, though they accepted most proposals."""
     failed: bool
     divergent: bool
     drift: float | None
@@ -32,6 +34,11 @@ def advise(symptoms: Symptoms) -> str:
         return "Take a smaller step_size: too many proposals are rejected. `warmup` finds one."
     if symptoms.divergent or symptoms.failed:
         return "Take a smaller step_size, or start elsewhere: chains became non-finite or diverged."
+    if symptoms.kept > 0.1:
+        return (
+            "Use a sampler that crosses between modes, such as ReplicaExchange: chains never move, "
+            "though they do not reject."
+        )
     if len(symptoms.draws) == 1:
         return "Run at least four chains from different starts: one chain cannot show other modes."
     drifts = symptoms.drift is not None and abs(symptoms.drift) > 3

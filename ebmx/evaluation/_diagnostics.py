@@ -123,16 +123,20 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     energy = None if draws.energy is None or not good.any() else draws.energy[good]
     num_divergent = None if divergent is None else int(np.sum(divergent))
     drift = None if energy is None else _drift(energy)
-    words = (*_failures(result), *_words(estimates[0], stuck, num_divergent, drift))
+    rates = draws.acceptance
+    # a discrete sampler proposes, and accepts, to stay
+    accepted = rates is not None and bool(np.all((flat == 0) | (flat == 1))) and rates > 0.5
+    kept = stuck & np.asarray(accepted)
+    words = (*_failures(result), *_words(estimates[0], stuck & ~kept, num_divergent, drift))
     if warn and words:
         _warnings.warn("\n".join(words), ConvergenceWarning)
-    rates = draws.acceptance
     symptoms = Symptoms(
         draws=flat[good] if good.any() else flat,
         rhat=_extreme(estimates[0], _largest)[0],
         ess=_extreme(estimates[1], _smallest)[0],
         acceptance=None if rates is None or not good.any() else float(np.mean(rates[good])),
-        stuck=float(np.mean(stuck)),
+        stuck=float(np.mean(stuck & ~kept)),
+        kept=float(np.mean(kept)),
         failed=not good.all() or not np.isfinite(flat).all(),
         divergent=bool(num_divergent),
         drift=drift,

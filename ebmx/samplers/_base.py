@@ -217,7 +217,7 @@ def check_restartable(sampler: AbstractSampler, name: str = "sampler") -> None:
     """Check that a chain may go on from its position alone, with a new state."""
     fix = (
         "its state cannot be made again from the chain's position, as each update would do: give "
-        "the sampler that it holds; for replica exchange in training there is TemperedPCD"
+        "MALA or another; for replica exchange in training there is TemperedPCD"
     )
     _checks.require(sampler.is_restartable, name, type(sampler).__name__, fix)
 

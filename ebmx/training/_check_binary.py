@@ -1,4 +1,4 @@
-"""A check of examples for energies of binary data."""
+"""Checks of examples for energies of discrete data, and of noise on them."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ import numpy as np
 
 from .. import _checks
 from ..energies._discrete import discrete_part
+from .negatives._base import AbstractNegatives
+from .negatives._discrete import DiscreteNeighbours, FlippedTwice
 
 
 def check_binary(energy: Any, x: Any, name: str) -> None:
@@ -26,3 +28,16 @@ def check_binary(energy: Any, x: Any, name: str) -> None:
     )
     ok = bool(values.min() >= 0 and values.max() <= 1)
     _checks.require(ok, name, f"values from {values.min():.3g} to {values.max():.3g}", fix)
+
+
+def check_noise(scale: Any, energy: Any, negatives: AbstractNegatives | None) -> None:
+    """Refuse Gaussian noise on examples that energy or negatives take as zeros and ones."""
+    if not _checks.is_concrete(scale) or not np.any(np.asarray(scale)):
+        return
+    sampler = getattr(getattr(negatives, "negatives", negatives), "sampler", None)
+    discrete = getattr(sampler, "is_discrete", False)
+    discrete = discrete or isinstance(negatives, DiscreteNeighbours | FlippedTwice)
+    part = discrete_part(energy)
+    owner = type(sampler or negatives).__name__ if part is None else type(part).__name__
+    fix = f"{owner} takes zeros and ones, which noise would change: give 0"
+    _checks.require(part is None and not discrete, "data_noise", scale, fix)

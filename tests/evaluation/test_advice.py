@@ -1,5 +1,6 @@
 """Whether the advice names the cause of failures that were staged."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 import scipy.signal
 
 import ebmx
-from ebmx.energies import Gaussian, GaussianMixture
+from ebmx.energies import Gaussian, GaussianMixture, Ising
 from ebmx.evaluation import diagnose
 from ebmx.evaluation._advice import Symptoms, _directions, advise
-from ebmx.samplers import HMC, MALA, Langevin, save_position_and_energy, warmup
+from ebmx.samplers import DMALA, HMC, MALA, Langevin, save_position_and_energy, warmup
 
 CHAINS, DRAWS, DIM = 8, 500, 5
 SHOULD = {
@@ -56,7 +57,7 @@ def staged(failure, seed):
         x = x[:1]
     elif failure == "good":
         facts |= {"rhat": 1.002, "ess": 2000.0}
-    return Symptoms(x, stuck=0.0, failed=False, divergent=False, **facts)
+    return Symptoms(x, stuck=0.0, kept=0.0, failed=False, divergent=False, **facts)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -80,6 +81,16 @@ def test_draws_that_are_not_finite_are_advised_a_smaller_step():
         assert "smaller step_size" in diagnose(broken, warn=False).advice
     still = np.ones_like(draws)
     assert "smaller step_size" in diagnose(still, warn=False).advice
+
+
+def test_discrete_chains_that_stay_without_rejections_are_not_advised_another_step(getkey):
+    bits = (jax.random.uniform(getkey(), (8, 4, 4)) < 0.5).astype(float)
+    samples = ebmx.sample(Ising((4, 4), 2.0), DMALA(0.1), bits, num_samples=50, key=getkey())
+    samples = eqx.tree_at(lambda s: s.values, samples, jnp.repeat(samples.values[:, -1:], 50, 1))
+    found = diagnose(samples, warn=False)
+    assert np.all(found.acceptance > 0.5)
+    assert "crosses between modes" in found.advice
+    assert not any("rejected every proposal" in words for words in found.warnings)
 
 
 def test_slow_chains_without_an_acceptance_are_advised_longer_steps():

@@ -99,7 +99,7 @@ def test_stuck_chains_are_reported():
     with pytest.warns(ConvergenceWarning, match="3 of 8 chains rejected every proposal"):
         found = diagnose(made(x))
     assert any("smaller step_size" in words for words in found.warnings)
-    found = diagnose(made(np.ones_like(GOOD)), warn=False)
+    found = diagnose(made(np.full_like(GOOD, 2.0)), warn=False)
     assert "8 of 8 chains rejected every proposal" in found.warnings[1]
     assert found.warnings[0].startswith("R-hat is nan")
 

@@ -8,8 +8,8 @@ import pytest
 
 import ebmx
 from ebmx.energies import BernoulliRBM, Gaussian, Mixture
-from ebmx.samplers import BlockGibbs
-from ebmx.training import CD, Trainer, fit
+from ebmx.samplers import DMALA, BlockGibbs, Langevin
+from ebmx.training import CD, DiscreteNeighbours, Objective, Trainer, fit
 from ebmx.training._check_binary import check_binary
 
 KEY = jax.random.key(0)
@@ -43,3 +43,19 @@ def test_composed_machines_are_machines():
         check_binary(energy, BITS / 2, "x")
     check_binary(bell, 2 * BITS - 1, "x")
     jax.jit(lambda x: check_binary(RBM, x, "x"))(2 * BITS - 1)
+
+
+def test_noise_on_zeros_and_ones_is_refused():
+    network = ebmx.energies.MLP((4,), (2,), key=KEY)
+    for energy, negatives in (
+        (RBM, CD(Langevin(0.1), 1)),
+        (0.5 * RBM, None),
+        (network, CD(DMALA(0.1), 1)),
+        (network, DiscreteNeighbours()),
+    ):
+        objective = Objective(negatives or CD(BlockGibbs(), 1), lambda *args: (0.0, {}))
+        parts = {"loss": lambda *args: (0.0, {}), "objectives": () if negatives else (objective,)}
+        with pytest.raises(ValueError, match=r"data_noise=.* which noise would change"):
+            Trainer(optax.sgd(0.1), negatives, data_noise=0.1, **parts).init(energy, key=KEY)
+    noisy = Trainer(optax.sgd(0.1), CD(Langevin(0.1), 1), data_noise=0.1)
+    assert int(noisy.init(network, key=KEY).step) == 0

@@ -162,7 +162,11 @@ class LennardJones(_AbstractParticles):
         _checks.example(x, self.shape)
         epsilon, radius, spring = as_dtype_of(x, self.epsilon, self.radius, self.spring)
         # of the squared distance alone: no root, whose derivative at 0 would be infinite
-        pairs = epsilon * _sum_of_pairs(lambda square: _wall(square / radius**2), x)
+        # in single precision at least: the wall is beyond the numbers of half precision
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        square_radius = radius.astype(wide.dtype) ** 2
+        pairs = _sum_of_pairs(lambda square: _wall(square / square_radius), wide)
+        pairs = (epsilon.astype(wide.dtype) * pairs).astype(x.dtype)
         squares = jnp.sum((x - jnp.mean(x, 0, keepdims=True)) ** 2)
         return pairs + 0.5 * spring * squares + self._centre_energy(x)
 

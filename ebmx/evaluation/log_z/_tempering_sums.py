@@ -103,11 +103,14 @@ def integrated(sums: Sums, betas: np.ndarray, num_steps: int) -> tuple[float, fl
     # over `t = log(b + β)` with the least positive `β` as `b`: means change fast where β is small
     scale = betas + betas[betas > 0].min()
     steps = np.log(scale[:-1]) - np.log(scale[1:])
-    values = scale * sums.mean
+    # without a constant, whose integral is exact: the one for which the slope at β = 1 is 0
+    constant = centre[0] - scale[0] * variance[:, 0].mean()
+    rest = sums.mean - constant
+    values = scale * rest
     # the slope of a mean over β is minus the variance
-    slopes = scale * (sums.mean - scale * variance)
+    slopes = scale * (rest - scale * variance)
     trapezia = steps / 2 * (values[:, :-1] + values[:, 1:])
     # the first term of Euler and Maclaurin
     corrections = steps**2 / 12 * (slopes[:, 1:] - slopes[:, :-1])
-    each = (trapezia + corrections).sum(1)
+    each = constant + (trapezia + corrections).sum(1)
     return float(each.mean()), float(each.std(ddof=1) / np.sqrt(num))

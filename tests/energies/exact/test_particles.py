@@ -202,3 +202,14 @@ def test_fewer_than_two_particles_are_refused():
         LennardJones(1)
     with pytest.raises(ValueError, match=r"quartic=0\.0"):
         DoubleWellParticles(quartic=0.0)
+
+
+@each
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_particles_apart_have_energies_and_gradients_in_half_precision(name, dtype):
+    energy, x = KINDS[name](4, 2), jnp.asarray(apart(1, (4, 2))[0], dtype)
+    value, slope = jax.value_and_grad(energy)(x)
+    wide_value, wide_slope = jax.value_and_grad(energy)(x.astype(jnp.float32))
+    assert value.dtype == slope.dtype == dtype
+    np.testing.assert_allclose(float(value), wide_value, rtol=0.03, atol=0.1)
+    np.testing.assert_allclose(slope.astype(float), wide_slope, rtol=0.1, atol=0.3)

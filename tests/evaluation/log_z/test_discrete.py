@@ -14,10 +14,23 @@ from ebmx.energies import (
     Ising,
     Potts,
 )
-from ebmx.evaluation import adaptive_smc, annealed_importance_sampling, log_z_by_enumeration
+from ebmx.evaluation import (
+    adaptive_smc,
+    annealed_importance_sampling,
+    log_z_by_enumeration,
+    log_z_by_tempering,
+)
 from ebmx.evaluation.log_z._annealing_path import GeometricPath
 from ebmx.evaluation.log_z._choose_path import path_of, sampler_for
-from ebmx.samplers import DMALA, MALA, Cycle, Gibbs, GibbsWithGradients, Independence
+from ebmx.samplers import (
+    DMALA,
+    MALA,
+    Cycle,
+    Gibbs,
+    GibbsWithGradients,
+    Independence,
+    ReplicaExchange,
+)
 
 RNG = np.random.default_rng(0)
 BITS, CATEGORIES = Bernoulli(np.zeros((3, 3))), Categorical(RNG.normal(size=(3, 3)))
@@ -56,6 +69,18 @@ def test_particles_find_it_too(name):
     energy, base, _ = CASES[name]
     found = adaptive_smc(energy, base, num_particles=200, key=jax.random.key(2))
     assert abs(found.log_z - truth(energy, base)) < 4 * found.standard_error < 0.2
+
+
+@pytest.mark.parametrize("name", ["ising", "categories"])
+def test_tempering_finds_it_too(name):
+    energy, base, sampler = CASES[name]
+    ladder = ReplicaExchange(sampler or DMALA(0.3), [1.0, 2.0, np.inf], base=base)
+    keys = jax.random.split(jax.random.key(3), (128, 3))
+    replicas = jax.vmap(jax.vmap(lambda key: base.sample(key=key)))(keys)
+    options = {"num_steps": 300, "key": jax.random.key(4)}
+    found = log_z_by_tempering(energy, ladder, replicas, **options)
+    assert abs(found.log_z - truth(energy, base)) < 4 * found.standard_error < 0.2
+    assert set(np.unique(found.x)) == {0.0, 1.0}
 
 
 def test_the_samplers_and_bases_that_do_not_fit_are_refused():

@@ -129,6 +129,13 @@ def test_both_estimates_of_exact_sums_are_exact():
     np.testing.assert_allclose(error, 0, atol=1e-9)
 
 
+def test_a_constant_in_the_energy_is_integrated_exactly():
+    sums = of_gaussians(6)
+    shifted = sums._replace(mean=sums.mean + 1e4)
+    without, _ = integrated(sums, BETAS, 1)
+    np.testing.assert_allclose(integrated(shifted, BETAS, 1)[0], without + 1e4, rtol=1e-10)
+
+
 def test_errors_are_those_of_means_over_chains():
     sums, noise = of_gaussians(5), np.random.default_rng(1).normal(size=(5, 4))
     jittered = sums._replace(down=sums.down + 1e-3 * noise)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import assert_mean, points
 
+<<<<<<< HEAD
 from ebmx.energies import (
     Bernoulli,
     Box,
@@ -19,11 +20,15 @@ from ebmx.energies import (
     Uniform,
 )
 from ebmx.evaluation import log_z_by_enumeration, log_z_by_tempering
+=======
+from ebmx.energies import Bernoulli, Box, DoubleWell, Gaussian, GaussianMixture, Uniform
+>>>>>>> review
 from ebmx.samplers import (
     DMALA,
     HMC,
     MALA,
     AbstractSampler,
+    BlockGibbs,
     Cycle,
     Independence,
     Langevin,
@@ -38,6 +43,7 @@ from ebmx.samplers import (
 TEMPERATURES = np.array([1.0, 2.0, 5.0, np.inf], np.float32)
 BETAS = 1 / TEMPERATURES.astype(np.float64)
 BASE, ENERGY = Gaussian(jnp.array([0.5, 0.0]), 4.0), Gaussian(jnp.array([1.0, -1.0]), 0.5)
+BITS = Bernoulli(jnp.array([1.0, -0.5]))
 PRECISIONS = BETAS / 0.5 + (1 - BETAS) / 4
 MEANS = (BETAS[:, None] * [2.0, -2.0] + (1 - BETAS[:, None]) * [0.125, 0.0]) / PRECISIONS[:, None]
 
@@ -192,6 +198,10 @@ def test_each_rung_has_its_own_step_size(base, getkey):
         ({"base": DoubleWell((2,))}, "base=DoubleWell: .*sample"),
         ({"sampler": Langevin(0.1, temperature=0.5)}, "effective_temperature=.*temperature 1"),
         ({"sampler": Reflected(MALA(0.1), (-1.0, 1.0))}, "sampler=Reflected: .*Box"),
+        ({"sampler": DMALA(0.1)}, "base=Gaussian: DMALA moves zeros and ones"),
+        ({"base": BITS}, "sampler=MALA: samples of Bernoulli are discrete"),
+        ({"base": BITS, "sampler": DMALA(0.1, categorical=True)}, "categorical=True: the base is"),
+        ({"base": BITS, "sampler": BlockGibbs()}, "sampler=BlockGibbs: .*no blocks"),
         ({"step_sizes": [0.1, 0.2]}, r"step_sizes\.shape=.*each temperature"),
         ({"step_sizes": [0.1, 0.2, 0.0, 1.0]}, "step_sizes=.*above 0"),
         ({"step_sizes": np.ones(4), "scale_step": True}, "scale_step=True.*either"),
