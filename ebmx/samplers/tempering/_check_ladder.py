@@ -8,12 +8,8 @@ import numpy as np
 
 from ... import _checks
 from ...energies import AbstractExactEnergy
-<<<<<<< HEAD
-from ...energies._discrete import discrete_part
-=======
 from ...energies._discrete import CATEGORICAL, DISCRETE
 from ..discrete._block_gibbs import BlockGibbs
->>>>>>> review
 from ..kernels._search import held
 
 _FIX = "give at least two rising temperatures"
@@ -56,21 +52,11 @@ def _check_base(ladder: Any) -> None:
         ok = known[0] == 1 and np.isinf(known[-1]) and bool(np.all(known[:-1] < known[1:]))
         fix = "with a base give rising temperatures from 1 to infinity, such as [1.0, 4.0, jnp.inf]"
         _checks.require(bool(ok), "temperatures", ladder.temperatures, fix)
-<<<<<<< HEAD
-    kind = type(ladder.sampler).__name__
-    if discrete_part(ladder.base) is not None:
-        fix = f"{name} has discrete samples: give DMALA, GibbsWithGradients or Gibbs"
-        _checks.require(ladder.sampler.is_discrete, "sampler", kind, fix)
-    else:
-        fix = "samples of the base do not keep to its bounds: put the energy into a Box, or for "
-        fix += "a sampler of discrete examples give fit_bernoulli(x) or fit_categorical(x)"
-=======
     if isinstance(ladder.base, DISCRETE) or ladder.sampler.is_discrete:
         _check_discrete(ladder)
     else:
         kind = type(ladder.sampler).__name__
         fix = "samples of the base do not keep to its bounds: put the energy into a Box"
->>>>>>> review
         _checks.require(ladder.sampler.bounds is None, "sampler", kind, fix)
     own = ladder.sampler.effective_temperature
     if _checks.is_concrete(own):

@@ -57,27 +57,17 @@ class ReplicaExchange(AbstractWrapper[Ladder]):
             as `MALA` has it; not with a `noise_scale`, which would put all rungs at one
             temperature.
         base: an energy with exact samples and `log_z` that has a high density wherever the energy
-<<<<<<< HEAD
-            has: `Gaussian`, `fit_gaussian(x)`, `Uniform`; for a sampler of discrete examples a
-            discrete one, `fit_bernoulli(x)` or `fit_categorical(x)`.
-=======
             has: `Gaussian`, `fit_gaussian(x)`, `Uniform`; `Bernoulli` or `Categorical` for the
             samplers of discrete examples.
->>>>>>> review
         step_sizes: `(rungs,)`, the step size of each rung, in place of that of the sampler. With a
             base the last one is not used.
 
     Raises:
         ValueError: if there are fewer than two temperatures, or they do not rise, or if the
             temperature of the sampler is 0 or changes from step to step; with a base also if the
-<<<<<<< HEAD
-            temperatures are not from 1 to infinity, or the sampler does not keep to what the base
-            samples, or has a temperature other than 1; or if the step sizes do not fit.
-=======
             temperatures are not from 1 to infinity, the sampler has bounds or a temperature other
             than 1, or one of sampler and base alone is of discrete examples; or if the step sizes
             do not fit.
->>>>>>> review
 
     Examples:
         >>> import jax, jax.numpy as jnp

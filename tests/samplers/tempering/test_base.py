@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from helpers import assert_mean, points
 
-<<<<<<< HEAD
 from ebmx.energies import (
     Bernoulli,
     Box,
@@ -20,9 +19,6 @@ from ebmx.energies import (
     Uniform,
 )
 from ebmx.evaluation import log_z_by_enumeration, log_z_by_tempering
-=======
-from ebmx.energies import Bernoulli, Box, DoubleWell, Gaussian, GaussianMixture, Uniform
->>>>>>> review
 from ebmx.samplers import (
     DMALA,
     HMC,
@@ -234,11 +230,3 @@ def test_ladders_of_bits_end_at_independent_bits(getkey):
     every = ((np.arange(64)[:, None] >> np.arange(6)) & 1).reshape(-1, 2, 3)
     weights = jax.nn.softmax(-jax.vmap(energy)(jnp.asarray(every, float)))
     assert_mean(found.x[:, 0], np.tensordot(weights, every, 1))
-
-
-def test_bases_and_samplers_of_bits_go_together():
-    bits = Bernoulli(jnp.zeros(2))
-    with pytest.raises(ValueError, match=r"sampler=MALA: Bernoulli has discrete samples"):
-        ReplicaExchange(MALA(0.4), TEMPERATURES, base=bits)
-    with pytest.raises(ValueError, match=r"sampler=DMALA: .*fit_bernoulli"):
-        ReplicaExchange(DMALA(0.4), TEMPERATURES, base=BASE)
