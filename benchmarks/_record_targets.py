@@ -42,6 +42,8 @@ class Target(NamedTuple):
     energy: Any
     scale: float = 1.0
     """Chains start at normal numbers of this size, which is all they know of the target."""
+    apart: bool = False
+    """Whether they go downhill a little first: particles that overlap would stay for ever."""
     observe: Callable = jnp.ravel
     mode: Callable | None = None
     """The number of the mode of a position."""
@@ -83,7 +85,7 @@ def particles(energy: Any, scale: float) -> Target:
         distances = jnp.sqrt(jnp.sum((x[i] - x[j]) ** 2, -1))
         return jnp.concatenate([energy(x)[None], jnp.sort(distances)])
 
-    return Target(energy, scale, observe, reference="replica exchange")
+    return Target(energy, scale, True, observe, reference="replica exchange")
 
 
 def lattice() -> Target:
@@ -95,7 +97,9 @@ def lattice() -> Target:
         return jnp.stack([mean, jnp.abs(mean), jnp.mean(x**2), energy(x)])
 
     mode = lambda x: (jnp.mean(x) > 0).astype(int)  # noqa: E731
-    return Target(energy, 1.0, observe, mode, 2, reference="replica exchange")
+    return Target(
+        energy, 1.0, observe=observe, mode=mode, num_modes=2, reference="replica exchange"
+    )
 
 
 def regression() -> Target:

@@ -25,7 +25,7 @@ from scipy.stats import wasserstein_distance
 
 from ebmx.energies import DoubleWellParticles, Gaussian, LennardJones, ManyWell, forty_modes
 from ebmx.evaluation import log_z_by_tempering
-from ebmx.samplers import HMC, MALA, ReplicaExchange, run_replicas, tune_ladder
+from ebmx.samplers import HMC, MALA, Langevin, ReplicaExchange, run, run_replicas, tune_ladder
 
 CHAINS, WARMUP = 64, 0.5
 WANTED = {"many wells": 0.05, "40 modes": 0.02}
@@ -119,7 +119,9 @@ def distance(energy: Any, spread: float, steps: int) -> float:
     """The distance of the energies of particles to those of a long run of another ladder."""
     start_key, tune_key, other_key, short_key, long_key = jax.random.split(jax.random.key(4), 5)
     base = Gaussian(jnp.zeros(energy.shape), spread**2)
-    x = starts(base, start_key)
+    # overlapping particles would stay where they are: no step that is accepted leads away
+    apart = Langevin(1e-3, temperature=0.0, grad_clip=10.0)
+    x, _ = run(energy, apart, starts(base, start_key), num_steps=1000, key=start_key)
     begin = ReplicaExchange(HMC(0.02, 8), geometric(64.0, 7), base=base)
     ladder, replicas, report = tune_ladder(energy, begin, x, num_steps=steps // 2, key=tune_key)
     print(f"the ladder: {report}")

@@ -37,7 +37,7 @@ from _record_targets import TARGETS, Target, Truth, keep_truth, of_draws, seen, 
 
 import ebmx
 from ebmx.evaluation import diagnose
-from ebmx.samplers import RESULTS, ReplicaExchange
+from ebmx.samplers import RESULTS, Langevin, ReplicaExchange
 
 HERE = Path(__file__).parent
 CHAINS, DRAWS = 64, 512
@@ -74,6 +74,9 @@ def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterato
     for seed in seeds:
         start_key, tune_key, count_key, key = jax.random.split(jax.random.key(seed), 4)
         x = target.scale * jax.random.normal(start_key, (CHAINS, *target.energy.shape))
+        if target.apart:
+            downhill = Langevin(1e-3, temperature=0.0, grad_clip=10.0)
+            x, _ = ebmx.run(target.energy, downhill, x, num_steps=1000, key=start_key)
         ready = make(target, x, int(TUNING * budget), tune_key)
         if ready is None:
             return
