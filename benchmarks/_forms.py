@@ -82,6 +82,7 @@ FORMS: dict[str, Forms] = {
     "mnist: held out": Forms(None, f"{_HELD_OUT} 600"),
     "mutation": Forms(_MUTATION),
     "peers": Forms(None, "--environments DATA/peers"),
+    "record": Forms("--target banana --sampler Barker --budget 2000 --seeds 0"),
     "samplers": Forms('--only "double well 128" --repeats 1'),
     "scaling": Forms("--rows 2 --networks 1"),
     "soak": Forms("--updates 1000"),
