@@ -28,7 +28,8 @@ def likelihood_section(
     num_temperatures: int = 1000,
 ) -> Section:
     """A bracket of the log likelihood of the test data at the temperature of the chains."""
-    sampler, bounds, plain = run.sampler, run.bounds, cast(Any, energy)
+    sampler, plain = run.sampler, cast(Any, energy)
+    bounds = None if sampler.is_discrete else run.bounds
     if isinstance(sampler, Annealed):
         sampler = sampler.at(jnp.asarray(run.num_chain_steps or 0))  # where its chains end
     # Langevin chains without rejection sample exp(-E/T) with T = noise_scale² / step_size
