@@ -17,6 +17,7 @@ from ebmx.samplers import (
     BlockGibbs,
     Cycle,
     Independence,
+    JitteredHMC,
     Langevin,
     Mixture,
     Moments,
@@ -102,7 +103,7 @@ def test_means_in_half_precision_go_on_growing(dtype, getkey):
     np.testing.assert_allclose(np.mean(got.values.variance, 0), [1.0, 2.0], rtol=0.15)
 
 
-@pytest.mark.parametrize("sampler", [MALA(0.1), HMC(0.1, 2), Barker(0.1)])
+@pytest.mark.parametrize("sampler", [MALA(0.1), HMC(0.1, 2), Barker(0.1), JitteredHMC(0.1, 1.0)])
 @pytest.mark.parametrize("per_chain", [False, True])
 def test_warm_up_in_each_mode(sampler, per_chain):
     def tuned(x, key):
@@ -112,6 +113,16 @@ def test_warm_up_in_each_mode(sampler, per_chain):
     with jax.numpy_dtype_promotion("strict"):
         assert jax.eval_shape(tuned, x, key).dtype == np.float32
     with jax.enable_x64(True):
+        assert jax.eval_shape(tuned, x, key).dtype == np.float32
+
+
+def test_trajectories_of_lengths_in_float64_are_not_promoted():
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        sampler = JitteredHMC(0.1, 1.0)
+        assert sampler.step_size.dtype == np.float64
+        check(ENERGY, sampler, np.float32)
+        x, key = jax.ShapeDtypeStruct((3, 2), np.float32), jax.random.key(0)
+        tuned = lambda x, key: warmup(ENERGY, sampler, x, num_steps=20, key=key)[1]  # noqa: E731
         assert jax.eval_shape(tuned, x, key).dtype == np.float32
 
 

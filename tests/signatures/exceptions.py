@@ -147,6 +147,8 @@ NEEDS = [
     ("target_acceptance", 0.6, "warmup tune_ladder"),
     ("num_chains", 4, "Jarzynski"),
     ("num_negatives", 3, "Jarzynski"),
+    ("negatives", t.DataOnly(), "Trainer"),
+    ("loss", t.score_matching_loss, "Trainer"),
     ("num_labels", 2, "PCD TemperedPCD"),
     ("num_shards", 2, "ReplayBuffer"),
     ("labels", np.zeros(8, int), "ReplayBuffer"),

@@ -163,7 +163,7 @@ class LennardJones(_AbstractParticles):
         epsilon, radius, spring = as_dtype_of(x, self.epsilon, self.radius, self.spring)
         # of the squared distance alone: no root, whose derivative at 0 would be infinite
         # in single precision at least: the wall is beyond the numbers of half precision
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.float32)
         square_radius = radius.astype(wide.dtype) ** 2
         pairs = _sum_of_pairs(lambda square: _wall(square / square_radius), wide)
         pairs = (epsilon.astype(wide.dtype) * pairs).astype(x.dtype)

@@ -83,7 +83,7 @@ class Gibbs(AbstractDiscrete[Scalar]):
         values = jax.vmap(lambda x: as_scalar(energy(x)))(others)
         values = jnp.concatenate([value[None], values.astype(value.dtype)])
         wide = values.astype(at_least_single(values.dtype))
-        # no draw where the energy is not a number, unless it is none anywhere
+        # no draw where the energy is not a number, unless no value has an energy
         choice = jax.random.categorical(key, jnp.where(jnp.isnan(wide), -jnp.inf, -wide))
         return jnp.concatenate([x[None], others])[choice], values[choice]
 

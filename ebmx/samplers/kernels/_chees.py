@@ -104,7 +104,9 @@ def tune_length(
         )
         slope = slope_of_criterion(flights, fraction.astype(dtype), jnp.exp(length.log_length))
         harmonic = 1 / jnp.mean(1 / jnp.maximum(flights.acceptance, 1e-6))
-        length = length.update(jnp.where(jnp.isfinite(slope), slope, 0), most * tuned.step_size)
+        length = length.update(
+            jnp.where(jnp.isfinite(slope), slope, 0), most * jnp.exp(tuner.log_step)
+        )
         return x, state, tuner.update(harmonic, target), length
 
     tuner = DualAveraging.search(jnp.asarray(sampler.step_size).astype(dtype)).refine()

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._types import EnergyFn, Key, Number, Numbers, X
 from .._base import AbstractSampler, StepInfo, always
-from .._fields import number
+from .._fields import cast, number
 from ._blackjax import BlackJAX, check_masses
 from ._kernel_sampler import masses, parts
 
@@ -71,7 +71,8 @@ class JitteredHMC(AbstractSampler[Jittered]):
 
     def kernel(self, x: X, fraction: jax.Array) -> BlackJAX:
         """The kernel for positions like `x` with this fraction of the longest trajectory."""
-        num = jnp.ceil(fraction * self.trajectory_length / self.step_size)
+        length, step = (cast(v, fraction) for v in (self.trajectory_length, self.step_size))
+        num = jnp.ceil(fraction * length / step)
         return BlackJAX(
             *parts("hmc"),
             step_size=self.step_size,
