@@ -20,8 +20,9 @@ brackets, after {budget} evaluations for each chain.
 - **bias** is the squared error of the second moment of an observable over its variance, the largest
   of all observables: 0.01 is low; what `n` independent draws have is about `1/n`. **first** is the
   same of the mean.
-- **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables.
-  Where the bias is large it says nothing: chains that all sit in one mode agree with each other.
+- **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables, of
+  512 draws that are kept of each chain; so at most about 32 here. Where the bias is large it says
+  nothing: chains that all sit in one mode agree with each other.
 - **modes** are the share of the modes that chains visit, and how far the shares of the modes are
   from the true ones, in total variation.
 - **seconds** are those of all chains after the warm-up, compiled, on two cores that also did other
@@ -64,8 +65,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
         entry = [
             name + (f" ({failed} chains failed)" if failed else ""),
             _spread(own, "bias_2_all"),
-            f"{_median(own, 'bias_1_all'):.2g}",
-            f"{_median(own, 'ess'):.3g}",
+            _number(_median(own, "bias_1_all")),
+            _number(_median(own, "ess"), "–"),
             *(modes if has_modes else []),
             f"{_median(own, 'seconds'):.2g}",
         ]
@@ -85,7 +86,13 @@ def _median(rows: list[dict[str, Any]], name: str) -> float:
 
 def _spread(rows: list[dict[str, Any]], name: str) -> str:
     values = np.where(np.isnan(_values(rows, name)), np.inf, _values(rows, name))
-    return f"{np.median(values):.2g} ({values.min():.2g} to {values.max():.2g})"
+    return f"{_number(np.median(values))} ({_number(values.min())} to {_number(values.max())})"
+
+
+def _number(value: float, failed: str = "failed") -> str:
+    if not np.isfinite(value):
+        return failed
+    return f"{value:.2g}" if 1e-4 < value < 100 else f"{value:.1e}"
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
