@@ -86,7 +86,8 @@ def _median(rows: list[dict[str, Any]], name: str) -> float:
 
 def _spread(rows: list[dict[str, Any]], name: str) -> str:
     values = np.where(np.isnan(_values(rows, name)), np.inf, _values(rows, name))
-    return f"{_number(np.median(values))} ({_number(values.min())} to {_number(values.max())})"
+    middle, low, high = map(_number, (np.median(values), values.min(), values.max()))
+    return f"{middle} ({low} to {high})" if low != "failed" else low
 
 
 def _number(value: float, failed: str = "failed") -> str:
@@ -102,10 +103,12 @@ def _in_order(names: Iterable[str]) -> list[str]:
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import NullFormatter
 
     targets, samplers = (_in_order(row[name] for row in rows) for name in ("target", "sampler"))
     colours = dict(zip(samplers, plt.colormaps["tab20"](np.linspace(0, 1, 20)), strict=False))
     height = -(-len(targets) // 4)
+    foot = (0.1 + 0.2 * -(-len(samplers) // 5)) / (2.9 * height)
     figure, axes = plt.subplots(height, 4, figsize=(13, 2.9 * height), squeeze=False)
     for axis, target in zip(axes.flat, targets, strict=False):
         own = [row for row in rows if row["target"] == target]
@@ -117,13 +120,13 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.axhline(0.01, color="0.7", linewidth=0.8, zorder=0)
         axis.set_title(target, fontsize=9)
         axis.tick_params(labelsize=7)
+        axis.xaxis.set_minor_formatter(NullFormatter())
     for axis in axes.flat[len(targets) :]:
         axis.set_axis_off()
-    for axis in axes[-1]:
-        axis.set_xlabel("evaluations after the warm-up", fontsize=8)
+    figure.supxlabel("evaluations after the warm-up", fontsize=8, y=foot)
     for axis in axes[:, 0]:
         axis.set_ylabel("bias of second moments", fontsize=8)
     lines = [Line2D([], [], color=colours[name], label=name) for name in samplers]
     figure.legend(handles=lines, ncols=5, loc="lower center", fontsize=8, frameon=False)
-    figure.tight_layout(rect=(0, 0.04 + 0.02 * (len(samplers) // 5) / height, 1, 1))
+    figure.tight_layout(rect=(0, foot, 1, 1))
     figure.savefig(path, dpi=110)
