@@ -187,7 +187,7 @@ def test_an_update_with_something_not_finite_in_it_is_skipped_and_counted(what):
 def test_a_plain_callable_trains_if_its_shape_is_given():
     trainer = Trainer(optax.sgd(0.1), Recorder(), recording_loss)
     bowl = Bowl(jnp.zeros(2, jnp.bfloat16))
-    with pytest.raises(ValueError, match="shape=None: give the shape of one example"):
+    with pytest.raises(ValueError, match="shape=None: give that of one example"):
         trainer.init(bowl, key=KEY)
     state = trainer.init(bowl, shape=(2,), key=KEY)
     assert state.negatives_state.shape == (2,)

@@ -163,10 +163,11 @@ class LennardJones(_AbstractParticles):
         epsilon, radius, spring = as_dtype_of(x, self.epsilon, self.radius, self.spring)
         # of the squared distance alone: no root, whose derivative at 0 would be infinite
         # in single precision at least: the wall is beyond the numbers of half precision
-        wide = x.astype(x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.float32)
+        dtype = jnp.result_type(x)
+        wide = jnp.asarray(x, dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32)
         square_radius = radius.astype(wide.dtype) ** 2
         pairs = _sum_of_pairs(lambda square: _wall(square / square_radius), wide)
-        pairs = (epsilon.astype(wide.dtype) * pairs).astype(x.dtype)
+        pairs = (epsilon.astype(wide.dtype) * pairs).astype(dtype)
         squares = jnp.sum((x - jnp.mean(x, 0, keepdims=True)) ** 2)
         return pairs + 0.5 * spring * squares + self._centre_energy(x)
 
