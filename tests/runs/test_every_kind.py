@@ -207,6 +207,12 @@ def test_each_kind_is_tried():
 
 
 DISCRETE = {"BlockGibbs", "DMALA", "DULA", "Gibbs", "GibbsWithGradients"}
+DISCRETE |= {"DiscreteNeighbours", "FlippedTwice"}
+
+
+def without_noise(call):
+    """The table of a trainer for parts that take zeros and ones, where noise is refused."""
+    return {"data_noise": 0.0} if name(call) in DISCRETE else {}
 
 
 @pytest.mark.parametrize("call", SAMPLERS, ids=name)
@@ -216,8 +222,7 @@ def test_a_sampler_moves_the_chains_of_a_training(call):
     tempered = name(call) == "ReplicaExchange"
     # chains that need more than a gradient, or are not restartable, have negatives of their own
     negatives = {"kind": "TemperedPCD", "capacity": 8} if tempered else {"kind": "CD"}
-    # noise on zeros and ones is refused
-    trainer = {"data_noise": 0.0} if name(call) in DISCRETE else {}
+    trainer = without_noise(call)
     run = run_of(sampler=call, energy=energy, negatives=negatives, trainer=trainer)
     assert type(run.sampler).__name__ == name(call)
     assert trace(run) == ()
@@ -254,7 +259,9 @@ def test_negatives_are_made(call):
         energy = next(e for e in ENERGIES if name(e) == "JEM")
     if name(call) in ("PerturbedLevels", "AdaptiveLevels"):
         energy, loss = OVER_LEVELS, {"kind": "noise_level_loss"}
-    run = run_of(negatives=call, sampler=sampler, loss=loss, energy=energy)
+    run = run_of(
+        negatives=call, sampler=sampler, loss=loss, energy=energy, trainer=without_noise(call)
+    )
     assert type(run.trainer.negatives).__name__ == name(call)
     assert trace(run) == ()
 
@@ -266,7 +273,9 @@ def test_a_loss_is_made(kind):
     energy = next(e for e in ENERGIES if name(e) == ("JEM" if "cross" in kind else "MLP"))
     if name(negatives) == "PerturbedLevels":
         energy = OVER_LEVELS
-    run = run_of(loss={"kind": kind, **arguments}, negatives=negatives, energy=energy)
+    loss = {"kind": kind, **arguments}
+    trainer = without_noise(negatives)
+    run = run_of(loss=loss, negatives=negatives, energy=energy, trainer=trainer)
     assert trace(run) == ()
 
 

@@ -31,8 +31,8 @@ def forty_modes(dim: int = 2) -> GaussianMixture:
     Examples:
         >>> from ebmx.energies import forty_modes
         >>> energy = forty_modes()
-        >>> energy.means[0]
-        Array([-0.29947, 21.457672], dtype=float32)
+        >>> [round(float(mean), 2) for mean in energy.means[0]]
+        [-0.3, 21.46]
     """
     _checks.at_least("dim", dim, 1)
     # PyTorch's numbers on a CPU are the lowest 24 bits of each word of this generator; NumPy keeps
