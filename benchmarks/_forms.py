@@ -86,6 +86,9 @@ FORMS: dict[str, Forms] = {
     "samplers": Forms('--only "double well 128" --repeats 1'),
     "scaling": Forms("--rows 2 --networks 1"),
     "soak": Forms("--updates 1000"),
-    "ladders": Forms("--only DW4 --num-steps 2000"),
+    "ladders": Forms("--only DW4 --num-steps 2000", None),
+    "ladders: DW4": Forms(None, "--only DW4 --num-steps 4000"),
+    "ladders: many wells": Forms(None, '--only "many wells"'),
+    "ladders: 40 modes": Forms(None, '--only "40 modes" --num-steps 8000'),
     "tempering": Forms("--num-samples 4000"),
 }
