@@ -31,8 +31,8 @@ CHAINS, WARMUP = 64, 0.5
 WANTED = {"many wells": 0.05, "40 modes": 0.02}
 ENERGIES = 0.5
 DISTANCE = 0.02
-PARTICLES = {"DW4": (DoubleWellParticles, 2.5), "LJ13": (LennardJones, 1.0)}
-"""For each name an energy of particles, and the spread of the base."""
+PARTICLES = {"DW4": (DoubleWellParticles, 2.5, 64.0), "LJ13": (LennardJones, 1.0, 2.0)}
+"""An energy of particles, the spread of the base, the highest temperature of the other ladder."""
 
 
 class Target(NamedTuple):
@@ -115,7 +115,7 @@ def compare(name: str, target: Target, steps: int) -> dict[str, Any]:
     return rows
 
 
-def distance(energy: Any, spread: float, steps: int) -> float:
+def distance(energy: Any, spread: float, hottest: float, steps: int) -> float:
     """The distance of the energies of particles to those of a long run of another ladder."""
     start_key, tune_key, other_key, short_key, long_key = jax.random.split(jax.random.key(4), 5)
     base = Gaussian(jnp.zeros(energy.shape), spread**2)
@@ -125,7 +125,7 @@ def distance(energy: Any, spread: float, steps: int) -> float:
     begin = ReplicaExchange(HMC(0.02, 8), geometric(64.0, 7), base=base)
     ladder, replicas, report = tune_ladder(energy, begin, x, num_steps=steps // 2, key=tune_key)
     print(f"the ladder: {report}")
-    other = ReplicaExchange(HMC(0.02, 8), [1.0, 4.0, 16.0, 64.0])
+    other = ReplicaExchange(HMC(0.02, 8), jnp.geomspace(1.0, hottest, 4))
     other, far, report = tune_ladder(energy, other, -x, num_steps=steps, key=other_key)
     print(f"the other ladder: {report}")
     short = energies_of(energy, ladder, replicas, steps, short_key)
@@ -165,9 +165,9 @@ def main() -> None:
             print(f"{name:11s} energies of the tuned ladder, of those of the other: {ratio:.2f}")
             ok = abs(rows["tuned"]["error"]) <= WANTED[name] and ratio <= ENERGIES
             wrong += [] if ok else [name]
-    for name, (make, spread) in PARTICLES.items():
+    for name, (make, spread, hottest) in PARTICLES.items():
         if options.only in (None, name):
-            found = figures[name] = distance(make(), spread, options.num_steps)
+            found = figures[name] = distance(make(), spread, hottest, options.num_steps)
             print(f"{name}: distance of energies {found:.4f}, target {DISTANCE}")
             wrong += [] if found <= DISTANCE else [name]
     write(options.json, figures)
