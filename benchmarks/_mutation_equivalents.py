@@ -98,6 +98,7 @@ EQUIVALENTS: dict[str, str] = {
     "training/negatives/_num_steps_adaptation.py | swapped arguments | jnp.clip(gap/cast(self.tolerance,gap)-1,-1,1) -> jnp.clip(-1,gap/cast(self.tolerance,gap)-1,1)": _CLIPPED,
     "training/negatives/_num_steps_adaptation.py | swapped arguments | jnp.clip(state.log_steps+change,low,high) -> jnp.clip(low,state.log_steps+change,high)": _CLIPPED,
     "training/negatives/_buffered.py | swapped arguments | min -> max": "how many chains are made at once changes the memory alone",
+    "training/negatives/_discrete.py | key used twice | which_key -> value_key": "JAX splits the key of random integers once more",
     "training/negatives/_persistent.py | factor | 1e-6 -> 2e-06": "the mean of ages or ranks is zero, and so are they, or above 1 / num",
     "training/negatives/_persistent.py | key used twice | draw_key -> restart_key | changed=augmented(self.augment,chains.x,jax.random.fold_in(draw_key,1))": _OTHER_DRAWS,
     "training/negatives/_persistent.py | key used twice | draw_key -> restart_key | after=state.write(chains,key=jax.random.fold_in(draw_key,2))": _OTHER_DRAWS,
