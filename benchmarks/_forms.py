@@ -88,6 +88,7 @@ FORMS: dict[str, Forms] = {
     "soak": Forms("--updates 1000"),
     "ladders": Forms("--only DW4 --num-steps 2000", None),
     "ladders: DW4": Forms(None, "--only DW4 --num-steps 4000"),
+    "ladders: LJ13": Forms(None, "--only LJ13 --num-steps 3000"),
     "ladders: many wells": Forms(None, '--only "many wells"'),
     "ladders: 40 modes": Forms(None, '--only "40 modes" --num-steps 8000'),
     "tempering": Forms("--num-samples 4000"),
