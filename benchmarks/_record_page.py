@@ -68,7 +68,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
             _number(_median(own, "bias_1_all")),
             _number(_median(own, "ess"), "–"),
             *(modes if has_modes else []),
-            f"{_median(own, 'seconds'):.2g}",
+            _number(_median(own, "seconds"), "–"),
         ]
         lines.append(f"| {' | '.join(entry)} |")
     return "\n".join(lines) + "\n"

@@ -63,8 +63,11 @@ class Chains(NamedTuple):
     seconds: float
 
 
-def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterator[Chains]:
-    """Warm up, then draw with what is left of the budget; for all seeds one compiled program."""
+def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterator[Chains | None]:
+    """Warm up, then draw with what is left of the budget; for all seeds one compiled program.
+
+    `None` is a warm-up that has failed.
+    """
     target, make, cost = TARGETS[name](), SAMPLERS[sampler], None
 
     def save(x, info):
@@ -77,7 +80,12 @@ def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterato
         if target.apart:
             downhill = Langevin(1e-3, temperature=0.0, grad_clip=10.0)
             x, _ = ebmx.run(target.energy, downhill, x, num_steps=1000, key=start_key)
-        ready = make(target, x, int(TUNING * budget), tune_key)
+        try:
+            ready = make(target, x, int(TUNING * budget), tune_key)
+        except FloatingPointError as error:
+            print(f"{name} | {sampler} | {seed}: {error}", flush=True)
+            yield None
+            continue
         if ready is None:
             return
         cost = ready.cost or cost
@@ -120,7 +128,8 @@ def biases(observed: np.ndarray, truth: Truth) -> tuple[float, float]:
 def make_truth(name: str, budget: int) -> None:
     """Chains of the target's reference, four budgets for each of five seeds."""
     target, seeds = TARGETS[name](), range(100, 105)
-    found = list(draws(name, target.reference, 4 * budget, seeds))
+    every = draws(name, target.reference, 4 * budget, seeds)
+    found = [chains for chains in every if chains is not None]
     observed = np.concatenate([one.observed for one in found])
     modes = np.concatenate([one.modes for one in found if one.modes is not None] or [[]])
     rhat = float(np.max(diagnose(observed.astype(np.float32), warn=False).rhat))
@@ -207,7 +216,7 @@ def cell(name: str, sampler: str, truth: Truth, options: Any) -> list[dict[str, 
     seeds, made = [one for one in options.seeds if str(one) not in have or options.again], []
     for seed, chains in zip(seeds, draws(name, sampler, options.budget, seeds), strict=False):
         place = {"target": name, "sampler": sampler, "seed": seed, "budget": options.budget}
-        found = figures(chains, truth, options.budget)
+        found = {"failed": CHAINS} if chains is None else figures(chains, truth, options.budget)
         found = place | {key: shown(value) for key, value in found.items()}
         words = "  ".join(f"{key} {found.get(key, '–')}" for key in FIELDS[4:])
         print(f"{name} | {sampler} | {seed}: {words}", flush=True)
