@@ -121,6 +121,7 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_title(target, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.yaxis.set_minor_formatter(NullFormatter())
     for axis in axes.flat[len(targets) :]:
         axis.set_axis_off()
     figure.supxlabel("evaluations after the warm-up", fontsize=8, y=foot)
