@@ -34,7 +34,9 @@ FURTHER = {
     "samplers/kernels/_elliptical_slice.py": "test_all_kernels ../test_dtypes",
     "samplers/kernels/_ghmc.py": "test_all_kernels ../test_dtypes",
     "samplers/kernels/_jittered_hmc.py": "test_chees test_all_kernels ../test_dtypes",
-    "samplers/kernels/_kernel_sampler.py": "../test_blackjax ../test_reversibility",
+    "samplers/kernels/_kernel_sampler.py": (
+        "../test_blackjax ../test_reversibility ../tempering/test_replica_exchange"
+    ),
     "samplers/kernels/_metric.py": "test_preconditioned_mala ../test_warmup",
     "samplers/kernels/_microcanonical.py": "test_all_kernels ../test_blackjax ../test_kernels",
     "samplers/kernels/_preconditioned_mala.py": "test_all_kernels",

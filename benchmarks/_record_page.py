@@ -12,8 +12,8 @@ HEAD = """# The table of record
 
 <!-- made by `python benchmarks/record.py --page` from benchmarks/record.csv: change that -->
 
-Each sampler on each target with the same number of evaluations of the energy (a gradient is one), a
-fifth of them for its warm-up: nothing is tuned by hand. 64 chains start from a broad normal
+Each sampler on each target with the same number of evaluations of the energy (a gradient is one),
+about a fifth of them for its warm-up: nothing is tuned by hand. 64 chains start from a broad normal
 distribution. The numbers are medians over {seeds} seeds, with the lowest and the highest in
 brackets, after {budget} evaluations for each chain.
 

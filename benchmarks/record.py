@@ -44,7 +44,8 @@ CHAINS, DRAWS = 64, 512
 TUNING = 0.2
 PARTS = {"tenth": 0.1, "third": 1 / 3, "all": 1.0}
 FIELDS = (
-    "target", "sampler", "seed", "budget", "evaluations_per_step", "gradients_per_step",
+    "target", "sampler", "seed", "budget", "evaluations", "evaluations_per_step",
+    "gradients_per_step",
     *(f"bias_{i}_{part}" for part in PARTS for i in (1, 2)), "ess", "coverage", "mode_distance",
     "acceptance", "failed", "seconds",
 )  # fmt: skip
@@ -58,8 +59,12 @@ class Chains(NamedTuple):
     modes: np.ndarray | None
     acceptance: float
     failed: int
-    evaluations: float
-    gradients: float
+    cost: tuple[float, float]
+    """Energies of a step, and gradients among them."""
+    drawing: float
+    """The evaluations of a chain after the warm-up."""
+    spent: float
+    """Those of the warm-up."""
     seconds: float
 
 
@@ -92,27 +97,41 @@ def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterato
         # counting compiles for long, and seeds hardly differ, but for the rungs of a ladder
         if cost is None or isinstance(ready.sampler, ReplicaExchange):
             cost = per_step(target.energy, ready.sampler, ready.x, key=count_key)
-        thin = max(1, int((budget - ready.spent) / cost[0] / DRAWS))
-        options = {"num_samples": DRAWS, "thin": thin, "save": save, "throw": False, "key": key}
+        # all steps that the budget has left, of which 512 are kept at most
+        steps = max(8, int((budget - ready.spent) / cost[0]))
+        thin = -(-steps // DRAWS)
+        options = {
+            "num_samples": steps // thin, "thin": thin, "save": save, "throw": False, "key": key,
+        }  # fmt: skip
         go = functools.partial(
             ebmx.sample, target.energy, ready.sampler, ready.x, state=ready.state, **options
         )
         jax.block_until_ready(go())  # compiles
         begin = time.perf_counter()
         samples = jax.block_until_ready(go())
-        yield chains_of(target, samples, cost, time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        yield chains_of(target, samples, cost, steps // thin * thin * cost[0], ready.spent, seconds)
 
 
-def chains_of(target: Target, found: Any, cost: tuple[float, float], seconds: float) -> Chains:
+def chains_of(
+    target: Target,
+    found: Any,
+    cost: tuple[float, float],
+    drawing: float,
+    spent: float,
+    seconds: float,
+) -> Chains:
     """What is looked at of the samples."""
     observed, modes = (np.asarray(value) for value in found.values)
     return Chains(
-        observed.astype(np.float64),
-        modes if target.mode else None,
-        float(np.mean(found.info.acceptance)),
-        int(np.sum(found.result != RESULTS.successful)),
-        *cost,
-        seconds,
+        observed=observed.astype(np.float64),
+        modes=modes if target.mode else None,
+        acceptance=float(np.mean(found.info.acceptance)),
+        failed=int(np.sum(found.result != RESULTS.successful)),
+        cost=cost,
+        drawing=drawing,
+        spent=spent,
+        seconds=seconds,
     )
 
 
@@ -138,18 +157,18 @@ def make_truth(name: str, budget: int) -> None:
     print(f"{name}: R-hat {rhat:.4f} of {len(observed)} chains", flush=True)
 
 
-def figures(chains: Chains, truth: Truth, budget: int) -> dict[str, Any]:
+def figures(chains: Chains, truth: Truth) -> dict[str, Any]:
     """What a line of the table says of the chains."""
     found: dict[str, Any] = {
-        "evaluations_per_step": chains.evaluations, "gradients_per_step": chains.gradients,
+        "evaluations": chains.spent + chains.drawing, "evaluations_per_step": chains.cost[0],
+        "gradients_per_step": chains.cost[1],
         "acceptance": chains.acceptance, "failed": chains.failed, "seconds": chains.seconds,
     }  # fmt: skip
     for part, share in PARTS.items():
-        pair = biases(chains.observed[:, : int(share * DRAWS)], truth)
+        pair = biases(chains.observed[:, : max(1, int(share * chains.observed.shape[1]))], truth)
         found |= {f"bias_{i + 1}_{part}": value for i, value in enumerate(pair)}
     sizes = np.ravel(diagnose(chains.observed.astype(np.float32), warn=False).ess_bulk)
-    used = CHAINS * budget * (1 - TUNING)
-    found["ess"] = 1000 * float(np.min(sizes)) / used
+    found["ess"] = 1000 * float(np.min(sizes)) / (CHAINS * chains.drawing)
     if chains.modes is not None:
         shares = np.bincount(chains.modes.ravel(), minlength=len(truth.modes)) / chains.modes.size
         found["coverage"] = float(np.mean(shares[truth.modes > 0] > 0))
@@ -216,7 +235,7 @@ def cell(name: str, sampler: str, truth: Truth, options: Any) -> list[dict[str, 
     seeds, made = [one for one in options.seeds if str(one) not in have or options.again], []
     for seed, chains in zip(seeds, draws(name, sampler, options.budget, seeds), strict=False):
         place = {"target": name, "sampler": sampler, "seed": seed, "budget": options.budget}
-        found = {"failed": CHAINS} if chains is None else figures(chains, truth, options.budget)
+        found = {"failed": CHAINS} if chains is None else figures(chains, truth)
         found = place | {key: shown(value) for key, value in found.items()}
         words = "  ".join(f"{key} {found.get(key, '–')}" for key in FIELDS[4:])
         print(f"{name} | {sampler} | {seed}: {words}", flush=True)

@@ -126,7 +126,7 @@ def fly(
     end, momentum = (part.reshape(-1).astype(dtype) for part in info.proposal[:2])
     scale = jnp.sqrt(cast(kernel.parameters["inverse_mass_matrix"], end))
     start = x.reshape(-1).astype(dtype)
-    # a trajectory that left the finite numbers tells nothing
+    # a trajectory that became non-finite tells nothing
     known = jnp.all(jnp.isfinite(end)) & jnp.all(jnp.isfinite(momentum))
     known = known & jnp.isfinite(info.acceptance_rate)
     end, momentum = jnp.where(known, end, start), jnp.where(known, momentum, 0)

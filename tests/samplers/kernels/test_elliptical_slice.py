@@ -51,6 +51,25 @@ def test_a_posterior_is_reached_from_one_point(getkey):
     assert_covariance(x, covariance)
 
 
+def test_one_step_keeps_a_posterior_that_is_much_narrower_than_the_prior(getkey):
+    # nearly all steps shrink the bracket several times
+    prior, noise = Gaussian(np.zeros(1)), 0.2
+    variance = 1 / (1 + noise**-2)
+    mean = variance * noise**-2
+    start = mean + np.sqrt(variance) * points(40_000, (1,))
+
+    def posterior(x):
+        return prior(x) + 0.5 * jnp.sum((x - 1) ** 2) / noise**2
+
+    x, _ = run(posterior, EllipticalSlice(prior), start, num_steps=1, key=getkey())
+    before, after = ((np.asarray(one) - mean) / np.sqrt(variance) for one in (start, x))
+    assert_mean(after, np.zeros(1))
+    assert_mean(after**2, np.ones(1))
+    # as probable there and back, and not where it was
+    assert_mean(before * after**2 - before**2 * after, np.zeros(1))
+    assert np.mean(before * after) < 0.5
+
+
 def walled(x):
     """The prior where the first coordinate is positive; not a number or infinite elsewhere."""
     low = jnp.where(x[1] > 0, jnp.nan, jnp.inf)
