@@ -98,8 +98,8 @@ class GHMC(AbstractSampler[Any]):
     def step(self, energy: EnergyFn, x: X, state: Any, *, key: Key) -> tuple[X, Any, StepInfo]:
         """One transition of the kernel."""
         new, after, info = self.kernel(x).step(energy, x, state, key=key)
-        # of a rejection with an infinite energy, BlackJAX makes the uniform number NaN, and a chain
-        # that has none would reject for ever
+        # after a rejection with an infinite energy BlackJAX's uniform number is NaN, with which a
+        # chain would reject for ever
         moved = (state.slice + 1 + cast(self._shift(), state.slice)) % 2 - 1
         uniform = jnp.where(jnp.isfinite(after.slice), after.slice, moved.astype(after.slice.dtype))
         return new, after._replace(slice=uniform), info
