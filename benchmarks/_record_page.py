@@ -21,8 +21,8 @@ brackets, after {budget} evaluations for each chain.
   of all observables: 0.01 is low; what `n` independent draws have is about `1/n`. **first** is the
   same of the mean.
 - **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables, of
-  512 draws that are kept of each chain; so at most about 32 here. Where the bias is large it says
-  nothing: chains that all sit in one mode agree with each other.
+  512 draws at most that are kept of each chain; about 32 here where these are independent. Where
+  the bias is large it says nothing: chains that all sit in one mode agree with each other.
 - **modes** are the share of the modes that chains visit, and how far the shares of the modes are
   from the true ones, in total variation.
 - **seconds** are those of all chains after the warm-up, compiled, on two cores that also did other
