@@ -25,6 +25,7 @@ brackets, after {budget} evaluations for each chain.
   the bias is large it says nothing: chains that all sit in one mode agree with each other.
 - **modes** are the share of the modes that chains visit, and how far the shares of the modes are
   from the true ones, in total variation.
+- **log Z** is the size of its error in nats, where it is known and the ladder has a base.
 - **seconds** are those of all chains after the warm-up, compiled, on two cores that also did other
   work.
 
@@ -54,13 +55,17 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     has_modes = any(row["coverage"] for row in rows)
-    head = ["sampler", "bias", "first", "ESS", *(["modes"] if has_modes else []), "seconds"]
+    knows_log_z = any(row["log_z_error"] for row in rows)
+    more = [name for name, has in (("modes", has_modes), ("log Z", knows_log_z)) if has]
+    head = ["sampler", "bias", "first", "ESS", *more, "seconds"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     names = _in_order(row["sampler"] for row in rows)
     cells = {name: [row for row in rows if row["sampler"] == name] for name in names}
     for name in sorted(names, key=lambda one: _median(cells[one], "bias_2_all")):
         own = cells[name]
         modes = [f"{_median(own, 'coverage'):.0%}, {_median(own, 'mode_distance'):.3f}"]
+        errors = [abs(float(row["log_z_error"])) for row in own if row["log_z_error"]]
+        log_z = [_number(float(np.median(errors)) if errors else np.inf, "")]
         failed = sum(int(row["failed"]) for row in own)
         entry = [
             name + (f" ({failed} chains failed)" if failed else ""),
@@ -68,6 +73,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
             _number(_median(own, "bias_1_all")),
             _number(_median(own, "ess"), "–"),
             *(modes if has_modes else []),
+            *(log_z if knows_log_z else []),
             _number(_median(own, "seconds"), "–"),
         ]
         lines.append(f"| {' | '.join(entry)} |")

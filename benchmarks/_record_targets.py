@@ -50,6 +50,10 @@ class Target(NamedTuple):
     num_modes: int = 0
     reference: str = "NUTS"
     """The sampler of the long chains whose moments are the truth, where exact samples lack."""
+    mirror: Callable | None = None
+    """Observables and modes of the draws of these chains as a symmetry of the energy maps them."""
+    budget: int = 20_000
+    """How often each chain may evaluate the energy."""
 
 
 def gaussian(condition: float) -> Target:
@@ -97,9 +101,11 @@ def lattice() -> Target:
         return jnp.stack([mean, jnp.abs(mean), jnp.mean(x**2), energy(x)])
 
     mode = lambda x: (jnp.mean(x) > 0).astype(int)  # noqa: E731
+    mirror = lambda seen, modes: (seen * np.array([-1, 1, 1, 1]), 1 - modes)  # noqa: E731
     return Target(
-        energy, 1.0, observe=observe, mode=mode, num_modes=2, reference="replica exchange"
-    )
+        energy, 1.0, observe=observe, mode=mode, num_modes=2, reference="replica exchange",
+        mirror=mirror,
+    )  # fmt: skip
 
 
 def regression() -> Target:
@@ -111,11 +117,12 @@ def regression() -> Target:
     return Target(energies.LogisticRegression(features, labels), reference="NUTS")
 
 
-def digits() -> Target:
-    """The pretrained energy of 8×8 digits at the temperature of its chains, in their box."""
-    cold = energies.pretrained("digits") / (0.02**2 / 2)
+def images(name: str, noise_scale: float) -> Target:
+    """A pretrained energy of images at the temperature of its chains, in their box."""
+    cold = energies.pretrained(name) / (noise_scale**2 / 2)
     low, high = -jnp.ones(cold.shape), jnp.ones(cold.shape)
-    return Target(energies.Box(cold, low, high), 0.3, reference="replica exchange")
+    boxed = energies.Box(cold, low, high)
+    return Target(boxed, 0.3, reference="replica exchange", budget=5_000)
 
 
 def level() -> Target:
@@ -138,7 +145,8 @@ _MAKERS: dict[str, Callable[[], Target]] = {
     "lattice field 8×8": lattice,
     "log-Gaussian Cox 16×16": lambda: Target(energies.log_gaussian_cox(16), 2.0),
     "logistic regression": regression,
-    "digits": digits,
+    "digits": lambda: images("digits", 0.02),
+    "MNIST": lambda: images("mnist", 0.01),
     "plane, lowest noise level": level,
 }
 TARGETS: dict[str, Callable[[], Target]] = {

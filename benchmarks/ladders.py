@@ -3,10 +3,11 @@
 For two targets with a known log Z, a many-well energy of 32 dimensions and a mixture of 40
 Gaussians in 16 dimensions: the error of log Z from a ladder tuned by `tune_ladder`, its standard
 error, and how many energies it takes to reach the wanted standard error, the tuning included.
-Beside it two geometric ladders that are not tuned: with a ratio of 2, and with the number of rungs
-and the highest temperature of the tuned one, which nobody would know beforehand. Their step size is
-that which the tuned one has at the lowest temperature; that of MALA is scaled by the temperature.
-The target is half of the energies of the ladder with a ratio of 2.
+Beside it three geometric ladders: the one that the tuning begins with, "untuned", of eight rungs up
+to a temperature of 128 and with its step size; and two with the step size that the tuned one has at
+the lowest temperature, scaled by the temperature for MALA: with a ratio of 2, and with the number
+of rungs and the highest temperature of the tuned one, which nobody would know beforehand. The
+target is half of the energies of the untuned ladder.
 
 For four particles on the plane whose pairs have two wells (DW4), and for 13 in space that attract
 each other (LJ13): the Wasserstein distance of the energies to those of a long run of another
@@ -27,7 +28,7 @@ from ebmx.energies import DoubleWellParticles, Gaussian, LennardJones, ManyWell,
 from ebmx.evaluation import log_z_by_tempering
 from ebmx.samplers import HMC, MALA, Langevin, ReplicaExchange, run, run_replicas, tune_ladder
 
-CHAINS, WARMUP = 64, 0.5
+CHAINS, WARMUP = 64, 0.25
 WANTED = {"many wells": 0.05, "40 modes": 0.02}
 ENERGIES = 0.5
 DISTANCE = 0.02
@@ -91,18 +92,19 @@ def compare(name: str, target: Target, steps: int) -> dict[str, Any]:
     tuning = target.cost * CHAINS * report.num_moves
     rows = {"tuned": {**tuned, "energies": tuned["energies"] + tuning, "tuning": tuning}}
     highest = float(ladder.temperatures[-2])
-    others = {
-        "ratio 2": 2.0 ** jnp.append(jnp.arange(np.ceil(np.log2(highest)) + 1), jnp.inf),
-        "as many": geometric(highest, ladder.num_rungs - 1),
-    }
-    for other, temperatures in others.items():
-        sampler = dataclasses.replace(target.sampler, step_size=report.step_sizes[0])
-        scale_step = isinstance(sampler, MALA)
-        ladder_of = ReplicaExchange(sampler, temperatures, scale_step, base)
-        replicas = jnp.repeat(x[:, None], len(temperatures), 1)
+    sampler = dataclasses.replace(target.sampler, step_size=report.step_sizes[0])
+    twos = 2.0 ** jnp.append(jnp.arange(np.ceil(np.log2(highest)) + 1), jnp.inf)
+    others = {"untuned": begin} | {
+        name: ReplicaExchange(sampler, temperatures, isinstance(sampler, MALA), base)
+        for name, temperatures in {
+            "ratio 2": twos, "as many": geometric(highest, ladder.num_rungs - 1),
+        }.items()
+    }  # fmt: skip
+    for other, ladder_of in others.items():
+        replicas = jnp.repeat(x[:, None], ladder_of.num_rungs, 1)
         replicas, _, _ = run_replicas(energy, ladder_of, replicas, num_steps=num, key=warm_key)
         row = estimate(target, ladder_of, replicas, steps, wanted)
-        first = target.cost * CHAINS * len(temperatures) * num
+        first = target.cost * CHAINS * ladder_of.num_rungs * num
         rows[other] = {**row, "energies": row["energies"] + first, "tuning": first}
     for row_name, row in rows.items():
         print(
@@ -161,8 +163,12 @@ def main() -> None:
         if options.only in (None, name):
             target = make()
             rows = figures[name] = compare(name, target, options.num_steps // target.cost)
-            ratio = rows["tuned"]["energies"] / rows["ratio 2"]["energies"]
-            print(f"{name:11s} energies of the tuned ladder, of those of the other: {ratio:.2f}")
+            ratios = {
+                other: rows["tuned"]["energies"] / row["energies"] for other, row in rows.items()
+            }
+            words = ", ".join(f"{ratio:.2f} of {other}" for other, ratio in ratios.items())
+            print(f"{name:11s} energies of the tuned ladder: {words}")
+            ratio = ratios["untuned"]
             ok = abs(rows["tuned"]["error"]) <= WANTED[name] and ratio <= ENERGIES
             wrong += [] if ok else [name]
     for name, (make, spread, hottest) in PARTICLES.items():

@@ -11,6 +11,8 @@ the warm-up:
 * `ess`: effective draws of the mean for 1,000 evaluations, the least of all observables.
 * `coverage`: the share of the modes that are visited, and `mode_distance`, the total variation
   between the shares of the modes and the true ones, where modes are known.
+* `log_z_error`: that of `log_z_by_tempering` with as many moves, of ladders with a base, where log
+  Z is known.
 * `seconds`: of the compiled call, on this machine.
 
 `--csv PATH` adds the lines that a table lacks, with `--again` all; `record.csv` is ours. `--page`
@@ -28,15 +30,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from _common import arguments, write
 from _evaluations import per_step
 from _record_page import write_page
-from _record_samplers import SAMPLERS
+from _record_samplers import SAMPLERS, Ready
 from _record_targets import TARGETS, Target, Truth, keep_truth, of_draws, seen, truth_of
 
 import ebmx
-from ebmx.evaluation import diagnose
+from ebmx.evaluation import diagnose, log_z_by_tempering
 from ebmx.samplers import RESULTS, Langevin, ReplicaExchange
 
 HERE = Path(__file__).parent
@@ -47,7 +50,7 @@ FIELDS = (
     "target", "sampler", "seed", "budget", "evaluations", "evaluations_per_step",
     "gradients_per_step",
     *(f"bias_{i}_{part}" for part in PARTS for i in (1, 2)), "ess", "coverage", "mode_distance",
-    "acceptance", "failed", "seconds",
+    "log_z_error", "acceptance", "failed", "seconds",
 )  # fmt: skip
 
 
@@ -66,6 +69,7 @@ class Chains(NamedTuple):
     spent: float
     """Those of the warm-up."""
     seconds: float
+    log_z_error: float | None = None
 
 
 def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterator[Chains | None]:
@@ -110,7 +114,20 @@ def draws(name: str, sampler: str, budget: int, seeds: Iterable[int]) -> Iterato
         begin = time.perf_counter()
         samples = jax.block_until_ready(go())
         seconds = time.perf_counter() - begin
-        yield chains_of(target, samples, cost, steps // thin * thin * cost[0], ready.spent, seconds)
+        found = chains_of(
+            target, samples, cost, steps // thin * thin * cost[0], ready.spent, seconds
+        )
+        yield found._replace(log_z_error=log_z_error(target, ready, steps, key))
+
+
+def log_z_error(target: Target, ready: Ready, steps: int, key: jax.Array) -> float | None:
+    """Of a ladder with a base on a target whose log Z is known."""
+    ladder, known = ready.sampler, getattr(target.energy, "log_z", None)
+    if not isinstance(ladder, ReplicaExchange) or ladder.base is None or known is None:
+        return None
+    replicas = jnp.concatenate([ready.x[:, None], ready.state.upper], axis=1)
+    found = log_z_by_tempering(target.energy, ladder, replicas, num_steps=steps, key=key)
+    return found.log_z - float(known)
 
 
 def chains_of(
@@ -144,16 +161,19 @@ def biases(observed: np.ndarray, truth: Truth) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def make_truth(name: str, budget: int) -> None:
+def make_truth(name: str, budget: int | None) -> None:
     """Chains of the target's reference, four budgets for each of five seeds."""
     target, seeds = TARGETS[name](), range(100, 105)
-    every = draws(name, target.reference, 4 * budget, seeds)
+    every = draws(name, target.reference, 4 * (budget or target.budget), seeds)
     found = [chains for chains in every if chains is not None]
     observed = np.concatenate([one.observed for one in found])
     modes = np.concatenate([one.modes for one in found if one.modes is not None] or [[]])
     rhat = float(np.max(diagnose(observed.astype(np.float32), warn=False).rhat))
-    flat = observed.reshape(-1, observed.shape[-1])
-    keep_truth(name, of_draws(target, flat, np.ravel(modes).astype(int)), rhat)
+    flat, modes = observed.reshape(-1, observed.shape[-1]), np.ravel(modes).astype(int)
+    if target.mirror is not None:
+        both = (flat, modes), target.mirror(flat, modes)
+        flat, modes = (np.concatenate(pair) for pair in zip(*both, strict=True))
+    keep_truth(name, of_draws(target, flat, modes), rhat)
     print(f"{name}: R-hat {rhat:.4f} of {len(observed)} chains", flush=True)
 
 
@@ -163,6 +183,7 @@ def figures(chains: Chains, truth: Truth) -> dict[str, Any]:
         "evaluations": chains.spent + chains.drawing, "evaluations_per_step": chains.cost[0],
         "gradients_per_step": chains.cost[1],
         "acceptance": chains.acceptance, "failed": chains.failed, "seconds": chains.seconds,
+        "log_z_error": chains.log_z_error,
     }  # fmt: skip
     for part, share in PARTS.items():
         pair = biases(chains.observed[:, : max(1, int(share * chains.observed.shape[1]))], truth)
@@ -204,7 +225,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--target", default="", help="those whose name holds this")
     parser.add_argument("--sampler", default="", help="those whose name holds this")
-    parser.add_argument("--budget", type=int, default=20_000, help="evaluations of each chain")
+    parser.add_argument("--budget", type=int, help="evaluations of each chain: the target's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--csv", type=Path, help="the table to add to")
     parser.add_argument("--again", action="store_true", help="also what the table has")
@@ -233,8 +254,9 @@ def cell(name: str, sampler: str, truth: Truth, options: Any) -> list[dict[str, 
     known = rows_of(options.csv) if options.csv is not None else []
     have = {one["seed"] for one in known if (one["target"], one["sampler"]) == (name, sampler)}
     seeds, made = [one for one in options.seeds if str(one) not in have or options.again], []
-    for seed, chains in zip(seeds, draws(name, sampler, options.budget, seeds), strict=False):
-        place = {"target": name, "sampler": sampler, "seed": seed, "budget": options.budget}
+    budget = options.budget or TARGETS[name]().budget
+    for seed, chains in zip(seeds, draws(name, sampler, budget, seeds), strict=False):
+        place = {"target": name, "sampler": sampler, "seed": seed, "budget": budget}
         found = {"failed": CHAINS} if chains is None else figures(chains, truth)
         found = place | {key: shown(value) for key, value in found.items()}
         words = "  ".join(f"{key} {found.get(key, '–')}" for key in FIELDS[4:])

@@ -1,7 +1,7 @@
-"""Two small trained energies in the package, which `.ci/pretrained.py` has made.
+"""Three small trained energies in the package, which `.ci/pretrained.py` has made.
 
-It trains the digits as `ebmx train digits --steps 2000` does, and the plane as the page on energies
-over noise levels shows.
+It trains the digits as `ebmx train digits --steps 2000` does, MNIST as the recipe `mnist_5k` with a
+smaller network, and the plane as the page on energies over noise levels shows.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,14 @@ def pretrained(name: str) -> AbstractEnergy:
       `ebmx.data.load("digits")` has them. A `ConvNet`, trained by persistent chains of
       `Langevin(2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1.0, 1.0))`: chains of this sampler
       make digits. They are colder than `T = 1`, and `exp(-E)` is not the density of the images.
+    - `"mnist"`: the same of the 5,000 digits of `ebmx.data.load("mnist-5k")`, `(28, 28, 1)`, with
+      chains of `Langevin(2.0, noise_scale=0.01, grad_clip=3.0, bounds=(-1.0, 1.0))`.
     - `"plane"`: a density on the plane, `(2,)`: that of `plane("8gaussians")` with noise of
       standard deviation 0.05. The lowest level of an energy over noise levels, which is nearly
       normalised. Start chains within [-4, 4]: further out it has seen no data, and is flat.
 
     Args:
-        name: `"digits"` or `"plane"`.
+        name: `"digits"`, `"mnist"` or `"plane"`.
 
     Returns:
         The energy, in nats.
@@ -51,15 +53,16 @@ def pretrained(name: str) -> AbstractEnergy:
         resources.files("ebmx.energies").joinpath(f"pretrained/{name}.npz").open("rb") as file,
         np.load(file) as arrays,
     ):
-        found = [jnp.asarray(arrays[_place(path)]) for path, _ in leaves]
+        # files may be of half precision, to be small
+        found = [jnp.asarray(arrays[_place(path)], leaf.dtype) for path, leaf in leaves]
     energy = jax.tree.unflatten(structure, found)
-    return energy if name == "digits" else energy.at(energy.levels.sigma[0])
+    return energy.at(energy.levels.sigma[0]) if name == "plane" else energy
 
 
-def arrays_of(energy: Any) -> dict[str, np.ndarray]:
+def arrays_of(energy: Any, dtype: Any = None) -> dict[str, np.ndarray]:
     """The arrays of an energy by their places, as the files of `pretrained` have them."""
     leaves = jax.tree_util.tree_flatten_with_path(energy)[0]
-    return {_place(path): np.asarray(leaf) for path, leaf in leaves}
+    return {_place(path): np.asarray(leaf, dtype) for path, leaf in leaves}
 
 
 def _place(path: Any) -> str:
@@ -71,6 +74,14 @@ def untrained_digits(key: jax.Array) -> ConvNet:
     return ConvNet(
         (8, 8, 1), (64, 64), kernel_sizes=(3, 3), strides=(2, 2), hidden_dims=(64,), key=key
     )
+
+
+def untrained_mnist(key: jax.Array) -> ConvNet:
+    """An energy of fewer parameters than that of the recipe `mnist_5k`."""
+    return ConvNet(
+        (28, 28, 1), (16, 32, 64), kernel_sizes=(5, 3, 3), strides=(2, 2, 2), hidden_dims=(64,),
+        key=key,
+    )  # fmt: skip
 
 
 def untrained_plane(key: jax.Array) -> NoiseConditional:
@@ -85,5 +96,6 @@ def untrained_plane(key: jax.Array) -> NoiseConditional:
 
 _UNTRAINED: dict[str, Callable[[jax.Array], Any]] = {
     "digits": untrained_digits,
+    "mnist": untrained_mnist,
     "plane": untrained_plane,
 }

@@ -94,17 +94,32 @@ def test_chains_from_noise_make_digits(digits):
     assert distances[0] < 0.6 * distances[1]
 
 
+def test_chains_of_mnist_make_digits():
+    energy, data = pretrained("mnist"), ebmx.data.load("mnist-5k")
+    assert energy.shape == data.shape == (28, 28, 1)
+    sampler = Langevin(2.0, noise_scale=0.01, grad_clip=3.0, bounds=(-1.0, 1.0))
+    keys = jax.random.split(jax.random.key(0))
+    start = jax.random.uniform(keys[0], (32, 28, 28, 1), minval=-1, maxval=1)
+    x, _ = ebmx.run(energy, sampler, start, num_steps=200, key=keys[1])
+    of = {
+        name: np.asarray(ebmx.energy(energy, x))
+        for name, x in {"noise": start, "data": data.test[:32], "chains": x}.items()
+    }
+    assert of["data"].max() < of["noise"].min()
+    assert np.median(of["chains"]) < of["data"].max()
+
+
 def test_an_unknown_name_is_an_error():
-    with pytest.raises(ValueError, match="name='circle': give one of digits, plane"):
+    with pytest.raises(ValueError, match="name='circle': give one of digits, mnist, plane"):
         pretrained("circle")
 
 
 def test_the_files_are_small_and_need_no_further_package():
     folder = Path(ebmx.__file__).parent / "energies/pretrained"
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 400_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 600_000
     optional = ["safetensors", "orbax", "huggingface_hub", "matplotlib", "sklearn", "tomli_w"]
     block = f"import sys; sys.modules.update(dict.fromkeys({optional}))"
     code = f"{block}; from ebmx.energies import pretrained as p"
-    code += "; print(p('digits').shape, p('plane').shape)"
+    code += "; print(p('digits').shape, p('mnist').shape, p('plane').shape)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split("\n")[0] == "(8, 8, 1) (2,)", done.stderr
+    assert done.stdout.split("\n")[0] == "(8, 8, 1) (28, 28, 1) (2,)", done.stderr

@@ -97,3 +97,15 @@ def test_a_chain_goes_on_after_an_infinite_energy(getkey):
     assert len(np.unique(x, axis=0)) == 256
     assert not np.allclose(x, other)
     assert 0.2 < np.var(x) < 0.6
+
+
+def test_the_uniform_number_moves_on_after_an_infinite_energy(getkey):
+    sampler = GHMC(0.5, delta=0.3)
+    state = sampler.init(quartic, jnp.zeros(2), key=getkey())
+    nowhere = lambda x: jnp.where(jnp.all(x == 0), 0.0, jnp.inf)  # noqa: E731
+    x, after, _ = jax.jit(lambda x, state, key: sampler.step(nowhere, x, state, key=key))(
+        jnp.zeros(2), state, getkey()
+    )
+    np.testing.assert_array_equal(x, 0)
+    want = (float(state.slice) + 1 + 0.3) % 2 - 1
+    np.testing.assert_allclose(after.slice, want, atol=1e-6)
