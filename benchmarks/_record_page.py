@@ -1,10 +1,12 @@
 """The page of the table of record, `docs/record.md`, and its picture."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _record_targets import KEPT
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURE = "images/record.png"
@@ -20,6 +22,8 @@ brackets, after {budget} evaluations for each chain.
 - **bias** is the squared error of the second moment of an observable over its variance, the largest
   of all observables: 0.01 is low; what `n` independent draws have is about `1/n`. **first** is the
   same of the mean.
+  The true moments come from exact samples, or from long chains of NUTS or of replica exchange
+  (`record.py --truth`), which agree to an R-hat of {rhat} or less.
 - **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables, of
   512 draws at most that are kept of each chain; about 32 here where these are independent. Where
   the bias is large it says nothing: chains that all sit in one mode agree with each other.
@@ -46,7 +50,9 @@ def page(rows: list[dict[str, Any]]) -> str:
     """The text of the page."""
     seeds = len({row["seed"] for row in rows})
     budget = " or ".join(f"{int(one):,}" for one in sorted({int(row["budget"]) for row in rows}))
-    parts = [HEAD.format(seeds=seeds, budget=budget, picture=PICTURE)]
+    kept = json.loads(KEPT.read_text())
+    rhat = max(one["rhat"] for one in kept.values())
+    parts = [HEAD.format(seeds=seeds, budget=budget, picture=PICTURE, rhat=rhat)]
     for target in _in_order(row["target"] for row in rows):
         own = [row for row in rows if row["target"] == target]
         parts.append(f"## {target}\n\n" + _table(own))
