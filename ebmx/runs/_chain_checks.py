@@ -6,7 +6,8 @@ from .. import _warnings
 from .._types import Key
 from ..evaluation import diagnose, saturated_fraction
 from ..evaluation._diagnostics import ConvergenceWarning
-from ..samplers import sample
+from ..evaluation._problems import largest
+from ..samplers import Samples, sample
 from ..training import TrainState
 from ._kept_chains import at_labels
 from ._run import Run, averaged
@@ -14,6 +15,7 @@ from ._sample import Drawn
 
 _CHAINS, _SAMPLES, _THIN = 64, 100, 4
 _RHAT = 1.1
+_ACCEPTED = 0.01
 _SATURATED = 0.2
 
 
@@ -42,10 +44,30 @@ def warn_of_chains(run: Run, state: TrainState, drawn: Drawn, key: Key) -> None:
         text = "chains became non-finite: give the sampler a smaller step_size"
         _warnings.warn(text, ConvergenceWarning)
         return
+    if run.sampler.reports_acceptance and _stand_still(found, run):
+        return
     # labels differ between chains, which then have different densities
-    mixed = y is not None
-    worst = 0.0 if mixed else float(np.nanmax(np.asarray(diagnose(found, warn=False).rhat)))
+    diagnosis = diagnose(found, sampler=run.sampler, warn=False)
+    worst = 0.0 if y is not None else largest(np.asarray(diagnosis.rhat))
     if worst > _RHAT:
         text = f"chains do not mix: R-hat is {worst:.2f} after {_SAMPLES * _THIN} steps, so the "
-        text += "weights of separate modes are uncertain: train longer, or add jumps or tempering"
-        _warnings.warn(text, ConvergenceWarning)
+        text += "weights of separate modes are uncertain: train longer, or add jumps or tempering. "
+        _warnings.warn(text + diagnosis.advice, ConvergenceWarning)
+
+
+def _stand_still(found: Samples, run: Run) -> bool:
+    """Warn if chains reject what they propose, so that nothing they were trained by moved."""
+    rate = float(np.mean(np.asarray(found.info.acceptance)))
+    if rate >= _ACCEPTED:
+        return False
+    energies = np.asarray(found.info.energy)
+    text = f"chains stand still: of {_SAMPLES * _THIN} steps a fraction of {rate:.2g} is accepted, "
+    text += f"at energies from {energies.min():.3g} to {energies.max():.3g}. A training by chains "
+    text += "that do not move has no lower bound, so that energies run away: look at `acceptance` "
+    text += "in the metrics and train again "
+    adapted = getattr(run.trainer.negatives, "adaptation", None) is not None
+    if not adapted and hasattr(run.sampler, "step_size"):
+        text += "with steps that follow the energy, --negatives.adaptation StepSizeAdaptation, or "
+    text += "with a lower learning rate"
+    _warnings.warn(text, ConvergenceWarning)
+    return True

@@ -13,7 +13,6 @@ from .._fields import at_least_single, number
 from ._informed import AbstractInformed
 from ._space import AbstractDiscrete, nearest, rises
 
-
 LONGEST = 100.0
 """The longest step size that tuning takes. Without a gradient a bit then flips with probability
 0.4988, and even of infinite steps with 0.5: longer ones make no difference."""
