@@ -64,8 +64,8 @@ def _what_is(worst: float, rhat: Any) -> str:
     parts = [np.ravel(part) for part in (rhat.values() if isinstance(rhat, dict) else [rhat])]
     still = np.isinf(np.concatenate(parts))
     return (
-        f"{words}: {still.sum()} of {still.size} coordinates keep one value within each chain, and not "
-        "the same in all chains"
+        f"{words}: {still.sum()} of {still.size} coordinates keep one value within each chain, "
+        "and not the same in all chains"
     )
 
 

@@ -9,7 +9,7 @@ from ..evaluation._diagnostics import ConvergenceWarning
 from ..evaluation._problems import largest
 from ..samplers import Samples, sample
 from ..training import TrainState
-from ._kept_chains import at_labels
+from ._kept_chains import adapted, at_labels
 from ._run import Run, averaged
 from ._sample import Drawn
 
@@ -39,7 +39,8 @@ def warn_of_chains(run: Run, state: TrainState, drawn: Drawn, key: Key) -> None:
         return
     y = None if drawn.y is None else drawn.y[:_CHAINS]
     options = {"num_samples": _SAMPLES, "thin": _THIN, "throw": False, "key": key}
-    found = sample(at_labels(averaged(state), y), run.sampler, drawn.x[:_CHAINS], **options)
+    sampler = adapted(run.sampler, state.negatives_state)
+    found = sample(at_labels(averaged(state), y), sampler, drawn.x[:_CHAINS], **options)
     if np.any(np.asarray(found.result) != 0):
         text = "chains became non-finite: give the sampler a smaller step_size"
         _warnings.warn(text, ConvergenceWarning)
@@ -47,7 +48,7 @@ def warn_of_chains(run: Run, state: TrainState, drawn: Drawn, key: Key) -> None:
     if run.sampler.reports_acceptance and _stand_still(found, run):
         return
     # labels differ between chains, which then have different densities
-    diagnosis = diagnose(found, sampler=run.sampler, warn=False)
+    diagnosis = diagnose(found, sampler=sampler, warn=False)
     worst = 0.0 if y is not None else largest(np.asarray(diagnosis.rhat))
     if worst > _RHAT:
         text = f"chains do not mix: R-hat is {worst:.2f} after {_SAMPLES * _THIN} steps, so the "
