@@ -14,7 +14,7 @@ from .._types import EnergyFn, Key, XBatch
 from ..energies._batch import shape_of
 from ._base import AbstractSampler
 from ._fields import at_least_single
-from ._run import PerChain
+from ._run import PerChain, check_moves
 from .kernels._blackjax_kernels import HMC, NUTS
 from .kernels._chees import tune_length
 from .kernels._ghmc import GHMC
@@ -91,6 +91,7 @@ def warmup(
     _checks.require("step_size" in names, "sampler", type(sampler).__name__, fix)
     fix = "it accepts every step, so that there is nothing to tune: give MALA, HMC, NUTS or Barker"
     _checks.require(sampler.reports_acceptance, "sampler", type(sampler).__name__, fix)
+    check_moves(energy, sampler)
     if mesh is not None:
         x = _mesh.share(x, mesh)
     if target_acceptance is None:
