@@ -139,12 +139,12 @@ def diagnose(
     words = (*failures(result), *problems(estimates[0], stuck & ~kept, num_divergent, drift, means))
     if warn and words:
         _warnings.warn("\n".join(words), ConvergenceWarning)
-    measured = rates is not None and good.any() and means.rejects
+    measured = None if rates is None or not good.any() or not means.rejects else rates[good]
     symptoms = Symptoms(
         draws=flat[good] if good.any() else flat,
         rhat=extreme(estimates[0], largest)[0],
         ess=extreme(estimates[1], smallest)[0],
-        acceptance=float(np.mean(rates[good])) if measured else None,
+        acceptance=None if measured is None else float(np.mean(measured)),
         stuck=float(np.mean(stuck & ~kept)),
         kept=float(np.mean(kept)),
         failed=not good.all() or not np.isfinite(flat).all(),

@@ -104,7 +104,7 @@ def warmup(
         if "inverse_mass_matrix" in names:
             half = num_steps // 2
             step_size, x, inverse, *seen = tune(energy, sampler, x, half, target, False, mass_key)
-            _check_tuned(step_size, *seen, sampler)
+            _check_tuned(sampler, step_size, *seen)
             sampler = with_numbers(sampler, step_size=step_size, inverse_mass_matrix=inverse)
             num_steps -= half
             if isinstance(sampler, JitteredHMC):
@@ -113,7 +113,7 @@ def warmup(
                 sampler, x = tune_length(energy, sampler, x, quarter, target, length_key)
                 num_steps -= quarter
         step_size, x, _, *seen = tune(energy, sampler, x, num_steps, target, per_chain, step_key)
-        _check_tuned(step_size, *seen, sampler)
+        _check_tuned(sampler, step_size, *seen)
         if not per_chain:
             return with_numbers(sampler, step_size=step_size), x
         each = eqx.filter_vmap(lambda size: with_numbers(sampler, step_size=size))(step_size)
@@ -121,7 +121,7 @@ def warmup(
 
 
 def _check_tuned(
-    step_size: jax.Array, rate: jax.Array, energy: jax.Array, sampler: AbstractSampler
+    sampler: AbstractSampler, step_size: jax.Array, rate: jax.Array, energy: jax.Array
 ) -> None:
     """Check that some steps were accepted and some rejected, and not by rounding.
 

@@ -63,12 +63,13 @@ class Clamped(AbstractConditionalEnergy):
         free = np.flatnonzero(~whole)
         fix = "it is true everywhere, so that nothing is left to sample"
         _checks.require(free.size > 0, "mask", "True", fix)
+        last = whole.shape[-1] if whole.ndim > 0 else 0
         if categorical:
-            ok = len(shape) > 0 and bool(np.all(whole == whole[..., :1]))
+            ok = last > 0 and bool(np.all(whole == whole[..., :1]))
             fix = "one-hot examples are fixed by whole sites: give a last axis of size 1"
             _checks.require(ok, "mask.shape", fixed.shape, fix)
         check_kind(energy, categorical, "categorical")
-        self.shape = (free.size // shape[-1], shape[-1]) if categorical else free.shape
+        self.shape = (free.size // last, last) if categorical else free.shape
         self.categorical = categorical
         self.condition_shape = shape
         self.num_labels = None
