@@ -191,8 +191,8 @@ MUTANTS = {
     ],
     ("samplers/kernels/_dual_averaging.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
         ("tuner-sign", "error = target - acceptance", "error = -target + acceptance"),
-        ("refined-in-long-strides", "self.log_average, self.log_average, 2.0)",
-         "self.log_average, self.log_average, 20.0)"),
+        ("refined-in-long-strides", "self.log_average, self.log_average, 2.0, ",
+         "self.log_average, self.log_average, 20.0, "),
     ],
     ("samplers/kernels/_search.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
         ("tuner-first-chain", "acceptance if per_chain else jnp.mean(acceptance)",
@@ -257,6 +257,8 @@ MUTANTS = {
         ("stuck-any", "np.all(flat == flat[:, :1], axis=(1, 2))",
          "np.any(flat == flat[:, :1], axis=(1, 2))"),
         ("drift-of-a-quarter", "half = energy.shape[1] // 2", "half = energy.shape[1] // 4"),
+    ],
+    ("evaluation/_problems.py", "evaluation/test_diagnostics.py"): [
         ("rhat-passes", "if not worst <= 1.01:", "if not worst <= 101:"),
     ],
     ("energies/_noise_conditional.py", "energies/test_noise_conditional.py"): [

@@ -12,7 +12,12 @@ FURTHER = {
     "energies/exact/_many_well.py": "../test_normalised",
     "energies/exact/_particles.py": "../test_laws",
     "energies/exact/_bernoulli.py": "../test_normalised ../../evaluation/log_z/test_exact",
-    "energies/_discrete.py": "../evaluation/log_z/test_discrete exact/test_categorical_rbm",
+    "energies/_discrete.py": (
+        "../evaluation/log_z/test_discrete exact/test_categorical_rbm "
+        "../samplers/discrete/test_composed"
+    ),
+    "evaluation/_advice.py": "test_advice_of_samplers",
+    "evaluation/_problems.py": "test_diagnostics test_advice_of_samplers test_draws",
     "energies/_tempered.py": "../samplers/discrete/test_states",
     "energies/exact/_categorical.py": "test_categorical_rbm ../test_normalised",
     "energies/exact/_lattice.py": "test_ising ../../samplers/discrete/test_block_gibbs",
@@ -46,7 +51,7 @@ FURTHER = {
     "samplers/_fields.py": "test_langevin test_reflected test_sample test_sample_failures",
     "samplers/discrete/_block_gibbs.py": "../test_keys ../test_dtypes",
     "samplers/discrete/_gibbs.py": "test_transitions test_states",
-    "samplers/discrete/_gibbs_with_gradients.py": "test_transitions test_states",
+    "samplers/discrete/_gibbs_with_gradients.py": "test_transitions test_states test_composed",
     "samplers/discrete/_informed.py": "test_transitions test_states",
     "samplers/discrete/_langevin.py": "test_transitions test_states test_lattices",
     "samplers/discrete/_space.py": "test_states test_transitions",
@@ -71,7 +76,7 @@ FURTHER = {
     "samplers/tempering/_barrier.py": "test_tune_ladder",
     "samplers/_underdamped.py": "test_dtypes",
     "samplers/_warmup.py": "test_tuning test_keys kernels/test_chees",
-    "training/negatives/_step_size_adaptation.py": "test_persistent",
+    "training/negatives/_step_size_adaptation.py": "test_persistent ../test_discrete_labels",
     "training/negatives/_num_steps_adaptation.py": "test_all_negatives",
     "training/negatives/_buffer.py": (
         "test_all_negatives test_filling test_storage test_packed_storage"

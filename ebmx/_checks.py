@@ -76,7 +76,8 @@ def batch(x: Any, name: str, shape: tuple[int, ...] | None = None) -> jax.Array:
     if not isinstance(x, jax.Array | np.ndarray):
         invalid(name, type(x).__name__, "give a JAX or NumPy array of shape (batch, *shape)")
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        fix = "give floating-point examples; ebmx.data.scale(x) maps integer pixels to [-1, 1]"
+        fix = "give floating-point examples: x.astype(float) for zeros and ones; "
+        fix += "ebmx.data.scale(x) maps integer pixels to [-1, 1]"
         invalid(f"{name}.dtype", str(x.dtype), fix)
     if x.ndim == 0 or x.shape[0] == 0:
         invalid(f"{name}.shape", x.shape, "give a batch (batch, *shape) of at least one example")

@@ -58,8 +58,8 @@ def langevin(states, gradients, step_size):
 
 
 def gibbs_with_gradients(states, gradients, num_values=None):
-    """The proposal of Grathwohl et al. (2021), algorithm 1, over the examples at distance 1."""
-    near = distances(states, num_values) == 1
+    """The proposal of Grathwohl et al. (2021), algorithm 1, with the example itself as one more."""
+    near = distances(states, num_values) <= 1
     return normalised(np.where(near, slopes(states, gradients), -np.inf))
 
 

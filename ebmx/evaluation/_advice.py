@@ -1,13 +1,75 @@
 """What to change about chains that have not converged, in a sentence."""
 
+import dataclasses
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+
+from ..samplers import DMALA, AbstractSampler, ReplicaExchange
+from ..samplers.kernels._search import longest_step
 
 _MANY = 64  # directions that are looked at
 _ENOUGH = 400.0  # effective samples, as Vehtari et al. (2021) ask for
 _SETTLED = 20.0  # effective samples of one chain that knows its surroundings
 _WARM_UP = "Take more warm-up steps: the chains still come from where they started."
+
+
+class Means(NamedTuple):
+    """What the sampler of the chains has that could be changed."""
+
+    step: bool = True
+    """Whether it has a step size."""
+    rejects: bool = True
+    """Whether it may reject; one that does not reports an acceptance of 1."""
+    masses: bool = True
+    """Whether masses or a preconditioner could help."""
+    discrete: bool = False
+    tempered: bool = False
+    """Whether it is a `ReplicaExchange`."""
+
+    @property
+    def tuner(self) -> str:
+        """The function that finds a step size."""
+        return "`tune_ladder`" if self.tempered else "`warmup`"
+
+    @property
+    def crossing(self) -> str:
+        """What crosses between modes."""
+        if self.tempered:
+            return "more rungs, or a hotter last one, as `tune_ladder` finds them"
+        return "a sampler that crosses between modes, such as ReplicaExchange"
+
+
+def means_of(sampler: AbstractSampler | None) -> Means:
+    """The means of a sampler; without one, those of most samplers."""
+    if sampler is None:
+        return Means()
+    parts = list(_parts(sampler))
+    names = {field.name for part in parts for field in dataclasses.fields(part)}
+    # a step as long as it can be is no means, either
+    long = all(
+        float(np.min(np.asarray(part.step_size))) >= 0.9 * longest_step(part)
+        for part in parts
+        if isinstance(part, DMALA)
+    )
+    longest = long and all(isinstance(part, DMALA) for part in parts if hasattr(part, "step_size"))
+    return Means(
+        step="step_size" in names and not longest,
+        rejects=bool(sampler.reports_acceptance),
+        masses="step_size" in names and not sampler.is_discrete,
+        discrete=bool(sampler.is_discrete),
+        tempered=isinstance(sampler, ReplicaExchange),
+    )
+
+
+def _parts(sampler: AbstractSampler) -> Iterator[AbstractSampler]:
+    """The samplers that a sampler holds, or itself."""
+    inner = getattr(sampler, "samplers", None) or getattr(sampler, "sampler", None)
+    if inner is None:
+        yield sampler
+    for one in inner if isinstance(inner, tuple) else [] if inner is None else [inner]:
+        yield from _parts(one)
 
 
 class Symptoms(NamedTuple):
@@ -25,20 +87,20 @@ class Symptoms(NamedTuple):
     failed: bool
     divergent: bool
     drift: float | None
+    means: Means = Means()
 
 
 def advise(symptoms: Symptoms) -> str:
     """The first change to make: step size, modes, masses, warm-up, then more samples."""
-    rate = symptoms.acceptance
+    rate, means = symptoms.acceptance, symptoms.means
+    crossing = f"{'Take' if means.tempered else 'Use'} {means.crossing}"
     if symptoms.stuck > 0.1 or (rate is not None and rate < 0.15):
-        return "Take a smaller step_size: too many proposals are rejected. `warmup` finds one."
+        return _less_bold(means)
     if symptoms.divergent or symptoms.failed:
-        return "Take a smaller step_size, or start elsewhere: chains became non-finite or diverged."
+        first = "Take a smaller step_size, or start elsewhere" if means.step else "Start elsewhere"
+        return f"{first}: chains became non-finite or diverged."
     if symptoms.kept > 0.1:
-        return (
-            "Use a sampler that crosses between modes, such as ReplicaExchange: chains never move, "
-            "though they do not reject."
-        )
+        return f"{crossing}: chains never move, though they do not reject."
     if len(symptoms.draws) == 1:
         return "Run at least four chains from different starts: one chain cannot show other modes."
     drifts = symptoms.drift is not None and abs(symptoms.drift) > 3
@@ -46,19 +108,16 @@ def advise(symptoms: Symptoms) -> str:
         return "Nothing to change."
     width, own, apart, trend = _directions(symptoms.draws)
     if np.any((own >= _SETTLED) & (apart > 1)):
-        return (
-            "Use a sampler that crosses between modes, such as ReplicaExchange: each chain is "
-            "settled, but not where the others are."
-        )
-    if rate is not None and 0.95 < rate < 1:
+        return f"{crossing}: each chain is settled, but not where the others are."
+    if means.step and rate is not None and 0.95 < rate < 1:
         return (
             f"Take a larger step_size: an acceptance of {rate:.3f} means that steps are short. "
-            "`warmup` finds one."
+            f"{means.tuner} finds one."
         )
     if trend.max() > 0.5:
         return _WARM_UP
     wide, narrow = width > 0.3 * width.max(), width < 0.15 * width.max()
-    if narrow.any() and np.median(own[narrow]) > 4 * np.median(own[wide]):
+    if means.masses and narrow.any() and np.median(own[narrow]) > 4 * np.median(own[wide]):
         return (
             f"Give the sampler masses or a preconditioner, as `warmup` does for HMC and NUTS: the "
             f"widths of the directions differ by a factor of {width.max() / width.min():.0f}, "
@@ -67,14 +126,32 @@ def advise(symptoms: Symptoms) -> str:
     if drifts:
         return _WARM_UP
     if own.min() < 5:
-        return (
-            "Take a larger step_size if the sampler bears it, else many more steps: within its "
-            "samples a chain has hardly moved."
-        )
+        return _bolder(means)
     return (
         f"Take more samples, or more chains: the effective sample size is {symptoms.ess:.0f}, and "
         f"{_ENOUGH:.0f} are usual."
     )
+
+
+def _less_bold(means: Means) -> str:
+    """What to change where nearly nothing is accepted."""
+    if means.step:
+        return (
+            f"Take a smaller step_size: too many proposals are rejected. {means.tuner} finds one."
+        )
+    other = "Gibbs, which rejects nothing" if means.discrete else "MALA or HMC after `warmup`"
+    return (
+        f"Use another sampler, such as {other}: too many proposals are rejected, and this one has "
+        "no step size that could be smaller."
+    )
+
+
+def _bolder(means: Means) -> str:
+    """What to change where chains have hardly moved, though they accept."""
+    why = "within its samples a chain has hardly moved."
+    if means.step:
+        return f"Take a larger step_size if the sampler bears it, else many more steps: {why}"
+    return f"Take many more steps, by a larger `thin`, or {means.crossing}: {why}"
 
 
 class Direction(NamedTuple):

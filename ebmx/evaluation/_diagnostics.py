@@ -2,16 +2,16 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
 from .. import _checks, _warnings
-from ..samplers import RESULTS, Samples
-from ._advice import Symptoms, advise
+from ..samplers import RESULTS, AbstractSampler, Samples
+from ._advice import Symptoms, advise, means_of
 from ._draws import Draws, draws_of
+from ._problems import extreme, failures, largest, problems, smallest
 
 
 class ConvergenceWarning(UserWarning):
@@ -35,8 +35,8 @@ class Diagnosis:
 
     def __str__(self) -> str:
         """A summary of a few lines."""
-        worst, at = _extreme(self.rhat, _largest)
-        bulk, tail = (_extreme(size, _smallest)[0] for size in (self.ess_bulk, self.ess_tail))
+        worst, at = extreme(self.rhat, largest)
+        bulk, tail = (extreme(size, smallest)[0] for size in (self.ess_bulk, self.ess_tail))
         counts = (
             "not saved" if count is None else f"{count} of {self.num_chains} chains"
             for count in (self.num_divergent, self.num_failed)
@@ -55,7 +55,9 @@ class Diagnosis:
 _NO_ENERGY = "not saved: sample(save=ebmx.samplers.save_position_and_energy)"
 
 
-def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
+def diagnose(
+    samples: Any, *, sampler: AbstractSampler | None = None, warn: bool = True
+) -> Diagnosis:
     """R-hat, effective sample sizes and other convergence diagnostics of chains.
 
     Vehtari et al. (2021), "Rank-normalization, folding, and localization: an improved R-hat for
@@ -71,11 +73,14 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
               is the energy of each draw in nats;
             - ArviZ data with a group `posterior`, and optionally `lp` or `energy`,
               `acceptance_rate` and `diverging` in `sample_stats`.
+        sampler: the sampler of the chains. Warnings and advice then speak of what it has: of a step
+            size and of masses only if there are any, of rungs in a `ReplicaExchange`.
         warn: whether to emit a `ConvergenceWarning` when R-hat is above 1.01, a chain has failed or
             has rejected every proposal, steps have diverged or the energy drifts.
 
     Returns:
-        An object with `rhat`, the rank-normalised split R-hat, 1 if the chains agree, and the
+        An object with `rhat`, the rank-normalised split R-hat, 1 if the chains agree, infinite
+        for a coordinate that moves in no chain and differs between chains, and the
         effective sample sizes `ess_bulk` of the mean and `ess_tail` of the 5 % or 95 % quantile,
         all of the shape of one example, or dictionaries of arrays for named variables, and NaN
         for a coordinate that is the same in all draws of all chains;
@@ -115,6 +120,9 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
         values = [np.ravel(value) for value in _estimates(flat)]  # BlackJAX drops axes of one
     # of a coordinate that is the same everywhere, such as a pixel of the margin, nothing is known
     still = np.all(flat == flat[:1, :1], axis=(0, 1))
+    # of one that differs between chains, and in none of them moves, R-hat has a zero below
+    frozen = np.all(flat == flat[:, :1], axis=(0, 1)) & ~still
+    values[0] = np.where(frozen, np.inf, values[0])
     estimates = [_parts(np.where(still, np.nan, value), draws) for value in values]
     divergent, result = draws.divergent, draws.result
     # the problems of failed chains are reported by their results
@@ -126,20 +134,23 @@ def diagnose(samples: Any, *, warn: bool = True) -> Diagnosis:
     rates = draws.acceptance
     # a discrete sampler proposes, and accepts, to stay
     accepted = rates is not None and bool(np.all((flat == 0) | (flat == 1))) and rates > 0.5
-    kept = stuck & np.asarray(accepted)
-    words = (*_failures(result), *_words(estimates[0], stuck & ~kept, num_divergent, drift))
+    means = means_of(sampler)
+    kept = stuck & (np.asarray(accepted) if means.rejects else True)
+    words = (*failures(result), *problems(estimates[0], stuck & ~kept, num_divergent, drift, means))
     if warn and words:
         _warnings.warn("\n".join(words), ConvergenceWarning)
+    measured = None if rates is None or not good.any() or not means.rejects else rates[good]
     symptoms = Symptoms(
         draws=flat[good] if good.any() else flat,
-        rhat=_extreme(estimates[0], _largest)[0],
-        ess=_extreme(estimates[1], _smallest)[0],
-        acceptance=None if rates is None or not good.any() else float(np.mean(rates[good])),
+        rhat=extreme(estimates[0], largest)[0],
+        ess=extreme(estimates[1], smallest)[0],
+        acceptance=None if measured is None else float(np.mean(measured)),
         stuck=float(np.mean(stuck & ~kept)),
         kept=float(np.mean(kept)),
         failed=not good.all() or not np.isfinite(flat).all(),
         divergent=bool(num_divergent),
         drift=drift,
+        means=means,
     )
     return Diagnosis(
         rhat=estimates[0],
@@ -215,16 +226,6 @@ def _parts(values: np.ndarray, draws: Draws) -> Any:
     return parts if draws.is_named else parts["x"]
 
 
-def _extreme(values: Any, choose: Callable[[np.ndarray], Any]) -> tuple[float, str]:
-    """The largest or smallest number, and the name of its variable, if it has one."""
-    if not isinstance(values, dict):
-        return float(choose(values)), ""
-    ends = {name: float(choose(value)) for name, value in values.items()}
-    end = choose(np.array(list(ends.values())))
-    name = next(name for name, value in ends.items() if np.array_equal(value, end, equal_nan=True))
-    return float(end), f", of {name}"
-
-
 def _drift(energy: np.ndarray) -> float:
     """The change of the mean from the first to the last half, in standard errors."""
     # of the mean over chains; for one chain, of the means of its halves, from batches of draws
@@ -247,53 +248,3 @@ def _batch_error(x: np.ndarray) -> float:
     size = len(x) // num
     means = x[: num * size].reshape(num, size).mean(1)
     return float(means.std(ddof=1) / np.sqrt(num))
-
-
-def _failures(result: np.ndarray | None) -> list[str]:
-    """How many chains failed, for each way to fail."""
-    result = np.zeros(0, int) if result is None else result
-    codes, counts = np.unique(result, return_counts=True)
-    return [
-        f"{count} of {len(result)} chains failed: {RESULTS(int(code)).message}."
-        for code, count in zip(codes, counts, strict=True)
-        if code != RESULTS.successful
-    ]
-
-
-def _words(
-    rhat: Any, stuck: np.ndarray, num_divergent: int | None, drift: float | None
-) -> list[str]:
-    words = []
-    worst, at = _extreme(rhat, _largest)
-    if not worst <= 1.01:
-        words.append(
-            f"R-hat is {worst:.3f}{at}, above 1.01: the chains do not agree yet. Take more warm-up "
-            "and more samples, a step size and masses found by `warmup`, or a sampler that crosses "
-            "between modes, such as ReplicaExchange."
-        )
-    if stuck.any():
-        words.append(
-            f"{int(stuck.sum())} of {len(stuck)} chains rejected every proposal: take a smaller "
-            "step_size, or tune it by `warmup`."
-        )
-    if num_divergent:
-        words.append(
-            f"{num_divergent} chains had divergent steps: take a smaller step_size; samples "
-            "near the places of high curvature are missing."
-        )
-    if drift is not None and not abs(drift) <= 3:
-        words.append(
-            f"the mean energy moved by {drift:.1f} standard errors from the first "
-            "half to the last: take more warm-up."
-        )
-    return words
-
-
-def _smallest(values: np.ndarray) -> float:
-    """The smallest number of the coordinates that move, NaN without one."""
-    return float(np.nanmin(values)) if not np.isnan(values).all() else math.nan
-
-
-def _largest(values: np.ndarray) -> float:
-    """The largest finite number, NaN without one."""
-    return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan

@@ -1,5 +1,6 @@
 """Samples that are the persistent chains of a training."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -38,9 +39,27 @@ def chains_over_levels(run: Run, state: TrainState) -> tuple[KeptChains, float] 
         if isinstance(chains, ReplayBuffer) and bool(jnp.any(chains.ages > 0)):
             sigma = float(np.asarray(objective.sigma))
             here = of_class(energy, None).at(sigma)
-            options = here, negatives.sampler, negatives.num_steps, len(energy.shape)
+            sampler = adapted(negatives.sampler, chains)
+            options = here, sampler, negatives.num_steps, len(energy.shape)
             return KeptChains(chains, *options), sigma
     return None
+
+
+def adapted(sampler: Any, chains: Any) -> AbstractSampler:
+    """The sampler with the step size that persistent chains have found; itself if none was sought.
+
+    That of one with an adaptation is where they began, and by the end may be far off.
+    """
+    if isinstance(chains, Populations):
+        found = chains.log_scale
+    elif isinstance(chains, ReplayBuffer) and chains.log_scales is not None:
+        old = np.asarray(chains.ages) > 0
+        found = np.median(np.asarray(chains.log_scales)[old]) if old.any() else 0.0
+    else:
+        return sampler
+    if not hasattr(sampler, "step_size"):
+        return sampler
+    return dataclasses.replace(sampler, step_size=sampler.step_size * float(np.exp(found)))
 
 
 def from_kept(

@@ -19,7 +19,7 @@ from ..training import TrainState
 from ._draw import CORRECTIONS, by_levels, by_smc, check_label, from_noise
 from ._folder import OpenRun
 from ._folder import open as open_run
-from ._kept_chains import KeptChains, at_labels, chains_over_levels, from_kept
+from ._kept_chains import KeptChains, adapted, at_labels, chains_over_levels, from_kept
 from ._run import Run, averaged, of_class
 
 _LEVELS_BELOW = 12
@@ -137,7 +137,9 @@ def draw(
         # with the current parameters: the chains have followed these, and not the averaged ones
         energy, steps = freeze(state.energy, state.norm_state), run.num_chain_steps or 1
         num_axes = len(run.facts.shape)
-        buffer = KeptChains(state.negatives_state, energy, run.sampler, steps, num_axes)
+        moved = state.negatives_state
+        sampler = adapted(run.sampler, moved)
+        buffer = KeptChains(moved, energy, sampler, steps, num_axes)
         x, y, source = from_kept(buffer, num, start_key, run_key, label=label)
     source += "" if label is None else f", of class {label}"
     if quiet is not None:

@@ -15,6 +15,7 @@ from .._checks import checked
 from .._threefry import fuse
 from .._types import Count, EnergyFn, Key, Keys, Number, X, XBatch
 from ..energies._batch import as_scalar, for_each, shape_of
+from ..energies._discrete import discrete_part
 from ._base import AbstractSampler, AbstractWrapper, StepInfo, common_temperature, take_step
 from ._fields import at_least_single
 
@@ -120,6 +121,18 @@ def run(
         return _run(energy, sampler, x, num_steps, key)
 
 
+def check_moves(energy: EnergyFn, sampler: AbstractSampler) -> None:
+    """Refuse to move zeros and ones, or categories, by a sampler of real numbers without bounds.
+
+    Their energies extend to all real numbers, where most of them fall without end.
+    """
+    part = discrete_part(energy)
+    ok = part is None or sampler.is_discrete or sampler.bounds is not None
+    fix = f"{type(part).__name__} has discrete examples: give DMALA, GibbsWithGradients or Gibbs "
+    fix += "(one of your own declares `is_discrete`)"
+    _checks.require(ok, "sampler", type(sampler).__name__, fix)
+
+
 @eqx.filter_jit
 @checked
 def _run(
@@ -132,6 +145,7 @@ def _run(
         return x, info
 
     check_energy(energy, x)
+    check_moves(energy, sampler)
     return over_chains(chain, energy, sampler, x, key=key)
 
 

@@ -18,7 +18,7 @@ from .._types import EnergyFn, Key, Keys, X, XBatch
 from ..energies._batch import as_scalar, shape_of, value_and_gradient
 from ._base import AbstractSampler, StepInfo, as_carried
 from ._fields import at_least_single
-from ._run import advance_chain, check_energy, over_chains
+from ._run import advance_chain, check_energy, check_moves, over_chains
 from ._save_policies import AbstractSave, Trace, save_position
 
 Save = AbstractSave | Callable[[Any, StepInfo], Any]
@@ -196,6 +196,7 @@ def _sample(
         return Samples(policy.final(saved, stacked), x, state, info, result)
 
     check_energy(energy, x)
+    check_moves(energy, sampler)
     return over_chains(chain, energy, sampler, x, state, key=key)
 
 

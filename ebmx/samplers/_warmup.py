@@ -14,7 +14,7 @@ from .._types import EnergyFn, Key, XBatch
 from ..energies._batch import shape_of
 from ._base import AbstractSampler
 from ._fields import at_least_single
-from ._run import PerChain
+from ._run import PerChain, check_moves
 from .kernels._blackjax_kernels import HMC, NUTS
 from .kernels._chees import tune_length
 from .kernels._ghmc import GHMC
@@ -71,7 +71,8 @@ def warmup(
         ValueError: if a number is out of its range, the sampler has no step size, or its acceptance
             is 1 by construction.
         FloatingPointError: if no step size has the target acceptance: on a flat or improper energy
-            all steps are accepted, and from a start with a non-finite energy none are.
+            of real numbers all steps are accepted, and from a start with a non-finite energy none
+            are.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -90,6 +91,7 @@ def warmup(
     _checks.require("step_size" in names, "sampler", type(sampler).__name__, fix)
     fix = "it accepts every step, so that there is nothing to tune: give MALA, HMC, NUTS or Barker"
     _checks.require(sampler.reports_acceptance, "sampler", type(sampler).__name__, fix)
+    check_moves(energy, sampler)
     if mesh is not None:
         x = _mesh.share(x, mesh)
     if target_acceptance is None:
@@ -102,7 +104,7 @@ def warmup(
         if "inverse_mass_matrix" in names:
             half = num_steps // 2
             step_size, x, inverse, *seen = tune(energy, sampler, x, half, target, False, mass_key)
-            _check_tuned(step_size, *seen)
+            _check_tuned(sampler, step_size, *seen)
             sampler = with_numbers(sampler, step_size=step_size, inverse_mass_matrix=inverse)
             num_steps -= half
             if isinstance(sampler, JitteredHMC):
@@ -111,17 +113,20 @@ def warmup(
                 sampler, x = tune_length(energy, sampler, x, quarter, target, length_key)
                 num_steps -= quarter
         step_size, x, _, *seen = tune(energy, sampler, x, num_steps, target, per_chain, step_key)
-        _check_tuned(step_size, *seen)
+        _check_tuned(sampler, step_size, *seen)
         if not per_chain:
             return with_numbers(sampler, step_size=step_size), x
         each = eqx.filter_vmap(lambda size: with_numbers(sampler, step_size=size))(step_size)
         return PerChain(each), x
 
 
-def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> None:
+def _check_tuned(
+    sampler: AbstractSampler, step_size: jax.Array, rate: jax.Array, energy: jax.Array
+) -> None:
     """Check that some steps were accepted and some rejected, and not by rounding.
 
     `rate` is the acceptance in the latter half of the steps, `energy` that of the last positions.
+    On a flat energy of discrete examples the longest steps are right.
     """
     if not _checks.is_concrete(rate):
         return
@@ -130,7 +135,8 @@ def _check_tuned(step_size: jax.Array, rate: jax.Array, energy: jax.Array) -> No
     lost = energies * np.finfo(np.promote_types(energies.dtype, np.float32)).eps > 0.05
     lost = lost if sizes.size > 1 else np.mean(lost, keepdims=True) > 0.5
     always, never = rates > 0.995, ~(rates > 0.005)
-    failed = ~np.isfinite(sizes) | ~(sizes > 0) | always | never | lost
+    improper = always & (not sampler.is_discrete)
+    failed = ~np.isfinite(sizes) | ~(sizes > 0) | improper | never | lost
     if not failed.any():
         return
     worst = int(np.flatnonzero(failed)[0])

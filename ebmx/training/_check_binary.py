@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from .. import _checks
-from ..energies._discrete import discrete_part
+from ..energies._discrete import CATEGORICAL, check_kind, discrete_part
+from ..samplers._run import check_moves
 from .negatives._base import AbstractNegatives
 from .negatives._discrete import DiscreteNeighbours, FlippedTwice
 
@@ -28,13 +29,22 @@ def check_binary(energy: Any, x: Any, name: str) -> None:
     )
     ok = bool(values.min() >= 0 and values.max() <= 1)
     _checks.require(ok, name, f"values from {values.min():.3g} to {values.max():.3g}", fix)
+    if isinstance(part, CATEGORICAL) and values.ndim > 1:
+        sums = values.sum(-1, dtype=np.float64)
+        found = f"sums over the last axis from {sums.min():.3g} to {sums.max():.3g}"
+        fix = f"{type(part).__name__} takes one-hot categories: give jax.nn.one_hot(x, num)"
+        _checks.require(bool(np.allclose(sums, 1, atol=1e-3)), name, found, fix)
 
 
-def check_noise(scale: Any, energy: Any, negatives: AbstractNegatives | None) -> None:
-    """Refuse Gaussian noise on examples that energy or negatives take as zeros and ones."""
+def check_space(scale: Any, energy: Any, negatives: AbstractNegatives | None) -> None:
+    """Refuse negatives of the other kind of examples, and Gaussian noise on zeros and ones."""
+    if isinstance(negatives, DiscreteNeighbours | FlippedTwice):
+        check_kind(energy, negatives.categorical, "negatives.categorical")
+    sampler = getattr(getattr(negatives, "negatives", negatives), "sampler", None)
+    if sampler is not None:
+        check_moves(energy, sampler)
     if not _checks.is_concrete(scale) or not np.any(np.asarray(scale)):
         return
-    sampler = getattr(getattr(negatives, "negatives", negatives), "sampler", None)
     discrete = getattr(sampler, "is_discrete", False)
     discrete = discrete or isinstance(negatives, DiscreteNeighbours | FlippedTwice)
     part = discrete_part(energy)

@@ -17,7 +17,7 @@ from ..energies._batch import shape_of
 from ..energies._constants import as_number
 from ..energies._trainable import parameters_of
 from ._batch import Batch, Examples, as_examples, augmented
-from ._check_binary import check_binary, check_noise
+from ._check_binary import check_binary, check_space
 from ._check_pair import check_pair
 from ._metrics import Metrics, chain_metrics
 from ._objective import Objective, ObjectiveBatches, check_examples, joined
@@ -107,12 +107,12 @@ class Trainer(eqx.Module):
 
         Raises:
             ValueError: if the shape is not known, the energy has no parameters or is of discrete
-                examples, to which noise is added, or `trainable` does not fit it.
+                examples, which noise or negatives do not fit, or `trainable` does not fit it.
         """
         shape = shape_of(energy) if shape is None else _checks.dimensions("shape", shape)
         if shape is None:
             _checks.invalid("shape", None, "give that of one example, such as shape=(28, 28, 1)")
-        check_noise(self.data_noise, energy, self.negatives)
+        check_space(self.data_noise, energy, self.negatives)
         # after a step they are JAX's, of its precision
         arrays, rest = eqx.partition(energy, eqx.is_array)
         energy = eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)

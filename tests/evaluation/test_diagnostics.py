@@ -101,7 +101,9 @@ def test_stuck_chains_are_reported():
     assert any("smaller step_size" in words for words in found.warnings)
     found = diagnose(made(np.full_like(GOOD, 2.0)), warn=False)
     assert "8 of 8 chains rejected every proposal" in found.warnings[1]
-    assert found.warnings[0].startswith("R-hat is nan")
+    assert found.warnings[0].startswith(
+        "R-hat is nan: all draws of all chains are the same. Take more"
+    )
 
 
 def test_coordinates_that_are_the_same_everywhere_are_left_out():

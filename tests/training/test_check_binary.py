@@ -7,9 +7,20 @@ import optax
 import pytest
 
 import ebmx
-from ebmx.energies import BernoulliRBM, Gaussian, Mixture
-from ebmx.samplers import DMALA, BlockGibbs, Langevin
-from ebmx.training import CD, DiscreteNeighbours, Objective, Trainer, fit
+from ebmx.energies import BernoulliRBM, Fixed, Gaussian, Ising, Mixture, Potts
+from ebmx.samplers import DMALA, HMC, MALA, BlockGibbs, Langevin, run, sample, warmup
+from ebmx.training import (
+    CD,
+    PCD,
+    DiscreteNeighbours,
+    FlippedTwice,
+    Objective,
+    Trainer,
+    contrastive_loss,
+    energy_discrepancy_loss,
+    fit,
+    pseudo_likelihood_loss,
+)
 from ebmx.training._check_binary import check_binary
 
 KEY = jax.random.key(0)
@@ -48,7 +59,7 @@ def test_composed_machines_are_machines():
 def test_noise_on_zeros_and_ones_is_refused():
     network = ebmx.energies.MLP((4,), (2,), key=KEY)
     for energy, negatives in (
-        (RBM, CD(Langevin(0.1), 1)),
+        (RBM, CD(BlockGibbs(), 1)),
         (0.5 * RBM, None),
         (network, CD(DMALA(0.1), 1)),
         (network, DiscreteNeighbours()),
@@ -59,3 +70,56 @@ def test_noise_on_zeros_and_ones_is_refused():
             Trainer(optax.sgd(0.1), negatives, data_noise=0.1, **parts).init(energy, key=KEY)
     noisy = Trainer(optax.sgd(0.1), CD(Langevin(0.1), 1), data_noise=0.1)
     assert int(noisy.init(network, key=KEY).step) == 0
+
+
+SPINS, COLOURS = Ising((2, 2), 0.3), Potts((2, 2), 3, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("energy", "negatives", "loss", "match"),
+    [
+        (COLOURS, DiscreteNeighbours(4), pseudo_likelihood_loss, "categorical=False: .* one-hot"),
+        (
+            Fixed(SPINS) + SPINS,
+            FlippedTwice(0.1, 4, categorical=True),
+            energy_discrepancy_loss,
+            "categorical=True: examples of Ising are zeros and ones",
+        ),
+        (SPINS, PCD(MALA(0.1), 1), contrastive_loss, "sampler=MALA: Ising has discrete examples"),
+        (RBM, CD(Langevin(0.1), 1), contrastive_loss, "sampler=Langevin: BernoulliRBM has"),
+    ],
+)
+def test_negatives_of_other_examples_than_the_energy_takes_are_refused(
+    energy, negatives, loss, match
+):
+    with pytest.raises(ValueError, match=match):
+        Trainer(optax.sgd(0.1), negatives, loss).init(energy, key=KEY)
+
+
+def test_chains_of_real_numbers_do_not_move_zeros_and_ones():
+    """The extension of an energy of bits to all real numbers falls without end."""
+    start = jnp.zeros((2, 2, 2))
+    for act in (
+        lambda: run(SPINS, MALA(0.1), start, num_steps=1, key=KEY),
+        lambda: sample(SPINS / 2.0, HMC(0.1), start, num_samples=1, key=KEY),
+        lambda: warmup(SPINS, MALA(0.1), start, num_steps=20, key=KEY),
+    ):
+        with pytest.raises(ValueError, match=r"Ising has discrete examples: give DMALA"):
+            act()
+    # within bounds the extension is a density
+    x, _ = run(SPINS, Langevin(0.1, bounds=(0.0, 1.0)), start, num_steps=2, key=KEY)
+    assert float(x.min()) >= 0
+
+
+def test_categories_add_up_to_one():
+    one_hot = np.eye(3, dtype=np.float32)[np.array([[[0, 1], [2, 2]]])]
+    check_binary(COLOURS, one_hot, "x")
+    for wrong in (np.zeros_like(one_hot), np.ones_like(one_hot)):
+        with pytest.raises(ValueError, match=r"x=sums over the last axis .*give jax\.nn\.one_hot"):
+            check_binary(COLOURS, wrong, "x")
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.uint8])
+def test_bits_of_other_types_are_told_how_to_become_numbers(dtype):
+    with pytest.raises(ValueError, match=r"dtype=.*x\.astype\(float\) for zeros and ones"):
+        ebmx.energy(SPINS, np.zeros((3, 2, 2), dtype))

@@ -13,6 +13,7 @@ from ... import _checks
 from ..._types import Scalar, X
 from .._base import common_shape
 from .._conditional import AbstractConditionalEnergy, Conditioned
+from .._discrete import check_kind
 from ..exact._rbm import BernoulliRBM
 from ._transformed import leading
 
@@ -32,10 +33,13 @@ class Clamped(AbstractConditionalEnergy):
         energy: an energy of whole examples; for a conditional one give `energy.at(label)`.
         mask: booleans, true where the example is fixed; of the shape of one example, where an axis
             may have size 1: `(height, width, 1)` fixes whole pixels.
+        categorical: whether examples are one-hot along the last axis. The mask then fixes whole
+            sites, and the free part is `(num_free_sites, num_categories)`, as samplers of
+            categories take it.
 
     Raises:
-        ValueError: if the energy has no `shape`, the mask does not fit it or is traced, or
-            nothing is free.
+        ValueError: if the energy has no `shape`, the mask does not fit it or is traced, nothing is
+            free, or `categorical` is not what the energy takes.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -43,8 +47,9 @@ class Clamped(AbstractConditionalEnergy):
     num_labels: int | None = eqx.field(static=True)
     energy: Any
     free_index: jax.Array  # of the flattened example; another mask of as many does not recompile
+    categorical: bool = eqx.field(static=True)
 
-    def __init__(self, energy: Any, mask: ArrayLike):
+    def __init__(self, energy: Any, mask: ArrayLike, *, categorical: bool = False):
         shape = common_shape([energy])
         fix = "give a NumPy array of booleans: the number of free coordinates has to be known"
         _checks.require(_checks.is_concrete(mask), "mask", "a traced array", fix)
@@ -54,10 +59,18 @@ class Clamped(AbstractConditionalEnergy):
         ok = fixed.ndim == len(shape) and all(size in (1, wanted) for size, wanted in pairs)
         fix = f"give the shape of one example, {shape}; axes may have size 1"
         _checks.require(ok, "mask.shape", fixed.shape, fix)
-        free = np.flatnonzero(~np.broadcast_to(fixed, shape))
+        whole = np.broadcast_to(fixed, shape)
+        free = np.flatnonzero(~whole)
         fix = "it is true everywhere, so that nothing is left to sample"
         _checks.require(free.size > 0, "mask", "True", fix)
-        self.shape = free.shape
+        last = whole.shape[-1] if whole.ndim > 0 else 0
+        if categorical:
+            ok = last > 0 and bool(np.all(whole == whole[..., :1]))
+            fix = "one-hot examples are fixed by whole sites: give a last axis of size 1"
+            _checks.require(ok, "mask.shape", fixed.shape, fix)
+        check_kind(energy, categorical, "categorical")
+        self.shape = (free.size // last, last) if categorical else free.shape
+        self.categorical = categorical
         self.condition_shape = shape
         self.num_labels = None
         self.energy = energy
@@ -74,18 +87,20 @@ class Clamped(AbstractConditionalEnergy):
             x: `(..., *shape)`, of the shape of one example of the energy.
 
         Returns:
-            The free coordinates, `(..., num_free)`.
+            The free coordinates, `(..., num_free)`; of categories `(..., num_free_sites,
+            num_categories)`.
         """
         x = jnp.asarray(x)
         lead = leading("x", x, self.condition_shape, "whole examples, ")
-        return x.reshape(*lead, math.prod(self.condition_shape))[..., self.free_index]
+        flat = x.reshape(*lead, math.prod(self.condition_shape))
+        return flat[..., self.free_index].reshape(*lead, *self.shape)
 
     def fill(self, x: ArrayLike, y: ArrayLike) -> jax.Array:
         """Whole examples of their free and their fixed parts.
 
         Args:
-            x: free coordinates `(..., num_free)`, such as the values of samples, `(chains, draws,
-                num_free)`.
+            x: free coordinates as `free` returns them, such as the values of samples, `(chains,
+                draws, num_free)`.
             y: what `at` or `at_each` was given: `(*shape)`, or `(chains, *shape)`.
 
         Returns:
@@ -93,14 +108,14 @@ class Clamped(AbstractConditionalEnergy):
         """
         x = jnp.asarray(x)
         y = jnp.asarray(y, x.dtype)
-        fix = f"give the {self.shape[0]} free coordinates along the last axis"
-        _checks.require(x.shape[-1:] == self.shape, "x.shape", x.shape, fix)
-        lead, own = x.shape[:-1], leading("y", y, self.condition_shape, "whole examples, ")
+        lead = leading("x", x, self.shape, "free coordinates, ")
+        own = leading("y", y, self.condition_shape, "whole examples, ")
         fix = f"x has the leading axes {lead}: give one example, or one for each of the first"
         _checks.require(own == lead[: len(own)], "y.shape", y.shape, fix)
         # axes of one between those of `y` and of the example, for the draws of each chain
         rows = y.reshape(*own, *(1,) * (len(lead) - len(own)), math.prod(self.condition_shape))
-        whole = jnp.broadcast_to(rows, (*lead, rows.shape[-1])).at[..., self.free_index].set(x)
+        free = x.reshape(*lead, math.prod(self.shape))
+        whole = jnp.broadcast_to(rows, (*lead, rows.shape[-1])).at[..., self.free_index].set(free)
         return whole.reshape(*lead, *self.condition_shape)
 
 

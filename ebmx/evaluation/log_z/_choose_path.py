@@ -9,8 +9,11 @@ from ...energies import (
     Bernoulli,
     BernoulliRBM,
     Function,
+    Gaussian,
+    GaussianMixture,
+    Uniform,
 )
-from ...energies._discrete import BINARY, CATEGORICAL, discrete_part
+from ...energies._discrete import BINARY, CATEGORICAL, check_kind, discrete_part
 from ...samplers import DMALA, HMC, AbstractSampler, BlockGibbs
 from ...samplers._base import check_invariant
 from ._annealing_path import AbstractPath, GeometricPath, LevelPath, RBMPath
@@ -68,6 +71,13 @@ def sampler_for(path: AbstractPath, sampler: AbstractSampler | None) -> Abstract
         fix += "declares `is_discrete`)"
         ok = sampler.is_discrete or not _is_discrete(base)
         _checks.require(ok, "sampler", type(sampler).__name__, fix)
+        fix = f"{type(base).__name__} is no density of discrete examples: give Bernoulli or "
+        fix += "Categorical as the base, or a sampler of real numbers such as HMC"
+        ok = not (sampler.is_discrete and isinstance(base, Gaussian | GaussianMixture | Uniform))
+        _checks.require(ok, "sampler", type(sampler).__name__, fix)
+        own = getattr(sampler, "categorical", None)
+        if own is not None:
+            check_kind(base, own, "sampler.categorical")
         return sampler
     if isinstance(path, RBMPath):
         return BlockGibbs()

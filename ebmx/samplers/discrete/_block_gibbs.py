@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from ... import _checks
 from ..._types import EnergyFn, Key, X
-from ...energies import AbstractBlockEnergy, Weighted
+from ...energies import AbstractBlockEnergy, Fixed, Normalised, Weighted
 from ...energies._batch import as_scalar
 from ...energies._tempered import Tempered
 from ...energies.constraints._clamped import as_rbm
@@ -52,6 +52,8 @@ def _block_energy(energy: Any) -> tuple[AbstractBlockEnergy, Any]:
     """The energy that has blocks, and its weight if it is not 1."""
     if isinstance(energy, AbstractBlockEnergy):
         return energy, None
+    if isinstance(energy, Normalised | Fixed):
+        return _block_energy(energy.energy)  # a constant, or numbers that do not train
     if isinstance(energy, Weighted | Tempered):
         block, inner = _block_energy(energy.energy)
         weight = energy.weight if isinstance(energy, Weighted) else 1 / energy.temperature

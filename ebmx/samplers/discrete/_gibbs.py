@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from ..._types import Count, EnergyFn, Key, Number, Scalar, X
 from ...energies._batch import as_scalar
+from ...energies._discrete import check_kind
 from .._base import StepInfo, always
 from .._fields import at_least_single, cast
 from ._space import AbstractDiscrete, nearest
@@ -45,6 +46,7 @@ class Gibbs(AbstractDiscrete[Scalar]):
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> Scalar:
         """The energy at `x`."""
         del key
+        check_kind(energy, self.categorical, "categorical")
         return as_scalar(energy(nearest(x, self.categorical)))
 
     def retemper(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ..._types import EnergyFn, Key, Number, Scalar, X
 from ...energies._batch import value_and_gradient
+from ...energies._discrete import check_kind
 from .._base import StepInfo, always
 from .._fields import at_least_single, cast
 from ._space import AbstractDiscrete, nearest
@@ -42,6 +43,7 @@ class AbstractInformed(AbstractDiscrete[Known]):
     def init(self: Any, energy: EnergyFn, x: X, *, key: Key) -> Known:
         """The energy and its gradient at `x`."""
         del key
+        check_kind(energy, self.categorical, "categorical")
         return Known(*value_and_gradient(energy, nearest(x, self.categorical)))
 
     def retemper(self, energy: EnergyFn, x: X, state: Known, factor: Number, *, key: Key) -> Known:

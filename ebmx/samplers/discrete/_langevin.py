@@ -7,10 +7,15 @@ import jax.numpy as jnp
 from ... import _checks
 from ..._types import EnergyFn, Key, Number, Scalar, X
 from ...energies._batch import value_and_gradient
+from ...energies._discrete import check_kind
 from .._base import StepInfo, always
 from .._fields import at_least_single, number
 from ._informed import AbstractInformed
 from ._space import AbstractDiscrete, nearest, rises
+
+LONGEST = 100.0
+"""The longest step size that tuning takes. Without a gradient a bit then flips with probability
+0.4988, and even of infinite steps with 0.5: longer ones make no difference."""
 
 
 class DULA(AbstractDiscrete[None]):
@@ -48,7 +53,8 @@ class DULA(AbstractDiscrete[None]):
 
     def init(self, energy: EnergyFn, x: X, *, key: Key) -> None:
         """No state."""
-        del energy, x, key
+        del x, key
+        check_kind(energy, self.categorical, "categorical")
 
     def step(self, energy: EnergyFn, x: X, state: None, *, key: Key) -> tuple[X, None, StepInfo]:
         """One draw of all sites."""
@@ -65,9 +71,10 @@ class DULA(AbstractDiscrete[None]):
 class DMALA(AbstractInformed):
     """Discrete Langevin with a Metropolis test: the proposal of `DULA`, exact at any step size.
 
-    One gradient a step. `ebmx.samplers.warmup` tunes the step size to an acceptance of 0.574. Where
-    even the longest steps are accepted more often, it finds a very large one, with which each site
-    is drawn from its own gradient alone.
+    One gradient a step. `ebmx.samplers.warmup` and `StepSizeAdaptation` tune the step size to an
+    acceptance of 0.574. Where even the longest steps are accepted more often, as of an energy that
+    is nearly linear, they stop at 100: each site is then drawn given the gradient, whatever its
+    value was, and longer steps would be the same.
 
     Zhang, Liu and Liu (2022), "A Langevin-like sampler for discrete distributions".
 

@@ -1,5 +1,7 @@
 """Dual averaging of step sizes."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -20,12 +22,14 @@ class DualAveraging(eqx.Module):
     centre: jax.Array
     count: jax.Array
     gain: jax.Array
+    highest: jax.Array
 
     @classmethod
-    def search(cls, step_size: jax.Array) -> "DualAveraging":
-        """Begin far from the right step size, in long strides."""
-        log = jnp.log(step_size)
-        return cls._begin(log, log + jnp.log(10.0), 20.0)
+    def search(cls, step_size: jax.Array, longest: float = math.inf) -> "DualAveraging":
+        """Begin far from the right step size, in long strides; no step is longer than `longest`."""
+        highest = jnp.asarray(min(math.log(longest), _FARTHEST), step_size.dtype)
+        log = jnp.minimum(jnp.log(step_size), highest)
+        return cls._begin(log, log + jnp.log(10.0), 20.0, highest)
 
     def refine(self) -> "DualAveraging":
         """Begin again near the right step size, in short strides.
@@ -33,12 +37,15 @@ class DualAveraging(eqx.Module):
         Where the acceptance falls steeply, the long strides of a search keep overshooting, and the
         mean of the acceptances is not the acceptance of the mean.
         """
-        return self._begin(self.log_average, self.log_average, 2.0)
+        return self._begin(self.log_average, self.log_average, 2.0, self.highest)
 
     @classmethod
-    def _begin(cls, log_step: jax.Array, centre: jax.Array, gain: float) -> "DualAveraging":
+    def _begin(
+        cls, log_step: jax.Array, centre: jax.Array, gain: float, highest: jax.Array
+    ) -> "DualAveraging":
         zero, count = jnp.zeros_like(log_step), jnp.zeros((), jnp.int32)
-        return cls(log_step, log_step, zero, centre, count, jnp.asarray(gain, log_step.dtype))
+        gains = jnp.asarray(gain, log_step.dtype)
+        return cls(log_step, log_step, zero, centre, count, gains, highest)
 
     def update(self, acceptance: jax.Array, target: jax.Array) -> "DualAveraging":
         """The state after a step with this acceptance."""
@@ -49,7 +56,9 @@ class DualAveraging(eqx.Module):
         gradient = (1 - weight) * self.gradient + weight * error
         log_step = self.centre - self.gain * jnp.sqrt(number) * gradient
         # otherwise unbounded where even the longest steps are accepted more often, as of DMALA
-        log_step = jnp.clip(log_step, -_FARTHEST, _FARTHEST)
+        log_step = jnp.clip(log_step, -_FARTHEST, self.highest)
         fraction = number**-0.75
         average = fraction * log_step + (1 - fraction) * self.log_average
-        return DualAveraging(log_step, average, gradient, self.centre, count, self.gain)
+        return DualAveraging(
+            log_step, average, gradient, self.centre, count, self.gain, self.highest
+        )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +16,7 @@ from .._base import take_step
 from .._fields import at_least_single
 from .._reflected import Reflected
 from .._run import chain_keys, check_energy
+from ..discrete._langevin import DMALA, LONGEST
 from ._dual_averaging import DualAveraging
 from ._metric import metric_of
 
@@ -22,6 +24,11 @@ from ._metric import metric_of
 def held(sampler: Any) -> Any:
     """The sampler that has the step size: the one inside of a `Reflected`."""
     return held(sampler.sampler) if isinstance(sampler, Reflected) else sampler
+
+
+def longest_step(sampler: Any) -> float:
+    """The longest step size that tuning takes: of `DMALA`, above which steps are all the same."""
+    return LONGEST if isinstance(held(sampler), DMALA) else math.inf
 
 
 def with_numbers(sampler: Any, **values: Any) -> Any:
@@ -53,7 +60,9 @@ def tune(
     shape = (num,) if per_chain else ()
     dtype = at_least_single(x.dtype)
     first = jnp.asarray(held(sampler).step_size)
-    tuner = DualAveraging.search(jnp.broadcast_to(first, shape).astype(dtype))
+    tuner = DualAveraging.search(
+        jnp.broadcast_to(first, shape).astype(dtype), longest_step(sampler)
+    )
 
     def one(energy, x, state, size, key):
         tuned = with_numbers(sampler, step_size=size)

@@ -19,7 +19,7 @@ from .._fields import at_least_single
 from .._run import chain_keys, check_energy
 from .._warmup import usual_acceptance
 from ..kernels._dual_averaging import DualAveraging
-from ..kernels._search import held
+from ..kernels._search import held, longest_step
 from ._barrier import LadderReport, advised, cumulative, equal_rejection, optimal_round_trip_rate
 from ._replica_exchange import ReplicaExchange
 
@@ -233,7 +233,7 @@ def _with_step_sizes(
         own = jnp.asarray(held(sampler.sampler).step_size)
         sizes = own * (temperatures if sampler.scale_step else jnp.ones_like(temperatures))
     ladder = dataclasses.replace(sampler, scale_step=False, step_sizes=sizes)
-    return ladder, DualAveraging.search(jnp.asarray(sizes, dtype))
+    return ladder, DualAveraging.search(jnp.asarray(sizes, dtype), longest_step(ladder.sampler))
 
 
 def _new_number(rungs: int, barrier: float) -> int:
@@ -257,7 +257,7 @@ def _respaced(
     if tuner is not None:
         log = np.interp(positions, before, np.log(np.asarray(sizes, np.float64)))
         sizes = jnp.asarray(np.exp(log), tuner.log_step.dtype)
-        tuner = DualAveraging.search(sizes).refine()
+        tuner = DualAveraging.search(sizes, longest_step(ladder.sampler)).refine()
     ladder = dataclasses.replace(ladder, temperatures=temperatures, step_sizes=sizes)
     return ladder, tuner, replicas[:, nearest]
 

@@ -149,7 +149,8 @@ class Jarzynski(AbstractNegatives[Populations]):
             # of the training chains alone, so that parameters do not depend on held-out chains
             acceptance = info.chains.acceptance[: self.num_chains]
             acceptance = jnp.mean(jnp.where(jnp.isfinite(acceptance), acceptance, 0))
-            log_scale = self.adaptation.moved(log_scale, self.adaptation.gain, acceptance)
+            gain = self.adaptation.gain
+            log_scale = self.adaptation.moved(log_scale, gain, acceptance, self.sampler)
             info = dataclasses.replace(info, at_limit=fraction_at_limit(log_scale))
         state = jax.lax.stop_gradient(Populations(training, held_out, log_scale))
         return self._negatives(state.training, dtype, key=pick_key), state, info

@@ -137,7 +137,7 @@ class PCD(AbstractBuffered):
         x, info = move(energy, sampler, steps, x, noise, restarted, run_key)
         ages = jnp.where(info.dead, 0, ages + 1)
         if self.adaptation is not None and scales is not None:
-            scales = self.adaptation.update(scales, info, ages)
+            scales = self.adaptation.update(scales, info, ages, self.sampler)
             info = dataclasses.replace(info, at_limit=fraction_at_limit(scales))
         chains = dataclasses.replace(chains, x=x, ages=ages, log_scales=scales)
         after = state.write(chains, key=jax.random.fold_in(draw_key, 2))

@@ -13,6 +13,7 @@ from ..._types import Number, Scalar
 from ...samplers import AbstractSampler
 from ...samplers._fields import cast, number
 from ...samplers._run import PerChain
+from ...samplers.kernels._search import longest_step
 from ._base import NegativesInfo
 
 _LIMIT = math.log(1000.0)
@@ -30,7 +31,8 @@ class StepSizeAdaptation(eqx.Module):
 
     If no step size has the target acceptance, as on a flat or an improper energy, the factor on the
     sampler's `step_size` stops at 1,000 or 1/1,000. The metric `step_sizes_at_limit` is the
-    fraction of these chains.
+    fraction of these chains. Of `DMALA` no step size is above 100, where longer ones would be the
+    same; there nothing is wrong, and the metric does not count it.
 
     Args:
         target: the acceptance, in (0, 1).
@@ -67,22 +69,31 @@ class StepSizeAdaptation(eqx.Module):
 
         return PerChain(jax.vmap(one)(log_scales))
 
-    def update(self, log_scales: jax.Array, info: NegativesInfo, ages: jax.Array) -> jax.Array:
+    def update(
+        self, log_scales: jax.Array, info: NegativesInfo, ages: jax.Array, sampler: AbstractSampler
+    ) -> jax.Array:
         """The log factors after the chains have moved; that of a dead chain becomes 0."""
         # gains of 4/age have an infinite sum, so that a step size gets as far as it has to
         young = 4.0 / jnp.maximum(ages, 1).astype(log_scales.dtype)
         gain = jnp.maximum(cast(self.gain, log_scales), young)
-        moved = self.moved(log_scales, gain, info.chains.acceptance)
+        moved = self.moved(log_scales, gain, info.chains.acceptance, sampler)
         return jnp.where(info.dead, 0, moved)
 
-    def moved(self, log_scales: jax.Array, gain: Number, acceptance: jax.Array) -> jax.Array:
+    def moved(
+        self, log_scales: jax.Array, gain: Number, acceptance: jax.Array, sampler: Any
+    ) -> jax.Array:
         """`log_scales + gain (acceptance − target)` within the limits.
 
         An acceptance that is not finite counts as a rejection.
         """
         acceptance = jnp.where(jnp.isfinite(acceptance), acceptance, 0).astype(log_scales.dtype)
         error = acceptance - cast(self.target, log_scales)
-        return jnp.clip(log_scales + cast(gain, log_scales) * error, -_LIMIT, _LIMIT)
+        highest, longest = _LIMIT, longest_step(sampler)
+        if math.isfinite(longest):
+            # just below the limit, where it is no sign of a step size that is far off
+            highest = jnp.log(longest / cast(sampler.step_size, log_scales))
+            highest = jnp.clip(highest, -_LIMIT, 0.99 * _LIMIT)
+        return jnp.clip(log_scales + cast(gain, log_scales) * error, -_LIMIT, highest)
 
 
 def fraction_at_limit(log_scales: jax.Array) -> Scalar:

@@ -7,11 +7,12 @@ import numpy as np
 import optax
 import pytest
 
-from ebmx.energies import Bernoulli, BernoulliRBM, Function, Gaussian, Uniform
+from ebmx.energies import Bernoulli, BernoulliRBM, Categorical, Function, Gaussian, Uniform
 from ebmx.evaluation import adaptive_smc, annealed_importance_sampling
 from ebmx.evaluation.log_z._annealing_path import GeometricPath, RBMPath
 from ebmx.evaluation.log_z._choose_path import path_of, sampler_for
 from ebmx.samplers import (
+    DMALA,
     HMC,
     MALA,
     MCLMC,
@@ -21,6 +22,7 @@ from ebmx.samplers import (
     Barker,
     BlockGibbs,
     Cycle,
+    Gibbs,
     GibbsWithGradients,
     Independence,
     Langevin,
@@ -233,8 +235,21 @@ INVARIANT = {
 
 @pytest.mark.parametrize("name", INVARIANT)
 def test_samplers_that_are_invariant_are_taken_as_they_are(name):
-    plain = path_of(lambda x: jnp.sum(x**2), Gaussian(jnp.zeros(2)))
+    base = Bernoulli(jnp.zeros(2)) if name == "gibbs" else Gaussian(jnp.zeros(2))
+    plain = path_of(lambda x: jnp.sum(x**2), base)
     assert sampler_for(plain, INVARIANT[name]) is INVARIANT[name]
+
+
+def test_bases_and_samplers_of_different_examples_are_refused():
+    for base, sampler, match in (
+        (Gaussian(jnp.zeros(2)), DMALA(0.1), "sampler=DMALA: Gaussian is no density of discrete"),
+        (Bernoulli(jnp.zeros(2)), HMC(0.1), "sampler=HMC: the base is discrete"),
+        (Bernoulli(jnp.zeros(2)), DMALA(0.1, True), "categorical=True: examples of Bernoulli are"),
+        (Categorical(jnp.zeros((1, 2))), Gibbs(), "categorical=False: examples of Categorical are"),
+    ):
+        path = path_of(lambda x: jnp.sum(x**2), base)
+        with pytest.raises(ValueError, match=match):
+            sampler_for(path, sampler)
 
 
 EXACT = INVARIANT | {"composed": Cycle((SHORTER, WIDE))}

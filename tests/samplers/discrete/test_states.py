@@ -115,15 +115,21 @@ def test_the_warm_up_finds_the_step_size_of_an_acceptance(getkey):
     assert abs(float(jnp.mean(info.acceptance)) - 0.574) < 0.05
 
 
-def test_where_no_step_is_too_long_the_warm_up_finds_a_long_one(getkey):
+@pytest.mark.parametrize("coupling", [0.05, 0.0])
+@pytest.mark.parametrize("per_chain", [False, True])
+def test_where_no_step_is_too_long_the_warm_up_finds_the_longest(coupling, per_chain, getkey):
+    """Of a flat energy, too, which is a proper density of bits: each step is a sample of it."""
     start = np.zeros((64, 3, 3), np.float32)
-    weak = Ising((3, 3), 0.05, 0.1)
-    tuned, _ = warmup(weak, DMALA(0.1), start, num_steps=100, key=getkey())
-    assert 100 < float(tuned.step_size) < np.inf
+    weak, options = Ising((3, 3), coupling, 0.1), {"per_chain": per_chain, "num_steps": 100}
+    tuned, _ = warmup(weak, DMALA(0.1), start, key=getkey(), **options)
+    sizes = tuned.sampler.step_size if per_chain else tuned.step_size
+    assert np.all((np.asarray(sizes) > (20 if per_chain else 99)) & (np.asarray(sizes) <= 100.001))
     _, info = run(weak, tuned, start, num_steps=50, key=getkey())
-    assert 0.6 < float(jnp.mean(info.acceptance)) < 0.99
-    with pytest.raises(FloatingPointError, match="flat or improper"):
-        warmup(Ising((3, 3), 0.0), DMALA(0.1), start, num_steps=40, key=getkey())
+    assert 0.6 < float(jnp.mean(info.acceptance)) <= 1.0
+    from_infinity, longest = (
+        run(weak, DMALA(size), start, num_steps=1, key=getkey())[0] for size in (1e30, 100.0)
+    )
+    assert abs(float(jnp.mean(from_infinity) - jnp.mean(longest))) < 4 * np.sqrt(0.5 / 576)
 
 
 def test_a_chain_leaves_where_the_energy_is_not_a_number_and_does_not_go_there(getkey):

@@ -69,7 +69,7 @@ DEAD = np.arange(7) == 6
 def updated(adaptation, log_scales, acceptance, ages):
     zero, none = jnp.zeros(7), jnp.zeros(7, bool)
     info = NegativesInfo(StepInfo(zero, zero, acceptance, none), none, jnp.asarray(DEAD), zero[0])
-    return adaptation.update(log_scales, info, ages)
+    return adaptation.update(log_scales, info, ages, MALA(0.3))
 
 
 @pytest.mark.parametrize(
