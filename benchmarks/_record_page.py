@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _record_targets import KEPT
+from _record_targets import KEPT, KNOWN
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURE = "images/record.png"
@@ -40,6 +40,11 @@ after one line in `benchmarks/_record_samplers.py`.
 """
 
 
+UNKNOWN = """Long chains disagree (R-hat {rhat}), so no moments are known, and no bias.
+
+"""
+
+
 def write_page(rows: list[dict[str, Any]]) -> None:
     """Write the page and draw its picture."""
     (DOCS / "record.md").write_text(page(rows))
@@ -50,24 +55,32 @@ def page(rows: list[dict[str, Any]]) -> str:
     """The text of the page."""
     seeds = len({row["seed"] for row in rows})
     budget = " or ".join(f"{int(one):,}" for one in sorted({int(row["budget"]) for row in rows}))
-    kept = json.loads(KEPT.read_text())
-    rhat = max(one["rhat"] for one in kept.values())
+    kept = {name: one["rhat"] for name, one in json.loads(KEPT.read_text()).items()}
+    rhat = max(one for one in kept.values() if one <= KNOWN)
     parts = [HEAD.format(seeds=seeds, budget=budget, picture=PICTURE, rhat=rhat)]
     for target in _in_order(row["target"] for row in rows):
         own = [row for row in rows if row["target"] == target]
-        parts.append(f"## {target}\n\n" + _table(own))
+        known = kept.get(target, 1.0) <= KNOWN
+        note = "" if known else UNKNOWN.format(rhat=kept[target])
+        parts.append(f"## {target}\n\n{note}{_table(own, known)}")
     return "\n".join(parts)
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _table(rows: list[dict[str, Any]], known: bool) -> str:
     has_modes = any(row["coverage"] for row in rows)
     knows_log_z = any(row["log_z_error"] for row in rows)
     more = [name for name, has in (("modes", has_modes), ("log Z", knows_log_z)) if has]
-    head = ["sampler", "bias", "first", "ESS", *more, "seconds"]
+    head = ["sampler", *(["bias", "first"] if known else []), "ESS", *more, "seconds"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     names = _in_order(row["sampler"] for row in rows)
     cells = {name: [row for row in rows if row["sampler"] == name] for name in names}
-    for name in sorted(names, key=lambda one: _median(cells[one], "bias_2_all")):
+
+    def place(name: str) -> float:
+        # the best first
+        ess = _median(cells[name], "ess")
+        return _median(cells[name], "bias_2_all") if known else -ess if np.isfinite(ess) else 0.0
+
+    for name in sorted(names, key=place):
         own = cells[name]
         modes = [f"{_median(own, 'coverage'):.0%}, {_median(own, 'mode_distance'):.3f}"]
         errors = [abs(float(row["log_z_error"])) for row in own if row["log_z_error"]]
@@ -75,8 +88,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
         failed = sum(int(row["failed"]) for row in own)
         entry = [
             name + (f" ({failed} chains failed)" if failed else ""),
-            _spread(own, "bias_2_all"),
-            _number(_median(own, "bias_1_all")),
+            *([_spread(own, "bias_2_all"), _number(_median(own, "bias_1_all"))] if known else []),
             _number(_median(own, "ess"), "–"),
             *(modes if has_modes else []),
             *(log_z if knows_log_z else []),
@@ -117,7 +129,8 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.ticker import NullFormatter
 
-    targets, samplers = (_in_order(row[name] for row in rows) for name in ("target", "sampler"))
+    samplers = _in_order(row["sampler"] for row in rows)
+    targets = _in_order(row["target"] for row in rows if row["bias_2_all"])
     colours = dict(zip(samplers, plt.colormaps["tab20"](np.linspace(0, 1, 20)), strict=False))
     height = -(-len(targets) // 4)
     foot = (0.1 + 0.2 * -(-len(samplers) // 5)) / (2.9 * height)

@@ -184,7 +184,7 @@ def make_truth(name: str, budget: int | None) -> None:
     print(f"{name}: R-hat {rhat:.4f} of {len(observed)} chains", flush=True)
 
 
-def figures(chains: Chains, truth: Truth) -> dict[str, Any]:
+def figures(chains: Chains, truth: Truth | None) -> dict[str, Any]:
     """What a line of the table says of the chains."""
     found: dict[str, Any] = {
         "evaluations": chains.spent + chains.drawing, "evaluations_per_step": chains.cost[0],
@@ -192,12 +192,12 @@ def figures(chains: Chains, truth: Truth) -> dict[str, Any]:
         "acceptance": chains.acceptance, "failed": chains.failed, "seconds": chains.seconds,
         "log_z_error": chains.log_z_error,
     }  # fmt: skip
-    for part, share in PARTS.items():
+    for part, share in () if truth is None else PARTS.items():
         pair = biases(chains.observed[:, : max(1, int(share * chains.observed.shape[1]))], truth)
         found |= {f"bias_{i + 1}_{part}": value for i, value in enumerate(pair)}
     sizes = np.ravel(diagnose(chains.observed.astype(np.float32), warn=False).ess_bulk)
     found["ess"] = 1000 * float(np.min(sizes)) / (CHAINS * chains.drawing)
-    if chains.modes is not None:
+    if chains.modes is not None and truth is not None:
         shares = np.bincount(chains.modes.ravel(), minlength=len(truth.modes)) / chains.modes.size
         found["coverage"] = float(np.mean(shares[truth.modes > 0] > 0))
         found["mode_distance"] = float(np.abs(shares - truth.modes).sum() / 2)
@@ -256,7 +256,7 @@ def main() -> None:
     write(options.json, {"rows": made})
 
 
-def cell(name: str, sampler: str, truth: Truth, options: Any) -> list[dict[str, Any]]:
+def cell(name: str, sampler: str, truth: Truth | None, options: Any) -> list[dict[str, Any]]:
     """The lines of a sampler on a target that the table lacks."""
     known = rows_of(options.csv) if options.csv is not None else []
     have = {one["seed"] for one in known if (one["target"], one["sampler"]) == (name, sampler)}
