@@ -146,7 +146,7 @@ _MAKERS: dict[str, Callable[[], Target]] = {
     "Lennard-Jones 13": lambda: particles(energies.LennardJones(13), 1.5),
     "Lennard-Jones 55": lambda: particles(energies.LennardJones(55), 2.5, 5_000),
     "lattice field 8×8": lattice,
-    "log-Gaussian Cox 16×16": lambda: Target(energies.log_gaussian_cox(16), 2.0),
+    "log-Gaussian Cox 16×16": lambda: Target(energies.log_gaussian_cox(16), 2.0, budget=5_000),
     "logistic regression": regression,
     "digits": lambda: images("digits", 0.02),
     "MNIST": lambda: images("mnist", 0.01),
