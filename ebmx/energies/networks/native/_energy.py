@@ -1,5 +1,7 @@
 """A `ConvNet` whose values and gradients by the image come from the kernel."""
 
+import itertools
+import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import SymbolicZero
+from jax.experimental.custom_partitioning import custom_partitioning
+from jax.sharding import NamedSharding, PartitionSpec
 
 from .... import _checks
 from . import _kernel
@@ -142,22 +146,49 @@ def _call(network: Network, *, with_gradient: bool) -> Callable:
 
 def _custom_call(network: Network, with_gradient: bool, leaves: Leaves, x: jax.Array) -> Any:
     net = network.restore(leaves)
-    name, _ = _kernel.load()
+
+    def compute(images: jax.Array, *weights: jax.Array) -> tuple[jax.Array, ...]:
+        name, _ = _kernel.load()
+        num, threads = images.shape[0], _num_threads()
+        lanes = 32 if num >= 32 * threads else 16  # more examples share a weight that is read
+        config = _config(net, lanes, threads)
+        memory = _kernel.scratch_size(config) * max(1, min(threads, -(-num // lanes))) + 16
+        shapes = [(num,), *[images.shape] * with_gradient, (memory,)]
+        results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+        call = jax.ffi.ffi_call(name, results)
+        return tuple(call(images, *weights, config=np.array(config, np.int64))[:-1])
+
     batch = x.shape[: x.ndim - 3]
-    num = int(np.prod(batch))
-    threads = _num_threads()
-    lanes = 32 if num >= 32 * threads else 16  # more examples share what is read of the weights
-    config = _config(net, lanes, threads)
-    memory = _kernel.scratch_size(config) * max(1, min(threads, -(-num // lanes))) + 16
-    shapes = [(num,), (num, *net.shape), (memory,)]
-    if not with_gradient:
-        del shapes[1]
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    call = jax.ffi.ffi_call(name, results)
-    images = x.reshape(num, *net.shape)
-    energy, *gradient, _ = call(images, *_weights(net), config=np.array(config, np.int64))
+    images = x.reshape(math.prod(batch), *net.shape)
+    energy, *gradient = _in_parts(compute, 1 + with_gradient)(images, *_weights(net))
     energy = energy.reshape(batch)
     return (energy, gradient[0].reshape(x.shape)) if with_gradient else energy
+
+
+def _in_parts(compute: Callable, num_results: int) -> Callable:
+    """`compute(images, *weights)`, of which each device of a mesh does its part of the images."""
+
+    def partition(mesh: Any, arguments: Any, results: Any) -> tuple:
+        axes = arguments[0].sharding.spec[:1]
+        parts, whole = (
+            NamedSharding(mesh, PartitionSpec(*axes)),
+            NamedSharding(mesh, PartitionSpec()),
+        )
+        places = (parts, *[whole] * (len(arguments) - 1))
+        return mesh, compute, tuple(parts for _ in results), places
+
+    def rule(mesh: Any, arguments: Any, results: Any) -> tuple[str, dict]:
+        del mesh, results
+        ranks = [len(argument.shape) for argument in arguments[1:]]
+        weights = [[f"w{i}d{axis}" for axis in range(rank)] for i, rank in enumerate(ranks)]
+        taken = ["b h w c", *map(" ".join, weights)]
+        given = ["b", "b h w c"][:num_results]
+        whole = ("h", "w", "c", *itertools.chain(*weights))
+        return f"{', '.join(taken)} -> {', '.join(given)}", {"need_replication_factors": whole}
+
+    spread = custom_partitioning(compute)
+    spread.def_partition(partition, sharding_rule=rule)
+    return spread
 
 
 def _num_threads() -> int:
