@@ -23,7 +23,6 @@ Leaves = tuple[jax.Array, ...]
 
 def check(net: Any) -> None:
     """Check that the kernel covers this network, and build it where it will be used."""
-    _checks.require(isinstance(net.native, bool), "native", net.native, "give True or False")
     if not net.native:
         return
     covered = {
