@@ -18,6 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .... import _checks
 from . import _kernel
 
+_FEWEST = 8  # examples, below which most lanes of a vector would be empty
 Leaves = tuple[jax.Array, ...]
 
 
@@ -127,6 +128,8 @@ def _call(network: Network, *, with_gradient: bool) -> Callable:
 
     @custom_vmap
     def call(leaves: Leaves, x: jax.Array) -> Any:
+        if math.prod(x.shape[: x.ndim - 3]) < _FEWEST:
+            return in_jax(leaves, x)
         here = partial(_custom_call, network, with_gradient)
         return jax.lax.platform_dependent(leaves, x, cpu=here, default=in_jax)
 

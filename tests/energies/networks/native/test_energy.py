@@ -75,14 +75,14 @@ def test_values_and_gradients_by_the_image(case):
     assert uses_kernel(slopes, native, x)
     energies, gradients = slopes(plain, x)
     assert np.std(energies) > 1e-3
-    for num in (1, 3, 64, 67):  # also of part of a vector
+    for num in (1, 3, 9, 64, 67):  # also of part of a vector
         got = slopes(native, x[:num])
         close(got, (energies[:num], gradients[:num]))
     close(ebmx.energy(native, x), energies)
 
 
 def test_values_are_those_of_numpy():
-    net, x = small()[1], points(3, SMALL[0])
+    net, x = small()[1], points(9, SMALL[0])
     silu = lambda x: x / (1 + np.exp(-x))  # noqa: E731
     for image, energy in zip(np.asarray(x, np.float64), ebmx.energy(net, x), strict=True):
         for convolution in net.convolutions:
@@ -112,12 +112,12 @@ def test_an_example_does_not_depend_on_the_others():
 
 def test_gradients_by_the_parameters_are_left_to_jax():
     loss = lambda net, x: jnp.sum(jax.vmap(net)(x) ** 2)  # noqa: E731
-    agree(eqx.filter_grad(loss), points(5, SMALL[0]))
-    assert not uses_kernel(eqx.filter_grad(loss), small()[1], points(5, SMALL[0]))
+    agree(eqx.filter_grad(loss), points(9, SMALL[0]))
+    assert not uses_kernel(eqx.filter_grad(loss), small()[1], points(9, SMALL[0]))
 
 
 def test_second_derivatives():
-    x, v = points(2, (5, *SMALL[0]))
+    x, v = points(2, (9, *SMALL[0]))
 
     def curvature(net, x, v):
         return jax.jvp(jax.grad(net), (x,), (v,))[1]
@@ -136,7 +136,7 @@ def test_second_derivatives():
 
 
 def test_gradients_through_a_chain():
-    x = points(5, SMALL[0])
+    x = points(9, SMALL[0])
 
     def end(net, x):
         step = lambda _, x: x - 0.1 * jax.vmap(jax.grad(net))(x)  # noqa: E731
@@ -156,11 +156,11 @@ def test_a_batch_of_batches_is_one_call():
 
 
 def test_networks_of_their_own_for_each_example_are_left_to_jax():
-    x = points(3, SMALL[0])
+    x = points(9, SMALL[0])
 
     def ensemble(net):
         arrays, rest = eqx.partition(net, eqx.is_array)
-        many = jax.tree.map(lambda a: jnp.stack([a, 2 * a, -a]), arrays)
+        many = jax.tree.map(lambda a: jnp.stack([k * a for k in range(9)]), arrays)
         one = lambda a, x: jax.value_and_grad(eqx.combine(a, rest))(x)  # noqa: E731
         return jax.vmap(one)(many, x), jax.vmap(lambda a: jax.vmap(lambda x: one(a, x))(x))(many)
 
@@ -169,7 +169,7 @@ def test_networks_of_their_own_for_each_example_are_left_to_jax():
 
 
 def test_compositions_and_samplers_use_it():
-    x, net = points(4, SMALL[0]), small()[1]
+    x, net = points(9, SMALL[0]), small()[1]
     composed = lambda net, x: Box(0.5 * net + net / 2.0, -9.0, 9.0)(x)  # noqa: E731
     agree(lambda net, x: jax.vmap(jax.grad(lambda x: composed(net, x)))(x), x)
 
@@ -181,14 +181,19 @@ def test_compositions_and_samplers_use_it():
     close(jax.grad(net)(x[0]), slopes(small()[0], x)[1][0])  # not compiled
 
 
+def test_small_batches_are_left_to_jax():
+    net = small()[1]
+    assert [uses_kernel(slopes, net, points(num, SMALL[0])) for num in (7, 8)] == [False, True]
+
+
 def test_other_platforms_do_not_have_it():
-    traced = jax.jit(jax.vmap(jax.grad(small()[1]))).trace(points(3, SMALL[0]))
+    traced = jax.jit(jax.vmap(jax.grad(small()[1]))).trace(points(9, SMALL[0]))
     texts = [traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda")]
     assert ["ebmx_convnet" in text for text in texts] == [True, False]
 
 
 def test_single_precision_under_double():
-    net, x = small()[1], points(3, SMALL[0])
+    net, x = small()[1], points(9, SMALL[0])
     want = slopes(net, x)
     with jax.enable_x64():
         got = slopes(net, jnp.asarray(x, jnp.float64))
@@ -222,7 +227,7 @@ jax.config.update("jax_num_cpu_devices", 2)
 import numpy as np, ebmx
 from ebmx.samplers import Langevin
 net = ebmx.energies.ConvNet((6, 5, 3), (3, 4), native=True, key=jax.random.key(0))
-x = np.random.default_rng(0).normal(size=(8, 6, 5, 3)).astype(np.float32)
+x = np.random.default_rng(0).normal(size=(16, 6, 5, 3)).astype(np.float32)
 mesh = jax.make_mesh((2,), ("data",))
 options = {"num_steps": 3, "key": jax.random.key(0)}
 ends = [ebmx.run(net, Langevin(0.1), x, mesh=m, **options)[0] for m in (None, mesh)]
@@ -230,7 +235,7 @@ np.testing.assert_allclose(*ends, atol=1e-5)
 automatic = jax.sharding.Mesh(mesh.devices, mesh.axis_names)
 parts = jax.device_put(x, jax.sharding.NamedSharding(automatic, jax.sharding.PartitionSpec("data")))
 text = jax.jit(jax.vmap(jax.grad(net))).lower(parts).compile().as_text()
-assert "f32[4,6,5,3]" in text and "ebmx_convnet" in text and "all-gather" not in text
+assert "f32[8,6,5,3]" in text and "ebmx_convnet" in text and "all-gather" not in text
 """
 
 
