@@ -17,7 +17,6 @@ FURTHER = {
     "energies/exact/_categorical.py": "test_categorical_rbm ../test_normalised",
     "energies/exact/_lattice.py": "test_ising ../../samplers/discrete/test_block_gibbs",
     "energies/exact/_potts.py": "test_ising ../../samplers/discrete/test_block_gibbs",
-    "_user_cache.py": "test_compilation_cache energies/networks/native/test_kernel",
     "evaluation/samples/_classes.py": "../test_long_chains",
     "evaluation/samples/_covariance.py": "test_frechet ../log_z/test_exact",
     "evaluation/samples/_pairwise.py": "test_features",
