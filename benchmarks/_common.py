@@ -44,7 +44,11 @@ def medians(functions: Mapping[str, Callable[[], Any]], repeats: int = 7) -> dic
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def times(functions: Mapping[str, Callable[[], Any]], repeats: int = 7) -> dict[str, list[float]]:
+def times(
+    functions: Mapping[str, Callable[[], Any]],
+    repeats: int = 7,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of the functions, called in turn; the first call of each is not counted.
 
     If those of one of them are spread by more than a fifth, all are measured once more, and the
@@ -52,19 +56,21 @@ def times(functions: Mapping[str, Callable[[], Any]], repeats: int = 7) -> dict[
     """
     for function in functions.values():
         jax.block_until_ready(function())
-    found = _in_turn(functions, repeats)
+    found = _in_turn(functions, repeats, clock)
     if _largest_spread(found) > SPREAD:
-        found = min(found, _in_turn(functions, repeats), key=_largest_spread)
+        found = min(found, _in_turn(functions, repeats, clock), key=_largest_spread)
     return found
 
 
-def _in_turn(functions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+def _in_turn(
+    functions: Mapping[str, Callable[[], Any]], repeats: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = clock()
             jax.block_until_ready(function())
-            found[name].append(time.perf_counter() - start)
+            found[name].append(clock() - start)
     return found
 
 

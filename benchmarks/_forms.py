@@ -81,6 +81,7 @@ FORMS: dict[str, Forms] = {
     "mnist": Forms("--updates 5", "--updates 3600 --test-images DATA/mnist"),
     "mnist: held out": Forms(None, f"{_HELD_OUT} 600"),
     "mutation": Forms(_MUTATION),
+    "native": Forms("--only mnist_5k --repeats 1"),
     "peers": Forms(None, "--environments DATA/peers"),
     "record": Forms("--target banana --sampler Barker --budget 2000 --seeds 0"),
     "samplers": Forms('--only "double well 128" --repeats 1'),

@@ -50,7 +50,7 @@ EQUIVALENTS: dict[str, str] = {
     "energies/networks/_convolution.py | comparison | _sumifsmallelse_patches -> ((_patches)ifsmallelse(_sum))": _EITHER_WAY,
     "energies/_conditional.py | off by one | 0 -> 1 | returnapply_layers(self.layers,self.activation,joint)[0]": _CLAMPED,
     "energies/_conditional.py | off by one | 0 -> 1 | own=apply_layers(self.layers,self.activation,features)[0]": _CLAMPED,
-    'energies/networks/_convnet.py | off by one | 0 -> 1 | returnoutputs[0]ifself.out_size=="scalar"elseoutputs': _CLAMPED,
+    'energies/networks/_convnet.py | off by one | 0 -> 1 | returnoutputs[0]ifnet.out_size=="scalar"elseoutputs': _CLAMPED,
     'energies/networks/_mlp.py | off by one | 0 -> 1 | returnoutputs[0]ifself.out_size=="scalar"elseoutputs': _CLAMPED,
     'energies/networks/_resnet.py | off by one | 0 -> 1 | returnoutputs[0]ifself.out_size=="scalar"elseoutputs': _CLAMPED,
     "energies/networks/_resnet.py | off by one | 0 -> 1 | returnoutputs[0],after": _CLAMPED,

@@ -1,12 +1,11 @@
 """Compiled functions that are kept from one process to the next."""
 
 import os
-import platform
-import sys
-import zlib
 from pathlib import Path
 
 import jax
+
+from ._user_cache import is_writable, processor, user_cache
 
 _SECONDS = 0.1  # what compiles faster is not worth a file
 
@@ -28,34 +27,12 @@ def keep_compiled() -> Path | None:
     if settings["jax_compilation_cache_dir"] is not None:
         return Path(settings["jax_compilation_cache_dir"])
     try:
-        folder = _user_cache() / "ebmx" / f"compiled-{jax.__version__}-{_processor()}"
+        folder = user_cache() / "ebmx" / f"compiled-{jax.__version__}-{processor()}"
     except RuntimeError:  # there is no home
         return None
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+    if not is_writable(folder):
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS)
     return folder
-
-
-def _user_cache() -> Path:
-    """The folder for caches of this user, as the operating system has it."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    own = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
-    return Path(own) if own else Path.home() / ".cache"
-
-
-def _processor() -> str:
-    """A name for this kind of processor: its architecture and a checksum of its instruction sets.
-
-    It keeps computers that share a home folder from running code compiled for another one.
-    """
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        features = next(line for line in lines if line.lower().startswith(("flags", "features")))
-    except (OSError, StopIteration):
-        features = platform.processor()
-    return f"{platform.machine()}-{zlib.crc32(features.encode()):08x}"

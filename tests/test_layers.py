@@ -11,6 +11,7 @@ import ebmx
 ROOT = Path(ebmx.__file__).parent
 ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
 SHARED = {"_arguments", "_checks", "_interrupt", "_mesh", "_threefry", "_types", "_warnings"}
+SHARED |= {"_user_cache"}
 
 PARTS_OF_THE_COMMAND_LINE = {"_compilation_cache", "_samples", "_output", "_parser"}
 
@@ -35,6 +36,7 @@ ALLOWED = {
     "_samples": {"plotting"},
     "_types": set(),
     "_output": set(),
+    "_user_cache": set(),
     "_parser": {"config"},
     "_warnings": set(),
 }
@@ -135,7 +137,7 @@ def test_importing_the_package_takes_nothing_it_may_not_need():
     optional = ["matplotlib", "shtab", "sklearn", "datasets", "mlxtend", "tqdm", "tomli_w", "orbax"]
     optional += ["pandas", "pyarrow", "PIL"]
     optional += ["tensorboardX", "wandb", "mlflow", "trackio"]
-    optional += ["safetensors", "huggingface_hub", "numpyro", "flax"]
+    optional += ["ziglang", "safetensors", "huggingface_hub", "numpyro", "flax"]
     code = f"import ebmx, jax, sys; print([m for m in {optional} if m in sys.modules]); ebmx.run"
     code += "; jax.config.update('jax_num_cpu_devices', 3); print(len(jax.devices()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

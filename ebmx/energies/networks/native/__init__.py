@@ -1,0 +1,1 @@
+"""A compiled kernel for energies of images on CPUs, which is optional."""
