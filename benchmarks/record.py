@@ -192,7 +192,9 @@ def figures(chains: Chains, truth: Truth | None) -> dict[str, Any]:
         "acceptance": chains.acceptance, "failed": chains.failed, "seconds": chains.seconds,
         "log_z_error": chains.log_z_error,
     }  # fmt: skip
-    for part, share in () if truth is None else PARTS.items():
+    for part, share in PARTS.items():
+        if truth is None:
+            break
         pair = biases(chains.observed[:, : max(1, int(share * chains.observed.shape[1]))], truth)
         found |= {f"bias_{i + 1}_{part}": value for i, value in enumerate(pair)}
     sizes = np.ravel(diagnose(chains.observed.astype(np.float32), warn=False).ess_bulk)
