@@ -120,12 +120,12 @@ def regression() -> Target:
     return Target(energies.LogisticRegression(features, labels), reference="NUTS")
 
 
-def images(name: str, noise_scale: float) -> Target:
+def images(name: str, noise_scale: float, budget: int) -> Target:
     """A pretrained energy of images at the temperature of its chains, in their box."""
     cold = energies.pretrained(name) / (noise_scale**2 / 2)
     low, high = -jnp.ones(cold.shape), jnp.ones(cold.shape)
     boxed = energies.Box(cold, low, high)
-    return Target(boxed, 0.3, reference="replica exchange", budget=5_000)
+    return Target(boxed, 0.3, reference="replica exchange", budget=budget)
 
 
 def level() -> Target:
@@ -144,12 +144,12 @@ _MAKERS: dict[str, Callable[[], Target]] = {
     "many wells 32-D": wells,
     "four particles, double wells": lambda: particles(energies.DoubleWellParticles(), 2.0),
     "Lennard-Jones 13": lambda: particles(energies.LennardJones(13), 1.5),
-    "Lennard-Jones 55": lambda: particles(energies.LennardJones(55), 2.5, 5_000),
+    "Lennard-Jones 55": lambda: particles(energies.LennardJones(55), 2.5, 2_000),
     "lattice field 8×8": lattice,
     "log-Gaussian Cox 16×16": lambda: Target(energies.log_gaussian_cox(16), 2.0, budget=5_000),
     "logistic regression": regression,
-    "digits": lambda: images("digits", 0.02),
-    "MNIST": lambda: images("mnist", 0.01),
+    "digits": lambda: images("digits", 0.02, 5_000),
+    "MNIST": lambda: images("mnist", 0.01, 2_000),
     "plane, lowest noise level": level,
 }
 TARGETS: dict[str, Callable[[], Target]] = {
