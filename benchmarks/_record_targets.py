@@ -69,9 +69,9 @@ def funnel() -> Target:
     return Target(energies.Funnel(10), observe=lambda x: x[:1])
 
 
-def forty(dim: int) -> Target:
+def forty(dim: int, budget: int = 20_000) -> Target:
     energy = energies.forty_modes(dim)
-    return Target(energy, 25.0, mode=energy.component, num_modes=40)
+    return Target(energy, 25.0, mode=energy.component, num_modes=40, budget=budget)
 
 
 def wells() -> Target:
@@ -140,7 +140,7 @@ _MAKERS: dict[str, Callable[[], Target]] = {
     "funnel 10-D": funnel,
     "forty modes 2-D": lambda: forty(2),
     "forty modes 16-D": lambda: forty(16),
-    "forty modes 128-D": lambda: forty(128),
+    "forty modes 128-D": lambda: forty(128, 5_000),
     "many wells 32-D": wells,
     "four particles, double wells": lambda: particles(energies.DoubleWellParticles(), 2.0),
     "Lennard-Jones 13": lambda: particles(energies.LennardJones(13), 1.5),
