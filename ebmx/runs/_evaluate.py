@@ -15,6 +15,7 @@ from .. import _checks
 from ..energies import AbstractNoiseConditionalEnergy
 from ..plotting import training_curves
 from ._folder import open as open_run
+from ._kept_chains import adapted
 from ._run import data_with_noise, evaluated_energy, of_class, with_noise
 from ._sample import Chains, draw
 from .report._chains import long_run_section
@@ -102,6 +103,7 @@ def evaluate(
     _LOG.info("drawing %d samples", num)
     drawn = draw(run, state, num, chains=chains, key=keys[0])
     sets, extractor = Sets(dataset, drawn.x, outside), extractor_of(dataset, seed=seed)
+    sampler = adapted(run.sampler, state.negatives_state)
     facts = {"updates": int(state.step), "data": dataset.name}
     facts["samples"] = f"{num}, {drawn.source}"
     unit: float | None = None
@@ -129,7 +131,7 @@ def evaluate(
         "memorisation": lambda: memorisation_section(sets),
         "data from outside": lambda: outside_section(energy, sets),
         f"long chains of {num_steps} steps": lambda: long_run_section(
-            run, energy, dataset, extractor, num_steps, keys[1], unit=unit
+            run, sampler, energy, dataset, extractor, num_steps, keys[1], unit=unit
         ),
         "landscape": lambda: landscape_section(run.bounds, energy, dataset, drawn.x, keys[2]),
         **further,

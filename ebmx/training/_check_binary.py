@@ -36,8 +36,14 @@ def check_binary(energy: Any, x: Any, name: str) -> None:
         _checks.require(bool(np.allclose(sums, 1, atol=1e-3)), name, found, fix)
 
 
-def check_space(scale: Any, energy: Any, negatives: AbstractNegatives | None) -> None:
+def check_space(trainer: Any, energy: Any) -> None:
     """Refuse negatives of the other kind of examples, and Gaussian noise on zeros and ones."""
+    _check_negatives(trainer.data_noise, energy, trainer.negatives)
+    for objective in trainer.objectives:
+        _check_negatives(trainer.data_noise, energy, objective.negatives)
+
+
+def _check_negatives(scale: Any, energy: Any, negatives: AbstractNegatives | None) -> None:
     if isinstance(negatives, DiscreteNeighbours | FlippedTwice):
         check_kind(energy, negatives.categorical, "negatives.categorical")
     sampler = getattr(getattr(negatives, "negatives", negatives), "sampler", None)

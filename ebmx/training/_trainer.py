@@ -112,7 +112,7 @@ class Trainer(eqx.Module):
         shape = shape_of(energy) if shape is None else _checks.dimensions("shape", shape)
         if shape is None:
             _checks.invalid("shape", None, "give that of one example, such as shape=(28, 28, 1)")
-        check_space(self.data_noise, energy, self.negatives)
+        check_space(self, energy)
         # after a step they are JAX's, of its precision
         arrays, rest = eqx.partition(energy, eqx.is_array)
         energy = eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)

@@ -94,6 +94,10 @@ def test_negatives_of_other_examples_than_the_energy_takes_are_refused(
 ):
     with pytest.raises(ValueError, match=match):
         Trainer(optax.sgd(0.1), negatives, loss).init(energy, key=KEY)
+    further = Objective(negatives, loss)
+    trainer = Trainer(optax.sgd(0.1), None, lambda *args: (0.0, {}), objectives=(further,))
+    with pytest.raises(ValueError, match=match):
+        trainer.init(energy, key=KEY)
 
 
 def test_chains_of_real_numbers_do_not_move_zeros_and_ones():

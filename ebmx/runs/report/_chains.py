@@ -10,7 +10,7 @@ from ..._types import EnergyFn, Key
 from ...data import Dataset
 from ...evaluation import drift
 from ...plotting import chain_strip, chain_traces, sample_grid
-from ...samplers import sample
+from ...samplers import AbstractSampler, sample
 from ...samplers._noise_levels import InUnits
 from .._run import Run, is_image
 from ._features import Extractor
@@ -22,6 +22,7 @@ _TIMES = (0, 1, 4, 16, 64, 256)
 
 def long_run_section(
     run: Run,
+    sampler: AbstractSampler,
     energy: EnergyFn,
     dataset: Dataset,
     extractor: Extractor,
@@ -46,7 +47,7 @@ def long_run_section(
     options = {"num_steps": num_steps, "features": features, "bounds": run.bounds}
     try:
         with warnings_as_remarks(remarks):
-            found = drift(energy, run.sampler, start, key=jax.random.fold_in(key, 0), **options)
+            found = drift(energy, sampler, start, key=jax.random.fold_in(key, 0), **options)
         first, last = found.energies[0], found.energies[-1]
         facts |= {
             "energy at the start": float(first.mean()),
@@ -71,15 +72,15 @@ def long_run_section(
     except FloatingPointError as error:
         remarks.append(f"The chains did not stay finite: {error}.")
     if is_image(dataset.shape) and unit is None:
-        figures["chain"] = _strip(run, energy, jax.random.fold_in(key, 1))
+        figures["chain"] = _strip(run, sampler, energy, jax.random.fold_in(key, 1))
     return Section("long_run", "Long chains", facts, _LONG_RUN, figures, remarks)
 
 
-def _strip(run: Run, energy: EnergyFn, key: Key) -> Any:
+def _strip(run: Run, sampler: AbstractSampler, energy: EnergyFn, key: Key) -> Any:
     """Chains from noise after 0, 1, 4, … steps."""
     start_key, key = jax.random.split(key)
     start = run.starts(8, key=start_key)
-    walk = sample(energy, run.sampler, start, num_samples=_TIMES[-1], throw=False, key=key)
+    walk = sample(energy, sampler, start, num_samples=_TIMES[-1], throw=False, key=key)
     x = np.concatenate([np.asarray(start)[:, None], np.asarray(walk.values)], 1)
     options: Any = {"title": "Chains from noise", "span": run.facts.span}
     return chain_strip(x[:, list(_TIMES)].swapaxes(0, 1), _TIMES, **options)
