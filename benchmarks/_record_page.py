@@ -17,7 +17,7 @@ HEAD = """# The table of record
 Each sampler on each target with the same number of evaluations of the energy (a gradient is one),
 about a fifth of them for its warm-up: nothing is tuned by hand. 64 chains start from a broad normal
 distribution. The numbers are medians over {seeds} seeds, with the lowest and the highest in
-brackets, after {budget} evaluations for each chain.
+brackets, after {budget} evaluations for each chain, or as many as a target says.
 
 - **bias** is the squared error of the second moment of an observable over its variance, the largest
   of all observables: 0.01 is low; what `n` independent draws have is about `1/n`. **first** is the
@@ -25,7 +25,7 @@ brackets, after {budget} evaluations for each chain.
   The true moments come from exact samples, or from long chains of NUTS or of replica exchange
   (`record.py --truth`), which agree to an R-hat of {rhat} or less.
 - **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables, of
-  512 draws at most that are kept of each chain; about 32 here where these are independent. Where
+  512 draws at most that are kept of each chain; about {most:.0f} where these are independent. Where
   the bias is large it says nothing: chains that all sit in one mode agree with each other.
 - **modes** are the share of the modes that chains visit, and how far the shares of the modes are
   from the true ones, in total variation.
@@ -40,9 +40,7 @@ after one line in `benchmarks/_record_samplers.py`.
 """
 
 
-UNKNOWN = """Long chains disagree (R-hat {rhat}), so no moments are known, and no bias.
-
-"""
+UNKNOWN = "Long chains disagree (R-hat {rhat}), so no moments are known, and no bias."
 
 
 def write_page(rows: list[dict[str, Any]]) -> None:
@@ -54,15 +52,18 @@ def write_page(rows: list[dict[str, Any]]) -> None:
 def page(rows: list[dict[str, Any]]) -> str:
     """The text of the page."""
     seeds = len({row["seed"] for row in rows})
-    budget = " or ".join(f"{int(one):,}" for one in sorted({int(row["budget"]) for row in rows}))
+    budget = max(int(row["budget"]) for row in rows)
     kept = {name: one["rhat"] for name, one in json.loads(KEPT.read_text()).items()}
     rhat = max(one for one in kept.values() if one <= KNOWN)
-    parts = [HEAD.format(seeds=seeds, budget=budget, picture=PICTURE, rhat=rhat)]
+    facts = {"seeds": seeds, "budget": f"{budget:,}", "rhat": rhat, "most": 512e3 / (0.8 * budget)}
+    parts = [HEAD.format(picture=PICTURE, **facts)]
     for target in _in_order(row["target"] for row in rows):
         own = [row for row in rows if row["target"] == target]
         known = kept.get(target, 1.0) <= KNOWN
-        note = "" if known else UNKNOWN.format(rhat=kept[target])
-        parts.append(f"## {target}\n\n{note}{_table(own, known)}")
+        own_budget = int(own[0]["budget"])
+        notes = [] if own_budget == budget else [f"{own_budget:,} evaluations for each chain."]
+        notes += [] if known else [UNKNOWN.format(rhat=kept[target])]
+        parts.append("\n\n".join([f"## {target}", *notes, _table(own, known)]))
     return "\n".join(parts)
 
 
@@ -82,7 +83,8 @@ def _table(rows: list[dict[str, Any]], known: bool) -> str:
 
     for name in sorted(names, key=place):
         own = cells[name]
-        modes = [f"{_median(own, 'coverage'):.0%}, {_median(own, 'mode_distance'):.3f}"]
+        share = _median(own, "coverage")
+        modes = [f"{share:.0%}, {_median(own, 'mode_distance'):.3f}" if np.isfinite(share) else ""]
         errors = [abs(float(row["log_z_error"])) for row in own if row["log_z_error"]]
         log_z = [_number(float(np.median(errors)) if errors else np.inf, "")]
         failed = sum(int(row["failed"]) for row in own)

@@ -146,7 +146,8 @@ def _check_tuned(
     elif never[worst]:
         why = "energy or gradient is not finite where the chains are: see sample(...).result"
     else:
-        why = "the energy is flat or improper where the chains are: use Box or add a Gaussian"
+        why = "the energy is flat or improper where the chains are: use Box or add a Gaussian; or "
+        why += "steps still grow: give a larger step_size to begin with, or more num_steps"
     chains = f"{failed.sum()} of {failed.size} chains: " if failed.size > 1 else ""
     raise FloatingPointError(
         f"{chains}no step size has the acceptance that is wanted: it is {rates[worst]:.3g} at "

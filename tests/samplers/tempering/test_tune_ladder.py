@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import betainc, gammaln
 
-from ebmx.energies import Function, Gaussian
+from ebmx.energies import Function, Gaussian, forty_modes
 from ebmx.samplers import (
     HMC,
     MALA,
@@ -141,6 +141,15 @@ def test_a_ladder_that_cannot_move_is_told(getkey):
     ladder = ReplicaExchange(MALA(0.1), [1.0, 2.0])
     with pytest.raises(FloatingPointError, match=r"rung 0 accepts .* not finite"):
         tune_ladder(nowhere, ladder, jnp.ones((4, 2)), num_steps=60, key=getkey())
+
+
+def test_steps_that_grow_too_long_on_the_way_are_shortened():
+    # ten steps from far off accept all, and the next ten nothing
+    start_key, key = jax.random.split(jax.random.key(0))
+    far = 25 * jax.random.normal(start_key, (16, 128))
+    ladder = ReplicaExchange(MALA(0.1), [1.0, 1.76, 30.0])
+    _, _, report = tune_ladder(forty_modes(128), ladder, far, num_steps=62, num_rungs=3, key=key)
+    assert np.all((report.acceptance > 0.2) & (report.acceptance < 0.8))
 
 
 @pytest.mark.parametrize(
