@@ -64,9 +64,10 @@ def test_frozen_chains_of_a_sampler_that_does_not_reject_are_told_what_is_the_ma
         told(COLD, run_of(Gibbs()), None, monkeypatch)
 
 
-def test_chains_that_mix_are_not_reported(monkeypatch):
+def test_chains_that_mix_are_not_reported(monkeypatch, recwarn):
     for sampler in (DMALA(2.0), Gibbs(sweep=True)):
         told(Bernoulli(jnp.zeros(BITS)), run_of(sampler), None, monkeypatch)
+    assert not [str(one.message) for one in recwarn]
 
 
 def test_chains_move_on_by_the_step_size_that_they_have_found():

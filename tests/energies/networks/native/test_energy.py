@@ -135,6 +135,7 @@ def test_second_derivatives():
     agree(everything)
 
 
+@pytest.mark.slow
 def test_gradients_through_a_chain():
     x = points(9, SMALL[0])
 
@@ -239,6 +240,7 @@ assert "f32[8,6,5,3]" in text and "ebmx_convnet" in text and "all-gather" not in
 """
 
 
+@pytest.mark.slow
 def test_each_device_of_a_mesh_does_its_part():
     done = subprocess.run([sys.executable, "-c", MESH], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -29,6 +29,7 @@ def empty_cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+@pytest.mark.slow
 def test_two_processes_may_build_it_at_once(empty_cache):
     both = [subprocess.Popen([sys.executable, "-c", USE], stderr=subprocess.PIPE) for _ in range(2)]
     for process in both:
