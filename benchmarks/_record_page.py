@@ -41,6 +41,7 @@ after one line in `benchmarks/_record_samplers.py`.
 
 
 UNKNOWN = "Long chains disagree (R-hat {rhat}), so no moments are known, and no bias."
+FAILED = "The ladder of the long chains could not be tuned, so no moments are known, and no bias."
 
 
 def write_page(rows: list[dict[str, Any]]) -> None:
@@ -53,7 +54,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     """The text of the page."""
     seeds = len({row["seed"] for row in rows})
     budget = max(int(row["budget"]) for row in rows)
-    kept = {name: one["rhat"] for name, one in json.loads(KEPT.read_text()).items()}
+    kept = {name: one["rhat"] or np.inf for name, one in json.loads(KEPT.read_text()).items()}
     rhat = max(one for one in kept.values() if one <= KNOWN)
     facts = {"seeds": seeds, "budget": f"{budget:,}", "rhat": rhat, "most": 512e3 / (0.8 * budget)}
     parts = [HEAD.format(picture=PICTURE, **facts)]
@@ -62,7 +63,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         known = kept.get(target, 1.0) <= KNOWN
         own_budget = int(own[0]["budget"])
         notes = [] if own_budget == budget else [f"{own_budget:,} evaluations for each chain."]
-        notes += [] if known else [UNKNOWN.format(rhat=kept[target])]
+        if not known:
+            of_chains = UNKNOWN.format(rhat=kept[target])
+            notes.append(of_chains if np.isfinite(kept[target]) else FAILED)
         parts.append("\n\n".join([f"## {target}", *notes, _table(own, known)]))
     return "\n".join(parts)
 

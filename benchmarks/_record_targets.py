@@ -163,15 +163,18 @@ def truth_of(name: str) -> Truth | None:
     if isinstance(target.energy, energies.AbstractExactEnergy):
         return of_draws(target, *_exact(target))
     kept = json.loads(KEPT.read_text())[name]
-    if kept["rhat"] > KNOWN:
+    if (kept["rhat"] or np.inf) > KNOWN:
         return None
     first, second = (Moment(*map(np.array, kept[place])) for place in ("first", "second"))
     return Truth(first, second, np.array(kept["modes"]))
 
 
-def keep_truth(name: str, truth: Truth, rhat: float) -> None:
-    """Write what long chains found, and how well they agree."""
+def keep_truth(name: str, truth: Truth | None, rhat: float) -> None:
+    """Write what long chains found, and how well they agree; `None` if all have failed."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    if truth is None:
+        KEPT.write_text(json.dumps(kept | {name: {"rhat": None}}, indent=1, sort_keys=True) + "\n")
+        return
     digits = lambda values: [float(f"{one:.6g}") for one in np.ravel(values)]  # noqa: E731
     first, second = ([digits(one) for one in moment] for moment in truth[:2])
     new = {"first": first, "second": second, "modes": digits(truth.modes), "rhat": round(rhat, 4)}

@@ -171,6 +171,9 @@ def make_truth(name: str, budget: int | None) -> None:
     target, seeds = TARGETS[name](), range(100, 105)
     every = draws(name, target.reference, 4 * (budget or target.budget), seeds, timed=False)
     found = [chains for chains in every if chains is not None]
+    if not found:
+        keep_truth(name, None, np.inf)
+        return
     # ladders of other seeds may have other rungs, and so other numbers of steps
     num = min(one.observed.shape[1] for one in found)
     observed = np.concatenate([one.observed[:, :num] for one in found])
