@@ -15,7 +15,7 @@ _SETTLED = 20.0  # effective samples of one chain that knows its surroundings
 _WARM_UP = "Take more warm-up steps: the chains still come from where they started."
 
 
-class Means(NamedTuple):
+class Traits(NamedTuple):
     """What the sampler of the chains has that could be changed."""
 
     step: bool = True
@@ -30,31 +30,31 @@ class Means(NamedTuple):
 
     @property
     def tuner(self) -> str:
-        """The function that finds a step size."""
+        """The name of the function that tunes the step size of this sampler."""
         return "`tune_ladder`" if self.tempered else "`warmup`"
 
     @property
     def crossing(self) -> str:
-        """What crosses between modes."""
+        """What to use so that chains cross between modes."""
         if self.tempered:
             return "more rungs, or a hotter last one, as `tune_ladder` finds them"
         return "a sampler that crosses between modes, such as ReplicaExchange"
 
 
-def means_of(sampler: AbstractSampler | None) -> Means:
-    """The means of a sampler; without one, those of most samplers."""
+def traits_of(sampler: AbstractSampler | None) -> Traits:
+    """The traits of a sampler; without one, those of most samplers."""
     if sampler is None:
-        return Means()
+        return Traits()
     parts = list(_parts(sampler))
     names = {field.name for part in parts for field in dataclasses.fields(part)}
-    # a step as long as it can be is no means, either
+    # a step as long as it can be is no traits, either
     long = all(
         float(np.min(np.asarray(part.step_size))) >= 0.9 * longest_step(part)
         for part in parts
         if isinstance(part, DMALA)
     )
     longest = long and all(isinstance(part, DMALA) for part in parts if hasattr(part, "step_size"))
-    return Means(
+    return Traits(
         step="step_size" in names and not longest,
         rejects=bool(sampler.reports_acceptance),
         masses="step_size" in names and not sampler.is_discrete,
@@ -87,17 +87,17 @@ class Symptoms(NamedTuple):
     failed: bool
     divergent: bool
     drift: float | None
-    means: Means = Means()
+    traits: Traits = Traits()
 
 
 def advise(symptoms: Symptoms) -> str:
     """The first change to make: step size, modes, masses, warm-up, then more samples."""
-    rate, means = symptoms.acceptance, symptoms.means
-    crossing = f"{'Take' if means.tempered else 'Use'} {means.crossing}"
+    rate, traits = symptoms.acceptance, symptoms.traits
+    crossing = f"{'Take' if traits.tempered else 'Use'} {traits.crossing}"
     if symptoms.stuck > 0.1 or (rate is not None and rate < 0.15):
-        return _less_bold(means)
+        return _less_bold(traits)
     if symptoms.divergent or symptoms.failed:
-        first = "Take a smaller step_size, or start elsewhere" if means.step else "Start elsewhere"
+        first = "Take a smaller step_size, or start elsewhere" if traits.step else "Start elsewhere"
         return f"{first}: chains became non-finite or diverged."
     if symptoms.kept > 0.1:
         return f"{crossing}: chains never move, though they do not reject."
@@ -109,15 +109,15 @@ def advise(symptoms: Symptoms) -> str:
     width, own, apart, trend = _directions(symptoms.draws)
     if np.any((own >= _SETTLED) & (apart > 1)):
         return f"{crossing}: each chain is settled, but not where the others are."
-    if means.step and rate is not None and 0.95 < rate < 1:
+    if traits.step and rate is not None and 0.95 < rate < 1:
         return (
             f"Take a larger step_size: an acceptance of {rate:.3f} means that steps are short. "
-            f"{means.tuner} finds one."
+            f"{traits.tuner} finds one."
         )
     if trend.max() > 0.5:
         return _WARM_UP
     wide, narrow = width > 0.3 * width.max(), width < 0.15 * width.max()
-    if means.masses and narrow.any() and np.median(own[narrow]) > 4 * np.median(own[wide]):
+    if traits.masses and narrow.any() and np.median(own[narrow]) > 4 * np.median(own[wide]):
         return (
             f"Give the sampler masses or a preconditioner, as `warmup` does for HMC and NUTS: the "
             f"widths of the directions differ by a factor of {width.max() / width.min():.0f}, "
@@ -126,32 +126,32 @@ def advise(symptoms: Symptoms) -> str:
     if drifts:
         return _WARM_UP
     if own.min() < 5:
-        return _bolder(means)
+        return _bolder(traits)
     return (
         f"Take more samples, or more chains: the effective sample size is {symptoms.ess:.0f}, and "
         f"{_ENOUGH:.0f} are usual."
     )
 
 
-def _less_bold(means: Means) -> str:
+def _less_bold(traits: Traits) -> str:
     """What to change where nearly nothing is accepted."""
-    if means.step:
+    if traits.step:
         return (
-            f"Take a smaller step_size: too many proposals are rejected. {means.tuner} finds one."
+            f"Take a smaller step_size: too many proposals are rejected. {traits.tuner} finds one."
         )
-    other = "Gibbs, which rejects nothing" if means.discrete else "MALA or HMC after `warmup`"
+    other = "Gibbs, which rejects nothing" if traits.discrete else "MALA or HMC after `warmup`"
     return (
         f"Use another sampler, such as {other}: too many proposals are rejected, and this one has "
         "no step size that could be smaller."
     )
 
 
-def _bolder(means: Means) -> str:
+def _bolder(traits: Traits) -> str:
     """What to change where chains have hardly moved, though they accept."""
     why = "within its samples a chain has hardly moved."
-    if means.step:
+    if traits.step:
         return f"Take a larger step_size if the sampler bears it, else many more steps: {why}"
-    return f"Take many more steps, by a larger `thin`, or {means.crossing}: {why}"
+    return f"Take many more steps, by a larger `thin`, or {traits.crossing}: {why}"
 
 
 class Direction(NamedTuple):
@@ -162,7 +162,7 @@ class Direction(NamedTuple):
     own: np.ndarray
     """The effective sample size of one chain, the median over chains."""
     apart: np.ndarray
-    """The standard deviation of the chains' means, in widths."""
+    """The standard deviation of the chains' traits, in widths."""
     trend: np.ndarray
     """The share of a chain's variance that is a change common to all chains."""
 

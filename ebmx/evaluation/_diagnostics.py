@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _checks, _warnings
 from ..samplers import RESULTS, AbstractSampler, Samples
-from ._advice import Symptoms, advise, means_of
+from ._advice import Symptoms, advise, traits_of
 from ._draws import Draws, draws_of
 from ._problems import extreme, failures, largest, problems, smallest
 
@@ -134,12 +134,15 @@ def diagnose(
     rates = draws.acceptance
     # a discrete sampler proposes, and accepts, to stay
     accepted = rates is not None and bool(np.all((flat == 0) | (flat == 1))) and rates > 0.5
-    means = means_of(sampler)
-    kept = stuck & (np.asarray(accepted) if means.rejects else True)
-    words = (*failures(result), *problems(estimates[0], stuck & ~kept, num_divergent, drift, means))
+    traits = traits_of(sampler)
+    kept = stuck & (np.asarray(accepted) if traits.rejects else True)
+    words = (
+        *failures(result),
+        *problems(estimates[0], stuck & ~kept, num_divergent, drift, traits),
+    )
     if warn and words:
         _warnings.warn("\n".join(words), ConvergenceWarning)
-    measured = None if rates is None or not good.any() or not means.rejects else rates[good]
+    measured = None if rates is None or not good.any() or not traits.rejects else rates[good]
     symptoms = Symptoms(
         draws=flat[good] if good.any() else flat,
         rhat=extreme(estimates[0], largest)[0],
@@ -150,7 +153,7 @@ def diagnose(
         failed=not good.all() or not np.isfinite(flat).all(),
         divergent=bool(num_divergent),
         drift=drift,
-        means=means,
+        traits=traits,
     )
     return Diagnosis(
         rhat=estimates[0],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..samplers import RESULTS
-from ._advice import Means
+from ._advice import Traits
 
 
 def failures(result: np.ndarray | None) -> list[str]:
@@ -26,22 +26,22 @@ def problems(
     stuck: np.ndarray,
     num_divergent: int | None,
     drift: float | None,
-    means: Means,
+    traits: Traits,
 ) -> list[str]:
     """What is wrong, beside failures."""
     words = []
     worst, at = extreme(rhat, largest)
     if not worst <= 1.01:
-        tuned = f"a step size{' and masses' if means.masses else ''} found by {means.tuner}, "
+        tuned = f"a step size{' and masses' if traits.masses else ''} found by {traits.tuner}, "
         words.append(
             f"R-hat is {worst:.3f}{at}{_what_is(worst, rhat)}. Take more warm-up "
-            f"and more samples, {tuned if means.step else ''}or {means.crossing}."
+            f"and more samples, {tuned if traits.step else ''}or {traits.crossing}."
         )
     if stuck.any():
-        fix = f": take a smaller step_size, or tune it by {means.tuner}" if means.step else ""
+        fix = f": take a smaller step_size, or tune it by {traits.tuner}" if traits.step else ""
         words.append(f"{int(stuck.sum())} of {len(stuck)} chains rejected every proposal{fix}.")
     if num_divergent:
-        fix = ": take a smaller step_size" if means.step else ""
+        fix = ": take a smaller step_size" if traits.step else ""
         words.append(
             f"{num_divergent} chains had divergent steps{fix}; samples "
             "near the places of high curvature are missing."
@@ -80,10 +80,10 @@ def extreme(values: Any, choose: Callable[[np.ndarray], Any]) -> tuple[float, st
 
 
 def smallest(values: np.ndarray) -> float:
-    """The smallest number of the coordinates that move, NaN without one."""
+    """The smallest number that is not NaN; NaN if there is none."""
     return float(np.nanmin(values)) if not np.isnan(values).all() else math.nan
 
 
 def largest(values: np.ndarray) -> float:
-    """The largest number, NaN without one."""
+    """The largest number that is not NaN; NaN if there is none."""
     return float(np.nanmax(values)) if not np.isnan(values).all() else math.nan

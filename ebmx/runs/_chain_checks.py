@@ -57,7 +57,7 @@ def warn_of_chains(run: Run, state: TrainState, drawn: Drawn, key: Key) -> None:
 
 
 def _stand_still(found: Samples, run: Run) -> bool:
-    """Warn if chains reject what they propose, so that nothing they were trained by moved."""
+    """Warn if chains reject nearly all proposals: the training then saw chains that never moved."""
     rate = float(np.mean(np.asarray(found.info.acceptance)))
     if rate >= _ACCEPTED:
         return False
@@ -66,8 +66,8 @@ def _stand_still(found: Samples, run: Run) -> bool:
     text += f"at energies from {energies.min():.3g} to {energies.max():.3g}. A training by chains "
     text += "that do not move has no lower bound, so that energies run away: look at `acceptance` "
     text += "in the metrics and train again "
-    adapted = getattr(run.trainer.negatives, "adaptation", None) is not None
-    if not adapted and hasattr(run.sampler, "step_size"):
+    follows = getattr(run.trainer.negatives, "adaptation", None) is not None
+    if not follows and hasattr(run.sampler, "step_size"):
         text += "with steps that follow the energy, --negatives.adaptation StepSizeAdaptation, or "
     text += "with a lower learning rate"
     _warnings.warn(text, ConvergenceWarning)

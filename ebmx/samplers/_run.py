@@ -122,7 +122,7 @@ def run(
 
 
 def check_moves(energy: EnergyFn, sampler: AbstractSampler) -> None:
-    """Refuse to move zeros and ones, or categories, by a sampler of real numbers without bounds.
+    """Refuse samplers of real numbers without bounds for energies of zeros and ones or categories.
 
     Their energies extend to all real numbers, where most of them fall without end.
     """

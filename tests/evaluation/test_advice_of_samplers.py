@@ -12,7 +12,7 @@ from staged_chains import staged
 import ebmx
 from ebmx.energies import Gaussian, Ising
 from ebmx.evaluation import diagnose
-from ebmx.evaluation._advice import advise, means_of
+from ebmx.evaluation._advice import advise, traits_of
 from ebmx.samplers import (
     DMALA,
     HMC,
@@ -42,9 +42,9 @@ FAILURES = ["step too large", "step too small", "scales", "modes", "start", "few
 
 
 def advised(failure, sampler, **changes):
-    means = means_of(sampler)
-    symptoms = staged(failure, 0)._replace(means=means, **changes)
-    return advise(symptoms if means.rejects else symptoms._replace(acceptance=None))
+    traits = traits_of(sampler)
+    symptoms = staged(failure, 0)._replace(traits=traits, **changes)
+    return advise(symptoms if traits.rejects else symptoms._replace(acceptance=None))
 
 
 @pytest.mark.parametrize("name", WITHOUT_STEPS)
@@ -98,11 +98,11 @@ def test_samplers_in_others_are_found():
     each = PerChain(eqx.filter_vmap(DMALA)(jnp.array([0.1, 0.2])))
     annealed = Annealed(MALA(0.1), step_size=lambda step: 0.1)
     for sampler, step in ((each, True), (annealed, True), (Cycle((Gibbs(), BlockGibbs())), False)):
-        assert means_of(sampler).step is step
+        assert traits_of(sampler).step is step
     longest = PerChain(eqx.filter_vmap(DMALA)(jnp.array([100.0, 95.0])))
-    assert not means_of(longest).step
-    assert not means_of(LADDER).discrete
-    assert means_of(ReplicaExchange(Gibbs(), np.array([1.0, 2.0]))).tempered
+    assert not traits_of(longest).step
+    assert not traits_of(LADDER).discrete
+    assert traits_of(ReplicaExchange(Gibbs(), np.array([1.0, 2.0]))).tempered
 
 
 def test_frozen_spins_are_diagnosed_by_their_sampler(getkey):

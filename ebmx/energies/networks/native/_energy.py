@@ -110,7 +110,7 @@ def _(network: Network, primals: tuple, tangents: tuple) -> tuple[Any, Any]:
 
 
 def _jvp(function: Callable, primals: tuple, tangents: tuple) -> tuple[Any, Any]:
-    """`jax.jvp` by those arguments that have tangents."""
+    """`jax.jvp` of a function, with tangents for those arguments alone that have one."""
     values, structure = jax.tree.flatten(primals)
     all_slopes = enumerate(jax.tree.leaves(tangents))
     slopes = {i: t for i, t in all_slopes if not isinstance(t, SymbolicZero)}

@@ -24,7 +24,7 @@ _SECONDS = 300  # after which a compiler hangs
 
 @functools.cache
 def load() -> tuple[str, ctypes.CDLL]:
-    """The kernel: the name of its custom call, and its library.
+    """Build the kernel if need be; return the name of its custom call, and its library.
 
     It is built at its first use, with the compiler that `CXX` names, else with that of the package
     ziglang, and kept in the user's cache.
@@ -56,7 +56,7 @@ def _digest() -> str:
 
 
 def _folder() -> Path:
-    """A folder of the user's cache; where it cannot be written, one of this process."""
+    """Where built kernels are kept: the user's cache, or a temporary folder if it is read-only."""
     try:
         folder = user_cache() / "ebmx" / "native"
         if is_writable(folder):
@@ -77,13 +77,8 @@ def _build(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as folder:
         built = Path(folder) / "convnet.so"
-        command = [
-            *compiler,
-            *_OPTIONS.split(),
-            *_for_this_processor(),
-            f"-I{jax.ffi.include_dir()}",
-        ]
-        command += [str(_SOURCE), "-o", str(built)]
+        options = [*_OPTIONS.split(), *_for_this_processor(), f"-I{jax.ffi.include_dir()}"]
+        command = [*compiler, *options, str(_SOURCE), "-o", str(built)]
         own = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
         try:
             done = subprocess.run(
