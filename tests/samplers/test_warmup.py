@@ -88,6 +88,15 @@ def test_each_chain_finds_its_own(getkey):
     assert near.mean() >= 0.9
 
 
+def test_chains_far_out_in_a_light_tail_come_in(getkey):
+    """At the step size of the other chains their proposals overshoot, and all are rejected."""
+    x = np.concatenate([np.zeros((63, 4)), np.full((1, 4), 30.0)]).astype(np.float32)
+    tuned, x = warmup(lambda x: jnp.sum(x**4), MALA(0.1), x, num_steps=400, key=getkey())
+    assert np.abs(x).max() < 3
+    _, info = run(lambda x: jnp.sum(x**4), tuned, x, num_steps=600, key=getkey())
+    assert abs(float(info.acceptance.mean()) - 0.574) < 0.03
+
+
 class Width(AbstractConditionalEnergy):
     """A Gaussian whose standard deviation is the condition."""
 

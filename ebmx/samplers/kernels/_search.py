@@ -51,17 +51,18 @@ def tune(
 ) -> tuple[jax.Array, XBatch, jax.Array, jax.Array, jax.Array]:
     """The step size, the positions, the inverse masses, the acceptance, and the last energies.
 
-    Masses and acceptance are of the latter half of the steps, masses of all chains together.
+    In the first half of the steps each chain has a step size of its own, in the second half one for
+    all unless `per_chain`: with one for all a chain far out, where steps have to be much shorter,
+    would stay there. Masses and acceptance are of the second half, masses of all chains together.
     """
     check_energy(energy, x)
     num, half = x.shape[0], num_steps // 2
     keys = chain_keys(jax.random.fold_in(key, 0), num)
     state = for_each(lambda energy, x, k: sampler.init(energy, x, key=k), energy, x, keys)
-    shape = (num,) if per_chain else ()
     dtype = at_least_single(x.dtype)
     first = jnp.asarray(held(sampler).step_size)
     tuner = DualAveraging.search(
-        jnp.broadcast_to(first, shape).astype(dtype), longest_step(sampler)
+        jnp.broadcast_to(first, (num,)).astype(dtype), longest_step(sampler)
     )
 
     def one(energy, x, state, size, key):
@@ -71,14 +72,18 @@ def tune(
         acceptance = jnp.where(jnp.isfinite(info.acceptance), info.acceptance, 0)
         return x, state, acceptance.astype(dtype), info.energy
 
+    def together(values, of):
+        return values if per_chain else jnp.full_like(values, of(values))
+
     def step(i, carry):
         x, state, tuner, metric, rate, _ = carry
         keys = chain_keys(jax.random.fold_in(key, i + 1), num)
-        sizes = jnp.broadcast_to(jnp.exp(tuner.log_step), (num,))
+        sizes = jnp.exp(tuner.log_step)
         x, state, acceptance, energies = for_each(one, energy, x, state, sizes, keys)
-        acceptance = acceptance if per_chain else jnp.mean(acceptance)
+        acceptance = jnp.where(i < half, acceptance, together(acceptance, jnp.mean))
         tuner = tuner.update(acceptance, target)
-        tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
+        refined = tuner.refine(together(tuner.log_average, jnp.median))
+        tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), refined, tuner)
         metric = metric.update(x.reshape(num, -1).astype(dtype), state, i - half)
         rate = rate + jnp.where(i >= half, acceptance, 0) / (num_steps - half)
         return x, state, tuner, metric, rate, energies
@@ -87,7 +92,9 @@ def tune(
     sizes = jnp.broadcast_to(first, (num,))
     shapes = jax.eval_shape(lambda: for_each(one, energy, x, state, sizes, keys)[3])
     energies = jnp.zeros(shapes.shape, shapes.dtype)
-    begin = (x, state, tuner, metric, jnp.zeros(shape, dtype), energies)
+    begin = (x, state, tuner, metric, jnp.zeros(num, dtype), energies)
     x, _, tuner, metric, rate, energies = jax.lax.fori_loop(0, num_steps, step, begin)
     inverse = metric.inverse_mass_matrix(num * (num_steps - half))
-    return jnp.exp(tuner.log_average), x, inverse, rate, energies
+    found = jnp.exp(tuner.log_average), rate
+    step_size, rate = found if per_chain else (found[0][0], found[1][0])
+    return step_size, x, inverse, rate, energies
