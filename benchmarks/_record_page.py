@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _record_targets import KEPT, KNOWN
+from _record_targets import KEPT, KNOWN, NOTES
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURE = "images/record.png"
@@ -22,8 +22,8 @@ brackets, after {budget} evaluations for each chain, or as many as a target says
 - **bias** is the squared error of the second moment of an observable over its variance, the largest
   of all observables: 0.01 is low; what `n` independent draws have is about `1/n`. **first** is the
   same of the mean.
-  The true moments come from exact samples, or from long chains of NUTS or of replica exchange
-  (`record.py --truth`), which agree to an R-hat of {rhat} or less.
+  The true moments come from exact samples, or from long chains of NUTS, HMC or replica
+  exchange (`record.py --truth`), which agree to an R-hat of {rhat} or less.
 - **ESS** counts effective draws of the mean in 1,000 evaluations, the least of all observables, of
   512 draws at most that are kept of each chain; about {most:.0f} where these are independent. Where
   the bias is large it says nothing: chains that all sit in one mode agree with each other.
@@ -62,7 +62,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         own = [row for row in rows if row["target"] == target]
         known = kept.get(target, 1.0) <= KNOWN
         own_budget = int(own[0]["budget"])
-        notes = [] if own_budget == budget else [f"{own_budget:,} evaluations for each chain."]
+        notes = [NOTES[target]] if target in NOTES else []
+        if own_budget != budget:
+            notes.append(f"{own_budget:,} evaluations for each chain.")
         if not known:
             of_chains = UNKNOWN.format(rhat=kept[target])
             notes.append(of_chains if np.isfinite(kept[target]) else FAILED)
