@@ -161,8 +161,8 @@ _MAKERS: dict[str, Callable[[], Target]] = {
     "plane, lowest noise level": level,
 }
 NOTES = {
-    "digits": 'In coordinates without bounds, 25 times as hot as the chains of `pretrained("digits")`.',
-    "MNIST": 'In coordinates without bounds, 900 times as hot as the chains of `pretrained("mnist")`.',
+    "digits": "25 times as hot as its own chains, in coordinates without bounds.",
+    "MNIST": "900 times as hot as its own chains, in coordinates without bounds.",
 }
 """What the page says of a target beside its name."""
 TARGETS: dict[str, Callable[[], Target]] = {
