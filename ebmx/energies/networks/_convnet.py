@@ -1,5 +1,6 @@
 """Convolutional networks."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -114,6 +115,32 @@ class ConvNet(AbstractEnergy):
         check_given(self.condition_size, condition)
         x = cast_input(x, self.compute_dtype, self.layers)
         return native_energy(_forward, self, x) if self.native else _forward(self, x, condition)
+
+    def with_native(self, native: bool = True) -> "ConvNet":
+        """The same network with the compiled kernel, or without it.
+
+        For one that exists: a pretrained one, or one that was trained on another machine.
+
+        Args:
+            native: whether energies and gradients come from the kernel.
+
+        Returns:
+            A network with the same parameters.
+
+        Raises:
+            ValueError: if the kernel does not cover the network.
+            ImportError: if the kernel is wanted and cannot be built.
+
+        Examples:
+            >>> import jax, ebmx
+            >>> net = ebmx.energies.ConvNet((8, 8, 1), key=jax.random.key(0))
+            >>> net.with_native(False).native
+            False
+        """
+        changed = copy.copy(self)
+        object.__setattr__(changed, "native", native)
+        check_native(changed)
+        return changed
 
 
 def _forward(net: ConvNet, x: jax.Array, condition: jax.Array | None = None) -> jax.Array:

@@ -45,6 +45,18 @@ def small():
     return pair(*SMALL)
 
 
+def test_a_network_takes_the_kernel_and_leaves_it():
+    usual, with_kernel = small()
+    x = points(8, usual.shape)
+    for net, like in ((usual.with_native(), with_kernel), (with_kernel.with_native(False), usual)):
+        assert jax.tree.structure(net) == jax.tree.structure(like)
+        np.testing.assert_array_equal(slopes(net, x)[1], slopes(like, x)[1])
+    assert (usual.native, with_kernel.native) == (False, True)
+    steep = ConvNet((5, 4, 3), (4,), activation="relu", key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"activation=.*leave native out"):
+        steep.with_native()
+
+
 @eqx.filter_jit
 def slopes(net, x):
     return jax.vmap(jax.value_and_grad(net))(x)
