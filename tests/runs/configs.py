@@ -59,5 +59,9 @@ LEVELS_AND_CHAINS = merge(LEVELS, {"trainer": {"objectives": [_AT_LEVEL]}})
 BINARY = {"digits_binary": (8, 8, 1)}
 """The recipes of zeros and ones, and the shapes of their data."""
 
-MATCHING = {"mnist_matching": (28, 28, 1), "cifar10_matching": (32, 32, 3)}
+MATCHING = {
+    "mnist_5k_matching": (28, 28, 1),
+    "mnist_matching": (28, 28, 1),
+    "cifar10_matching": (32, 32, 3),
+}
 """The recipes of energy matching, and the shapes of their data."""
