@@ -78,6 +78,7 @@ FORMS: dict[str, Forms] = {
     "log_z: bias": Forms(None, "--seeds 20"),
     "matching": Forms(""),
     "matching: masses": Forms(None, "--part masses"),
+    "matching: images": Forms(None, "--part images --test-images DATA/mnist"),
     "mnist": Forms("--updates 5", "--updates 3600 --test-images DATA/mnist"),
     "mnist: held out": Forms(None, f"{_HELD_OUT} 600"),
     "mutation": Forms(_MUTATION),

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ebmx import energies
+from ebmx.energies.bijections import Sigmoid
 
 KEPT = Path(__file__).parent / "record_truth.json"
 EXACT = 2**18
@@ -130,7 +131,7 @@ def images(name: str, noise_scale: float, budget: int, native: bool = False) -> 
     network = energies.pretrained(name)
     assert isinstance(network, energies.ConvNet)
     warm = network.with_native(native) / (noise_scale**2 / 2)
-    free = energies.Transformed(warm, energies.bijections.Sigmoid(-1.0, 1.0))
+    free = energies.Transformed(warm, Sigmoid(-1.0, 1.0))
     return Target(free, observe=free.constrain, reference="HMC", budget=budget)
 
 

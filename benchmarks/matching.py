@@ -5,10 +5,17 @@ five, the two in turn. `--part masses`: two modes on the line, a quarter of the 
 others at 1, each with a standard deviation of 0.3; 400 updates of transport, and 400 with chains at
 T = 0.25 beside it, with several weights. The mass of the left mode of `exp(-E/T)`, the total
 variation from the truth, by quadrature, and how many chains of 75 steps from noise end on the left.
+
+`--part images`: the recipe `mnist_5k_matching` with the compiled kernel. As the training goes on,
+the Fréchet ratio of 512 samples after 75 and 300 steps from noise, and the mean energies of test
+images, of these samples, and of noise. `--test-images` is as for `mnist.py`.
 """
 
 import functools
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,8 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _common import arguments, medians, write
+from _images import Extractor, train_for
+from mnist import data_of
 
 import ebmx
+from ebmx.config import build, merge, recipe
 from ebmx.energies import MLP
 from ebmx.samplers import Annealed, Langevin
 from ebmx.training import (
@@ -110,13 +120,49 @@ def masses(trainer: Trainer, seed: int) -> tuple[float, float, float]:
     return density[GRID[:, 0] < 0].sum(), distance, float(np.mean(np.asarray(ends) < 0))
 
 
+def images(folder: Path | None, updates: int, looks: int) -> list[dict[str, float]]:
+    """What samples are like as the training goes on."""
+    data, config = data_of(folder), recipe("mnist_5k_matching")
+    (optimiser,) = (one for one in config["optim"] if one["kind"] == "muon")
+    optimiser["learning_rate"]["decay_steps"] = updates
+    del config["num_steps"]
+    config = merge(config, {"energy": {"native": True}})
+    judge, sampler, found = Extractor(data), build(config["sampler"], path="sampler"), []
+    noise = jax.random.normal(jax.random.key(5), (512, *data.shape))
+    begin, away = time.process_time(), 0.0
+
+    def look(state: Any, seconds: float) -> None:
+        nonlocal away
+        del seconds
+        now = time.process_time()
+        energy = ebmx.energies.freeze(state.ema, state.norm_state)
+        line = {"updates": int(state.step), "cpu_seconds": now - begin - away}
+        for num_steps in (75, 300):
+            x, _ = ebmx.run(energy, sampler, noise, num_steps=num_steps, key=jax.random.key(1))
+            line[f"ratio_{num_steps}"] = judge.ratio(np.clip(x, -1, 1))
+        for name, of in {"data": data.test[:1000], "samples": x, "noise": noise}.items():
+            line[name] = float(np.mean(ebmx.energy(energy, jnp.asarray(of))))
+        found.append(line)
+        print({key: round(value, 2) for key, value in line.items()}, flush=True)
+        away += time.process_time() - now
+
+    trained = train_for(config, data, float("inf"), updates=updates, looks=looks, look=look)
+    look(trained.state, trained.seconds)
+    return found
+
+
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--part", choices=("plans", "masses"), default="plans")
+    parser.add_argument("--part", choices=("plans", "masses", "images"), default="plans")
+    parser.add_argument("--updates", type=int, default=17_000)
+    parser.add_argument("--looks", type=int, default=17)
+    parser.add_argument("--test-images", type=Path, help="a folder, see mnist.py")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    figures = {}
-    if options.part == "plans":
+    figures: Any = {}
+    if options.part == "images":
+        figures = images(options.test_images, options.updates, options.looks)
+    elif options.part == "plans":
         figures = plans()
         for name, row in figures.items():
             print(name, {key: round(value, 2) for key, value in row.items()})
