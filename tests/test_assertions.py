@@ -4,6 +4,8 @@ import ast
 import functools
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 RAISES = {"raises", "warns", "check_key_reuse"}
 """What makes a test fail without the word `assert`."""
@@ -41,6 +43,7 @@ def asserting(paths):
         helpers |= found
 
 
+@pytest.mark.medium
 def test_each_test_has_an_assertion():
     paths = sorted(TESTS.rglob("*.py"))
     shared = asserting([path for path in paths if not path.name.startswith("test_")])

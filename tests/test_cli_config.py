@@ -126,6 +126,7 @@ def test_config_show_prints_toml_that_is_the_recipe(name, capsys, tmp_path):
     assert capsys.readouterr().out == printed
 
 
+@pytest.mark.medium
 def test_a_config_that_is_shown_can_be_checked(capsys, tmp_path):
     path = tmp_path / "config.toml"
     for name, more in (("digits", ""), ("convergent_mnist", "the network was not tried on hf:")):

@@ -11,6 +11,8 @@ import os
 import random
 import re
 
+import pytest
+
 import ebmx.config
 from ebmx.__main__ import main
 from ebmx.config import recipe
@@ -64,6 +66,7 @@ def build(config, *, out=None, overwrite=False, mesh=None):
     raise StopIteration(out, overwrite, mesh)
 
 
+@pytest.mark.medium
 def test_the_command_line_says_what_does_not_fit(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ebmx.runs, "train", build)

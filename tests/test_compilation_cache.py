@@ -32,6 +32,7 @@ def run(*command, **environment):
     return done.stdout.splitlines()
 
 
+@pytest.mark.medium
 def test_a_second_process_finds_what_the_first_compiled(tmp_path):
     place = {"XDG_CACHE_HOME": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     folder, hits = run("-c", PROGRAM, **place)
@@ -41,6 +42,7 @@ def test_a_second_process_finds_what_the_first_compiled(tmp_path):
     assert int(run("-c", PROGRAM, **place)[1]) > 0
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -56,6 +58,7 @@ def test_it_can_be_turned_off_and_moved(settings, expected, tmp_path):
     assert not (tmp_path / "user").exists()
 
 
+@pytest.mark.medium
 def test_a_command_that_compiles_nothing_leaves_no_folder(tmp_path):
     assert run("-m", "ebmx", "recipes", XDG_CACHE_HOME=str(tmp_path))
     assert not list(tmp_path.iterdir())

@@ -129,6 +129,7 @@ def silent(cls):
             yield "Raises"
 
 
+@pytest.mark.medium
 def test_a_class_says_what_it_is_made_of():
     classes = {
         name: cls

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import ebmx
 
 ROOT = Path(ebmx.__file__).parent
@@ -132,6 +134,7 @@ def test_files_inside_a_room_are_private():
     assert public == []
 
 
+@pytest.mark.medium
 def test_importing_the_package_takes_nothing_it_may_not_need():
     # nor does it take hold of the devices, of which a program may want to say how many there are
     optional = ["matplotlib", "shtab", "sklearn", "datasets", "mlxtend", "tqdm", "tomli_w", "orbax"]

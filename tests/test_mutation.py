@@ -60,6 +60,7 @@ def test_each_module_has_tests():
         assert missing == [], file
 
 
+@pytest.mark.medium
 def test_each_equivalent_mutant_is_one_that_is_made():
     labels = {
         label

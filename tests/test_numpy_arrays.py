@@ -68,6 +68,7 @@ def difference(call):
     return ""
 
 
+@pytest.mark.medium
 def test_functions_and_classes_take_arrays_of_numpy_as_those_of_jax():
     every = list(calls().values())
     # a sample: each of them has to be compiled
@@ -94,6 +95,7 @@ def energies():
             yield name, energy, (y,) if is_conditional else ()
 
 
+@pytest.mark.medium
 def test_energies_take_one_example_of_numpy():
     found = {}
     for name, energy, condition in energies():

@@ -26,6 +26,7 @@ def all_draws(key):
     return {name: draw(key) for name, draw in DRAWS.items()}
 
 
+@pytest.mark.medium
 def test_the_numbers_are_those_of_jax():
     keys = jax.random.split(jax.random.key(5), 3)
     truth = jax.jit(jax.vmap(all_draws))(keys)

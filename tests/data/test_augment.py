@@ -60,6 +60,7 @@ def test_values_stay_within_the_bounds():
     assert (found.min(), found.max()) == (np.float32(-0.5), np.float32(0.8))
 
 
+@pytest.mark.medium
 def test_chains_are_changed_when_they_are_drawn_again():
     silent = Langevin(1e-12, noise_scale=0.0)
     negatives = PCD(silent, 1, 4, 0.0, augment=RandomImage(flip=1.0, shift=0))
@@ -71,6 +72,7 @@ def test_chains_are_changed_when_they_are_drawn_again():
     np.testing.assert_allclose(after.negatives_state.positions, before[:, :, ::-1], atol=1e-5)
 
 
+@pytest.mark.medium
 def test_data_are_changed_each_time_they_are_seen():
     """The loss sees mirrored data, and the labels and weights that they had."""
     x = jnp.tile(X[None, ..., :1], (400, 1, 1, 1))
@@ -95,6 +97,7 @@ def test_data_are_changed_each_time_they_are_seen():
     np.testing.assert_array_equal(seen["weights"], weights)
 
 
+@pytest.mark.medium
 def test_an_objective_alone_can_see_changed_data():
     """Its first examples are mirrored; the trainer's own loss sees the batch as it is."""
     x = jnp.tile(X[None, ..., :1], (4, 1, 1, 1))
@@ -140,6 +143,7 @@ def test_bad_settings_are_named(options, message):
         RandomImage(**options)
 
 
+@pytest.mark.medium
 def test_rows_of_a_table_are_no_images():
     with pytest.raises(ValueError, match=r"x.shape=\(3,\): give \(height"):
         RandomImage()(jnp.zeros(3), key=jax.random.key(0))

@@ -65,6 +65,7 @@ def test_the_seed_and_the_share_choose_the_split():
     assert len(load("digits", test_fraction=0.5).test) == 898
 
 
+@pytest.mark.medium
 def test_mnist_5k():
     data = load("mnist-5k")
     assert data.train.shape == (4000, 28, 28, 1)

@@ -130,6 +130,7 @@ def test_bytes_are_scaled_batch_by_batch(tmp_path):
         batches(np.zeros((0, 2), np.uint8), 8, transform=lambda x: x, key=KEY)
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
 def test_a_file_larger_than_the_memory_is_not_read_whole(tmp_path):
     path = tmp_path / "x.npy"

@@ -132,6 +132,7 @@ def test_samples_of_each_chain_are_those_of_its_condition(getkey):
     np.testing.assert_allclose(of_condition.var(1).mean(0), [1.0, 0.25], rtol=0.2)
 
 
+@pytest.mark.medium
 def test_chains_have_conditions_and_samplers_of_their_own(getkey):
     energy, keys = Springs(), jax.random.split(getkey(), 4)
     steps = jnp.array([0.05, 0.1, 0.2, 0.4])

@@ -28,6 +28,7 @@ def perceptron(**options):
     return NoiseConditional(network, LEVELS, **settings, key=KEY)
 
 
+@pytest.mark.medium
 def test_labels_beside_levels():
     energy = labelled()
     arrays, rest = eqx.partition(energy, eqx.is_inexact_array)

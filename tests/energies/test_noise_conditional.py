@@ -213,6 +213,7 @@ def test_what_does_not_fit_is_refused(name):
         make()
 
 
+@pytest.mark.medium
 def test_it_is_made_inside_of_a_compiled_function_where_levels_are_traced():
     def value(high, x):
         levels = NoiseLevels(jnp.array([0.1, 1.0, high]))

@@ -76,6 +76,7 @@ def trained(net, params):
     return after
 
 
+@pytest.mark.medium
 def test_training_moves_the_parameters_along_the_exact_gradient():
     net = Quadratic()
     after = trained(net, net.init(jax.random.key(0), X[0]))["params"]
@@ -126,6 +127,7 @@ def haiku():
     return hk.without_apply_rng(hk.transform(apply))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("make", [linen, nnx, haiku])
 def test_a_module_of_another_library_is_trained_as_it_is(make):
     pytest.importorskip("haiku" if make is haiku else "flax")

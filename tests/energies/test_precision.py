@@ -60,6 +60,7 @@ def test_gradients_of_half_precision_are_close_and_float32():
     assert all(np.any(slope != 0) for slope in slopes)
 
 
+@pytest.mark.medium
 def test_batch_norm_keeps_its_statistics_in_full_precision():
     x = 3 + X
 

@@ -52,6 +52,7 @@ def test_the_plane_is_the_density_of_eight_gaussians_with_noise():
     assert np.abs(masses - 1 / 8).max() < 0.01
 
 
+@pytest.mark.medium
 def test_the_plane_is_sampled(getkey):
     energy = pretrained("plane")
     start = jax.random.uniform(getkey(), (400, 2), minval=-4, maxval=4)
@@ -78,6 +79,7 @@ def test_digits_have_lower_energies_than_noise_and_than_shuffled_digits(digits):
     assert of["data"].std() < 0.1
 
 
+@pytest.mark.medium
 def test_chains_from_noise_make_digits(digits):
     energy, data = digits
     sampler = Langevin(2.0, noise_scale=0.02, grad_clip=3.0, bounds=(-1.0, 1.0))
@@ -94,6 +96,7 @@ def test_chains_from_noise_make_digits(digits):
     assert distances[0] < 0.6 * distances[1]
 
 
+@pytest.mark.medium
 def test_chains_of_mnist_make_digits():
     energy, data = pretrained("mnist"), ebmx.data.load("mnist-5k")
     assert energy.shape == data.shape == (28, 28, 1)
@@ -114,6 +117,7 @@ def test_an_unknown_name_is_an_error():
         pretrained("circle")
 
 
+@pytest.mark.medium
 def test_the_files_are_small_and_need_no_further_package():
     folder = Path(ebmx.__file__).parent / "energies/pretrained"
     assert sum(path.stat().st_size for path in folder.iterdir()) < 600_000

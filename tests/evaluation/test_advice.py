@@ -48,6 +48,7 @@ def test_draws_that_are_not_finite_are_advised_a_smaller_step():
     assert "smaller step_size" in diagnose(still, warn=False).advice
 
 
+@pytest.mark.medium
 def test_discrete_chains_that_stay_without_rejections_are_not_advised_another_step(getkey):
     bits = (jax.random.uniform(getkey(), (8, 4, 4)) < 0.5).astype(float)
     samples = ebmx.sample(Ising((4, 4), 2.0), DMALA(0.1), bits, num_samples=50, key=getkey())

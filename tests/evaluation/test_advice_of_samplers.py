@@ -105,6 +105,7 @@ def test_samplers_in_others_are_found():
     assert traits_of(ReplicaExchange(Gibbs(), np.array([1.0, 2.0]))).tempered
 
 
+@pytest.mark.medium
 def test_frozen_spins_are_diagnosed_by_their_sampler(getkey):
     """At a low temperature each chain stays where it began, which no step size changes."""
     start = jnp.repeat(jnp.array([0.0, 1.0]), 4)[:, None, None] * jnp.ones((8, 4, 4))
@@ -122,6 +123,7 @@ def test_frozen_spins_are_diagnosed_by_their_sampler(getkey):
     assert found.advice.startswith("Take more rungs, or a hotter last one")
 
 
+@pytest.mark.medium
 def test_bits_that_reject_everything_are_told_so(getkey):
     """By a network whose gradients mislead, with steps that are too long for it."""
 

@@ -51,6 +51,7 @@ def test_functions_take_single_precision_where_the_default_is_double(name):
         assert call(name) is not None
 
 
+@pytest.mark.medium
 def test_chains_are_diagnosed_equally_in_both_precisions():
     x = np.random.default_rng(0).normal(size=(8, 400, 2)).astype(np.float32)
     with jax.enable_x64():

@@ -13,6 +13,7 @@ from ebmx.samplers import MALA, save_position_and_energy
 stats = pytest.importorskip("arviz_stats")
 
 
+@pytest.mark.medium
 def test_r_hat_and_sample_sizes_are_those_of_arviz():
     energy = Gaussian(jnp.zeros(2), jnp.array([1.0, 4.0]))
     samples = ebmx.sample(

@@ -38,6 +38,7 @@ def model():
         return Raveled(info.potential_fn, info.param_info.z), info.postprocess_fn
 
 
+@pytest.mark.medium
 def test_a_model_is_an_energy_of_its_coordinates_without_bounds(model):
     energy, _ = model
     assert energy.names == ("mean", "rate")
@@ -51,6 +52,7 @@ def test_a_model_is_an_energy_of_its_coordinates_without_bounds(model):
     assert found == pytest.approx(-(log_prior + log_gamma + log_data), rel=1e-5)
 
 
+@pytest.mark.medium
 def test_our_samples_of_a_model_have_the_moments_of_the_posterior_as_those_of_nuts_have(model):
     energy, constrain = model
     start = jnp.zeros((2000, 2))
@@ -83,6 +85,7 @@ def observed(x):
     numpyro.sample("x", dist.Normal(z, 0.5).to_event(1), obs=x)
 
 
+@pytest.mark.medium
 def test_an_energy_is_the_prior_of_a_model():
     chains = infer.MCMC(
         infer.NUTS(observed), num_warmup=300, num_samples=4000, thinning=4, progress_bar=False

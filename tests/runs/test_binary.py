@@ -43,6 +43,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.medium
 def test_chains_are_kept_in_bits_and_start_from_them(folder):
     opened = runs.open(folder)
     buffer = opened.state.negatives_state

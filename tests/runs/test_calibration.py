@@ -32,6 +32,7 @@ def on_plane(folder, **table):
     }
 
 
+@pytest.mark.medium
 def test_the_energy_of_a_run_is_normalised(tmp_path):
     folder = tmp_path / "run"
     runs.train(on_plane(tmp_path), out=folder, progress=False)
@@ -50,6 +51,7 @@ def test_the_energy_of_a_run_is_normalised(tmp_path):
     np.testing.assert_allclose(log_density(plain, x) - log_density(energy, x), found, rtol=1e-3)
 
 
+@pytest.mark.medium
 def test_other_updates_have_other_constants(tmp_path):
     folder = tmp_path / "run"
     runs.train(on_plane(tmp_path, num_temperatures=3), out=folder, progress=False)
@@ -91,6 +93,7 @@ def test_a_table_that_does_not_fit_is_named(table, message, tmp_path):
         _plan.plan(on_plane(tmp_path, **table))
 
 
+@pytest.mark.medium
 def test_it_is_for_energies_over_levels_without_classes():
     for config in (TINY, merge(LEVELS, {"energy": {"num_classes": "$num_labels"}})):
         fix = "leave the table out: it is for energies over noise levels"

@@ -59,11 +59,13 @@ def test_chains_that_stand_still_are_reported_with_what_to_change(adaptation, mo
     assert ("--negatives.adaptation StepSizeAdaptation" in text) == (adaptation is None)
 
 
+@pytest.mark.medium
 def test_frozen_chains_of_a_sampler_that_does_not_reject_are_told_what_is_the_matter(monkeypatch):
     with pytest.warns(ConvergenceWarning, match=r"R-hat is inf .*Use a sampler that crosses"):
         told(COLD, run_of(Gibbs()), None, monkeypatch)
 
 
+@pytest.mark.medium
 def test_chains_that_mix_are_not_reported(monkeypatch, recwarn):
     for sampler in (DMALA(2.0), Gibbs(sweep=True)):
         told(Bernoulli(jnp.zeros(BITS)), run_of(sampler), None, monkeypatch)

@@ -71,6 +71,7 @@ def test_a_run_on_digits(tmp_path):
     np.testing.assert_array_equal(one.axes, two.axes)
 
 
+@pytest.mark.medium
 def test_chains_that_have_not_moved_are_no_samples(getkey):
     x = np.random.default_rng(0).normal(size=(200, 8, 8, 1)).astype(np.float32)
     run = make_run(LEVELS_AND_CHAINS, Facts.of(Dataset("x", x, x[:9])))
@@ -118,6 +119,7 @@ def test_samples_begin_with_the_chains_of_one_level(tmp_path):
     assert more.num_updates == 6
 
 
+@pytest.mark.medium
 def test_vectors_whose_network_sees_waves(tmp_path):
     x = np.random.default_rng(0).normal(size=(300, 3)) * [1, 20, 300] + 7
     np.savez(tmp_path / "x.npz", x=x.astype(np.float32))
@@ -165,6 +167,7 @@ def test_the_evaluation_has_the_likelihood_and_the_levels(tmp_path):
     assert "The chains sample the lowest noise level, 0.15, in units of it." in page
 
 
+@pytest.mark.medium
 def test_samples_before_training_are_the_gaussian_with_the_moments_of_the_data(getkey):
     run, state = untrained()
     silent = jax.tree.map(jnp.zeros_like, state.ema.network.layers[-1])
@@ -179,6 +182,7 @@ def test_samples_before_training_are_the_gaussian_with_the_moments_of_the_data(g
     assert source == "4 noise levels down to 0.15, with 2 steps of HMC at each"
 
 
+@pytest.mark.medium
 def test_a_class_is_chosen(getkey):
     run, state = untrained(num_classes="$num_labels")
     x = jax.random.normal(getkey(), (32, 2))
@@ -202,6 +206,7 @@ def test_there_are_no_last_steps_without_noise(getkey):
         draw(run, state, 4, chains=Chains(num_steps_without_noise=2), key=getkey())
 
 
+@pytest.mark.medium
 def test_data_have_the_noise_of_the_lowest_level():
     run, _ = untrained()
     x = np.zeros((4000, 2), np.float32)

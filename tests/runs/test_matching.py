@@ -45,6 +45,7 @@ def small(name, start=1, num_steps=2, **changes):
     return merge(config, {"num_steps": num_steps, **changes})
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", MATCHING)
 def test_an_update_of_each_phase(name, getkey):
     shape = (4, 4, MATCHING[name][2])
@@ -163,6 +164,7 @@ def test_chains_of_data_alone_are_not_those_of_samples():
     assert isinstance(run.trainer.negatives.noise, UniformNoise)
 
 
+@pytest.mark.medium
 def test_a_check_tries_the_second_phase(tmp_path):
     data = on_points(tmp_path)["data"]
     config = merge(small("mnist_matching", data=data), {"data": {"batch_size": 8}})

@@ -160,6 +160,7 @@ def test_the_table_is_shown_with_its_meaning_and_needs_a_metric(tmp_path, capsys
     assert "monitor.metric=None" in capsys.readouterr().err
 
 
+@pytest.mark.medium
 def test_a_folder_without_a_best_state_says_how_to_get_one(tmp_path, monkeypatch, capsys):
     runs.train(on_points(tmp_path), out=tmp_path / "run", progress=False)
     for command in ("sample", "evaluate"):
@@ -183,6 +184,7 @@ def test_the_command_line_says_which_was_best(values, words, tmp_path, monkeypat
     assert json.loads(capsys.readouterr().out)["monitor"] == monitor
 
 
+@pytest.mark.medium
 def test_a_watchdog_looks_at_a_run_and_ends_it(tmp_path, capsys):
     config = merge(on_points(tmp_path), {"watchdog": {"max_energy": 1e-9, "patience": 1}})
     with pytest.raises(DivergedError, match="by step 2, no step was good"):
@@ -196,6 +198,7 @@ def test_a_watchdog_looks_at_a_run_and_ends_it(tmp_path, capsys):
     assert "max_gap: the largest gap" in capsys.readouterr().out
 
 
+@pytest.mark.medium
 def test_a_run_goes_back(tmp_path):
     config = merge(on_points(tmp_path), {"num_steps": 8, "watchdog": {"max_recoveries": 1}})
     dog = _monitor.watchdog_of(config)
@@ -244,6 +247,7 @@ def best_of(folder):
     return facts["monitor"], (folder / "best" / "measurements.jsonl").read_text()
 
 
+@pytest.mark.medium
 def test_the_best_state_is_beside_the_last_and_a_resumed_run_is_the_same(tmp_path, monkeypatch):
     values = {4: 2.0, 8: 1.0, 12: 3.0, 14: 1.5}
     make = lambda run, num: lambda state, key: (values[int(state.step)], None)  # noqa: E731
@@ -272,6 +276,7 @@ def test_the_best_state_is_beside_the_last_and_a_resumed_run_is_the_same(tmp_pat
     assert "monitor" not in json.loads((tmp_path / "whole" / "report.json").read_text())
 
 
+@pytest.mark.medium
 def test_a_run_ends_when_patience_is_through(tmp_path):
     report = runs.train(
         measured(tmp_path, patience=1, every=2), out=tmp_path / "run", progress=False

@@ -190,6 +190,7 @@ def test_a_config_without_a_table_is_refused():
         make_run(config, facts_of((8, 8, 1)))
 
 
+@pytest.mark.medium
 def test_another_number_of_updates_does_not_compile_again(getkey):
     run = make_run(merge(TINY, {"seconds": 1.0}), facts_of((8, 8, 1)))
     step, traces = run.trainer.step, []

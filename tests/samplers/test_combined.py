@@ -60,6 +60,7 @@ def test_jumps_make_the_weights_of_modes_right(name, getkey):
     assert float(alone.min()) > 0
 
 
+@pytest.mark.medium
 def test_a_local_cycle_is_exact(getkey):
     energy = DoubleWell((1,), 1.0)
     x = np.random.default_rng(0).choice(np.array([-1.0, 1.0], np.float32), (2_000, 1))

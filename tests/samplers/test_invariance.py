@@ -148,6 +148,7 @@ FEW = ("exchange", "exchange-of-cycles", "cycle-of-exchange")
 """One of each kind; the others compile as long, and are slow tests."""
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "name",
     [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in LADDERS],
@@ -173,6 +174,7 @@ def test_a_sampler_for_each_chain_leaves_the_density_invariant(getkey):
     assert sampler.reports_acceptance
 
 
+@pytest.mark.medium
 def test_a_cold_sampler_keeps_its_temperature_in_a_ladder(getkey):
     sampler = ReplicaExchange(Langevin(0.02, temperature=0.25), TEMPERATURES)
     x = 0.5 * exact()[:5000]

@@ -38,6 +38,7 @@ def masses(x, means):
     return np.bincount(apart.argmin(1), minlength=len(means)) / len(x)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", METHODS)
 def test_modes_have_their_masses(name):
     found = sample_levels(TRUTH, NUM, **METHODS[name], key=KEY)
@@ -53,6 +54,7 @@ def test_modes_have_their_masses(name):
     assert bool(np.all(found.acceptance < 1)) == rejects
 
 
+@pytest.mark.medium
 def test_a_product_needs_a_corrector_that_rejects():
     """Two mixtures of three modes each whose product favours the shared one."""
     other = noisy_mixture(means=jnp.array([[1.0, 1.0], [-1.5, 0.0], [4.0, 4.0]]))
@@ -68,6 +70,7 @@ def test_a_product_needs_a_corrector_that_rejects():
     assert np.any(np.abs(flow.x.mean(0) - mean) > 8 * spread)
 
 
+@pytest.mark.medium
 def test_a_mixture_of_energies():
     far = noisy_mixture(means=MEANS + 3.0)
     found = sample_levels(
@@ -108,6 +111,7 @@ def test_what_does_not_fit_is_refused(change, match):
         sample_levels(call.pop("energy"), call.pop("num_samples"), **call)
 
 
+@pytest.mark.medium
 def test_inpainting_has_the_conditional_density():
     """Given the first coordinate, the second is a mixture with known weights."""
     clamped = ClampedLevels(TRUTH, np.array([True, False]), jnp.array([1.0, jnp.nan]))
@@ -145,6 +149,7 @@ def test_an_ancestral_step_has_the_moments_of_a_point_of_data_that_is_known():
     np.testing.assert_allclose(found.var(0), lower**2 * (1 - lower**2 / sigma**2), rtol=0.05)
 
 
+@pytest.mark.medium
 def test_samples_of_one_level_are_brought_down_from_there():
     """Data with noise of a level between, as its exact samples."""
     x = data(NUM, jax.random.key(1)) + jax.random.normal(jax.random.key(2), (NUM, 2))

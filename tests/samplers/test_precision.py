@@ -166,6 +166,7 @@ def test_what_is_not_known_is_not_nan(name, getkey):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(info))
 
 
+@pytest.mark.medium
 def test_a_step_downhill_without_noise_is_accepted_and_one_uphill_is_not(getkey):
     x = np.array([[1.0, 0.0], [2.0, 0.0]], np.float32)
     sampler = Langevin(5.0, temperature=0.0, report_acceptance=True)

@@ -113,6 +113,7 @@ def test_chains_from_one_start_part(name):
         assert len(np.unique(x, axis=0)) >= (0.9 if name in MAY_STAY else 1) * NUM_CHAINS
 
 
+@pytest.mark.medium
 def test_jit_and_eager_agree():
     sampler, x, keys = SAMPLERS["underdamped"], start(0), chain_keys(0)
     nested, _ = move("underdamped", WELLS, x, keys)
@@ -183,6 +184,7 @@ def test_chains_find_the_density(name):
     assert not np.any(info.divergent)
 
 
+@pytest.mark.medium
 def test_the_sampler_of_the_docstring_is_langevin(getkey):
     code = re.search(r"```python\n(.*?)```", inspect.getdoc(AbstractSampler), re.DOTALL).group(1)
     names = {"AbstractSampler": AbstractSampler, "StepInfo": StepInfo, "jax": jax, "jnp": jnp}

@@ -19,6 +19,7 @@ def bowl(x):
     return 0.5 * jnp.sum(x**2)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("sampler", [HMC(0.5, 4), MALA(0.5)], ids=["hmc", "mala"])
 def test_a_normal_distribution_is_truncated(sampler, getkey):
     start = np.broadcast_to(np.array([0.0, 1.0, -1.0], np.float32), (2_000, 3))

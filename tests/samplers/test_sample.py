@@ -69,6 +69,7 @@ def test_a_step_costs_what_it_must(name, getkey):
     assert CALLS.count("value") == first + each * 17
 
 
+@pytest.mark.medium
 def test_samples_cost_what_their_steps_cost(getkey):
     CALLS.clear()
     options = {"num_samples": 4, "num_warmup": 5, "thin": 3}
@@ -100,6 +101,7 @@ def test_sampling_can_go_on_where_it_ended(getkey):
     np.testing.assert_allclose(rest.x, 0.75**6 * X, rtol=1e-6)
 
 
+@pytest.mark.medium
 def test_a_state_is_handed_on(getkey):
     # without noise and with little friction a particle swings, which its velocity alone tells
     sampler = UnderdampedLangevin(0.3, friction=1e-3, noise_scale=0.0)

@@ -41,6 +41,7 @@ def test_each_step_has_the_value_of_its_number(name, getkey):
     np.testing.assert_allclose(step_sizes(schedule, 7, getkey()), want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.medium
 def test_a_constant_schedule_is_no_schedule(getkey):
     x, key = np.ones((4, 2), np.float32), getkey()
     for plain, kind in (

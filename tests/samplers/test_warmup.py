@@ -45,6 +45,7 @@ CASES = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("name", "where"), CASES)
 def test_the_acceptance_is_met(name, where, getkey):
     sampler, target = SAMPLERS[name]
@@ -163,6 +164,7 @@ def test_a_step_size_that_runs_away_is_told(strength, named, per_chain, getkey):
                key=getkey())  # fmt: skip
 
 
+@pytest.mark.medium
 def test_a_sampler_within_bounds_is_tuned_on_the_energy_within_bounds(getkey):
     # flat without bounds; within them a step of HMC of any length stays where the energy is 0
     low, high = np.zeros(4), np.array([1.0, 2.0, 1.0, 2.0])

@@ -72,6 +72,7 @@ def three_updates(trainer, energy):
     return state
 
 
+@pytest.mark.medium
 def test_constants_are_unseen_by_optimiser_weight_decay_average_and_gradient_norm():
     parameters = eqx.filter(EVERYTHING, trainable(EVERYTHING))
     start = trainer().init(EVERYTHING, key=KEY)

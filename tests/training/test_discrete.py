@@ -64,6 +64,7 @@ NEGATIVES = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", NEGATIVES)
 def test_the_coupling_of_a_lattice_is_learned(name):
     """The estimate of maximum likelihood, where moments of data and of the model agree."""
@@ -80,6 +81,7 @@ def test_the_coupling_of_a_lattice_is_learned(name):
     assert float(metrics.get("saturated", 0.0)) == 0.0
 
 
+@pytest.mark.medium
 def test_categories_are_learned_by_tempered_chains():
     states = all_one_hot(2, 2, 3)
     field = np.array([0.4, 0.0, -0.4])
@@ -92,6 +94,7 @@ def test_categories_are_learned_by_tempered_chains():
     np.testing.assert_allclose(found, field, atol=0.05)
 
 
+@pytest.mark.medium
 def test_a_network_learns_a_density_of_bits():
     """Its probabilities of all states, by which a wrong sampler would show."""
     states = all_bits(4)
@@ -110,6 +113,7 @@ def test_a_network_learns_a_density_of_bits():
     assert 0.5 * np.sum(np.abs(before - wanted)) > 0.3
 
 
+@pytest.mark.medium
 def test_a_base_of_categories_learns_frequencies():
     x = all_one_hot(2, 3)[[0, 0, 0, 4, 8, 8, 1, 5]]
     negatives = PCD(DMALA(0.8, categorical=True), 2, 1024, 0.0, NOISE)
@@ -120,6 +124,7 @@ def test_a_base_of_categories_learns_frequencies():
     np.testing.assert_allclose(mean, x.mean(0), atol=0.03)
 
 
+@pytest.mark.medium
 def test_a_schedule_of_temperatures_finds_the_ground_state(getkey):
     schedule = optax.linear_schedule(4.0, 0.1, 150)
     energy = Ising((6, 6), 0.5, 0.02)

@@ -62,6 +62,7 @@ WAYS = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", WAYS)
 def test_the_probabilities_under_each_label_are_learned(name):
     state, _ = trained(CONDITIONAL, *WAYS[name], 400)
@@ -72,6 +73,7 @@ def test_the_probabilities_under_each_label_are_learned(name):
         assert distance(before, row / row.sum()) > 0.25
 
 
+@pytest.mark.medium
 def test_a_classifier_learns_the_joint_probabilities_of_bits_and_labels():
     classifier = JEM(MLP((BITS,), (16,), out_size=LABELS, key=KEY))
     objective = Objective(DataOnly(), cross_entropy_loss)
@@ -82,6 +84,7 @@ def test_a_classifier_learns_the_joint_probabilities_of_bits_and_labels():
     assert distance(joint / joint.sum(), JOINT) < 0.12
 
 
+@pytest.mark.medium
 def test_steps_on_a_nearly_linear_energy_stop_at_the_longest():
     """Where longer steps would be the same: nothing is at a limit, and the watchdog is silent."""
     noise = BernoulliNoise()

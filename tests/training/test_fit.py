@@ -59,6 +59,7 @@ class Meter(AbstractProgress):
         self.calls.append(("close",))
 
 
+@pytest.mark.medium
 def test_one_compilation_for_all_updates(getkey):
     traces = []
 

@@ -55,6 +55,7 @@ def walk(key, reinit_prob):
     return first, last, *outs
 
 
+@pytest.mark.medium
 @given(seed=st.integers(0, 2**31 - 1), reinit_prob=st.sampled_from([0.0, 0.3, 0.5]))
 def test_every_chain_keeps_its_label(seed, reinit_prob):
     first, last, out, restarted, labels = walk(jax.random.key(seed), reinit_prob)

@@ -28,6 +28,7 @@ def monitor(values=VALUES, seen=None, **options):
     return Monitor(of_step(values, seen), **{"every": 4, "key": KEY} | options)
 
 
+@pytest.mark.medium
 def test_it_measures_at_its_interval_with_a_key_of_the_step():
     seen = []
     one = monitor(seen=seen)

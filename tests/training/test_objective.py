@@ -57,6 +57,7 @@ def test_the_losses_are_added_with_their_weights():
     np.testing.assert_allclose(metrics["more_loss"] * 3, metrics["loss"], rtol=1e-5)
 
 
+@pytest.mark.medium
 def test_without_weight_it_leaves_the_training_as_it_is():
     own = Trainer(SGD, PCD(MALA(0.05), 2, 16))
     further = Objective(CD(MALA(0.05), 2), weight=0.0, name="cd")
@@ -67,6 +68,7 @@ def test_without_weight_it_leaves_the_training_as_it_is():
     assert {"acceptance", "cd_acceptance", "cd_loss"} <= set(metrics)
 
 
+@pytest.mark.medium
 def test_chains_of_each_objective_go_on_by_themselves():
     further = [
         Objective(PCD(MALA(0.05), 2, 16, 0.0), name="small"),
@@ -83,6 +85,7 @@ def test_chains_of_each_objective_go_on_by_themselves():
     assert int(jnp.sum(later.objective_states[1].ages)) == 2 * len(BATCH)
 
 
+@pytest.mark.medium
 def test_the_data_have_the_noise_of_the_level_and_the_energy_is_that_of_it(getkey):
     energy, x = noisy_mixture(), data(20_000, getkey())
     frozen = Langevin(1e-12, noise_scale=0.0)
@@ -119,6 +122,7 @@ def test_it_sees_as_many_examples_as_it_is_told(getkey):
         objective.draw(NETWORK, batch, None, key=getkey())
 
 
+@pytest.mark.medium
 def test_an_energy_with_classes_is_taken_for_all_of_them(getkey):
     objective = Objective(PERSISTENT, sigma=0.5)
     state = PERSISTENT.init((2,), key=getkey())
@@ -131,6 +135,7 @@ def test_an_energy_with_classes_is_taken_for_all_of_them(getkey):
     np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.medium
 def test_chains_at_the_lowest_level_take_away_mass_that_scores_do_not_see(getkey):
     """Two modes far apart: the part of each is what chains of the whole density tell.
 
@@ -171,6 +176,7 @@ def test_chains_at_the_lowest_level_take_away_mass_that_scores_do_not_see(getkey
     np.testing.assert_allclose(results["both"], part, atol=0.02)
 
 
+@pytest.mark.medium
 def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     further = [Objective(PERSISTENT, weight=0.3, sigma=0.2, num_examples=4)]
     network = MLP((2,), (4,), condition_size=3, key=KEY)
@@ -226,6 +232,7 @@ def test_negatives_have_to_be_examples(getkey):
         objective.draw(Gaussian(jnp.zeros(2), 1.0), Examples(jnp.zeros((4, 2))), None, key=getkey())
 
 
+@pytest.mark.medium
 def test_no_objective_has_a_key_that_the_negatives_make_of_theirs():
     """Keys are split, and in JAX `split(key)[i]` is `fold_in(key, i)`."""
     met = []

@@ -170,6 +170,7 @@ def test_what_is_no_optimiser_is_refused():
         Trainer("adam", DataOnly(), loss)
 
 
+@pytest.mark.medium
 def test_muon_makes_layers_matrices_of_equal_singular_values():
     """And Adam without a mean, whose first update is a sign, moves all else."""
     key = jax.random.key(0)
@@ -201,6 +202,7 @@ def test_muon_makes_layers_matrices_of_equal_singular_values():
         np.testing.assert_allclose(found[name], -0.002 * jnp.sign(gradient[name]), rtol=1e-4)
 
 
+@pytest.mark.medium
 def test_muon_trains_a_convolutional_energy_by_a_schedule():
     energy = ConvNet((4, 4, 1), (4,), key=jax.random.key(0))
     optim = muon(cosine_schedule(0.01, 20), weight_decay=0.01)

@@ -184,6 +184,7 @@ def test_outliers_are_left_out_of_the_means_of_an_interval():
     np.testing.assert_allclose(seen[3], history["loss"][24:26].mean(), rtol=1e-6)
 
 
+@pytest.mark.medium
 def test_without_it_states_and_their_checkpoints_are_as_they_were(tmp_path):
     state = start()
     assert state.skip_state is None

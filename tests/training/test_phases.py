@@ -42,6 +42,7 @@ def fitted(trainer, state, num_steps, **more):
     return fit(trainer, state, batches, num_steps=num_steps, **options)
 
 
+@pytest.mark.medium
 def test_objectives_begin_and_end_at_their_updates():
     trainer = phases()
     assert trainer.boundaries == (2, 3, 5, 6)
@@ -63,6 +64,7 @@ def test_objectives_begin_and_end_at_their_updates():
     assert int(jnp.max(state.objective_states[1].ages)) <= 4
 
 
+@pytest.mark.medium
 def test_a_training_in_phases_goes_on_bit_for_bit_across_a_boundary(tmp_path):
     trainer = phases()
     whole, _ = fitted(trainer, trainer.init(NETWORK, key=KEY), 8)

@@ -113,6 +113,7 @@ def test_without_a_good_state_it_raises():
         Watchdog(patience=1, max_recoveries=3)(10, state, {"real_energy_mean": 1e9})
 
 
+@pytest.mark.medium
 def test_all_of_the_state_goes_back_but_its_step():
     dog, early = Watchdog(patience=1, max_recoveries=1), start()
     late, _ = go_on(early, 4)

@@ -274,6 +274,7 @@ def test_a_batch_on_a_mesh_has_the_dtype_that_it_has_without():
     assert {a.sharding.spec for a in put_batch(batch, ONE)} == {PARTS}
 
 
+@pytest.mark.medium
 def test_a_mesh_of_one_device_trains_as_no_mesh():
     trainer = Trainer(optax.sgd(0.1), PCD(CHAINS, 1, capacity=8))
     state = trainer.init(Gaussian(np.zeros(2)), key=KEY)

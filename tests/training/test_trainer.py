@@ -97,6 +97,7 @@ def train_gaussian(negatives, data, getkey):
     return state.ema
 
 
+@pytest.mark.medium
 def test_cd_finds_the_mean_of_the_data(getkey):
     data = draws(getkey(), [1.5, -2.0])
     energy = train_gaussian(CD(Langevin(0.1), 5), data, getkey)
@@ -104,6 +105,7 @@ def test_cd_finds_the_mean_of_the_data(getkey):
     np.testing.assert_allclose(energy.mean, np.mean(data, 0), atol=0.1)
 
 
+@pytest.mark.medium
 def test_pcd_finds_the_mean_and_the_scale_of_the_data(getkey):
     data = draws(getkey(), [1.5, -1.0])
     negatives = PCD(Langevin(0.1), 10, capacity=1024, reinit_prob=0.0, noise=UniformNoise(-3, 3))
@@ -114,6 +116,7 @@ def test_pcd_finds_the_mean_and_the_scale_of_the_data(getkey):
     np.testing.assert_allclose(np.sqrt(chain), np.std(data, 0), rtol=0.1)
 
 
+@pytest.mark.medium
 def test_batch_and_spectral_norm_move_on_data_and_learn_to_tell_it_from_noise():
     trainer = Trainer(optax.adam(0.03), ShortRun(Langevin(1e-4), 1, UniformNoise(-3, 3)))
     energy, norm_state = eqx.nn.make_with_state(Normed)(key=jax.random.key(4))

@@ -77,6 +77,7 @@ def test_log_z_of_leaves_on_domains_is_exact():
     assert abs(found - exact) < 1e-5
 
 
+@pytest.mark.medium
 def test_samples_of_a_simplex_come_back_on_it():
     alpha = np.array([[2.0, 3.0, 1.5], [1.0, 4.0, 2.0]])
 

@@ -77,6 +77,7 @@ def joint():
     return energy, energy.constrain(ebmx.sample(energy, sampler, start, **options).values)
 
 
+@pytest.mark.medium
 def test_samples_have_the_moments_of_gamma_beta_and_dirichlet(joint):
     energy, x = joint
     assert energy.shape == (4,)

@@ -66,6 +66,7 @@ def test_two_cells_have_the_normaliser_of_quadrature():
             np.testing.assert_allclose(log_z, truth, rtol=2e-7)
 
 
+@pytest.mark.medium
 def test_the_drawn_counts_are_fixed_and_of_the_model():
     energy = log_gaussian_cox(whitened=True)
     counts = np.asarray(energy.counts)

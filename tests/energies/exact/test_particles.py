@@ -142,6 +142,7 @@ def test_energies_and_gradients_are_finite_at_contact(name):
         assert values[0] > 1e11
 
 
+@pytest.mark.medium
 def test_the_wall_is_continued_with_its_value_and_slope():
     def wall(d):
         return LennardJones(2, 1, epsilon=1.0, spring=0.0)(jnp.stack([d, -d])[:, None] / 2)

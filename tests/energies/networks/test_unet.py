@@ -94,6 +94,7 @@ def numpy_unet(net, x, condition=None):
     return outputs[0] if net.out_size == "scalar" else outputs
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "options",
     [
@@ -139,6 +140,7 @@ def test_attention_is_the_identity_at_first():
     np.testing.assert_array_equal(attention(x), x)
 
 
+@pytest.mark.medium
 def test_second_derivatives_are_those_of_differences():
     with jax.enable_x64(True):
         numbers, rest = eqx.partition(make(), eqx.is_inexact_array)
@@ -184,6 +186,7 @@ def test_an_energy_over_noise_levels_of_each_head_is_trained_and_sampled(head):
     assert np.all(np.isfinite(drawn.x))
 
 
+@pytest.mark.medium
 def test_a_pyramid_adds_energies_of_means_of_pixels():
     energies = [
         filled(lambda key, s=shape: ConvNet(s, (3,), hidden_dims=(2,), key=key))
@@ -229,6 +232,7 @@ def test_bad_pyramids_are_named(shapes, message):
         MultiScale(energies)
 
 
+@pytest.mark.medium
 def test_a_residual_network_attends_after_the_blocks_of_a_stage():
     options = {"strides": (1, 2), "blocks_per_stage": 2, "norm": "group"}
     net = filled(

@@ -256,6 +256,7 @@ EXACT = INVARIANT | {"composed": Cycle((SHORTER, WIDE))}
 SLOW = [name for name in EXACT if name not in ("composed", "gibbs", "declared")]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("estimate", "name"),
     [

@@ -52,6 +52,7 @@ def truth(energy, base):
     return log_z_by_enumeration(energy, categorical=isinstance(base, Categorical))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", CASES)
 def test_annealing_finds_the_sum_over_all_states(name):
     energy, base, sampler = CASES[name]
@@ -64,6 +65,7 @@ def test_annealing_finds_the_sum_over_all_states(name):
         assert np.all((acceptance > 0.3) & (acceptance < 1))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["ising", "machine"])
 def test_particles_find_it_too(name):
     energy, base, _ = CASES[name]
@@ -71,6 +73,7 @@ def test_particles_find_it_too(name):
     assert abs(found.log_z - truth(energy, base)) < 4 * found.standard_error < 0.2
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["ising", "categories"])
 def test_tempering_finds_it_too(name):
     energy, base, sampler = CASES[name]

@@ -24,6 +24,7 @@ SETTINGS = {"num_chains": 200, "num_temperatures": 60, "key": KEY}
 LOWEST = GaussianMixture(MEANS, np.sqrt(SCALE**2 + LEVELS.sigma[0] ** 2), WEIGHTS)
 
 
+@pytest.mark.medium
 def test_annealing_down_the_levels():
     found = annealed_importance_sampling(SHIFTED, **SETTINGS)
     assert abs(found.log_z - 0.7) < 5 * found.standard_error
@@ -38,6 +39,7 @@ def test_annealing_up_the_levels():
     assert found.standard_error < 0.04
 
 
+@pytest.mark.medium
 def test_constants_of_levels_are_found_and_added():
     """`log Z` of a level is minus the constant that was added to the exact energy there."""
     found = calibrate_levels(SHIFTED, **SETTINGS)
@@ -58,6 +60,7 @@ def test_constants_of_levels_are_found_and_added():
     )
 
 
+@pytest.mark.medium
 def test_a_product_becomes_normalised():
     product = noisy_mixture() + noisy_mixture()
     found = calibrate_levels(product, **(SETTINGS | {"num_temperatures": 300}))
@@ -73,6 +76,7 @@ def test_a_product_becomes_normalised():
     np.testing.assert_allclose(top, exact, rtol=1e-3)
 
 
+@pytest.mark.medium
 def test_particles_down_the_levels():
     found = adaptive_smc(SHIFTED, num_particles=200, num_islands=4, num_steps=2, key=KEY)
     assert abs(found.log_z - 0.7) < 0.05

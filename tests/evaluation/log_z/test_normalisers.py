@@ -105,6 +105,7 @@ def twice():
         return [annealed_importance_sampling(MIXTURE, WIDE, **options) for _ in range(2)]
 
 
+@pytest.mark.medium
 def test_annealing_finds_the_truth_and_weighted_ends_are_samples(twice):
     found, _ = twice
     assert abs(found.log_z) < 5 * found.standard_error

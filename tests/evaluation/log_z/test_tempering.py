@@ -32,6 +32,7 @@ def replicas(num):
     return (noise / np.sqrt(PRECISIONS)[:, None]).astype(np.float32)
 
 
+@pytest.mark.medium
 def test_log_z_of_a_gaussian(getkey):
     want = float(ENERGY.log_z)
     found = log_z_by_tempering(ENERGY, LADDER, replicas(128), num_steps=400, key=getkey())
@@ -51,6 +52,7 @@ def test_log_z_of_a_gaussian(getkey):
     assert 1.3 < fewer.standard_error / found.standard_error < 3
 
 
+@pytest.mark.medium
 def test_log_z_of_wells(getkey):
     energy, base = DoubleWell((DIM,), 5.0), Gaussian(jnp.zeros(DIM), 1.0)
     ladder = ReplicaExchange(MALA(0.05), TEMPERATURES, True, base)
@@ -151,6 +153,7 @@ def test_errors_are_those_of_means_over_chains():
     assert integrated(sums._replace(infinite=one), BETAS, 1) == (np.inf, np.inf)
 
 
+@pytest.mark.medium
 def test_rungs_that_do_not_swap_are_told(getkey):
     far = Gaussian(jnp.full(DIM, 9.0), 0.1)
     ladder = ReplicaExchange(MALA(0.1), [1.0, np.inf], base=BASE)

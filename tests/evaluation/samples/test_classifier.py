@@ -9,6 +9,7 @@ from ebmx.data import load
 from ebmx.evaluation import Classifier, train_classifier
 
 
+@pytest.mark.medium
 def test_learns_digits(getkey):
     digits = load("digits")
     classifier = train_classifier(

@@ -126,6 +126,7 @@ def test_blocks_of_pairs_make_for_the_sums_over_all(monkeypatch, chunk, c, expon
     assert 0.1 < found.p_value < 1
 
 
+@pytest.mark.medium
 def test_p_values_are_uniform_for_samples_of_the_energy():
     rng = np.random.default_rng(2)
     values, statistics = [], []

@@ -26,6 +26,7 @@ def points(num=600):
     return Dataset("x", train, test)
 
 
+@pytest.mark.medium
 def test_the_likelihood_of_a_known_density(getkey):
     sigma = float(LEVELS.sigma[0])
     samples = points(200).test + sigma * np.random.default_rng(0).normal(size=(200, 2))
@@ -43,6 +44,7 @@ def test_the_likelihood_of_a_known_density(getkey):
     assert "bits per dimension" not in facts
 
 
+@pytest.mark.medium
 def test_an_error_of_the_normaliser_is_seen(getkey):
     # E(x, σ) + 2 at the lowest level, rising from nothing at the highest
     wrong = noisy_mixture((-2.0, 2.0))

@@ -29,6 +29,7 @@ def gaussians(num, scale=1.0, seed=0):
     return scale * np.random.default_rng(seed).normal(size=(num, 2)).astype(np.float32)
 
 
+@pytest.mark.medium
 def test_the_likelihood_of_a_gaussian_at_its_temperature(getkey):
     sampler = Langevin(0.08, noise_scale=0.2, grad_clip=50.0, bounds=(-3.0, 3.0))
     run = SimpleNamespace(sampler=sampler, bounds=(-3.0, 3.0))

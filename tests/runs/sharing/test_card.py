@@ -11,6 +11,7 @@ import ebmx
 from ebmx import runs
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", ["images", "labels", "classifier", "waves", "levels of classes"])
 def test_the_program_of_the_card_runs(kind, tmp_path, monkeypatch, capsys):
     found = runs.export(opened(kind, tmp_path / "run"), out=tmp_path / "deep" / "e")

@@ -100,6 +100,7 @@ def test_chains_start_and_move_as_those_of_the_training(tmp_path):
     assert runs.sharing._model.Model.of(run).num_steps == 7
 
 
+@pytest.mark.medium
 def test_without_chains_samples_are_made_by_tempering(tmp_path, getkey):
     run = opened("sum", tmp_path / "run")
     config = merge(
@@ -245,6 +246,7 @@ def test_files_of_save_energy_and_what_is_no_energy(exported, tmp_path):
             ebmx.load_energy(where)
 
 
+@pytest.mark.medium
 def test_numbers_of_the_file_keep_their_type(exported, copied):
     """Loaded where numbers have 64 bits by default, an energy is what it was."""
     with jax.enable_x64(True):

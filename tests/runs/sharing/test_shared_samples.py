@@ -23,6 +23,7 @@ def shared(tmp_path_factory):
     return runs.export(run, out=folder / "e").folder
 
 
+@pytest.mark.medium
 def test_samples_are_in_data_units_under_the_names_of_the_columns(shared, tmp_path, capsys):
     out = tmp_path / "s.csv"
     words = ["sample", str(shared), "--num", "5", "--steps", "2", "--label", "green", "--seed", "3"]

@@ -95,6 +95,7 @@ def test_the_density_is_stationary_and_for_machines_in_balance(name):
     assert np.allclose(flow, flow.T, rtol=1e-5) == (name in ("machine", "categories"))
 
 
+@pytest.mark.medium
 def test_a_ladder_of_temperatures_samples_each_of_them(getkey):
     """At the lowest temperature the model is in order, and chains from zeros do not leave it."""
     energy = Ising((4, 4), 0.6)

@@ -104,6 +104,7 @@ def test_one_bit_is_drawn_with_its_probability_after_even_and_odd_numbers_of_ste
         assert_frequencies(x, all_bits(1), energy)
 
 
+@pytest.mark.medium
 def test_each_chain_has_the_label_or_the_fixed_bits_that_it_was_given(getkey):
     labels, num = jnp.arange(NUM) % 3, jnp.asarray(60)
     x = moved(LABELLED.at_each(labels), DMALA(0.6), jnp.zeros((NUM, BITS)), num, getkey())
@@ -123,6 +124,7 @@ def test_constants_do_not_hide_the_blocks_of_a_machine(getkey):
         assert_frequencies(x, BITS_OF, energy)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "sampler",
     [
@@ -142,6 +144,7 @@ def test_some_sites_of_categories_may_be_fixed(sampler, getkey):
     np.testing.assert_allclose(energy(x[0]), CHAIN(whole[0]), rtol=1e-6)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("sampler", [DMALA(0.6), GibbsWithGradients()])
 def test_replicas_of_a_flat_and_of_a_clamped_energy_are_exact(sampler, getkey):
     """Chains of a flat energy that changed a site in each step would have one parity."""

@@ -52,6 +52,7 @@ def truth():
     return known(ISING, all_bits(4, 4)), known(POTTS, all_one_hot(3, 3, 3))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_moments_and_energies_are_those_of_all_states(name, truth, getkey):
     """From one state that is far from typical, with a new chain for each sample."""
@@ -66,6 +67,7 @@ def test_moments_and_energies_are_those_of_all_states(name, truth, getkey):
         assert 0.3 < float(jnp.mean(info.acceptance)) < 0.99
 
 
+@pytest.mark.medium
 def test_without_the_test_of_metropolis_long_steps_are_biased(truth, getkey):
     """What `DMALA` corrects; short steps are nearer to the truth."""
     start = np.zeros((CHAINS, 4, 4), np.float32)

@@ -104,6 +104,7 @@ def test_replicas_that_start_in_equilibrium_stay_there(sampler, getkey):
         assert np.all(np.abs(counts - p[rung]) < 4.5 * np.sqrt(p[rung] * (1 - p[rung]) / num))
 
 
+@pytest.mark.medium
 def test_the_warm_up_finds_the_step_size_of_an_acceptance(getkey):
     energy = Ising((6, 6), 0.35)
     start = (np.asarray(points(64, (6, 6))) > 0).astype(np.float32)
@@ -132,6 +133,7 @@ def test_where_no_step_is_too_long_the_warm_up_finds_the_longest(coupling, per_c
     assert abs(float(jnp.mean(from_infinity) - jnp.mean(longest))) < 4 * np.sqrt(0.5 / 576)
 
 
+@pytest.mark.medium
 def test_a_chain_leaves_where_the_energy_is_not_a_number_and_does_not_go_there(getkey):
     def energy(x):
         value = jnp.sum(x)

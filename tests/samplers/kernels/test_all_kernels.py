@@ -101,6 +101,7 @@ def test_the_density_stays_in_each_wrapper(kernel, wrapper, getkey):
     assert_exact(new)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "name", [n if n == "ghmc" else pytest.param(n, marks=pytest.mark.slow) for n in KERNELS]
 )

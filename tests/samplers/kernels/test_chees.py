@@ -89,6 +89,7 @@ def test_the_search_climbs_to_a_maximum_and_stays_below_the_longest():
     assert float(jnp.exp(length.log_length)) <= 2.0001
 
 
+@pytest.mark.medium
 def test_the_length_of_a_gaussian_is_found(getkey):
     variances = np.array([0.01, 1.0, 100.0, 4.0])
     energy = Gaussian(np.zeros(4), variances)
@@ -104,6 +105,7 @@ def test_the_length_of_a_gaussian_is_found(getkey):
     np.testing.assert_allclose(info.acceptance.mean(), 0.98, atol=0.02)
 
 
+@pytest.mark.medium
 def test_within_bounds_the_length_stays(getkey):
     energy, sampler = Gaussian(np.zeros(2)), Reflected(JitteredHMC(0.5, 1.5), (0.0, None))
     tuned, _ = warmup(energy, sampler, np.ones((64, 2)), num_steps=40, key=getkey())

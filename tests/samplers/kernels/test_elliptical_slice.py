@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from helpers import assert_covariance, assert_mean, points
 
 from ebmx.energies import Gaussian
@@ -19,6 +20,7 @@ def counted(x):
     return PRIOR(x)
 
 
+@pytest.mark.medium
 def test_a_step_on_the_prior_costs_one_energy(getkey):
     CALLS.clear()
     x, _ = run(counted, SAMPLER, jnp.zeros((1, 2)), num_steps=20, key=getkey())
@@ -37,6 +39,7 @@ def test_the_prior_alone_is_mixed_by_a_rotation(getkey):
     assert_mean(distance[:, :, None] * distance[:, None], (outer + COVARIANCE) / 2)
 
 
+@pytest.mark.medium
 def test_a_posterior_is_reached_from_one_point(getkey):
     precision = np.array([[3.0, 1.0], [1.0, 0.5]])
 
@@ -76,6 +79,7 @@ def walled(x):
     return jnp.where(x[0] > 0, PRIOR(x), low)
 
 
+@pytest.mark.medium
 def test_walls_are_not_crossed_but_left(getkey):
     start = MEAN + np.asarray(points(6_000, (2,))) @ np.linalg.cholesky(COVARIANCE).T
     x, info = run(walled, SAMPLER, start, num_steps=60, key=getkey())
@@ -96,6 +100,7 @@ def test_a_chain_that_finds_nothing_stays_and_says_so(getkey):
     assert np.all(info.divergent)
 
 
+@pytest.mark.medium
 def test_any_gaussian_will_do_as_the_prior(getkey):
     wide = EllipticalSlice(Gaussian(np.zeros(2), 3.0))
     x, info = run(PRIOR, wide, np.zeros((6_000, 2), np.float32), num_steps=80, key=getkey())

@@ -83,6 +83,7 @@ def test_a_new_momentum_at_each_step_is_hmc_of_one_leapfrog_step(getkey):
     np.testing.assert_allclose(one.acceptance.mean(), other.acceptance.mean(), atol=0.01)
 
 
+@pytest.mark.medium
 def test_a_chain_goes_on_after_an_infinite_energy(getkey):
     def walled(x):
         return jnp.where(jnp.sum(x**2) > 4, jnp.inf, quartic(x))

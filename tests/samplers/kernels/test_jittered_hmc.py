@@ -48,6 +48,7 @@ def counted(x):
     return noted(x)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("most", "wanted"), [(1000, 4 + 2 + 6 + 1), (3, 3 + 2 + 3 + 1)])
 def test_no_trajectory_is_longer_than_allowed(most, wanted, getkey):
     CALLS.clear()

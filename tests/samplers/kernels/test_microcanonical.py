@@ -4,6 +4,7 @@ import blackjax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from helpers import assert_covariance, assert_mean, points
 
 from ebmx.energies import Gaussian
@@ -28,6 +29,7 @@ def test_it_is_the_kernel_of_blackjax(getkey):
     np.testing.assert_allclose(info.acceptance, other.acceptance_rate, rtol=1e-5)
 
 
+@pytest.mark.medium
 def test_long_steps_are_rejected_and_exact(getkey):
     start = np.full((6_000, 2), 3.0, np.float32)
     x, info = run(GAUSSIAN, AdjustedMCLMC(2.5, 2), start, num_steps=80, key=getkey())
@@ -36,6 +38,7 @@ def test_long_steps_are_rejected_and_exact(getkey):
     assert_covariance(x, COVARIANCE)
 
 
+@pytest.mark.medium
 def test_it_is_tuned_to_its_own_acceptance(getkey):
     energy = Gaussian(np.zeros(4), np.array([0.01, 1.0, 4.0, 100.0]))
     start = np.asarray(points(64, (4,))) * np.sqrt(np.asarray(energy.variance))

@@ -54,6 +54,7 @@ def test_without_a_matrix_it_is_mala(getkey):
     assert np.mean(np.isclose(one, other, rtol=1e-3, atol=1e-4)) > 0.95
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("given", [None, np.ones(3)])
 def test_the_inverse_fisher_information_is_found(given, getkey):
     start = np.asarray(points(256, (3,))) @ np.linalg.cholesky(COVARIANCE).T
@@ -69,6 +70,7 @@ def test_the_inverse_fisher_information_is_found(given, getkey):
         assert float(tuned.step_size) > 1.0
 
 
+@pytest.mark.medium
 def test_within_bounds_it_is_found_too(getkey):
     energy = Gaussian(np.zeros(2), np.array([1.0, 100.0]))
     sampler = Reflected(PreconditionedMALA(0.5), (0.0, None))

@@ -61,6 +61,7 @@ def test_a_change_of_coordinates_changes_nothing(getkey):
     assert np.mean(np.any(np.asarray(plain) != start, 2)) > 0.3
 
 
+@pytest.mark.medium
 def test_samples_begin_at_the_walkers_scattered_about_the_start(getkey):
     wide = StretchMove(40, spread=np.array([0.1, 10.0]))
     state = wide.init(ENERGY, jnp.array([5.0, 5.0]), key=getkey())
@@ -74,6 +75,7 @@ def test_samples_begin_at_the_walkers_scattered_about_the_start(getkey):
     assert_mean(got.state.others[:, 3], MEAN)
 
 
+@pytest.mark.medium
 def test_it_goes_on_from_where_another_sampler_left_the_first_walker(getkey):
     start, both = np.zeros((4_000, 2), np.float32), Cycle((SAMPLER, MALA(0.5)))
     got = sample(ENERGY, both, start, num_warmup=100, num_samples=1, key=getkey())

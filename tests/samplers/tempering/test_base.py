@@ -102,6 +102,7 @@ KINDS = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "name", [n if n == "mala" else pytest.param(n, marks=pytest.mark.slow) for n in KINDS]
 )
@@ -117,6 +118,7 @@ def test_replicas_stay_distributed_as_their_rungs_are(name, getkey):
     np.testing.assert_allclose(info.energy, jax.vmap(ENERGY)(moved[:, 0]), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.medium
 def test_far_modes_have_their_weights(getkey):
     modes = GaussianMixture(jnp.array([[-9.0], [9.0]]), 0.5, jnp.array([0.3, 0.7]))
     temperatures = np.array([1.0, 3.0, 9.0, 40.0, np.inf])
@@ -127,6 +129,7 @@ def test_far_modes_have_their_weights(getkey):
     assert float(jnp.mean(got.state.round_trips)) > 3
 
 
+@pytest.mark.medium
 def test_a_base_within_a_box_makes_no_numbers_that_are_none(getkey):
     # the lowest replica may go where the base has no density, and a box is infinite outside
     box = Uniform(jnp.full(2, -2.0), jnp.full(2, 2.0))
@@ -142,6 +145,7 @@ def test_a_base_within_a_box_makes_no_numbers_that_are_none(getkey):
         assert np.all((rates >= 0) & (rates <= 1))
 
 
+@pytest.mark.medium
 def test_float32_positions_and_bases_in_float64_mode():
     for strict in ("standard", "strict"):
         with jax.enable_x64(True), jax.numpy_dtype_promotion(strict):
@@ -218,6 +222,7 @@ def test_what_a_ladder_with_a_base_declares():
     np.testing.assert_array_equal(ladder().effective_temperature, 1.0)
 
 
+@pytest.mark.medium
 def test_ladders_of_bits_end_at_independent_bits(getkey):
     energy, base = Ising((2, 3), 0.4, 0.3), Bernoulli(jnp.linspace(-0.5, 0.5, 6).reshape(2, 3))
     bits = ReplicaExchange(DMALA(0.4), TEMPERATURES, base=base)

@@ -65,6 +65,7 @@ def assert_tuned(ladder, replicas, report, precisions):
     np.testing.assert_allclose(ratio / ratio.mean(), 1.0, atol=0.15)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("temperatures", "size"),
     [
@@ -136,6 +137,7 @@ def test_what_is_advised():
     assert str(report).startswith("barrier 2.50, 3 rungs (6 advised), rejection 0.40 to 0.60, ")
 
 
+@pytest.mark.medium
 def test_a_ladder_that_cannot_move_is_told(getkey):
     nowhere = Function(lambda x: jnp.sum(x) * jnp.nan, (2,))
     ladder = ReplicaExchange(MALA(0.1), [1.0, 2.0])
@@ -143,6 +145,7 @@ def test_a_ladder_that_cannot_move_is_told(getkey):
         tune_ladder(nowhere, ladder, jnp.ones((4, 2)), num_steps=60, key=getkey())
 
 
+@pytest.mark.medium
 def test_steps_that_grow_too_long_on_the_way_are_shortened():
     # ten steps from far off accept all, and the next ten nothing
     start_key, key = jax.random.split(jax.random.key(0))
@@ -204,6 +207,7 @@ def test_ladders_on_four_devices_are_those_on_one():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.medium
 def test_a_mesh_shares_the_replicas(getkey):
     mesh, ladder = jax.make_mesh((1,), ("data",)), ReplicaExchange(MALA(0.1), [1.0, 4.0])
     replicas, key = jnp.ones((3, 2, DIM)), getkey()

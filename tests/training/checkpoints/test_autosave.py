@@ -16,6 +16,7 @@ from ebmx.training.checkpoints._autosave import Saving
 from ebmx.training.checkpoints._manifest import SaveError, arrays_of
 
 
+@pytest.mark.medium
 def test_a_callback_that_raises_loses_nothing(tmp_path):
     def fail(step, state, metrics):
         if step == 6:

@@ -21,6 +21,7 @@ from ebmx.training import (
 from ebmx.training.checkpoints import _orbax, _writer
 
 
+@pytest.mark.medium
 def test_it_saves_at_its_interval_and_at_the_end_and_keeps_the_last(tmp_path):
     for keep, steps in ((3, [8, 12, 13]), (1, [13])):
         checkpoints = Checkpoints(tmp_path / str(keep), every=4, keep=keep)

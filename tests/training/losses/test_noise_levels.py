@@ -12,6 +12,7 @@ import ebmx.training as t
 from ebmx.energies import MLP, NoiseConditional
 from ebmx.training import Examples
 
+pytestmark = pytest.mark.medium
 KEY = jax.random.key(0)
 LOSSES = {
     "all levels": t.level_classification_loss,
@@ -21,8 +22,7 @@ LOSSES = {
     "together": t.noise_level_loss,
     "stable": eqx.Partial(t.noise_level_loss, stable_targets=True),
 }
-GAUSSIAN = noisy_mixture(means=jnp.zeros((3, 2)))
-"""The centres of all parts at one point: a Gaussian."""
+GAUSSIAN = noisy_mixture(means=jnp.zeros((3, 2)))  # the centres of all parts at one point
 
 
 def batches(energy, num, size, key):

@@ -138,6 +138,7 @@ def test_training_recovers_the_distribution(name, loss, getkey):
     np.testing.assert_allclose(found, probabilities(table), atol=1e-3)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["bits", "categories"])
 def test_energy_discrepancy_recovers_the_distribution(name, getkey):
     table = 0.7 * random_table(name, 4)

@@ -78,6 +78,7 @@ def test_categories_are_independent_and_of_their_probabilities(weights, getkey):
     assert log_density(noise, jnp.ones((1, 2, 3)))[0] == -np.inf
 
 
+@pytest.mark.medium
 def test_noise_contrast_learns_a_table_and_its_normaliser(getkey):
     """All states by their probabilities stand for the data; the noise is drawn."""
     table = 0.5 * np.random.default_rng(1).normal(size=(3, 3))

@@ -15,6 +15,7 @@ KEY = jax.random.key(0)
 NUM = 50
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("shares", "num_shards"), [(None, 1), ([0.9, 0.1], 1), (None, 2)], ids=["equal", "other", "two"]
 )

@@ -113,6 +113,7 @@ def batches():
     return (bits(8) for _ in iter(int, 1))
 
 
+@pytest.mark.medium
 def test_training_is_the_same_as_in_full_precision(getkey, tmp_path):
     key, found = getkey(), {}
     for name, storage in (("full", None), ("bits", PackedBits((5, 3)))):
@@ -194,6 +195,7 @@ def test_what_does_not_fit_is_refused(name):
         call()
 
 
+@pytest.mark.medium
 def test_noise_of_a_user_passes(getkey):
     class Own(AbstractNoise):
         def sample(self, shape, *, key):

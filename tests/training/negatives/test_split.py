@@ -64,6 +64,7 @@ def test_each_source_sees_its_part_in_order():
     assert (info.swap_rate, info.num_steps, info.at_limit) == (None, None, None)
 
 
+@pytest.mark.medium
 def test_sources_have_keys_and_states_of_their_own():
     noisy, buffer = ShortRun(affine(), 1), PCD(affine(1.0, 1.0), 1, 16, 0.0)
     out, state, _ = split([noisy, noisy, buffer, buffer], X)
@@ -89,6 +90,7 @@ def test_a_source_without_chains_reports_nothing():
     assert split([DataOnly(), DataOnly()], X)[2] is None
 
 
+@pytest.mark.medium
 def test_what_is_measured_of_some_chains_is_a_mean_over_those():
 
     ladder = ReplicaExchange(MALA(0.1), jnp.array([1.0, 2.0]))
@@ -110,6 +112,7 @@ def test_what_is_measured_of_some_chains_is_a_mean_over_those():
     np.testing.assert_allclose(joined.saturated, 4 / 16)
 
 
+@pytest.mark.medium
 def test_each_source_counts_as_much_as_its_positives():
     # weights of any scale, and more negatives than positives
     weighted = Jarzynski(affine(0.0), 1, 8)
@@ -135,6 +138,7 @@ def test_several_negatives_of_each_example_stand_as_they_do_without_a_split():
     assert pairs.y.shape == (12,)
 
 
+@pytest.mark.medium
 def test_a_training_with_a_split_goes_on_bit_for_bit(tmp_path):
     chains = SplitNegatives((CD(MALA(0.1), 2), PCD(MALA(0.1), 2, 16)))
     further = Objective(chains, weight=0.5, start=1, name="further")

@@ -128,6 +128,7 @@ def test_what_could_not_be_written_does_not_spoil_the_next_row(path):
     assert [row[0] for row in read(path)[1:]] == ["1", "3"]
 
 
+@pytest.mark.medium
 def test_a_training_in_two_parts_writes_what_one_writes(tmp_path):
     one, two = (tmp_path / f"{name}.csv" for name in ("one", "two"))
     seen = []

@@ -96,6 +96,7 @@ def test_nothing_is_written_before_the_start(tmp_path):
     assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.medium
 def test_a_training_in_two_parts_is_one_curve(tmp_path):
     seen, folder = [], tmp_path / "logs"
     keep = lambda step, state, metrics: seen.append((step, metrics["loss"]))  # noqa: E731

@@ -29,6 +29,7 @@ PACKAGES = {
 }
 
 
+@pytest.mark.medium
 def test_a_tracker_logs_at_the_end_of_each_log_interval():
     tracker, seen = Recording(), []
     end, _ = go_on(start(), 5, callbacks=[tracker, lambda *call: seen.append(call)])

@@ -80,6 +80,7 @@ def agree(function, *args):
     close(native, plain)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_gradients_by_the_image(case):
     plain, native = pair(*CASES[case])
@@ -128,6 +129,7 @@ def test_gradients_by_the_parameters_are_left_to_jax():
     assert not uses_kernel(eqx.filter_grad(loss), small()[1], points(9, SMALL[0]))
 
 
+@pytest.mark.medium
 def test_second_derivatives():
     x, v = points(2, (9, *SMALL[0]))
 
@@ -168,6 +170,7 @@ def test_a_batch_of_batches_is_one_call():
     assert "tensor<12x5x4x3xf32>" in text
 
 
+@pytest.mark.medium
 def test_networks_of_their_own_for_each_example_are_left_to_jax():
     x = points(9, SMALL[0])
 
@@ -181,6 +184,7 @@ def test_networks_of_their_own_for_each_example_are_left_to_jax():
     assert not uses_kernel(ensemble, small()[1])
 
 
+@pytest.mark.medium
 def test_compositions_and_samplers_use_it():
     x, net = points(9, SMALL[0]), small()[1]
     composed = lambda net, x: Box(0.5 * net + net / 2.0, -9.0, 9.0)(x)  # noqa: E731
@@ -205,6 +209,7 @@ def test_other_platforms_do_not_have_it():
     assert ["ebmx_convnet" in text for text in texts] == [True, False]
 
 
+@pytest.mark.medium
 def test_single_precision_under_double():
     net, x = small()[1], points(9, SMALL[0])
     want = slopes(net, x)
@@ -218,6 +223,7 @@ def test_single_precision_under_double():
             double(x[0])
 
 
+@pytest.mark.medium
 def test_training_is_that_without_it():
     x = points(16, SMALL[0])
     negatives = PCD(Langevin(0.1, noise_scale=0.01), 3, capacity=32)
