@@ -162,3 +162,16 @@ def test_numbers_and_shapes_are_checked(getkey):
         with pytest.raises(ValueError, match=r"x\.shape=\(3, 1\): .*at least two categories"):
             run(lambda x: jnp.sum(x), sampler, start, num_steps=1, key=getkey())
     assert float(DULA(0.1, 2.0).effective_temperature) == 2.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("sampler", [DMALA(1.0), GibbsWithGradients()])
+def test_a_state_without_a_finite_energy_is_never_entered(sampler, bad, getkey):
+    def energy(x):
+        return jnp.where(x[0] > 0.5, bad, 0.0) + x[1]
+
+    x, info = run(energy, sampler, jnp.zeros((64, 3)), num_steps=20, key=getkey())
+    np.testing.assert_array_equal(x[:, 0], 0)
+    assert 0 < np.mean(x[:, 1:]) < 1
+    assert np.all((info.acceptance >= 0) & (info.acceptance <= 1))
+    assert np.mean(info.acceptance) < 0.9
