@@ -191,12 +191,12 @@ MUTANTS = {
     ],
     ("samplers/kernels/_dual_averaging.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
         ("tuner-sign", "error = target - acceptance", "error = -target + acceptance"),
-        ("refined-in-long-strides", "log_step, log_step, 2.0, ", "log_step, log_step, 20.0, "),
+        ("refined-in-long-strides", "self.log_average, self.log_average, 2.0, ",
+         "self.log_average, self.log_average, 20.0, "),
     ],
     ("samplers/kernels/_search.py", "samplers/test_tuning.py samplers/test_warmup.py"): [
-        ("tuner-first-chain", "together(acceptance, jnp.mean)", "together(acceptance, jnp.min)"),
-        ("median-not-taken", "log_average, jnp.median)", "log_average, jnp.min)"),
-        ("one-step-from-the-start", "i < half, acceptance", "i < 0, acceptance"),
+        ("tuner-first-chain", "acceptance = jnp.mean(jnp", "acceptance = jnp.min(jnp"),
+        ("far-chains-stay", "jnp.minimum(rejected + 1, MOST)", "0"),
         ("search-not-refined", "jnp.where, i + 1 == half", "jnp.where, i + 1 == -1"),
     ],
     ("samplers/_warmup.py", "samplers/test_tuning.py samplers/test_warmup.py"): [

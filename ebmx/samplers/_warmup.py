@@ -40,14 +40,13 @@ def warmup(
 ) -> tuple[AbstractSampler, XBatch]:
     """Tune the step size to a target acceptance by dual averaging, while chains run.
 
-    The first half of the steps searches in long strides, for each chain a step size of its own, so
-    that chains which start far out come in by short ones. The second half searches in short strides
-    from the median, for one step size of all chains unless `per_chain`. Samplers with an
-    `inverse_mass_matrix` have two searches: the first with the given masses, which estimates the
-    variance of each coordinate, pooled over the chains; the second with that as the inverse mass
-    matrix. For `PreconditionedMALA` it is the inverse Fisher information instead. Between the two,
-    a quarter of the steps tunes the trajectory length of `JitteredHMC`, unless it is in
-    `Reflected`.
+    The first half of the steps searches in long strides, the second half in short ones. In the
+    first half a chain that has been rejected ten times in a row, as far out in a light tail, takes
+    shorter steps than the others until it has come in. Samplers with an `inverse_mass_matrix` have
+    two searches: the first with the given masses, which estimates the variance of each coordinate,
+    pooled over the chains; the second with that as the inverse mass matrix. For
+    `PreconditionedMALA` it is the inverse Fisher information instead. Between the two, a quarter of
+    the steps tunes the trajectory length of `JitteredHMC`, unless it is in `Reflected`.
 
     Hoffman and Gelman (2014), "The no-U-turn sampler"; Titsias (2023), "Optimal preconditioning and
     Fisher adaptive Langevin sampling"; Hoffman, Radul and Sountsov (2021), "An adaptive-MCMC scheme

@@ -64,21 +64,18 @@ def path(first, num_steps):
 def dual_averaging(start, falls, num_steps, target):
     """Algorithm 5 of Hoffman and Gelman (2014) with `κ = 0.75` and `t₀ = 10`, twice.
 
-    First `γ = 0.05` and `μ = log(10 ε)`, of each chain by itself, then from the middle on `γ = 0.5`
-    about the median of what was found, by the mean of the acceptances.
+    First `γ = 0.05` and `μ = log(10 ε)`, then from the middle on `γ = 0.5` about what was found.
     """
-    log_mean = log_step = np.log(np.broadcast_to(start, np.shape(falls)))
+    log_mean, log_step = np.log(start), np.log(start)
     centre, gamma, error, count = np.log(10 * start), 0.05, 0.0, 0
     for i in range(num_steps):
-        acceptance = 0.0 if i == 7 else np.exp(-falls * np.exp(log_step))
-        acceptance = acceptance if i < num_steps // 2 else np.mean(acceptance)
+        acceptance = 0.0 if i == 7 else np.mean(np.exp(-falls * np.exp(log_step)))
         count += 1
         error += (target - acceptance - error) / (count + 10)
         log_step = centre - np.sqrt(count) / gamma * error
-        log_mean = log_mean + count**-0.75 * (log_step - log_mean)
+        log_mean += count**-0.75 * (log_step - log_mean)
         if i + 1 == num_steps // 2:
-            log_mean = log_step = centre = np.median(log_mean)
-            gamma, error, count = 0.5, 0.0, 0
+            centre, gamma, error, count, log_step = log_mean, 0.5, 0.0, 0, log_mean
     return np.exp(log_mean)
 
 

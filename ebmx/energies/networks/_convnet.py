@@ -1,6 +1,5 @@
 """Convolutional networks."""
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -137,7 +136,8 @@ class ConvNet(AbstractEnergy):
             >>> net.with_native(False).native
             False
         """
-        changed = copy.copy(self)
+        _checks.require(isinstance(native, bool), "native", repr(native), "give True or False")
+        changed = jax.tree.map(lambda leaf: leaf, self)  # a new module of the same arrays
         object.__setattr__(changed, "native", native)
         check_native(changed)
         return changed

@@ -31,14 +31,13 @@ class DualAveraging(eqx.Module):
         log = jnp.minimum(jnp.log(step_size), highest)
         return cls._begin(log, log + jnp.log(10.0), 20.0, highest)
 
-    def refine(self, log_step: jax.Array | None = None) -> "DualAveraging":
-        """Begin again near the right step size, by default the average, in short strides.
+    def refine(self) -> "DualAveraging":
+        """Begin again near the right step size, in short strides.
 
         Where the acceptance falls steeply, the long strides of a search keep overshooting, and the
         mean of the acceptances is not the acceptance of the mean.
         """
-        log_step = self.log_average if log_step is None else log_step
-        return self._begin(log_step, log_step, 2.0, self.highest)
+        return self._begin(self.log_average, self.log_average, 2.0, self.highest)
 
     @classmethod
     def _begin(

@@ -20,6 +20,9 @@ from ..discrete._langevin import DMALA, LONGEST
 from ._dual_averaging import DualAveraging
 from ._metric import metric_of
 
+PATIENCE, MOST = 10, 50
+"""After how many rejections in a row steps of a chain become shorter, and how many are counted."""
+
 
 def held(sampler: Any) -> Any:
     """The sampler that has the step size: the one inside of a `Reflected`."""
@@ -51,18 +54,20 @@ def tune(
 ) -> tuple[jax.Array, XBatch, jax.Array, jax.Array, jax.Array]:
     """The step size, the positions, the inverse masses, the acceptance, and the last energies.
 
-    In the first half of the steps each chain has a step size of its own, in the second half one for
-    all unless `per_chain`: with one for all a chain far out, where steps have to be much shorter,
-    would stay there. Masses and acceptance are of the second half, masses of all chains together.
+    In the first half of the steps a chain that is rejected again and again, far out where steps
+    have to be much shorter than those of the others, takes shorter ones until it has come in: at
+    the common step size it would stay there. Masses and acceptance are of the latter half, masses
+    of all chains together.
     """
     check_energy(energy, x)
     num, half = x.shape[0], num_steps // 2
     keys = chain_keys(jax.random.fold_in(key, 0), num)
     state = for_each(lambda energy, x, k: sampler.init(energy, x, key=k), energy, x, keys)
+    shape = (num,) if per_chain else ()
     dtype = at_least_single(x.dtype)
     first = jnp.asarray(held(sampler).step_size)
     tuner = DualAveraging.search(
-        jnp.broadcast_to(first, (num,)).astype(dtype), longest_step(sampler)
+        jnp.broadcast_to(first, shape).astype(dtype), longest_step(sampler)
     )
 
     def one(energy, x, state, size, key):
@@ -72,29 +77,29 @@ def tune(
         acceptance = jnp.where(jnp.isfinite(info.acceptance), info.acceptance, 0)
         return x, state, acceptance.astype(dtype), info.energy
 
-    def together(values, of):
-        return values if per_chain else jnp.full_like(values, of(values))
-
     def step(i, carry):
-        x, state, tuner, metric, rate, _ = carry
+        x, state, tuner, metric, rate, rejected, _ = carry
         keys = chain_keys(jax.random.fold_in(key, i + 1), num)
-        sizes = jnp.exp(tuner.log_step)
+        halvings = jnp.maximum(rejected - PATIENCE, 0)
+        sizes = jnp.exp(tuner.log_step) * 0.5 ** halvings.astype(dtype)
         x, state, acceptance, energies = for_each(one, energy, x, state, sizes, keys)
-        acceptance = jnp.where(i < half, acceptance, together(acceptance, jnp.mean))
+        if not per_chain:
+            fewer = jnp.where(halvings > 0, rejected - 1, 0)
+            rejected = jnp.where(acceptance < 0.01, jnp.minimum(rejected + 1, MOST), fewer)
+            rejected = jnp.where(i + 1 < half, rejected, 0)
+            acceptance = jnp.mean(jnp.where(halvings > 0, 0, acceptance))
         tuner = tuner.update(acceptance, target)
-        refined = tuner.refine(together(tuner.log_average, jnp.median))
-        tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), refined, tuner)
+        tuner = jax.tree.map(functools.partial(jnp.where, i + 1 == half), tuner.refine(), tuner)
         metric = metric.update(x.reshape(num, -1).astype(dtype), state, i - half)
         rate = rate + jnp.where(i >= half, acceptance, 0) / (num_steps - half)
-        return x, state, tuner, metric, rate, energies
+        return x, state, tuner, metric, rate, rejected, energies
 
     metric = metric_of(held(sampler), x[0].size, dtype)
     sizes = jnp.broadcast_to(first, (num,))
     shapes = jax.eval_shape(lambda: for_each(one, energy, x, state, sizes, keys)[3])
     energies = jnp.zeros(shapes.shape, shapes.dtype)
-    begin = (x, state, tuner, metric, jnp.zeros(num, dtype), energies)
-    x, _, tuner, metric, rate, energies = jax.lax.fori_loop(0, num_steps, step, begin)
+    rate, rejected = jnp.zeros(shape, dtype), jnp.zeros(num, jnp.int32)
+    begin = (x, state, tuner, metric, rate, rejected, energies)
+    x, _, tuner, metric, rate, _, energies = jax.lax.fori_loop(0, num_steps, step, begin)
     inverse = metric.inverse_mass_matrix(num * (num_steps - half))
-    found = jnp.exp(tuner.log_average), rate
-    step_size, rate = found if per_chain else (found[0][0], found[1][0])
-    return step_size, x, inverse, rate, energies
+    return jnp.exp(tuner.log_average), x, inverse, rate, energies

@@ -51,10 +51,14 @@ def test_a_network_takes_the_kernel_and_leaves_it():
     for net, like in ((usual.with_native(), with_kernel), (with_kernel.with_native(False), usual)):
         assert jax.tree.structure(net) == jax.tree.structure(like)
         np.testing.assert_array_equal(slopes(net, x)[1], slopes(like, x)[1])
+        with pytest.raises(AttributeError):
+            net.native = True
     assert (usual.native, with_kernel.native) == (False, True)
     steep = ConvNet((5, 4, 3), (4,), activation="relu", key=jax.random.key(0))
     with pytest.raises(ValueError, match=r"activation=.*leave native out"):
         steep.with_native()
+    with pytest.raises(ValueError, match="native='no': give True or False"):
+        usual.with_native("no")  # type: ignore
 
 
 @eqx.filter_jit
