@@ -65,6 +65,14 @@ def test_slow_chains_without_an_acceptance_are_advised_longer_steps():
         assert "larger step_size" in advise(slow._replace(acceptance=unknown))
 
 
+@pytest.mark.parametrize("failure", SHOULD)
+def test_coordinates_that_never_change_leave_the_advice_as_it_is(failure):
+    symptoms = staged(failure, 0)
+    fixed = np.full((*symptoms.draws.shape[:2], 3), 2.5)
+    more = symptoms._replace(draws=np.concatenate([symptoms.draws, fixed], 2))
+    assert advise(more) == advise(symptoms)
+
+
 @pytest.mark.parametrize("persistence", [0.0, 0.5, 0.9])
 def test_the_effective_size_of_a_chain_is_that_of_its_correlation(persistence):
     found = _directions(walk(persistence, 0, draws=4000))
