@@ -82,6 +82,12 @@ def test_the_effective_size_of_a_chain_is_that_of_its_correlation(persistence):
     assert np.all(np.abs(found.trend) < 0.05)
 
 
+def test_directions_are_those_within_chains_wherever_these_are():
+    scales, offset = np.array([1.0, 2.0, 3.0, 4.0, 30.0]), np.array([1e3, 0, 0, 0, 1e3])
+    x = walk(0.0, 0, draws=4000) * scales + np.arange(CHAINS)[:, None, None] * offset
+    np.testing.assert_allclose(_directions(x).width, scales, rtol=0.05)
+
+
 GAUSSIAN = Gaussian(jnp.zeros(DIM))
 WIDE = Gaussian(jnp.zeros(DIM), jnp.array([1.0, 1.0, 100.0, 1e4, 1e4]))
 MODES = GaussianMixture(jnp.array([[-8.0, 0, 0, 0, 0], [8.0, 0, 0, 0, 0]]), 1.0)
