@@ -73,7 +73,7 @@ def test_coordinates_that_never_change_leave_the_advice_as_it_is(failure):
     assert advise(more) == advise(symptoms)
 
 
-@pytest.mark.parametrize("persistence", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("persistence", [-0.5, 0.0, 0.5, 0.9])
 def test_the_effective_size_of_a_chain_is_that_of_its_correlation(persistence):
     found = _directions(walk(persistence, 0, draws=4000))
     want = 4000 * (1 - persistence) / (1 + persistence)
