@@ -27,6 +27,7 @@ _LAST = "a point is at most the last end; the bound is for weights that are not 
 _TOGETHER = "the same energies, of both batches together or of each apart"
 _PLACES = "only places are taken from it, through which no gradient passes"
 _SUM = "a sum in the other order"
+_ALL_SHIFTS = "all shifts are taken, or any with equal probability"
 _ONE_PROCESS = "told apart where several processes train, which the tests do not start"
 _ADAM = "updates of Adam do not depend on the scale of the loss, but for rounding"
 
@@ -80,6 +81,7 @@ EQUIVALENTS: dict[str, str] = {
     "energies/networks/_spectral_norm.py | sign | left@(matrix@vector)+_TINY -> ((left@(matrix@vector))-(_TINY))": _TINY,
     "energies/_trainable.py | swapped arguments | eqx.combine(jax.lax.stop_gradient(numbers),rest) -> eqx.combine(rest,jax.lax.stop_gradient(numbers))": "a leaf is in one of both trees",
     "energies/exact/_uniform.py | swapped arguments | self.high-self.low -> ((self.low)-(self.high)) | return(self.high-self.low)**2/12": _SQUARED,
+    "training/negatives/_discrete.py | sign | places-shift[...,None] -> ((places)+(shift[...,None]))": _ALL_SHIFTS,
     "training/negatives/_chain_free.py | sign | x+cast(self.sigma,x)*noise -> ((x)-(cast(self.sigma,x)*noise))": _SYMMETRIC,
     "training/negatives/_chain_free.py | sign | x+wide*noise -> ((x)-(wide*noise))": _SYMMETRIC,
     "training/negatives/_chain_free.py | sign | x+scale*jax.random.normal(once_key,x.shape,x.dtype) -> ((x)-(scale*jax.random.normal(once_key,x.shape,x.dtype)))": _SYMMETRIC,
