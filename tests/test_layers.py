@@ -96,6 +96,7 @@ def test_the_walk_sees_an_upward_import(tmp_path):
     assert rooms_imported(file, tmp_path) == {"samplers", "training"}
 
 
+@pytest.mark.medium
 def test_imports_point_one_way():
     upward = {name_of(path): rooms_imported(path) - ALLOWED[room_of(path)] for path in FILES}
     assert {name: rooms for name, rooms in upward.items() if rooms} == {}

@@ -124,6 +124,7 @@ def test_parameters_of_numpy_are_trained_in_the_precision_of_jax(dtype):
     assert min(abs(float(moved["precision"]) - 2), abs(np.asarray(moved["mean"])).min()) > 1e-4
 
 
+@pytest.mark.medium
 def test_chains_start_at_arrays_of_numpy():
     start = np.random.default_rng(0).normal(size=(3, 2))
     options = {"num_steps": 1, "key": jax.random.key(0)}

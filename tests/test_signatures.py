@@ -137,6 +137,7 @@ def test_the_derived_calls_work():
         assert is_finite(call()) or call.name in NAN_RESULTS, call.name
 
 
+@pytest.mark.medium
 def test_a_spoiled_argument_is_named():
     wrong = complaints(chosen())
     assert not wrong, "\n".join(f"{call}: {words}" for call, words in wrong.items())

@@ -47,6 +47,7 @@ def test_the_line_is_that_of_the_caller(name, monkeypatch):
     assert (warning.filename, warning.lineno) == (__file__, line)
 
 
+@pytest.mark.medium
 def test_every_warning_of_the_package_looks_for_its_caller():
     def warns(node):
         called = isinstance(node, ast.Call) and ast.unparse(node.func)

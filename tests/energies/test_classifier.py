@@ -64,6 +64,7 @@ def test_a_traced_label_out_of_range_is_nan():
     np.testing.assert_array_equal(np.isnan(values), [True, False, False, True])
 
 
+@pytest.mark.medium
 def test_sampling_a_class_finds_its_density(getkey):
     # quadratic logits: class y is the Gaussian at its mean, with the precision of its own
     means, precisions = jnp.array([[-2.0, 0.0], [1.0, 2.0]]), np.array([1.0, 4.0])

@@ -218,6 +218,7 @@ def test_a_box_hides_from_gradients_what_is_undefined_outside():
     np.testing.assert_array_equal(np.isinf(value(box, x)), [True, True, False, True])
 
 
+@pytest.mark.medium
 def test_mala_in_a_box_samples_the_truncated_gaussian(getkey):
     x = jnp.tile(jnp.array([1.0, -1.0]), (1_000, 1))
     samples = sample(BOX, MALA(0.5), x, num_warmup=50, num_samples=20, thin=2, key=getkey())

@@ -120,6 +120,7 @@ def test_each_chain_runs_under_its_condition(getkey):
         assert not np.allclose(np.delete(alone - together, i, 0), 0, atol=1e-3)
 
 
+@pytest.mark.medium
 def test_samples_of_each_chain_are_those_of_its_condition(getkey):
     conditions = np.repeat(REALS, 300, axis=0)
     start = jnp.zeros((1_200, 2))

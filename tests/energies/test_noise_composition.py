@@ -59,6 +59,7 @@ def test_products_and_mixtures_at_each_level():
         np.testing.assert_allclose(mixed, -np.log(0.25 * np.exp(-a) + 0.75 * np.exp(-b)), rtol=1e-5)
 
 
+@pytest.mark.medium
 def test_the_top_of_a_product_and_of_a_mixture():
     one, two = noisy_mixture(), noisy_mixture(means=jnp.full((3, 2), 4.0))
     top = (one + two).top
@@ -80,6 +81,7 @@ def test_the_top_of_a_product_and_of_a_mixture():
     np.testing.assert_allclose(x.var(0), mixture.variance, rtol=0.05)
 
 
+@pytest.mark.medium
 def test_the_top_of_a_mixture_of_sums():
     """Regression: at the highest level the parts had their weights, not those of their masses."""
     one, two = perceptron(mean=jnp.array([-2.0, 0.0])), perceptron(mean=jnp.array([3.0, 1.0]))
@@ -97,6 +99,7 @@ def test_levels_of_a_combination_are_those_of_all_parts():
         np.testing.assert_array_equal(both.levels.sigma, LEVELS.sigma)
 
 
+@pytest.mark.medium
 def test_clamping_at_each_level():
     """The free part given the fixed one: the energy at each level, and the known highest one."""
     energy = noisy_mixture()
@@ -115,6 +118,7 @@ def test_clamping_at_each_level():
     np.testing.assert_allclose(top.covariance, [[schur]], rtol=1e-3)
 
 
+@pytest.mark.medium
 def test_a_plain_energy_does_not_add_up_with_one_over_levels():
     """It has no noise levels: at one level they do."""
     plain = Gaussian(np.zeros(2), 2.0)

@@ -85,6 +85,7 @@ def test_the_network_sees_the_level(energy):
     assert abs(energy.at(0.2)(x) - blind.at(0.2)(x)) > 1e-3
 
 
+@pytest.mark.medium
 def test_gradients_and_levels_agree_with_differences(energy):
     x = jax.random.normal(jax.random.key(4), energy.shape)
     with jax.enable_x64(True):

@@ -152,6 +152,7 @@ def test_what_holds_no_chains_is_refused(name):
         diagnose(samples)
 
 
+@pytest.mark.medium
 def test_the_energy_that_arviz_gets_is_that_of_the_draw():
     energy = Gaussian(jnp.zeros(2), jnp.array([1.0, 3.0]))
     options = {"num_samples": 6, "thin": 2, "save": save_position_and_energy}

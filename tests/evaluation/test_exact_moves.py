@@ -66,6 +66,7 @@ def test_the_weights_of_annealed_chains(way):
     assert abs(squares.mean() - 1) < 5 * np.sqrt(2 / squares.size)
 
 
+@pytest.mark.medium
 def test_islands_step_by_the_fraction_of_effective_particles():
     options = {"num_particles": 2000, "num_islands": 4, "target_ess": 0.7, "num_steps": 1}
     found = adaptive_smc(ENERGY, BASE, sampler=Exact(), key=jax.random.key(1), **options)

@@ -68,6 +68,7 @@ SAMPLERS = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_chains_of_trees_have_the_moments_of_their_leaves(name):
     energy = Raveled(lambda tree: -of_tree(tree), EXAMPLE)

@@ -82,6 +82,7 @@ def value_of(run, state, key, folder):
     return monitor.measure(state, key=key), monitor
 
 
+@pytest.mark.medium
 def test_the_gap_and_the_ratio_are_those_of_samples_and_the_data_set_aside(tmp_path):
     key = jax.random.key(5)
     run = _plan.plan(measured(tmp_path))
@@ -101,6 +102,7 @@ def test_the_gap_and_the_ratio_are_those_of_samples_and_the_data_set_aside(tmp_p
     assert monitor.patience == 3
 
 
+@pytest.mark.medium
 def test_the_likelihood_is_that_of_the_data_set_aside_with_noise(tmp_path):
     base = merge(LEVELS, {"data": {"name": on_points(tmp_path)["data"]["name"]}})
     run = _plan.plan(measured(tmp_path, "log_likelihood", base))

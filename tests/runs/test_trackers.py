@@ -163,6 +163,7 @@ def test_a_run_elsewhere_is_gone_on_with_and_its_failures_are_warned_of(tmp_path
     assert [line["step"] for line in lines(tmp_path / "failing")] == [2, 4, 6]
 
 
+@pytest.mark.medium
 def test_one_that_cannot_start_is_told_before_anything_is_written(
     tmp_path, elsewhere, monkeypatch, capsys
 ):

@@ -180,6 +180,7 @@ def test_the_temperature_of_a_cycle_of_one(temperature):
     assert Cycle((Langevin(0.1, temperature=temperature),)).effective_temperature == temperature
 
 
+@pytest.mark.medium
 def test_a_mixture_reports_a_gradient_norm_if_each_of_its_samplers_does(getkey):
     energy, x = lambda x: jnp.sum(x), np.zeros((2, 1), np.float32)
     both = Mixture((_Shift(1.0, 0.5), _Shift(10.0, 0.25)))

@@ -123,6 +123,7 @@ def repeated(sampler, constant, x, key):
     return x, info, sample(energy, sampler, x, num_samples=2, throw=False, key=sample_key)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", RESTARTABLE)
 def test_runs_and_samples_leave_the_density_invariant(name, getkey):
     x, key = exact(), getkey()
@@ -184,6 +185,7 @@ def test_a_cold_sampler_keeps_its_temperature_in_a_ladder(getkey):
     np.testing.assert_allclose(square, 0.25, rtol=0.06)
 
 
+@pytest.mark.medium
 def test_properties_are_forwarded():
     cold, exchange = Langevin(0.1, temperature=0.5), LADDERS["exchange"]
     boxed = Langevin(0.1, grad_clip=2.0, bounds=(-1.0, 2.0))

@@ -142,6 +142,7 @@ def test_replica_exchange_keeps_the_joint_law(getkey):
     assert 0.2 < rate < 0.99
 
 
+@pytest.mark.medium
 def test_a_transition_that_ignores_the_acceptance_is_found(getkey):
     def move(x, y, key):
         return transition(Langevin(0.3), x, y, key)

@@ -80,6 +80,7 @@ def test_a_mixture_of_energies():
     assert abs(near - 0.25) < 5 * np.sqrt(0.25 * 0.75 / NUM) + 0.005
 
 
+@pytest.mark.medium
 def test_any_kernel_of_blackjax_corrects():
     import blackjax
 
@@ -125,6 +126,7 @@ def test_inpainting_has_the_conditional_density():
     np.testing.assert_allclose(found.x.var(), spread, rtol=0.1)
 
 
+@pytest.mark.medium
 def test_a_step_of_the_flow_is_of_second_order():
     """For data at one point with variance s², the flow is a factor of `√(s² + σ²)`."""
     energy, x = noisy_mixture(means=jnp.zeros((3, 2))), jnp.array([0.5, -1.0])

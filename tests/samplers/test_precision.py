@@ -93,6 +93,7 @@ def test_discrete_positions_of_another_precision_than_the_energy(name):
         check(energy, sampler, np.float32, x.shape)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_means_in_half_precision_go_on_growing(dtype, getkey):
     x = jnp.zeros((8, 2), dtype)

@@ -52,6 +52,7 @@ def test_dense_masses_are_reflected_exactly_in_repeated_runs(getkey):
     assert np.mean(np.any(new != x, 1)) > 0.5
 
 
+@pytest.mark.medium
 def test_positions_keep_their_digits_however_long_the_chain(getkey):
     chain = Reflected(Langevin(0.5), (0.0, 1.0))
     x = jnp.full((500, 1), 0.5, jnp.bfloat16)
@@ -89,6 +90,7 @@ def test_bounds_are_checked(make, named):
         make()
 
 
+@pytest.mark.medium
 def test_the_state_at_another_temperature_is_that_of_the_sampler_on_the_mirrored_energy(getkey):
     sampler, x = MALA(0.5), jnp.array([0.2, 0.7])
     chain = Reflected(sampler, (0.0, 1.0))

@@ -181,6 +181,7 @@ def test_each_swap_of_replicas_is_in_balance():
     assert set((forth < 1).ravel()) == {True, False}
 
 
+@pytest.mark.medium
 def test_one_leapfrog_step_is_mala_draw_for_draw():
     energy, x = double(ENERGIES["banana"]()), np.asarray(points(64, (2,)))
     one, info = run(energy, MALA(np.float64(0.7) ** 2), x, num_steps=5, key=KEY)

@@ -59,6 +59,7 @@ def backward(x, cotangent):
 counted.defvjp(forward, backward)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_step_costs_what_it_must(name, getkey):
     CALLS.clear()
@@ -122,6 +123,7 @@ def test_a_state_is_handed_on(getkey):
 STEPS = np.array([0.1, 0.4], np.float32)
 
 
+@pytest.mark.medium
 def test_a_state_of_each_chain_goes_on_with_its_own_sampler(getkey):
     sampler = PerChain(eqx.filter_vmap(lambda h: UnderdampedLangevin(h, noise_scale=0.0))(STEPS))
     whole = sample(square, sampler, X / 9, num_samples=4, throw=False, key=getkey())
@@ -261,6 +263,7 @@ class _Tells(AbstractSampler[None]):
         return x, self.state, StepInfo(energy(x), None, 1.0, False)
 
 
+@pytest.mark.medium
 def test_steps_may_report_numbers_of_python(getkey):
     _, info = run(square, Cycle((_Tells(), _Tells())), X, num_steps=2, key=getkey())
     np.testing.assert_array_equal(info.acceptance, 1.0)

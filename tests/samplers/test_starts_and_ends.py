@@ -40,6 +40,7 @@ def codes(energy, sampler, x, key):
     return sample(energy, sampler, x, num_samples=3, throw=False, key=key).result.tolist()
 
 
+@pytest.mark.medium
 def test_a_start_without_energy_is_told(getkey):
     x = np.array([[-1.0, 1.0], [1.0, 1.0], [np.nan, 1.0]])
     bad = [RESULTS.nonfinite_start_energy, RESULTS.successful, RESULTS.nonfinite_start]
@@ -48,6 +49,7 @@ def test_a_start_without_energy_is_told(getkey):
         sample(barrier, MALA(0.1), x[:2].astype("f4"), num_samples=3, key=getkey())
 
 
+@pytest.mark.medium
 def test_a_start_without_gradient_is_told_where_a_gradient_is_taken(getkey):
     x = np.array([[0.0, 0.0], [1.0, 0.0]])
     bad = [RESULTS.nonfinite_start_gradient, RESULTS.successful]
@@ -69,6 +71,7 @@ def test_an_end_without_energy_is_told(getkey):
     np.testing.assert_array_equal(info.divergent, [True, False])
 
 
+@pytest.mark.medium
 def test_steps_that_a_kernel_takes_back_are_divergent(getkey):
     x = np.full((4, 3), 0.3, np.float32)
     steep = lambda x: jnp.sum(100 * x**4 - 2 * jnp.log(x))  # noqa: E731
@@ -90,6 +93,7 @@ def test_a_proposal_without_energy_is_rejected_with_an_acceptance_of_0(getkey):
     assert not np.any(info.divergent)
 
 
+@pytest.mark.medium
 def test_a_failure_of_an_upper_replica_is_told(getkey):
     bounded = lambda x: jnp.sum(0.5 * x**2 + jnp.where(jnp.abs(x) > 7, jnp.nan, 0))  # noqa: E731
     ladder = ReplicaExchange(Langevin(0.5), np.array([1.0, 100.0]))
@@ -99,6 +103,7 @@ def test_a_failure_of_an_upper_replica_is_told(getkey):
     assert np.mean(got.info.divergent) > 0.5
 
 
+@pytest.mark.medium
 def test_no_step_leaves_the_energy_where_it_was(getkey):
     x = jnp.ones((4, 2))
     none = jax.jit(lambda num: run(wells, MALA(0.5), x, num_steps=num, key=getkey()))

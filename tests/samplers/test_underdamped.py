@@ -72,6 +72,7 @@ def test_positions_are_exact_at_any_step_size(case):
     np.testing.assert_allclose(covariance[0, 0], case[2] / OMEGA**2, rtol=1e-6)
 
 
+@pytest.mark.medium
 def test_a_noise_scale_is_a_temperature(getkey):
     h, friction, x, key = 0.4, 1.5, np.ones((16, 1), np.float32), getkey()
     sampler = UnderdampedLangevin(h, friction=friction, noise_scale=0.3)

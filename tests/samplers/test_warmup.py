@@ -79,6 +79,7 @@ def test_where_the_acceptance_falls_steeply_the_search_is_refined(refined):
     assert (abs(float(acceptance) - 0.8) < 0.01) == refined
 
 
+@pytest.mark.medium
 def test_each_chain_finds_its_own(getkey):
     tuned, x = warmup(ENERGY, MALA(1e-2), X, num_steps=2_000, per_chain=True, key=getkey())
     assert isinstance(tuned, PerChain)

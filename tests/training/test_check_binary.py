@@ -35,6 +35,7 @@ def train(batch):
     return fit(TRAINER, state, [batch] * 2, num_steps=2, **options)
 
 
+@pytest.mark.medium
 def test_a_machine_trains_on_zeros_and_ones_alone(tmp_path):
     with pytest.raises(ValueError, match=rf"^batches\[0\]{FIX}"):
         train(2 * BITS - 1)

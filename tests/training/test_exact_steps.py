@@ -126,6 +126,7 @@ def test_data_noise_has_its_scale_and_all_see_the_same_noisy_data():
     np.testing.assert_array_less(np.abs(correlations), 5 / np.sqrt(2 * NUM))
 
 
+@pytest.mark.medium
 def test_a_step_without_jit_is_the_same():
     trainer = Trainer(optax.sgd(RATE), Recorder(), recording_loss, DECAY, 0.1)
     state = trainer.init(*eqx.nn.make_with_state(Follower)([1.0, -2.0]), key=KEY)

@@ -81,6 +81,7 @@ def test_one_compilation_for_all_updates(getkey):
     assert len(traces) == 2
 
 
+@pytest.mark.medium
 def test_no_transfer_but_the_batches_and_the_metrics(getkey):
     with contextlib.ExitStack() as stack:
 

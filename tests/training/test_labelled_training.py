@@ -87,6 +87,7 @@ def test_slots_of_each_shard_hold_labels_by_their_shares(shares, capacity, num_s
         assert np.all(np.diff(block) >= 0)
 
 
+@pytest.mark.medium
 def test_a_rare_label_has_a_slot_if_there_is_one_for_it(getkey):
     shares = [0.999, 0.001]
     negatives = PCD(HOME, 1, 1000, num_labels=2, label_weights=shares)
@@ -272,6 +273,7 @@ def test_labels_that_do_not_fit_are_refused(name):
         call()
 
 
+@pytest.mark.medium
 def test_a_label_out_of_range_in_a_later_batch_changes_no_parameter():
     ends = []
     state, history = train(

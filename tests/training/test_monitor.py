@@ -100,6 +100,7 @@ def assert_alike(one, two):
 
 
 # killed after so many updates, and gone on from a checkpoint of so many
+@pytest.mark.medium
 @pytest.mark.parametrize(("end", "again"), [(14, 14), (14, 10), (14, 6), (22, 12), (32, 26)])
 def test_a_resumed_training_knows_what_was_best(end, again, tmp_path):
     whole = monitor(folder=tmp_path / "whole", patience=5)

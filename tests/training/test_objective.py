@@ -45,6 +45,7 @@ def after_one_step(trainer, energy=NETWORK, batch=BATCH):
     return step(trainer, trainer.init(energy, key=KEY), batch, KEY)
 
 
+@pytest.mark.medium
 def test_the_losses_are_added_with_their_weights():
     further = [Objective(DataOnly(), score_matching_loss, weight=2.0, name="more")]
     trainer = Trainer(SGD, DataOnly(), score_matching_loss, objectives=further)

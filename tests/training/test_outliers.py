@@ -204,6 +204,7 @@ def test_without_it_states_and_their_checkpoints_are_as_they_were(tmp_path):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.medium
 def test_its_window_is_saved_and_the_rest_is_the_rest_of_the_whole(tmp_path):
     chains = PCD(Langevin(0.1), 1, capacity=16, reinit_prob=0.3)
     trainer = Trainer(optax.adam(0.01), chains, skip=SKIP)

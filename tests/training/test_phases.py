@@ -75,6 +75,7 @@ def test_a_training_in_phases_goes_on_bit_for_bit_across_a_boundary(tmp_path):
         assert same(fitted(trainer, loaded, 8 - cut)[0], whole)
 
 
+@pytest.mark.medium
 def test_a_step_by_hand_needs_to_know_its_phase():
     trainer = phases()
     state = trainer.init(NETWORK, key=KEY)

@@ -143,6 +143,7 @@ def test_losses_over_noise_levels_are_of_the_precision_of_the_data(name, mode, n
         assert {leaf.dtype for leaf in (value, *metrics.values())} == {jnp.dtype("float32")}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("mode", [*MODES, "both"])
 def test_labels_of_any_precision(mode):
     with contextlib.ExitStack() as stack:

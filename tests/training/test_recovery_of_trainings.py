@@ -170,6 +170,7 @@ def test_a_resumed_training_keeps_the_scale_and_its_number_of_recoveries(tmp_pat
         dog(160, rest, {"real_energy_mean": 1e9})
 
 
+@pytest.mark.medium
 def test_it_is_saved_at_once_beside_states_without_a_scale(tmp_path):
     trainer, state = begin(2.2)
     saved = Checkpoints(tmp_path, every=30, asynchronous=False, keep=9)

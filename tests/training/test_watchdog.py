@@ -103,6 +103,7 @@ def test_an_alarm_has_to_last():
         Watchdog(patience=1)(10, None, bad)
 
 
+@pytest.mark.medium
 def test_a_training_that_runs_away_is_stopped(getkey):
     energy = MLP((2,), (8,), key=getkey())
     trainer = Trainer(optax.sgd(-50.0), CD(Langevin(0.1)))

@@ -52,6 +52,7 @@ def test_log_z_is_that_of_the_conditional_gaussian():
     assert abs(found - exact) < 2e-6
 
 
+@pytest.mark.medium
 def test_chains_fill_in_the_rest_each_for_its_own_example(getkey):
     values = np.where(MASK, points(4000, (4,), seed=1), np.nan)
     clamped = Clamped(Gaussian(MEAN, COVARIANCE), MASK)
@@ -130,6 +131,7 @@ def test_clamped_units_leave_a_boltzmann_machine():
     assert as_rbm(Gaussian(MEAN)) is as_rbm(Clamped(Gaussian(MEAN), MASK).at(VALUES)) is None
 
 
+@pytest.mark.medium
 def test_block_gibbs_fills_in_units_each_chain_its_own(getkey):
     bits = np.repeat([[1.0, 0, 0, 1.0, 0], [0.0, 1, 1, 0.0, 0]], 2000, 0).astype(np.float32)
     clamped = Clamped(RBM, UNITS)

@@ -34,6 +34,7 @@ def sampled():
     return energy, ebmx.sample(energy, sampler, start, **options)
 
 
+@pytest.mark.medium
 def test_the_moments_of_the_leaves_are_exact(sampled):
     energy, samples = sampled
     assert energy.shape == (3,)

@@ -48,6 +48,7 @@ def test_the_normaliser_is_the_mean_likelihood_under_the_prior(num):
     np.testing.assert_allclose(log_z, truth, rtol=1e-7)
 
 
+@pytest.mark.medium
 def test_its_lowest_point_is_the_fit_of_scikit_learn():
     features, labels = load_breast_cancer(return_X_y=True)
     features = (features - features.mean(0)) / features.std(0)

@@ -205,6 +205,7 @@ def test_fewer_than_two_particles_are_refused():
         DoubleWellParticles(quartic=0.0)
 
 
+@pytest.mark.medium
 @each
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_particles_apart_have_energies_and_gradients_in_half_precision(name, dtype):

@@ -60,6 +60,7 @@ def test_exact_samples_have_the_probabilities_of_the_states(visible, hidden):
     assert scipy.stats.chisquare(counts, len(draws) * expected).pvalue > 1e-4
 
 
+@pytest.mark.medium
 def test_hidden_units_are_summed_where_states_of_visible_ones_cannot_be(getkey):
     # 2^64 states cannot be summed, but hidden units without weights can
     weight, visible_bias, hidden_bias = parts(64, 14, 0.3)
@@ -95,6 +96,7 @@ def test_the_normaliser_has_the_gradients_of_maximum_likelihood():
     np.testing.assert_allclose(slopes.weight, x.T @ p @ h, rtol=1e-5)
 
 
+@pytest.mark.medium
 def test_examples_may_have_a_shape():
     weight, visible_bias, hidden_bias = parts(6, 3)
     flat = BernoulliRBM(weight, visible_bias, hidden_bias)

@@ -191,6 +191,7 @@ def test_defaults_are_those_of_the_docstring():
     assert network.activation is jax.nn.silu
 
 
+@pytest.mark.medium
 @given(
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     strides=st.lists(st.integers(1, 4), min_size=1, max_size=2),

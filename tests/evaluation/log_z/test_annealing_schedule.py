@@ -105,6 +105,7 @@ def data(key):
     return tuple(np.asarray(jax.random.key_data(key)).tolist())
 
 
+@pytest.mark.medium
 def test_the_search_at_the_base_has_keys_and_gains_of_its_own(monkeypatch):
     met = []
 
@@ -194,6 +195,7 @@ def gaussian():
     return plan(path, HMC(0.5, 3), 100, None, 2, key=KEY)
 
 
+@pytest.mark.medium
 def test_the_plan_between_gaussians_is_the_best_one(gaussian):
     precision = 1 + 99 * np.asarray(gaussian.betas, np.float64)
     # temperatures at equal distances of the logarithm of the precision, but for a tenth of them

@@ -31,6 +31,7 @@ def test_annealing_down_the_levels():
     assert found.standard_error < 0.04
 
 
+@pytest.mark.medium
 def test_annealing_up_the_levels():
     x = data(200, KEY) + LEVELS.sigma[0] * jax.random.normal(KEY, (200, 2))
     settings = {name: value for name, value in SETTINGS.items() if name != "num_chains"}

@@ -104,6 +104,7 @@ def spied(monkeypatch):
     return met
 
 
+@pytest.mark.medium
 def test_one_temperature_weighs_resamples_and_moves(spied):
     x = np.random.default_rng(1).normal(size=(NUM, 2)).astype(np.float32) * np.float32([20, 1])
     start, key = island(x, 0.25), jax.random.key(1)
@@ -214,6 +215,7 @@ def test_islands_have_keys_of_their_own_and_stop_at_one_or_for_good(monkeypatch)
         np.testing.assert_array_equal(x[:, 0], np.asarray(ends.x)[..., 0].ravel())
 
 
+@pytest.mark.medium
 def test_the_estimate_is_made_of_what_the_islands_found(monkeypatch):
     log_weight, met = np.array([0.0, 1.0, -0.5]), {}
 

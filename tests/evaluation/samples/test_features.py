@@ -143,6 +143,7 @@ PAIRWISE = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", PAIRWISE)
 def test_no_function_holds_a_matrix_of_all_pairs(monkeypatch, name):
     monkeypatch.setattr(features, "_CHUNK", 30 * len(MANY))

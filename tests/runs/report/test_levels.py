@@ -75,6 +75,7 @@ def test_the_levels_of_a_known_density(getkey):
     assert set(rows[1]) == set(found.meanings)
 
 
+@pytest.mark.medium
 def test_bits_of_data_that_take_few_values(getkey):
     values = np.array([-1.0, 0.0, 1.0], np.float32)
     x = np.random.default_rng(0).choice(values, size=(400, 2), p=[0.2, 0.5, 0.3])

@@ -78,6 +78,7 @@ def test_bounds_that_have_crossed_are_told(monkeypatch, getkey):
     assert said.facts["log likelihood, at most"] < said.facts["log likelihood, at least"]
 
 
+@pytest.mark.medium
 def test_the_landscape_of_a_double_well(getkey):
     x = gaussians(64)
     x[:2] = [[-0.8, -1.0], [0.9, -1.0]]

@@ -88,6 +88,7 @@ def test_a_name_means_the_same_wherever_it_is_searched():
             assert {n for n in both if getattr(module, n) is not getattr(other, n)} <= {"freeze"}
 
 
+@pytest.mark.medium
 def test_a_shared_config_is_checked_before_anything_of_it_is_run(exported, tmp_path):
     folder = shutil.copytree(exported, tmp_path / "e")
     made = tmp_path / "made"

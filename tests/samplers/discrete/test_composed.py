@@ -177,6 +177,7 @@ def test_samplers_of_the_other_kind_of_examples_are_refused(which):
             sampler.init(energy, jnp.zeros(energy.shape), key=KEY)
 
 
+@pytest.mark.medium
 def test_parts_of_categories_are_refused():
     for energy, mask, options, match in (
         (CHAIN, ONE_SITE, {}, "categorical=False: examples of Potts are one-hot"),

@@ -85,6 +85,7 @@ def test_jumps_are_discrete_if_their_proposals_are():
     assert not Independence(Gaussian(np.zeros(2))).is_discrete
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("sampler", [DMALA(0.5), GibbsWithGradients(), Gibbs(), BlockGibbs()])
 def test_replicas_that_start_in_equilibrium_stay_there(sampler, getkey):
     """Wrong energies after a swap would carry replicas between the temperatures."""
@@ -149,6 +150,7 @@ def test_a_chain_leaves_where_the_energy_is_not_a_number_and_does_not_go_there(g
         assert not np.any(info.divergent)
 
 
+@pytest.mark.medium
 def test_numbers_and_shapes_are_checked(getkey):
     for make, match in (
         (lambda: DMALA(0.0), "step_size=0"),

@@ -92,6 +92,7 @@ def test_the_density_stays_with_new_states_and_with_old_ones(name, num_steps, ge
         assert 0.3 < np.mean(info.acceptance) < 0.995
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("kernel", "wrapper"), WRAPPED)
 def test_the_density_stays_in_each_wrapper(kernel, wrapper, getkey):
     sampler = WRAPPERS[wrapper](KERNELS[kernel])

@@ -54,6 +54,7 @@ def test_a_posterior_is_reached_from_one_point(getkey):
     assert_covariance(x, covariance)
 
 
+@pytest.mark.medium
 def test_one_step_keeps_a_posterior_that_is_much_narrower_than_the_prior(getkey):
     # nearly all steps shrink the bracket several times
     prior, noise = Gaussian(np.zeros(1)), 0.2

@@ -36,6 +36,7 @@ def by_hand(x, p, u, h, delta, num_steps):
     return map(np.array, zip(*seen, strict=True))
 
 
+@pytest.mark.medium
 def test_steps_are_those_by_hand():
     with jax.enable_x64(True):
         # hardly any of the momentum is drawn again
@@ -76,6 +77,7 @@ def test_what_persists_stays_when_something_else_moves_the_chain(getkey):
     np.testing.assert_allclose(new.logdensity_grad, [-2.0, -2.0])
 
 
+@pytest.mark.medium
 def test_a_new_momentum_at_each_step_is_hmc_of_one_leapfrog_step(getkey):
     x, key = points(20_000, (2,)), getkey()
     _, one = run(quartic, GHMC(0.5, INVERSE, alpha=1.0), x, num_steps=1, key=key)

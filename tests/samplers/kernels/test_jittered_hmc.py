@@ -69,6 +69,7 @@ def test_the_sequence_goes_on_when_something_else_moves_the_chain(getkey):
     np.testing.assert_allclose(scaled.kernel.logdensity, -3.0)
 
 
+@pytest.mark.medium
 def test_new_lengths_do_not_retrace(getkey):
     traces = []
 

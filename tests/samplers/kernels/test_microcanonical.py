@@ -15,6 +15,7 @@ GAUSSIAN = Gaussian(MEAN, COVARIANCE)
 MASSES = np.array([1.0, 2.0])
 
 
+@pytest.mark.medium
 def test_it_is_the_kernel_of_blackjax(getkey):
     x, key = jnp.array([0.3, -0.8]), getkey()
     sampler = AdjustedMCLMC(0.7, 3, MASSES)

@@ -16,6 +16,7 @@ COVARIANCE = np.array([[1.0, 0.0, 0.9], [0.0, 25.0, 0.0], [0.9, 0.0, 1.0]])
 GAUSSIAN = Gaussian(np.zeros(3), COVARIANCE)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("matrix", [MATRIX, np.diag(MATRIX).copy()])
 def test_each_pair_of_points_is_in_balance(matrix, monkeypatch):
     size, full = 0.7, np.diag(matrix) if matrix.ndim == 1 else matrix
@@ -47,6 +48,7 @@ def test_each_pair_of_points_is_in_balance(matrix, monkeypatch):
     assert set(log_ratio < 0) == {True, False}
 
 
+@pytest.mark.medium
 def test_without_a_matrix_it_is_mala(getkey):
     x, key = points(64, (3,)), getkey()
     one, _ = run(GAUSSIAN, PreconditionedMALA(0.4), x, num_steps=3, key=key)

@@ -35,6 +35,7 @@ def exact(num):
     )
 
 
+@pytest.mark.medium
 def test_all_walkers_stay_exact_and_independent(getkey):
     start = jnp.asarray(exact(8_000), jnp.float32)
     new, energies, acceptance = moved(ENERGY, start, getkey())
@@ -49,6 +50,7 @@ def test_all_walkers_stay_exact_and_independent(getkey):
     assert np.mean(np.any(new != start, 2)) > 0.5
 
 
+@pytest.mark.medium
 def test_a_change_of_coordinates_changes_nothing(getkey):
     matrix, key = np.array([[30.0, 1.0], [2.0, 0.1]]), getkey()
     start = exact(64)
@@ -83,6 +85,7 @@ def test_it_goes_on_from_where_another_sampler_left_the_first_walker(getkey):
     assert_covariance(got.x, COVARIANCE)
 
 
+@pytest.mark.medium
 def test_walls_are_not_crossed(getkey):
     boxed, start = Box(ENERGY, 0.0, 2.0), np.ones((500, 2), np.float32)
     got = sample(boxed, SAMPLER, start, num_warmup=50, num_samples=1, key=getkey())

@@ -77,6 +77,7 @@ def test_a_chain_that_is_not_finite_is_restarted_and_counted(value, step):
     np.testing.assert_array_equal(history["dead_chains"], [2] + [0] * (3 - step))
 
 
+@pytest.mark.medium
 def test_an_energy_without_a_value_kills_chains_and_not_the_training():
     negatives = PCD(Langevin(0.1), 2, capacity=8, noise=UniformNoise(-1.0, 0.4))
     trainer = Trainer(optax.adam(0.01), negatives)

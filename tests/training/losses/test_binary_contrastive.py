@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.special
 from closed_forms import call_loss
 from helpers import points
@@ -57,6 +58,7 @@ def test_the_gradient_is_bounded_by_that_of_the_contrastive_loss():
         assert abs(binary) <= 1.0
 
 
+@pytest.mark.medium
 def test_the_minimum_is_the_log_ratio_of_the_densities(getkey):
     """Data N(0, 1) against N(1, 1): `log q - log p` is `x - ½`."""
     keys = jax.random.split(getkey())

@@ -151,6 +151,7 @@ def test_the_best_constant_for_noise_contrast_is_the_normaliser():
     assert abs(at) < 0.01 * above
 
 
+@pytest.mark.medium
 def test_noise_contrast_learns_the_normaliser(getkey):
     data = np.float32(0.8 * quantiles(512) + 0.5)[:, None]
     noise = GaussianNoise(0.0, 2.0)

@@ -57,6 +57,7 @@ def test_draws_are_different_slots_and_what_rests_there(size, seed):
     np.testing.assert_array_equal(index // (capacity // num_shards), want)
 
 
+@pytest.mark.medium
 @given(size=st.sampled_from(SIZES), seed=seeds)
 def test_write_touches_its_slots_alone(size, seed):
     capacity, num, num_shards = size

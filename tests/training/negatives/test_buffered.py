@@ -39,6 +39,7 @@ kinds = pytest.mark.parametrize("make", [chains, ladders])
 RUNGS = {chains: (), ladders: (3,)}
 
 
+@pytest.mark.medium
 @kinds
 @pytest.mark.parametrize(("shares", "num_shards"), [(None, 1), ([0.9, 0.1], 1), (None, 2)])
 def test_the_gradient_of_the_constant_of_a_label_is_exactly_zero(make, shares, num_shards):
@@ -98,6 +99,7 @@ def test_each_chain_keeps_its_label_and_is_written_into_its_slot(make, num_shard
     np.testing.assert_array_equal(after.positions, moved)
 
 
+@pytest.mark.medium
 @kinds
 def test_a_chain_of_another_label_makes_a_negative_that_is_not_finite(make, getkey):
     negatives = make(MALA(0.1), 1, 8, 0.0, num_labels=2)

@@ -106,6 +106,7 @@ def test_noise_contrast_learns_a_table_and_its_normaliser(getkey):
     np.testing.assert_allclose(-train(getkey()), log_p, atol=0.1)
 
 
+@pytest.mark.medium
 def test_chains_start_and_restart_at_zeros_and_ones(getkey):
     positives = Examples(jnp.zeros((64, 2, 3)))
     certain = BernoulliNoise(jnp.ones((2, 3)))
@@ -126,6 +127,7 @@ def test_chains_start_and_restart_at_zeros_and_ones(getkey):
     assert not np.array_equal(out.x, other.x)
 
 
+@pytest.mark.medium
 def test_noise_is_made_in_a_normalised_energy(getkey):
     """A step with noise of bits of the pixels' means is finite."""
     noise, x = BernoulliNoise(0.5), states((2,) * 6, False).reshape(-1, 2, 3)

@@ -81,6 +81,7 @@ def test_rows_without_a_slot_of_their_own_share_one_that_is_written_once():
         assert {3, 4, 11} < set(slots[written])
 
 
+@pytest.mark.medium
 def test_chains_of_another_label_train_nothing():
     negatives = PCD(Langevin(0.1), 1, 8, 0.0, num_labels=2)
     state = Trainer(optax.sgd(1.0), negatives).init(Constants(jnp.zeros(2)), key=KEY)

@@ -128,6 +128,7 @@ def test_training_is_the_same_as_in_full_precision(getkey, tmp_path):
     np.testing.assert_array_equal(found["full"].negatives_state.positions, decoded)
 
 
+@pytest.mark.medium
 def test_a_checkpoint_goes_on_as_if_never_stopped(getkey, tmp_path):
     key, trainer = getkey(), trainer_of(PackedBits((5, 3)))
     options = {"key": key, "progress": False}

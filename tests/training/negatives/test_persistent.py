@@ -53,6 +53,7 @@ def labelled(sampler, reinit_prob, num_shards=1):
     return PCD(sampler, 3, CAPACITY, reinit_prob, NOISE, adaptation, 3, **options)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("num_shards", [1, 3])
 def test_drawn_chains_are_changed_then_moved_and_restarts_are_moved_noise(num_shards, getkey):
     negatives = labelled(affine(2.0, 1.0), 0.4, num_shards)

@@ -106,6 +106,7 @@ def test_saturated_are_values_at_finite_bounds(bounds, share):
         assert float(saturated_fraction(one, jnp.asarray(X))) == share
 
 
+@pytest.mark.medium
 def test_saturated_chains_with_step_sizes_of_their_own_are_counted(getkey):
     # chains at rest, half of whose values are at the bounds
     sampler = Langevin(0.1, temperature=0.0, bounds=(-1.0, 1.0), report_acceptance=True)
@@ -121,6 +122,7 @@ def flat(x):
     return 0.0 * jnp.sum(x)
 
 
+@pytest.mark.medium
 def test_step_sizes_on_a_flat_energy_stop_at_their_limit_and_it_is_told(getkey):
     negatives = PCD(MALA(0.1), 1, 4, 0.0, adaptation=ADAPTATION)
     state, key, metrics = init(negatives, (2,), getkey()), getkey(), {}
@@ -145,6 +147,7 @@ def test_step_sizes_on_a_flat_energy_stop_at_their_limit_and_it_is_told(getkey):
 MACHINE = BernoulliRBM(0.1 * jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
 
 
+@pytest.mark.medium
 def test_gibbs_chains_report_no_gradient_and_nothing_is_nan():
     noise = UniformNoise(0.0, 1.0)
     trainer = Trainer(optax.sgd(0.1), PCD(BlockGibbs(), 2, 8, 0.1, noise))
@@ -172,6 +175,7 @@ def test_chains_that_became_non_finite_are_counted_and_leave_the_means():
     assert float(call(chain_metrics, X, none)["chain_grad_norm"]) == np.inf
 
 
+@pytest.mark.medium
 def test_a_chain_whose_gradient_is_nan_is_dead(getkey):
     # √|x| has an energy of 0 and no gradient at 0, where MALA would stay for ever
     negatives = PCD(MALA(0.1), 1, 8, 0.0)

@@ -47,6 +47,7 @@ def split(sources, x, key=KEY, energy=ENERGY):
     return step(negatives, energy, x, state, key)
 
 
+@pytest.mark.medium
 def test_each_source_sees_its_part_in_order():
     y, weights = jnp.arange(12) % 5, jnp.linspace(-1.0, 1.0, 12)
     out, state, info = split([FIRST, SECOND, FIRST], Examples(jnp.asarray(X), y, weights))

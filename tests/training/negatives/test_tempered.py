@@ -157,6 +157,7 @@ def test_the_swap_rate_is_the_mean_over_what_was_tried(getkey):
     np.testing.assert_allclose(info.swap_rate, acceptance[drawn].mean(), rtol=1e-5)
 
 
+@pytest.mark.medium
 def test_each_pair_swaps_by_its_expected_acceptance(getkey):
     temperatures, num = np.array([1.0, 4.0, 9.0]), 8000
     ladder, normal = ReplicaExchange(affine(), jnp.asarray(temperatures)), points(num, (3, 1))
@@ -203,6 +204,7 @@ def test_a_ladder_whose_energy_is_not_finite_starts_again_from_noise(getkey):
     check_dead(start, *found)
 
 
+@pytest.mark.medium
 def test_saturated_are_values_of_the_lowest_rung(getkey):
     sampler = Langevin(1e-12, bounds=(-1.0, 1.0))
     negatives = TemperedPCD(ReplicaExchange(sampler, jnp.array([1.0, 2.0])), 1, 8, 0.0)

@@ -108,6 +108,7 @@ def test_values_are_those_of_numpy():
         np.testing.assert_allclose(energy, want, rtol=1e-5)
 
 
+@pytest.mark.medium
 def test_values_far_from_zero_are_right_and_not_finite_ones_stay_so():
     plain, native = small()
     x = jnp.stack(
@@ -165,6 +166,7 @@ def test_gradients_through_a_chain():
     agree(lambda net: (eqx.filter_grad(end)(net, x), jax.grad(lambda x: end(net, x))(x)))
 
 
+@pytest.mark.medium
 def test_a_batch_of_batches_is_one_call():
     twice = lambda net, x: jax.vmap(jax.vmap(jax.value_and_grad(net)), 1)(x)  # noqa: E731
     x = points(3, (4, *SMALL[0]))
@@ -202,6 +204,7 @@ def test_compositions_and_samplers_use_it():
     close(jax.grad(net)(x[0]), slopes(small()[0], x)[1][0])  # not compiled
 
 
+@pytest.mark.medium
 def test_small_batches_are_left_to_jax():
     net = small()[1]
     assert [uses_kernel(slopes, net, points(num, SMALL[0])) for num in (7, 8)] == [False, True]
