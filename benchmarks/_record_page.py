@@ -41,7 +41,7 @@ after one line in `benchmarks/_record_samplers.py`.
 
 
 UNKNOWN = "Long chains disagree (R-hat {rhat}), so no moments are known, and no bias."
-FAILED = "The ladder of the long chains could not be tuned, so no moments are known, and no bias."
+FAILED = "The warm-up of the long chains failed, so no moments are known, and no bias."
 
 
 def write_page(rows: list[dict[str, Any]]) -> None:

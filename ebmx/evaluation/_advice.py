@@ -47,7 +47,7 @@ def traits_of(sampler: AbstractSampler | None) -> Traits:
         return Traits()
     parts = list(_parts(sampler))
     names = {field.name for part in parts for field in dataclasses.fields(part)}
-    # a step as long as it can be is no traits, either
+    # a step that is as long as it can be cannot be made longer
     long = all(
         float(np.min(np.asarray(part.step_size))) >= 0.9 * longest_step(part)
         for part in parts
@@ -162,7 +162,7 @@ class Direction(NamedTuple):
     own: np.ndarray
     """The effective sample size of one chain, the median over chains."""
     apart: np.ndarray
-    """The standard deviation of the chains' traits, in widths."""
+    """The standard deviation of the means of the chains, in widths."""
     trend: np.ndarray
     """The share of a chain's variance that is a change common to all chains."""
 

@@ -80,10 +80,10 @@ def extreme(values: Any, choose: Callable[[np.ndarray], Any]) -> tuple[float, st
 
 
 def smallest(values: np.ndarray) -> float:
-    """The smallest number that is not NaN; NaN if there is none."""
+    """The smallest number that is not NaN; NaN if all are."""
     return float(np.nanmin(values)) if not np.isnan(values).all() else math.nan
 
 
 def largest(values: np.ndarray) -> float:
-    """The largest number that is not NaN; NaN if there is none."""
+    """The largest number that is not NaN; NaN if all are."""
     return float(np.nanmax(values)) if not np.isnan(values).all() else math.nan

@@ -21,7 +21,7 @@ from ._dual_averaging import DualAveraging
 from ._metric import metric_of
 
 PATIENCE, MOST = 10, 50
-"""After how many rejections in a row steps of a chain become shorter, and how many are counted."""
+"""Rejections in a row after which each further one halves a chain's steps, and where this ends."""
 
 
 def held(sampler: Any) -> Any:
