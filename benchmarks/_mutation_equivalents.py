@@ -27,6 +27,7 @@ _LAST = "a point is at most the last end; the bound is for weights that are not 
 _TOGETHER = "the same energies, of both batches together or of each apart"
 _PLACES = "only places are taken from it, through which no gradient passes"
 _SUM = "a sum in the other order"
+_PRODUCT = "a product in the other order"
 _ALL_SHIFTS = "all shifts are taken, or any with equal probability"
 _ONE_PROCESS = "told apart where several processes train, which the tests do not start"
 _ADAM = "updates of Adam do not depend on the scale of the loss, but for rounding"
@@ -56,6 +57,9 @@ EQUIVALENTS: dict[str, str] = {
     'energies/networks/_resnet.py | off by one | 0 -> 1 | returnoutputs[0]ifself.out_size=="scalar"elseoutputs': _CLAMPED,
     "energies/networks/_resnet.py | off by one | 0 -> 1 | returnoutputs[0],after": _CLAMPED,
     "energies/networks/_convolution.py | off by one | 0 -> 1 | returnlax.conv_general_dilated(x[None],weight,strides,pads,dimension_numbers=dims)[0]": _CLAMPED,
+    "energies/exact/_bernoulli.py | swapped arguments | together(self.logits,x) -> together(x,self.logits)": _PRODUCT,
+    "energies/exact/_particles.py | swapped arguments | x-jnp.mean(x,0,keepdims=True) -> ((jnp.mean(x,0,keepdims=True))-(x))": _SQUARED,
+    "energies/exact/_targets.py | dropped term | -below/(1+jnp.sqrt(1-below)) -> (-below)": _REACH,
     "energies/exact/_rbm.py | off by one | 0 -> 1 | expected=self._expected(bits(index[None],self._num_units,self.weight.dtype))[0]": _CLAMPED,
     "energies/exact/_targets.py | off by one | 1 -> 2 | return0.5*(x[0]/scale)**2+0.5*(x[1]-ridge)**2": _CLAMPED,
     "energies/exact/_targets.py | off by one | 1 -> 2 | returnjnp.stack([u,z[1]+self.bend*(u**2-self.scale**2)])": _CLAMPED,

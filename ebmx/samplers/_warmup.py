@@ -143,7 +143,7 @@ def _check_tuned(
     worst = int(np.flatnonzero(failed)[0])
     if lost[worst] and not always[worst]:
         why = "differences of energies are lost in rounding: the energy is unbounded below, or "
-        why += "subtract a large constant from it"
+        why += "subtract a large constant from it; or chains are still far out: give more num_steps"
     elif never[worst]:
         why = "energy or gradient is not finite where the chains are: see sample(...).result"
     else:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sklearn.datasets
 from helpers import assert_mean
 
 from ebmx.energies import exact_samples, plane
@@ -107,6 +108,15 @@ def test_checkerboard_is_empty_on_the_other_fields():
     filled, empty, outside = -jax.jit(jax.vmap(plane("checkerboard")))(points)
     np.testing.assert_allclose(filled, -np.log(32), rtol=1e-6)
     assert empty == outside == -np.inf
+
+
+def test_moons_are_those_of_scikit_learn():
+    """The centres of the normal distributions lie on its curves, centred, twice as large."""
+    curves = 2 * (sklearn.datasets.make_moons(4000)[0] - [0.5, 0.25])
+    centres = np.asarray(plane("moons").means)
+    distances = np.linalg.norm(centres[:, None] - curves, axis=-1)
+    assert distances.min(1).max() < 2e-3  # half of the distance between neighbours of the curves
+    assert distances.min(0).max() < 0.02
 
 
 def test_an_unknown_name_is_answered_with_the_choices():
