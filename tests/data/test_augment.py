@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.ndimage
+import scipy.stats
 from helpers import assert_mean
 
 import ebmx
@@ -16,6 +18,7 @@ from ebmx.samplers import Langevin
 from ebmx.training import PCD, DataOnly, Examples, Objective, Perturbed, Trainer
 
 X = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (4, 5, 2)), jnp.float32)
+RAMPS = jnp.stack(jnp.indices((9, 11), jnp.float32) / 100, -1)  # rows, and columns
 NUM = 4000
 
 
@@ -53,6 +56,37 @@ def test_brightness_and_contrast():
     assert factor.max() < 1.51
     assert_mean(factor, 1.0)
     assert np.abs(np.corrcoef(moved, factor)[0, 1]) < 0.1
+
+
+def test_angles_and_sizes():
+    """A ramp stays linear inside, and its slopes are those of the map from place to place."""
+    found = 100 * changed(RandomImage(flip=0.0, shift=0, rotation=30.0, zoom=0.2), RAMPS)
+    down, right = found[:, 5, 5] - found[:, 4, 5], found[:, 4, 6] - found[:, 4, 5]
+    np.testing.assert_allclose(found[:, 4, 5], np.broadcast_to([4.0, 5.0], (NUM, 2)), atol=1e-4)
+    np.testing.assert_allclose(down[:, 0], right[:, 1], atol=1e-4)
+    np.testing.assert_allclose(down[:, 1], -right[:, 0], atol=1e-4)
+    angle, size = np.rad2deg(np.arctan2(right[:, 0], down[:, 0])), 1 / np.hypot(*down.T)
+    for value, low, high in ((angle, -30.0, 30.0), (size, 0.8, 1.2)):
+        part = (value - low) / (high - low)
+        assert part.min() > -1e-4
+        assert part.max() < 1 + 1e-4
+        assert scipy.stats.kstest(part, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(angle, size)[0, 1]) < 0.06
+
+
+def test_turned_images_are_those_of_scipy():
+    """The angle and the size are read off a ramp that the same key has turned."""
+    change = RandomImage(flip=0.0, shift=0, rotation=180.0, zoom=0.3)
+    image = jax.random.normal(jax.random.key(0), (9, 11, 2)) / 5
+    ramps, images = 100 * changed(change, RAMPS, num=20), changed(change, image, num=20)
+    for ramp, found in zip(ramps, images, strict=True):
+        matrix = np.stack([ramp[5, 5] - ramp[4, 5], ramp[4, 6] - ramp[4, 5]], 1)
+        offset = np.array([4, 5]) - matrix @ [4, 5]
+        for channel in range(2):
+            expected = scipy.ndimage.affine_transform(
+                np.asarray(image)[..., channel], matrix, offset, order=1, mode="nearest"
+            )
+            np.testing.assert_allclose(found[..., channel], expected.clip(-1, 1), atol=1e-3)
 
 
 def test_values_stay_within_the_bounds():
@@ -135,6 +169,8 @@ def test_a_change_of_shape_is_refused():
         ({"shift": -1}, "shift=-1"),
         ({"brightness": -0.1}, "brightness=-0.1"),
         ({"contrast": 2.0}, "contrast=2.0"),
+        ({"rotation": -1.0}, "rotation=-1.0"),
+        ({"zoom": 1.0}, "zoom=1.0"),
         ({"bounds": (1.0, -1.0)}, r"bounds=\(1.0, -1.0\): give \(low, high\)"),
     ],
 )

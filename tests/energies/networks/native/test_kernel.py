@@ -1,18 +1,20 @@
 """The kernel is built once for a user, and what goes wrong is told."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import pytest
 from compiler import compiler  # noqa: F401  # a fixture
 from helpers import call
 
 from ebmx._user_cache import processor
 from ebmx.energies import ConvNet
-from ebmx.energies.networks.native import _kernel
+from ebmx.energies.networks.native import _energy, _kernel
 
 USE = "from ebmx.energies.networks.native import _kernel; _kernel.load()"
 
@@ -27,6 +29,22 @@ def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(_kernel, "load", _kernel.load.__wrapped__)
     return tmp_path / "cache"
+
+
+@pytest.mark.medium
+def test_each_thread_has_memory_of_its_own(monkeypatch):
+    net, sizes = make(), []
+    monkeypatch.setattr(_energy, "_num_threads", lambda: 3)
+    for num, lanes, workers in ((9, 16, 1), (33, 16, 3), (96, 32, 3), (128, 32, 3)):
+        text = jax.jit(jax.vmap(net)).lower(jnp.zeros((num, *net.shape))).as_text()
+        sizes.append(max(map(int, re.findall(r"tensor<(\d+)xf32>", text))))
+        assert sizes[-1] >= workers * _kernel.scratch_size(_energy._config(net, lanes, 3))
+    assert sizes == sorted(sizes)
+
+
+def test_memory_beyond_two_to_the_31():
+    net = ConvNet((8192, 8192, 1), (16,), head="sum", native=True, key=jax.random.key(0))
+    assert _kernel.scratch_size(_energy._config(net, 32, 1)) > 16 * 4096**2 * 32
 
 
 @pytest.mark.slow
