@@ -18,6 +18,7 @@ FURTHER = {
     ),
     "evaluation/_advice.py": "test_advice_of_samplers",
     "evaluation/_problems.py": "test_diagnostics test_advice_of_samplers test_draws",
+    "energies/networks/native/_energy.py": "test_kernel",
     "energies/_tempered.py": "../samplers/discrete/test_states",
     "energies/exact/_categorical.py": "test_categorical_rbm ../test_normalised",
     "energies/exact/_lattice.py": "test_ising ../../samplers/discrete/test_block_gibbs",

@@ -52,7 +52,11 @@ def double_wells(langevin: Callable, mala: Callable, normal: Callable) -> Builde
 
 
 def ebmx_workloads() -> Builders:
-    """Ours. An update also averages the parameters, and reports on the chains."""
+    """Ours. An update also averages the parameters, and reports on the chains.
+
+    `pcd-uva-native` has the compiled kernel, of `pip install 'ebmx[native]'`; it is for peers the
+    work of `pcd-uva`.
+    """
     import jax
     import jax.numpy as jnp
     import optax
@@ -93,6 +97,7 @@ def ebmx_workloads() -> Builders:
     small = ConvNet((28, 28, 1), (16, 32, 64), **sizes, head="sum", key=key)
     return {
         "pcd-uva": lambda: pcd(uva(key=key), cold, 128),
+        "pcd-uva-native": lambda: pcd(uva(native=True, key=key), cold, 128),
         "pcd-mlp": lambda: pcd(MLP((2,), (128, 128), key=key), langevin, 256),
         "pcd-16-32-64": lambda: pcd(small, cold, 128),
         **double_wells(partial(move, langevin), partial(move, MALA(2 * ETA)), normal),
@@ -164,8 +169,10 @@ def torchebm_workloads() -> Builders:
     langevin = samplers.LangevinDynamics(model=well, step_size=ETA)
     hmc = samplers.HamiltonianMonteCarlo(model=well, step_size=step, n_leapfrog_steps=1)
     move = lambda sampler, x, count, _: sampler.sample(x=x, n_steps=count)  # noqa: E731
+    images = partial(pcd, Clipped(uva), (128, 1, 28, 28), **cold)
     return {
-        "pcd-uva": lambda: pcd(Clipped(uva), (128, 1, 28, 28), **cold),
+        "pcd-uva": images,
+        "pcd-uva-native": images,
         "pcd-mlp": lambda: pcd(Energy(mlp), (256, 2), step_size=ETA),
         **double_wells(partial(move, langevin), partial(move, hmc), torch.randn),
     }
@@ -191,8 +198,10 @@ def ebmkit_workloads() -> Builders:
 
     langevin, mala = ebm.LangevinDynamics(ETA, K), ebm.MALA(ETA)
     cold = ebm.LangevinDynamics(IMAGE_ETA, K, IMAGE_NOISE, IMAGE_CLIP, (-1, 1))
+    images = partial(pcd, uva, (128, 1, 28, 28), cold)
     return {
-        "pcd-uva": lambda: pcd(uva, (128, 1, 28, 28), cold),
+        "pcd-uva": images,
+        "pcd-uva-native": images,
         "pcd-mlp": lambda: pcd(mlp, (256, 2), langevin),
         **double_wells(partial(move, langevin), partial(move, mala), torch.randn),
     }

@@ -39,6 +39,7 @@ class Workload(NamedTuple):
 
 WORKLOADS = {
     "pcd-uva": Workload("PCD update, UvA network, 128 of 28×28", 3),
+    "pcd-uva-native": Workload("the same, with the kernel of ebmx[native]", 3),
     "pcd-mlp": Workload("PCD update, MLP 2-128-128-1, 256 chains", 20),
     "langevin-128x2": Workload("Langevin step, double well 128×2", 3000, "µs"),
     "langevin-4096x32": Workload("Langevin step, double well 4096×32", 300, "µs"),

@@ -1,17 +1,20 @@
 """Random changes of images that leave what they show."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.ndimage import map_coordinates
 
 from .. import _checks
 from .._types import Key, Number, X
 
 
 class RandomImage(eqx.Module):
-    """An image, mirrored, shifted, brighter or darker, and of more or less contrast, by chance.
+    """An image, mirrored, turned, shifted, brighter or of more contrast, by chance.
 
     `augment=RandomImage()` of `PCD` changes chains when they are drawn again, so that they move
     between images which a short chain does not connect. Du et al. (2021), "Improved contrastive
@@ -19,6 +22,9 @@ class RandomImage(eqx.Module):
 
     Args:
         flip: the probability of a mirrored image, left for right.
+        rotation: by how many degrees it is turned about its middle at most, either way.
+        zoom: the largest relative change of the size of what it shows, below 1. Turned and zoomed
+            images are interpolated linearly, and pixels at the edge repeated.
         shift: by how many pixels it is shifted at most, on each axis; pixels at the edge are
             repeated.
         brightness: the largest change of all values, up or down.
@@ -35,12 +41,16 @@ class RandomImage(eqx.Module):
     brightness: Number = eqx.field(converter=jnp.asarray, default=0.0)
     contrast: Number = eqx.field(converter=jnp.asarray, default=0.0)
     bounds: tuple[Any, Any] = eqx.field(converter=lambda ends: tuple(ends), default=(-1.0, 1.0))
+    rotation: float = eqx.field(static=True, default=0.0)
+    zoom: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         _checks.probability("flip", self.flip)
         _checks.at_least("shift", self.shift, 0)
         _checks.non_negative("brightness", self.brightness)
         _checks.probability("contrast", self.contrast)
+        _checks.non_negative("rotation", self.rotation)
+        _checks.fraction("zoom", self.zoom)
         low, high = self.bounds
         ok = not (_checks.is_concrete(low) and _checks.is_concrete(high)) or bool(low < high)
         _checks.require(ok, "bounds", self.bounds, "give (low, high) with low < high")
@@ -50,6 +60,8 @@ class RandomImage(eqx.Module):
         _checks.require(x.ndim == 3, "x.shape", x.shape, "give (height, width, channel)")
         flip_key, shift_key, bright_key, contrast_key = jax.random.split(key, 4)
         x = jnp.where(jax.random.bernoulli(flip_key, self.flip), x[:, ::-1], x)
+        if self.rotation > 0 or self.zoom > 0:
+            x = self._turned(x, key=jax.random.fold_in(key, 4))
         if self.shift > 0:
             room = ((self.shift, self.shift), (self.shift, self.shift), (0, 0))
             corner = jax.random.randint(shift_key, (2,), 0, 2 * self.shift + 1)
@@ -62,3 +74,17 @@ class RandomImage(eqx.Module):
         mean = jnp.mean(x)
         low, high = (jnp.asarray(end, x.dtype) for end in self.bounds)
         return jnp.clip(mean + (1 + contrast) * (x - mean) + brightness, low, high)
+
+    def _turned(self, x: X, *, key: Key) -> X:
+        """The image turned by a random angle and zoomed by a random factor, about its middle."""
+        part, size = jax.random.uniform(key, (2,), x.dtype, minval=-1.0, maxval=1.0)
+        angle, factor = jnp.deg2rad(self.rotation * part), 1 + self.zoom * size
+        middle = (np.array(x.shape[:2]) - 1) / 2
+        rows, columns = jnp.indices(x.shape[:2], x.dtype) - middle[:, None, None].astype(x.dtype)
+        cos, sin = jnp.cos(angle) / factor, jnp.sin(angle) / factor
+        places = [
+            cos * rows + sin * columns + middle[0].astype(x.dtype),
+            cos * columns - sin * rows + middle[1].astype(x.dtype),
+        ]
+        read = partial(map_coordinates, coordinates=places, order=1, mode="nearest")
+        return jax.vmap(read, in_axes=-1, out_axes=-1)(x)
