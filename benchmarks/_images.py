@@ -14,7 +14,13 @@ import ebmx
 from ebmx.config import build, merge
 from ebmx.data import Dataset
 from ebmx.energies import freeze
-from ebmx.evaluation import effective_classes, frechet_distance, train_classifier, two_sample_auc
+from ebmx.evaluation import (
+    effective_classes,
+    frechet_distance,
+    frechet_ratio,
+    train_classifier,
+    two_sample_auc,
+)
 from ebmx.runs._facts import Facts
 from ebmx.runs._run import Run, make_run
 from ebmx.training import TrainState
@@ -129,14 +135,14 @@ class Extractor:
         self.features = in_chunks(eqx.filter_jit(eqx.filter_vmap(network.features)))
         self.logits = in_chunks(eqx.filter_jit(eqx.filter_vmap(network)))
         self.test = self.features(dataset.test)
-        train = self.features(dataset.train)
-        self.unit = frechet_distance(train, self.test)
+        self.train = self.features(dataset.train)
+        self.unit = frechet_distance(self.train, self.test)
         self.accuracy = float(np.mean(self.logits(dataset.test).argmax(1) == dataset.test_labels))
-        self.train_auc = self._auc(train)
+        self.train_auc = self._auc(self.train)
 
     def ratio(self, x: np.ndarray) -> float:
-        """The Fréchet distance of samples to the test images over that of the training images."""
-        return frechet_distance(self.features(x), self.test) / self.unit
+        """The Fréchet distance of samples to the test images over that of as many training ones."""
+        return frechet_ratio(self.features(x), self.train, self.test)
 
     def figures(self, x: np.ndarray) -> dict[str, float]:
         """What the features and classes of samples say."""

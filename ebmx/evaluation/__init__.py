@@ -28,6 +28,7 @@ from .samples import calibration_error as calibration_error
 from .samples import effective_classes as effective_classes
 from .samples import energy_distance as energy_distance
 from .samples import frechet_distance as frechet_distance
+from .samples import frechet_ratio as frechet_ratio
 from .samples import kernel_distance as kernel_distance
 from .samples import kernel_stein_discrepancy as kernel_stein_discrepancy
 from .samples import nearest_distances as nearest_distances

@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import _checks
 from ...data import Dataset, load
-from ...evaluation import frechet_distance, train_classifier
+from ...evaluation import frechet_ratio, train_classifier
 
 _CHUNK = 256
 
@@ -54,15 +54,14 @@ def frechet_ratio_of(dataset: Dataset, samples: np.ndarray) -> float | None:
 def frechet_ratio_for(dataset: Dataset, *, seed: int = 0) -> Callable[[np.ndarray], float] | None:
     """A function from samples to their Fréchet ratio; `None` if the data are not labelled images.
 
-    It is the distance of the samples to the test images over that of the training images, in the
-    features of a classifier trained on these: 1 is as near as training images are.
+    It is the distance of the samples to the test images over that of as many training images, in
+    the features of a classifier trained on these: 1 is as near as training images are.
     """
     extractor = extractor_of(dataset, seed=seed)
     if extractor.classes is None:
         return None
-    test = extractor.features(dataset.test)
-    unit = frechet_distance(extractor.features(dataset.train), test)
-    return lambda samples: frechet_distance(extractor.features(samples), test) / unit
+    train, test = (extractor.features(x) for x in (dataset.train, dataset.test))
+    return lambda samples: frechet_ratio(extractor.features(samples), train, test)
 
 
 def levels_of(x: np.ndarray, most: int = 256) -> np.ndarray | None:

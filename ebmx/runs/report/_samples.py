@@ -1,6 +1,7 @@
 """The quality of the samples of a run, and of its energy on data and outside of them."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from ...data import Dataset
 from ...energies import JEM
 from ...energies import energy as energies_of
 from ...energies import score as scores_of
+from ...evaluation.samples._frechet import mean_distance
 from ...plotting import energy_histogram, sample_grid
 from .._run import is_image
 from ._features import Extractor, in_chunks, levels_of, rounded
@@ -60,12 +62,12 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
         groups["rounded samples"] = rounded(sets.samples, levels)
     groups["training data"] = data.train
     features = {name: extractor.features(x) for name, x in groups.items()}
-    # what neighbours and classifiers say depends on how many there are of each set
-    test, even = extractor.features(data.test), min(map(len, (data.train, data.test, sets.samples)))
+    # what distances, neighbours and classifiers say depends on how many there are of each set
+    test, num = extractor.features(data.test), min(len(data.train), len(sets.samples))
     remarks, facts = [f"Each set against the test data, in {extractor.words}."], {}
     with warnings_as_remarks(remarks):
         for name, x in features.items():
-            facts[name] = _distances(x, test, even, seed)
+            facts[name] = _distances(x, test, num, seed)
     facts["ratio"] = _ratios(facts["samples"], facts["training data"])
     if levels is not None:
         facts["ratio, rounded"] = _ratios(facts["rounded samples"], facts["training data"])
@@ -79,12 +81,15 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
     return Section("quality", "Samples", facts, _QUALITY, figures, remarks)
 
 
-def _distances(x: np.ndarray, test: np.ndarray, even: int, seed: int) -> dict[str, float]:
-    """The distances of features from those of the test data, some of them in equal numbers."""
-    key = jax.random.key(seed)
+def _distances(x: np.ndarray, test: np.ndarray, num: int, seed: int) -> dict[str, float]:
+    """The distances of `num` features from those of the test data, some in equal numbers."""
+    key, even = jax.random.key(seed), min(num, len(test))
+    distance = evaluation.frechet_distance if len(x) <= num else partial(mean_distance, num=num)
+    frechet = distance(x, test)
+    x = np.random.default_rng(seed).permutation(x)[:num]  # data may be sorted
     quality = evaluation.precision_recall(x[:even], test[:even])
     return {
-        "Fréchet distance": evaluation.frechet_distance(x, test),
+        "Fréchet distance": frechet,
         "kernel distance": evaluation.kernel_distance(x, test),
         "energy distance": evaluation.energy_distance(x, test),
         "precision": quality.precision,
@@ -194,7 +199,8 @@ def outside_section(energy: EnergyFn, sets: Sets) -> Section:
 
 
 _QUALITY = {
-    "Fréchet distance": "of Gaussians fitted to the features; its ratio is 1 for perfect samples.",
+    "Fréchet distance": "of Gaussians fitted to the features of as many samples as training data, "
+    "the mean of some sets; its ratio is 1 for perfect samples.",
     "kernel distance": "the squared maximum mean discrepancy, unbiased: about 0 for equal sets.",
     "energy distance": "a distance that is zero for equal distributions only.",
     "precision": "the fraction of the set that lies among the test data.",

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import sklearn.covariance
 
-from ebmx.evaluation import frechet_distance
+from ebmx.evaluation import frechet_distance, frechet_ratio
 
 
 def whitened(rng, num, features):
@@ -102,3 +102,36 @@ def test_features_that_do_not_fit_are_refused(name):
     a, b, match = BAD[name]
     with pytest.raises(ValueError, match=f"^{match}"):
         frechet_distance(a, b)
+
+
+def test_a_ratio_is_of_equal_numbers():
+    """Neither more samples nor fewer of the same distribution come nearer to the test data."""
+    rng = np.random.default_rng(7)
+    train, test = rng.normal(size=(1000, 16)), rng.normal(size=(500, 16))
+    ratios = {
+        num: [frechet_ratio(rng.normal(size=(num, 16)), train, test) for _ in range(20)]
+        for num in (100, 1000, 8000)
+    }
+    for num, found in ratios.items():
+        error = np.std(found) / np.sqrt(20) + 0.03  # that of the sets of training data
+        assert abs(np.mean(found) - 1) < 3 * error, num
+    assert frechet_distance(rng.normal(size=(100, 16)), test) > 2 * frechet_distance(train, test)
+    shifted = train + 0.2
+    want = frechet_distance(shifted, test) / frechet_distance(train, test)
+    assert frechet_ratio(shifted, train, test) == pytest.approx(want, rel=1e-9)
+
+
+def test_a_ratio_is_the_mean_over_sets():
+    rng = np.random.default_rng(8)
+    samples, train, test = (rng.normal(size=(num, 3)) for num in (40, 20, 30))
+    one, many = (frechet_ratio(samples, train, test, num_sets=num) for num in (1, 400))
+    unit = frechet_distance(train, test)
+    assert one == frechet_ratio(samples, train, test, num_sets=1) != many
+    draws = [frechet_distance(rng.permutation(samples)[:20], test) / unit for _ in range(400)]
+    error = np.std(draws) / np.sqrt(200)
+    assert abs(many - np.mean(draws)) < 4 * error
+
+
+def test_training_data_that_are_the_test_data_have_no_ratio():
+    x = np.ones((6, 2))
+    assert frechet_ratio(x + 1, x, x) == np.inf
