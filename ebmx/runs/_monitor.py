@@ -17,7 +17,7 @@ from ..config._calls import build, check_arguments
 from ..config._tables import Config
 from ..energies import AbstractNoiseConditionalEnergy, log_density
 from ..energies import energy as energies_of
-from ..evaluation.samples._frechet import fitted_distance
+from ..evaluation.samples._frechet import mean_distance
 from ..training import Monitor, TrainState, Watchdog
 from ._folder import BEST
 from ._metrics_log import Log
@@ -119,13 +119,14 @@ def _frechet_ratio(run: Run, num: int) -> _Measure:
         extractor.features(with_noise(run.energy, x, seed=run.seed + i))
         for i, x in enumerate((dataset.test, dataset.train[some]))
     )
-    unit = fitted_distance(trained, held_out)
+    size = min(len(trained), num)
+    unit = mean_distance(trained, held_out, size)
 
     def measure(state: TrainState, key: Key) -> tuple[float, np.ndarray | None]:
         x = draw(run, state, num, key=key).x
         if not np.all(np.isfinite(x)):
             return np.inf, x
-        return fitted_distance(extractor.features(x), held_out) / unit, x
+        return mean_distance(extractor.features(x), held_out, size) / unit, x
 
     return measure
 
