@@ -32,7 +32,7 @@ _ROWS = (
 _ONE_DENSITY = "--objective noise-contrastive --density 8gaussians --part 0.1 --seeds 1"
 _MUTATION = "--only evaluation/samples/_calibration --num 600 --seeds 0 --target 0"
 _CIFAR = "--data DATA/cifar10.npz --updates 2000 --looks 4 --seed 1 --more-steps 0 --quiet-steps 0"
-_CONVNET = "--part convnet --updates 3000 --learning-rate 5e-4 --temperatures 2000"
+_CONVNET = "--part convnet --updates 3000 --learning-rate 5e-4 --temperatures 10000"
 _HELD_OUT = "--test-images DATA/mnist --minutes 0 --held-out all --held-out-updates"
 
 FORMS: dict[str, Forms] = {
@@ -51,7 +51,7 @@ FORMS: dict[str, Forms] = {
     "digits": Forms(
         "--updates 20 --seeds 1 --steps-without-noise 0 --sets 1", "--updates 1300 --seeds 2"
     ),
-    "digits: 600 updates": Forms(None, "--updates 600"),
+    "digits: looks": Forms(None, "--part looks --seeds 100"),
     "discrete": Forms("--part small --sampler BlockGibbs --size 0.1"),
     "discrete: lattice": Forms(
         "--part lattice --sampler DMALA --size 0.01 --chains 16", "--part lattice --chains 64"

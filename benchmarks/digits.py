@@ -1,21 +1,26 @@
 """How good are the digits after a minute of training?
 
 Trains the default recipe for some seconds, or updates, on the embedded digits, for some seeds, and
-prints the Fréchet ratio: the distance of 4,096 samples to the test images over the distance of the
-training images to them, in the penultimate features of a small classifier trained on the training
-images. Then for samples rounded to the 17 grey levels of the data, as they are and after some steps
-without noise: the ratio again, how well classifiers tell them from test images, of features and of
-pixels (½ is a guess), by a line and by a forest, and how near they are to training images.
+prints the Fréchet ratio of the samples: the distance of 4,096 to the test images, as the mean over
+sets of as many as there are training images, over the distance of the training images; in the
+penultimate features of a small classifier trained on the training images. Then for samples rounded
+to the 17 grey levels of the data, as they are and after some steps without noise: the ratio again,
+how well classifiers tell them from test images, of features and of pixels (½ is a guess), by a line
+and by a forest, and how near they are to training images.
+
+`--part looks` trains each seed once, for `--updates`, and prints the ratio of the persistent chains
+at `--looks` times on the way.
 """
 
 import statistics
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
 from _common import arguments, write
-from _images import Extractor
+from _images import Extractor, train_for
 from sklearn.ensemble import RandomForestClassifier
 
 import ebmx
@@ -68,22 +73,56 @@ def figures_of(
     }
 
 
+def looks(seeds: Iterable[int], updates: int, num: int) -> list[dict[str, Any]]:
+    """The ratios of the persistent chains of each seed, after so many updates."""
+    data, rows = ebmx.data.load("digits"), []
+    judge = Extractor(data)
+    for seed in seeds:
+        ratios: dict[int, float] = {}
+
+        def look(state: Any, seconds: float, ratios: dict[int, float] = ratios) -> None:
+            del seconds
+            ratios[int(state.step)] = judge.ratio(np.asarray(state.negatives_state.positions))
+
+        trained = train_for(
+            merge(recipe("digits"), {"seed": seed}), data, float("inf"),
+            updates=updates, looks=num, look=look,
+        )  # fmt: skip
+        look(trained.state, trained.seconds)
+        skipped = int(trained.state.skipped)
+        rows.append({"seed": seed, "ratios": ratios, "skipped": skipped,
+                     "cpu_seconds": trained.cpu_seconds})  # fmt: skip
+        words = "  ".join(f"{step}: {ratio:.3f}" for step, ratio in ratios.items())
+        print(f"seed {seed}  {words}  {skipped} skipped, {trained.cpu_seconds} CPU s", flush=True)
+    last = [list(row["ratios"].values())[-1] for row in rows]
+    print(f"{min(last):.3f} to {max(last):.3f}, median {statistics.median(last):.3f}")
+    return rows
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--updates", type=int, help="instead of seconds")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--part", choices=("samples", "looks"), default="samples")
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--looks", type=int, default=4, help="of --part looks")
     quiet = {"type": int, "nargs": "*", "default": [0, 4, 16], "help": "for each set of samples"}
     parser.add_argument("--steps-without-noise", **quiet)
     parser.add_argument("--sets", type=int, default=NUM_SETS, help="of samples, for a mean")
     options = parser.parse_args()
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    if options.part == "looks":
+        found = looks(seeds, options.updates or 1200, options.looks)
+        write(options.json, {"looks": found, "config": recipe("digits")})
+        return
     data = ebmx.data.load("digits")
     judge = Extractor(data)
     near = nearest_distances(flat(data.test), flat(data.train))
     unseen = areas(data.train, data.test, judge, options.sets)
     unseen |= {"nearest, median": float(np.median(near)), "nearest, 1 %": np.quantile(near, 0.01)}
     rows: list[dict[str, Any]] = []
-    for seed in range(options.seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             length = {"seconds": options.seconds}
             if options.updates is not None:
