@@ -5,8 +5,9 @@ accuracy and the calibration error on the test digits, the Fréchet ratio of the
 `mnist.py` has it, and the AUROC between test digits and other images, by four scores: the energy,
 `-log p(x)`; how unsure the classifier is, the log odds against the likeliest class; the energy of
 this class, `-max_y log p(x, y)`; and the sum of the energy and the log odds, each in units of its
-standard deviation over training images. `--held-out 3`, or `all`, trains on nine classes and tells
-the tenth, with the first of `--seeds`.
+standard deviation over training images. If there are several seeds, the means of these scores over
+all of them come last, an ensemble. `--held-out 3`, or `all`, trains on nine classes and tells the
+tenth, with the first of `--seeds`.
 
 Grathwohl et al. (2020), "Your classifier is secretly an energy based model and you should treat it
 like one", section 5.3.
@@ -53,13 +54,22 @@ def logits_of(trained: Trained) -> Callable[[np.ndarray], np.ndarray]:
     return in_chunks(jax.jit(jax.vmap(trained.energy.logits)))
 
 
-def quality(config, data: Dataset, options) -> dict[str, Any]:
+Scores = dict[str, dict[str, np.ndarray]]
+"""The scores of images, by what the images are and by the name of the score."""
+
+
+def quality(config, data: Dataset, options) -> tuple[dict[str, Any], Scores]:
     """Train on all digits; what classifier, samples and energy are like."""
     assert data.test_labels is not None
     trained = train_for(config, data, 60 * options.minutes, updates=options.updates)
     logits, judge = logits_of(trained), Extractor(data)
     probabilities = np.asarray(jax.nn.softmax(logits(data.test)))
     others = other_images(options.test_images) | others_made_of(data.test)
+    functions = scores(logits, data.train)
+    found = {
+        kind: {name: np.asarray(score(images)) for name, score in functions.items()}
+        for kind, images in {"test": data.test, **others}.items()
+    }
     return {
         "updates": trained.updates,
         "seconds": trained.seconds,
@@ -68,11 +78,31 @@ def quality(config, data: Dataset, options) -> dict[str, Any]:
         "accuracy": float((probabilities.argmax(1) == data.test_labels).mean()),
         "calibration_error": calibration_error(probabilities, data.test_labels),
         "frechet_ratio": judge.ratio(np.asarray(trained.state.negatives_state.positions)),
-    } | {
-        f"AUROC by {name}, {other}": auroc(score, data.test, images)
-        for other, images in others.items()
-        for name, score in scores(logits, data.train).items()
+    } | told_apart(found), found
+
+
+def told_apart(found: Scores) -> dict[str, float]:
+    """The AUROC of other images, by each score."""
+    return {
+        f"AUROC by {name}, {kind}": out_of_distribution(test, found[kind][name]).auroc
+        for kind in found
+        if kind != "test"
+        for name, test in found["test"].items()
     }
+
+
+def ensemble(members: list[Scores]) -> Scores:
+    """The means of the scores of several energies."""
+    return {
+        kind: {name: np.mean([one[kind][name] for one in members], 0) for name in of}
+        for kind, of in members[0].items()
+    }
+
+
+def show(title: str, figures: dict[str, Any]) -> None:
+    print(title)
+    for name, value in figures.items():
+        print(f"  {name:40s}{value:8.3f}", flush=True)
 
 
 def auroc(score: Callable, inside: np.ndarray, outside: np.ndarray) -> float:
@@ -107,12 +137,14 @@ def main() -> None:
     if options.binary:
         config["loss"] = {"kind": "binary_contrastive_loss"}
     figures: dict[str, Any] = {"config": config, "seeds": {}, "held_out": {}}
+    members = []
     for seed in options.seeds if options.minutes > 0 else ():
-        found = quality(merge(config, {"seed": seed}), data, options)
-        figures["seeds"][seed] = found
-        print(f"seed {seed}")
-        for name, value in found.items():
-            print(f"  {name:40s}{value:8.3f}", flush=True)
+        figures["seeds"][seed], found = quality(merge(config, {"seed": seed}), data, options)
+        members.append(found)
+        show(f"seed {seed}", figures["seeds"][seed])
+    if len(members) > 1:
+        figures["ensemble"] = told_apart(ensemble(members))
+        show("mean of the scores of all seeds", figures["ensemble"])
     digits = range(10) if options.held_out == ["all"] else map(int, options.held_out)
     for digit in digits:
         own = merge(config, {"seed": options.seeds[0]})
