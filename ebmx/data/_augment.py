@@ -22,14 +22,14 @@ class RandomImage(eqx.Module):
 
     Args:
         flip: the probability of a mirrored image, left for right.
-        rotation: by how many degrees it is turned about its middle at most, either way.
-        zoom: the largest relative change of the size of what it shows, below 1. Turned and zoomed
-            images are interpolated linearly, and pixels at the edge repeated.
         shift: by how many pixels it is shifted at most, on each axis; pixels at the edge are
             repeated.
         brightness: the largest change of all values, up or down.
         contrast: the largest relative change of the distances to the mean of the image, below 1.
         bounds: `(low, high)`, to which values are clipped.
+        rotation: by how many degrees it is turned about its middle at most, either way.
+        zoom: the largest relative change of the size of what it shows, below 1. Turned and zoomed
+            images are interpolated linearly, and pixels at the edge repeated.
 
     Raises:
         ValueError: if a number is out of its range; when called, if it is not one image
