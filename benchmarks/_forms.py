@@ -80,6 +80,7 @@ FORMS: dict[str, Forms] = {
     "matching: masses": Forms(None, "--part masses"),
     "matching: images": Forms(None, "--part images --test-images DATA/mnist"),
     "mnist": Forms("--updates 5", "--updates 3600 --test-images DATA/mnist"),
+    "mnist: looks": Forms(None, "--part looks --test-images DATA/mnist"),
     "mnist: held out": Forms(None, f"{_HELD_OUT} 600"),
     "mutation": Forms(_MUTATION),
     "native": Forms("--only mnist_5k --repeats 1"),

@@ -1,8 +1,9 @@
 """What the benchmarks on images share: training for some time, a judge, images that are others."""
 
 import dataclasses
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -158,6 +159,33 @@ class Extractor:
     def _auc(self, features: np.ndarray) -> float:
         even = min(len(features), len(self.test), 2000)
         return two_sample_auc(features[:even], self.test[:even], key=jax.random.key(0))
+
+
+def look_at_seeds(
+    config: dict[str, Any], dataset: Dataset, seeds: Iterable[int], *, updates: int, looks: int
+) -> list[dict[str, Any]]:
+    """Train each seed; the Fréchet ratio of its persistent chains after so many updates."""
+    judge, rows = Extractor(dataset), []
+    for seed in seeds:
+        ratios: dict[int, float] = {}
+
+        def look(state: TrainState, seconds: float, ratios: dict[int, float] = ratios) -> None:
+            del seconds
+            ratios[int(state.step)] = judge.ratio(np.asarray(state.negatives_state.positions))
+
+        own = merge(config, {"seed": seed})
+        end = float("inf")
+        trained = train_for(own, dataset, end, updates=updates, looks=looks, look=look)
+        look(trained.state, trained.seconds)
+        row = {"seed": seed, "skipped": int(trained.state.skipped)}
+        rows.append(row | {"cpu_seconds": trained.cpu_seconds, "ratios": ratios})
+        words = "  ".join(f"{step}: {ratio:.3f}" for step, ratio in ratios.items())
+        print(f"seed {seed}  {words}  {trained.cpu_seconds} CPU s", flush=True)
+    last = [list(row["ratios"].values())[-1] for row in rows]
+    skipped = sum(row["skipped"] for row in rows)
+    middle = statistics.median(last)
+    print(f"{min(last):.3f} to {max(last):.3f}, median {middle:.3f}; {skipped} updates skipped")
+    return rows
 
 
 def in_chunks(function: Callable[[jax.Array], jax.Array]) -> Callable[[np.ndarray], np.ndarray]:

@@ -14,13 +14,12 @@ at `--looks` times on the way.
 
 import statistics
 import tempfile
-from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
 from _common import arguments, write
-from _images import Extractor, train_for
+from _images import Extractor, look_at_seeds
 from sklearn.ensemble import RandomForestClassifier
 
 import ebmx
@@ -73,32 +72,6 @@ def figures_of(
     }
 
 
-def looks(seeds: Iterable[int], updates: int, num: int) -> list[dict[str, Any]]:
-    """The ratios of the persistent chains of each seed, after so many updates."""
-    data, rows = ebmx.data.load("digits"), []
-    judge = Extractor(data)
-    for seed in seeds:
-        ratios: dict[int, float] = {}
-
-        def look(state: Any, seconds: float, ratios: dict[int, float] = ratios) -> None:
-            del seconds
-            ratios[int(state.step)] = judge.ratio(np.asarray(state.negatives_state.positions))
-
-        trained = train_for(
-            merge(recipe("digits"), {"seed": seed}), data, float("inf"),
-            updates=updates, looks=num, look=look,
-        )  # fmt: skip
-        look(trained.state, trained.seconds)
-        skipped = int(trained.state.skipped)
-        rows.append({"seed": seed, "ratios": ratios, "skipped": skipped,
-                     "cpu_seconds": trained.cpu_seconds})  # fmt: skip
-        words = "  ".join(f"{step}: {ratio:.3f}" for step, ratio in ratios.items())
-        print(f"seed {seed}  {words}  {skipped} skipped, {trained.cpu_seconds} CPU s", flush=True)
-    last = [list(row["ratios"].values())[-1] for row in rows]
-    print(f"{min(last):.3f} to {max(last):.3f}, median {statistics.median(last):.3f}")
-    return rows
-
-
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -112,11 +85,12 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=NUM_SETS, help="of samples, for a mean")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
+    data = ebmx.data.load("digits")
     if options.part == "looks":
-        found = looks(seeds, options.updates or 1200, options.looks)
+        updates, num = options.updates or 1200, options.looks
+        found = look_at_seeds(recipe("digits"), data, seeds, updates=updates, looks=num)
         write(options.json, {"looks": found, "config": recipe("digits")})
         return
-    data = ebmx.data.load("digits")
     judge = Extractor(data)
     near = nearest_distances(flat(data.test), flat(data.train))
     unseen = areas(data.train, data.test, judge, options.sets)

