@@ -17,7 +17,6 @@ from ebmx.data import Dataset
 from ebmx.energies import freeze
 from ebmx.evaluation import (
     effective_classes,
-    frechet_distance,
     frechet_ratio,
     train_classifier,
     two_sample_auc,
@@ -137,7 +136,6 @@ class Extractor:
         self.logits = in_chunks(eqx.filter_jit(eqx.filter_vmap(network)))
         self.test = self.features(dataset.test)
         self.train = self.features(dataset.train)
-        self.unit = frechet_distance(self.train, self.test)
         self.accuracy = float(np.mean(self.logits(dataset.test).argmax(1) == dataset.test_labels))
         self.train_auc = self._auc(self.train)
 

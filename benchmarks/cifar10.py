@@ -68,7 +68,7 @@ def main() -> None:
     config = merge(CONFIG, changes)
     config["optim"][1]["learning_rate"] = options.learning_rate
     judge = Extractor(data)
-    print(f"the classifier tells {100 * judge.accuracy:.1f} % right; unit {judge.unit:.3f}")
+    print(f"the classifier tells {100 * judge.accuracy:.1f} % right")
     curve: list[dict[str, float]] = []
 
     def look(state, seconds):
@@ -115,7 +115,7 @@ def main() -> None:
         "updates": trained.updates, "planned": trained.planned, "seconds": trained.seconds,
         "cpu_seconds": trained.cpu_seconds,
         "skipped": int(trained.state.skipped), "curve": curve, "samples": samples,
-        "energies": means, "auroc": outside, "colours": tints, "unit": judge.unit,
+        "energies": means, "auroc": outside, "colours": tints,
         "config": config,
     }  # fmt: skip
     write(options.json, figures)

@@ -87,7 +87,7 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     data = ebmx.data.load("digits")
     if options.part == "looks":
-        updates, num = options.updates or 1200, options.looks
+        updates, num = 1200 if options.updates is None else options.updates, options.looks
         found = look_at_seeds(recipe("digits"), data, seeds, updates=updates, looks=num)
         write(options.json, {"looks": found, "config": recipe("digits")})
         return

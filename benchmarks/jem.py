@@ -5,9 +5,9 @@ accuracy and the calibration error on the test digits, the Fréchet ratio of the
 `mnist.py` has it, and the AUROC between test digits and other images, by four scores: the energy,
 `-log p(x)`; how unsure the classifier is, the log odds against the likeliest class; the energy of
 this class, `-max_y log p(x, y)`; and the sum of the energy and the log odds, each in units of its
-standard deviation over training images. If there are several seeds, the means of these scores over
-all of them come last, an ensemble. `--held-out 3`, or `all`, trains on nine classes and tells the
-tenth, with the first of `--seeds`.
+standard deviation over training images. Several seeds are an ensemble as well: last comes the AUROC
+of each of these scores averaged over the seeds. `--held-out 3`, or `all`, trains on nine classes
+and tells the tenth, with the first of `--seeds`.
 
 Grathwohl et al. (2020), "Your classifier is secretly an energy based model and you should treat it
 like one", section 5.3.
@@ -144,7 +144,7 @@ def main() -> None:
         show(f"seed {seed}", figures["seeds"][seed])
     if len(members) > 1:
         figures["ensemble"] = told_apart(ensemble(members))
-        show("mean of the scores of all seeds", figures["ensemble"])
+        show("ensemble, the score averaged over the seeds", figures["ensemble"])
     digits = range(10) if options.held_out == ["all"] else map(int, options.held_out)
     for digit in digits:
         own = merge(config, {"seed": options.seeds[0]})

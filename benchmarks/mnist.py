@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, help="instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", choices=("samples", "looks"), default="samples")
-    parser.add_argument("--seeds", type=int, default=3, help="of --part looks, how many")
+    parser.add_argument("--seeds", type=int, default=3, help="of --part looks, from --seed on")
     parser.add_argument("--looks", type=int, default=8, help="of --part looks")
     parser.add_argument("--test-images", type=Path, help="a folder, see above")
     parser.add_argument("--more-steps", type=int, default=0, help="of the chains, in the end")
@@ -117,7 +117,8 @@ def main() -> None:
     config = merge(recipe("mnist_5k"), {"seed": options.seed})
     figures: dict[str, Any] = {"config": config}
     if options.part == "looks":
-        updates, num, seeds = options.updates or 4000, options.looks, range(options.seeds)
+        updates, num = 4000 if options.updates is None else options.updates, options.looks
+        seeds = range(options.seed, options.seed + options.seeds)
         figures["looks"] = look_at_seeds(config, data, seeds, updates=updates, looks=num)
     elif options.minutes > 0:
         figures |= quality(config, data, options)
@@ -161,7 +162,6 @@ def quality(config, data: Dataset, options) -> dict:
         "skipped": int(trained.state.skipped),
         "samples": judge.figures(x),
         "frechet_ratio_of_the_buffer": judge.ratio(buffer),
-        "unit": judge.unit,
         "classifier_accuracy": judge.accuracy,
         "energies": {
             "test": [float(inside.mean()), float(inside.std())],

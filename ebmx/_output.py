@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from ._json import finite
+
 
 def say(options: argparse.Namespace, facts: dict[str, Any], *lines: str) -> None:
     """Print lines, or one JSON object, or nothing, as the options `quiet` and `json` have it."""
     if options.json:
-        print(json.dumps(facts, default=_plain, ensure_ascii=False))
+        print(json.dumps(finite(facts), default=_plain, ensure_ascii=False))
     elif not options.quiet:
         for line in lines:
             print(line)

@@ -12,8 +12,8 @@ import ebmx
 
 ROOT = Path(ebmx.__file__).parent
 ROOMS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
-SHARED = {"_arguments", "_checks", "_interrupt", "_mesh", "_threefry", "_types", "_warnings"}
-SHARED |= {"_user_cache"}
+SHARED = {"_arguments", "_checks", "_interrupt", "_json", "_mesh", "_threefry", "_types"}
+SHARED |= {"_user_cache", "_warnings"}
 
 PARTS_OF_THE_COMMAND_LINE = {"_compilation_cache", "_samples", "_output", "_parser"}
 
@@ -34,6 +34,7 @@ ALLOWED = {
     "_checks": set(),
     "_mesh": set(),
     "_interrupt": set(),
+    "_json": set(),
     "_threefry": set(),
     "_samples": {"plotting"},
     "_types": set(),

@@ -1,5 +1,6 @@
 """Random changes of images that leave what they show."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,12 +14,23 @@ from .. import _checks
 from .._types import Key, Number, X
 
 
-class RandomImage(eqx.Module):
-    """An image, mirrored, turned, shifted, brighter or of more contrast, by chance.
+def _known(name: str) -> Callable[[Any], Any]:
+    """Converts a number to one of Python; anything else is left to the checks."""
 
-    `augment=RandomImage()` of `PCD` changes chains when they are drawn again, so that they move
-    between images which a short chain does not connect. Du et al. (2021), "Improved contrastive
-    divergence training of energy based models", section 3.2.
+    def convert(value: Any) -> Any:
+        _checks.require(_checks.is_concrete(value), name, value, "give a number that is known")
+        is_number = np.issubdtype(np.asarray(value).dtype, np.number) and np.ndim(value) == 0
+        return float(value) if is_number else value
+
+    return convert
+
+
+class RandomImage(eqx.Module):
+    """An image mirrored, turned, zoomed, shifted, brighter or darker, of more or less contrast.
+
+    All changes are random. `augment=RandomImage()` of `PCD` changes chains when they are drawn
+    again, so that they move between images which a short chain does not connect. Du et al. (2021),
+    "Improved contrastive divergence training of energy based models", section 3.2.
 
     Args:
         flip: the probability of a mirrored image, left for right.
@@ -29,7 +41,8 @@ class RandomImage(eqx.Module):
         bounds: `(low, high)`, to which values are clipped.
         rotation: by how many degrees it is turned about its middle at most, either way.
         zoom: the largest relative change of the size of what it shows, below 1. Turned and zoomed
-            images are interpolated linearly, and pixels at the edge repeated.
+            images are interpolated linearly, and pixels at the edge repeated. `rotation` and `zoom`
+            are Python numbers; what uses them compiles anew for others.
 
     Raises:
         ValueError: if a number is out of its range; when called, if it is not one image
@@ -41,8 +54,8 @@ class RandomImage(eqx.Module):
     brightness: Number = eqx.field(converter=jnp.asarray, default=0.0)
     contrast: Number = eqx.field(converter=jnp.asarray, default=0.0)
     bounds: tuple[Any, Any] = eqx.field(converter=lambda ends: tuple(ends), default=(-1.0, 1.0))
-    rotation: float = eqx.field(static=True, default=0.0)
-    zoom: float = eqx.field(static=True, default=0.0)
+    rotation: float = eqx.field(static=True, converter=_known("rotation"), default=0.0)
+    zoom: float = eqx.field(static=True, converter=_known("zoom"), default=0.0)
 
     def __check_init__(self):
         _checks.probability("flip", self.flip)
@@ -77,14 +90,17 @@ class RandomImage(eqx.Module):
 
     def _turned(self, x: X, *, key: Key) -> X:
         """The image turned by a random angle and zoomed by a random factor, about its middle."""
-        part, size = jax.random.uniform(key, (2,), x.dtype, minval=-1.0, maxval=1.0)
+        # half precision does not hold the places of pixels
+        dtype = jnp.promote_types(x.dtype, jnp.float32)
+        part, size = jax.random.uniform(key, (2,), dtype, minval=-1.0, maxval=1.0)
         angle, factor = jnp.deg2rad(self.rotation * part), 1 + self.zoom * size
-        middle = (np.array(x.shape[:2]) - 1) / 2
-        rows, columns = jnp.indices(x.shape[:2], x.dtype) - middle[:, None, None].astype(x.dtype)
+        middle = ((np.array(x.shape[:2]) - 1) / 2).astype(dtype)
+        rows, columns = jnp.indices(x.shape[:2], dtype) - middle[:, None, None]
         cos, sin = jnp.cos(angle) / factor, jnp.sin(angle) / factor
         places = [
-            cos * rows + sin * columns + middle[0].astype(x.dtype),
-            cos * columns - sin * rows + middle[1].astype(x.dtype),
+            cos * rows + sin * columns + middle[0],
+            cos * columns - sin * rows + middle[1],
         ]
         read = partial(map_coordinates, coordinates=places, order=1, mode="nearest")
-        return jax.vmap(read, in_axes=-1, out_axes=-1)(x)
+        turned = jax.vmap(read, in_axes=-1, out_axes=-1)(x.astype(dtype))
+        return turned.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else turned

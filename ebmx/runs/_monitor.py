@@ -12,12 +12,13 @@ import jax
 import numpy as np
 
 from .. import _checks
+from .._json import finite
 from .._types import Key
 from ..config._calls import build, check_arguments
 from ..config._tables import Config
 from ..energies import AbstractNoiseConditionalEnergy, log_density
 from ..energies import energy as energies_of
-from ..evaluation.samples._frechet import mean_distance
+from ..evaluation.samples._frechet import mean_distance, ratio_of
 from ..training import Monitor, TrainState, Watchdog
 from ._folder import BEST
 from ._metrics_log import Log
@@ -95,14 +96,9 @@ def facts_of(run: Run, monitor: Monitor | None) -> dict[str, Any]:
     return {
         "metric": run.config["monitor"]["metric"],
         "best_update": monitor.best_step,
-        "best_value": _plain(monitor.best_value),
-        "last_value": _plain(monitor.last_value),
+        "best_value": finite(monitor.best_value),
+        "last_value": finite(monitor.last_value),
     }
-
-
-def _plain(value: float | None) -> float | None:
-    """As JSON has it, which knows no numbers that are not finite."""
-    return value if value is not None and np.isfinite(value) else None
 
 
 _Measure = Callable[[TrainState, Key], tuple[float, np.ndarray | None]]
@@ -113,11 +109,9 @@ def _frechet_ratio(run: Run, num: int) -> _Measure:
     """The distance of samples to the data set aside, over that of as many that are trained on."""
     dataset = run.validation()
     extractor = extractor_of(dataset, seed=run.seed)
-    # data may be sorted
-    some = np.random.default_rng(run.seed).permutation(len(dataset.train))[:num]
     held_out, trained = (
         extractor.features(with_noise(run.energy, x, seed=run.seed + i))
-        for i, x in enumerate((dataset.test, dataset.train[some]))
+        for i, x in enumerate((dataset.test, dataset.train))
     )
     size = min(len(trained), num)
     unit = mean_distance(trained, held_out, size)
@@ -126,7 +120,7 @@ def _frechet_ratio(run: Run, num: int) -> _Measure:
         x = draw(run, state, num, key=key).x
         if not np.all(np.isfinite(x)):
             return np.inf, x
-        return mean_distance(extractor.features(x), held_out, size) / unit, x
+        return ratio_of(mean_distance(extractor.features(x), held_out, size), unit), x
 
     return measure
 

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from .. import _checks
 from .._interrupt import Interrupt
+from .._json import finite
 from ..config._tables import Config, merge, write_config
 from ..data import Dataset
 from ..training import AbstractProgress, Checkpoints, Monitor, TrainState, fit
@@ -84,9 +85,9 @@ def train(
         What came out: `folder`; `num_updates`, those before a resumption too; `seconds` of
         training, without the time to compile; `samples` `(num, *shape)` in the units of the model,
         and their `source` in words; `frechet_ratio`, the distance of samples to test data over that
-        of training data, or `None` without labels, for an energy over noise levels with its lowest
-        noise on the data, too; `pictures`, their paths; `interrupted`, whether Ctrl-C ended it; and
-        `monitor`, what `report.json` says of the measurements of `[monitor]`.
+        of as many training data, or `None` without labels, for an energy over noise levels with its
+        lowest noise on the data, too; `pictures`, their paths; `interrupted`, whether Ctrl-C ended
+        it; and `monitor`, what `report.json` says of the measurements of `[monitor]`.
 
     Raises:
         ConnectionError: if a tracker cannot start; nothing is written then. One that fails later is
@@ -264,7 +265,7 @@ def _report(
         **({"monitor": found.monitor} if found.monitor else {}),
         **({} if log_z is None else {"log_z_of_the_training": log_z}),
     }
-    (log.folder / _REPORT).write_text(json.dumps(facts, indent=2) + "\n")
+    (log.folder / _REPORT).write_text(json.dumps(finite(facts), indent=2) + "\n")
     tracking.log_report(found.frechet_ratio, found.pictures, found.num_updates)
     return found
 

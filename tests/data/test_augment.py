@@ -89,6 +89,20 @@ def test_turned_images_are_those_of_scipy():
             np.testing.assert_allclose(found[..., channel], expected.clip(-1, 1), atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.int32])
+def test_many_pixels_of_few_bits_keep_their_places(dtype):
+    """An angle of next to nothing changes nothing, where half precision counts to 256 only."""
+    image = jnp.asarray(np.random.default_rng(1).integers(-1, 2, (3, 600, 1)), dtype)
+    change = RandomImage(flip=0.0, shift=0, rotation=np.float32(1e-6))
+    found = np.asarray(change(image, key=jax.random.key(0)), np.float32)
+    np.testing.assert_allclose(found, np.asarray(image, np.float32), atol=4e-3)
+
+
+def test_an_angle_that_is_traced_is_refused():
+    with pytest.raises(ValueError, match=r"^rotation=.*give a number that is known"):
+        jax.jit(lambda angle: RandomImage(rotation=angle).rotation)(1.0)
+
+
 def test_values_stay_within_the_bounds():
     found = changed(RandomImage(brightness=1.0, bounds=(-0.5, 0.8)), num=50)
     assert (found.min(), found.max()) == (np.float32(-0.5), np.float32(0.8))

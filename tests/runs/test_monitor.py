@@ -94,12 +94,13 @@ def test_the_gap_and_the_ratio_are_those_of_samples_and_the_data_set_aside(tmp_p
     np.testing.assert_allclose(value, abs(real - fake), rtol=1e-4)
     assert (monitor.every, monitor.patience, monitor.folder) == (4, None, tmp_path / "best")
     # the distance to as many as are trained on, of data without labels by their numbers
-    run = _plan.plan(measured(tmp_path, "frechet_ratio", num=500, patience=3))
-    x = draw(run, state, 500, key=key).x
-    value, monitor = value_of(run, state, key, tmp_path)
-    ratio = frechet_ratio(x, run.validation().train, held_out)
-    np.testing.assert_allclose(value, ratio, rtol=1e-4)
-    assert monitor.patience == 3
+    for num in (500, 60):  # more samples than training data, and fewer
+        run = _plan.plan(measured(tmp_path, "frechet_ratio", num=num, patience=3))
+        x = draw(run, state, num, key=key).x
+        value, monitor = value_of(run, state, key, tmp_path)
+        ratio = frechet_ratio(x, run.validation().train, held_out)
+        np.testing.assert_allclose(value, ratio, rtol=1e-4)
+        assert monitor.patience == 3
 
 
 @pytest.mark.medium

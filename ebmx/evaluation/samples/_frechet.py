@@ -1,5 +1,7 @@
 """The Fréchet distance of two sets of features, and its ratio to that of training data."""
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import ArrayLike
 
@@ -42,7 +44,7 @@ def frechet_distance(samples: ArrayLike, data: ArrayLike) -> float:
         9
     """
     samples, data = two_sets(samples, data)
-    _warn_of_few(samples=samples, data=data)
+    warn_of_few(samples=samples, data=data)
     return fitted_distance(samples, data)
 
 
@@ -63,7 +65,8 @@ def frechet_ratio(
         num_sets: how many sets are drawn, at least 1.
 
     Returns:
-        The ratio; infinite if the training data are at no distance from the test data.
+        The ratio; infinite if the training data, or as many of them, are at no distance from the
+        test data.
 
     Raises:
         ValueError: if the numbers of features differ, rows are missing, values are not finite or
@@ -81,45 +84,79 @@ def frechet_ratio(
         True
     """
     samples, test = two_sets(samples, test, names=("samples", "test"))
-    train, test = two_sets(train, test, names=("train", "test"))
+    test, train = two_sets(test, train, names=("test", "train"))
     _checks.at_least("num_sets", num_sets, 1)
-    _warn_of_few(samples=samples, train=train, test=test)
+    warn_of_few(samples=samples, train=train, test=test)
     num = min(len(samples), len(train))
-    unit = mean_distance(train, test, num, num_sets)
-    return mean_distance(samples, test, num, num_sets) / unit if unit > 0 else float("inf")
+    return ratio_of(*(mean_distance(x, test, num, num_sets) for x in (samples, train)))
 
 
-def mean_distance(x: np.ndarray, data: np.ndarray, num: int, num_sets: int = 16) -> float:
-    """The distance of sets of `num` rows of checked features from data, the mean of some."""
+def ratio_of(distance: float, unit: float) -> float:
+    """A distance over that of the training data; infinite if that is none."""
+    return distance / unit if unit > 0 else float("inf")
+
+
+def mean_distance(x: np.ndarray, data: np.ndarray, num: int, num_sets: int | None = None) -> float:
+    """The distance of sets of `num` rows of checked features from data, the mean of some.
+
+    These are 16 sets, or 4 if there are many features, of which the distances vary less and take
+    longer.
+    """
     x, data = np.asarray(x, np.float64), np.asarray(data, np.float64)
     if len(x) <= num:
         return fitted_distance(x, data)
-    rng = np.random.default_rng(0)
+    if num_sets is None:
+        num_sets = 16 if x.shape[1] <= 256 else 4
+    rng, fitted = np.random.default_rng(0), _fit(data)
     sets = (rng.choice(x, num, replace=False) for _ in range(num_sets))
-    return float(np.mean([fitted_distance(rows, data) for rows in sets]))
+    return float(np.mean([_between(fitted, rows) for rows in sets]))
 
 
-def _warn_of_few(**sets: np.ndarray) -> None:
+def warn_of_few(**sets: np.ndarray) -> None:
+    """Warn if a set does not have more rows than features."""
     for name, features in sets.items():
         num, size = features.shape
         if num <= size:
             text = (
-                f"{num} examples ({name}) are few for a Fréchet distance of {size} features, whose "
-                f"covariance was shrunk towards a multiple of the identity: give more than {size}, "
-                "or read kernel_distance, which needs no covariance."
+                f"{num} examples ({name.replace('_', ' ')}) are few for a Fréchet distance of "
+                f"{size} features, whose covariance was shrunk towards a multiple of the identity: "
+                f"give more than {size}, or read kernel_distance, which needs no covariance."
             )
             _warnings.warn(text, UserWarning)
 
 
 def fitted_distance(a: np.ndarray, b: np.ndarray) -> float:
     """The squared Fréchet distance of checked features, without a warning."""
-    cov_a, cov_b = _covariance(a), _covariance(b)
-    # tr (Σ₁Σ₂)^½ by symmetric matrices: twice as fast as `scipy.linalg.sqrtm` of the product
-    values, vectors = np.linalg.eigh(cov_a)
+    return _between(_fit(a), b)
+
+
+class _Fit(NamedTuple):
+    """A Gaussian fitted to features."""
+
+    mean: np.ndarray
+    trace: float
+    """Of the covariance."""
+    root: np.ndarray
+    """Of the covariance, symmetric."""
+
+
+def _fit(x: np.ndarray) -> _Fit:
+    covariance = _covariance(x)
+    values, vectors = np.linalg.eigh(covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    roots = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0))
-    mean = np.sum((a.mean(0) - b.mean(0)) ** 2)
-    return float(mean + np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum())
+    return _Fit(x.mean(0), float(np.trace(covariance)), root)
+
+
+def _between(fitted: _Fit, x: np.ndarray) -> float:
+    """The squared distance of a Gaussian from that of features; 0 if it is all rounding."""
+    covariance, mean = _covariance(x), x.mean(0)
+    # tr (Σ₁Σ₂)^½ by symmetric matrices: twice as fast as `scipy.linalg.sqrtm` of the product
+    values = np.linalg.eigvalsh(fitted.root @ covariance @ fitted.root)
+    traces = fitted.trace + float(np.trace(covariance))
+    apart = float(np.sum((fitted.mean - mean) ** 2))
+    spread = traces - 2 * float(np.sqrt(np.maximum(values, 0)).sum())
+    apart = apart if apart > 1e-24 * float(np.sum(fitted.mean**2 + mean**2)) else 0.0
+    return apart + (spread if spread > 1e-12 * traces else 0.0)
 
 
 def _covariance(x: np.ndarray) -> np.ndarray:

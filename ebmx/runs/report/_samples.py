@@ -1,7 +1,6 @@
 """The quality of the samples of a run, and of its energy on data and outside of them."""
 
 import dataclasses
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +14,8 @@ from ...data import Dataset
 from ...energies import JEM
 from ...energies import energy as energies_of
 from ...energies import score as scores_of
-from ...evaluation.samples._frechet import mean_distance
+from ...evaluation.samples._frechet import mean_distance, ratio_of, warn_of_few
+from ...evaluation.samples._pairwise import two_sets
 from ...plotting import energy_histogram, sample_grid
 from .._run import is_image
 from ._features import Extractor, in_chunks, levels_of, rounded
@@ -66,6 +66,8 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
     test, num = extractor.features(data.test), min(len(data.train), len(sets.samples))
     remarks, facts = [f"Each set against the test data, in {extractor.words}."], {}
     with warnings_as_remarks(remarks):
+        shown = {"samples": features["samples"], "training_data": features["training data"]}
+        warn_of_few(**shown, test_data=test)
         for name, x in features.items():
             facts[name] = _distances(x, test, num, seed)
     facts["ratio"] = _ratios(facts["samples"], facts["training data"])
@@ -84,8 +86,7 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
 def _distances(x: np.ndarray, test: np.ndarray, num: int, seed: int) -> dict[str, float]:
     """The distances of `num` features from those of the test data, some in equal numbers."""
     key, even = jax.random.key(seed), min(num, len(test))
-    distance = evaluation.frechet_distance if len(x) <= num else partial(mean_distance, num=num)
-    frechet = distance(x, test)
+    frechet = mean_distance(*two_sets(x, test), num)
     x = np.random.default_rng(seed).permutation(x)[:num]  # data may be sorted
     quality = evaluation.precision_recall(x[:even], test[:even])
     return {
@@ -101,7 +102,7 @@ def _distances(x: np.ndarray, test: np.ndarray, num: int, seed: int) -> dict[str
 def _ratios(ours: dict[str, float], unit: dict[str, float]) -> dict[str, float]:
     """Distances over those of the training data."""
     names = ("Fréchet distance", "kernel distance", "energy distance")
-    ratios = {name: ours[name] / unit[name] for name in names}
+    ratios = {name: ratio_of(ours[name], unit[name]) for name in names}
     # a distance without bias may be about zero, or negative, and then has no ratio
     if unit["kernel distance"] <= 0:
         ratios["kernel distance"] = float("nan")
@@ -199,8 +200,8 @@ def outside_section(energy: EnergyFn, sets: Sets) -> Section:
 
 
 _QUALITY = {
-    "Fréchet distance": "of Gaussians fitted to the features of as many samples as training data, "
-    "the mean of some sets; its ratio is 1 for perfect samples.",
+    "Fréchet distance": "of Gaussians fitted to the features, in equal numbers of samples and "
+    "training data, the mean of some sets; its ratio is 1 for perfect samples.",
     "kernel distance": "the squared maximum mean discrepancy, unbiased: about 0 for equal sets.",
     "energy distance": "a distance that is zero for equal distributions only.",
     "precision": "the fraction of the set that lies among the test data.",

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..._json import finite
+
 
 @dataclasses.dataclass(frozen=True)
 class Section:
@@ -37,7 +39,7 @@ def write_sections(
     """Write `report.json`, `report.md` and pictures into a folder; the paths of the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {"verdict": verdict}
-    facts |= {section.name: _plain(section.facts) for section in sections}
+    facts |= {section.name: finite(section.facts) for section in sections}
     (folder / "report.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     pictures, lines = [], [f"# {title}", "", f"**{verdict}**"]
     for section in sections:
@@ -73,12 +75,3 @@ def _show(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Without what JSON has no word for."""
-    if isinstance(value, dict):
-        return {name: _plain(v) for name, v in value.items()}
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value

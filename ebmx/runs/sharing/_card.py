@@ -126,9 +126,8 @@ def _figures(opened: OpenRun) -> str:
     parts, step = [], int(opened.state.step)
     trained = _read(opened.folder / "report.json")
     if trained.get("updates") == step and trained.get("frechet_ratio") is not None:
-        text = (
-            "The Fréchet ratio, the distance of samples to test data over that of training data, "
-        )
+        text = "The Fréchet ratio, the distance of samples to test data over that of as many "
+        text += "training data, "
         text += f"is {trained['frechet_ratio']:.3f} ({trained.get('num_samples')} samples: "
         parts.append(f"{text}{trained.get('samples_from')}).")
     pages = [p.parent for p in opened.folder.glob("evaluation*/report.md")]

@@ -133,5 +133,20 @@ def test_a_ratio_is_the_mean_over_sets():
 
 
 def test_training_data_that_are_the_test_data_have_no_ratio():
-    x = np.ones((6, 2))
-    assert frechet_ratio(x + 1, x, x) == np.inf
+    """The same rows in another order are at no distance, where only rounding is left."""
+    rng = np.random.default_rng(9)
+    for x in (np.ones((6, 2)), rng.normal(size=(200, 16)), 1e3 + rng.normal(size=(50, 3))):
+        for _ in range(20):
+            assert frechet_distance(rng.permutation(x), x) == 0
+            assert frechet_ratio(np.tile(x + 1, (2, 1)), rng.permutation(x), x) == np.inf
+
+
+def test_a_small_distance_is_not_taken_for_rounding():
+    x = np.random.default_rng(10).normal(size=(50, 4))
+    assert frechet_distance(x + 1e-7, x) == pytest.approx(4e-14, rel=1e-6)
+    assert frechet_distance(1.00001 * x, x) == pytest.approx(by_sqrtm(1.00001 * x, x), rel=1e-3)
+
+
+def test_data_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"^train\.shape=\(4, 2\): give 3 features, as `test` has"):
+        frechet_ratio(GOOD, GOOD[:, :2], GOOD)

@@ -13,6 +13,7 @@ from reference import filled
 import ebmx
 from ebmx.data import Dataset, load
 from ebmx.energies import DoubleWell, Gaussian
+from ebmx.evaluation import frechet_distance, frechet_ratio
 from ebmx.runs._run import evaluated_energy
 from ebmx.runs.report import _likelihood
 from ebmx.runs.report._features import extractor_of, in_chunks, levels_of, outsiders, rounded
@@ -140,11 +141,36 @@ def test_noise_between_grey_levels_is_forgiven_to_rounded_samples():
     assert levels_of(gaussians(200)) is None
 
 
-def test_fewer_samples_than_features_are_remarked():
+def test_fewer_rows_than_features_are_remarked():
     data = Dataset("x", *np.random.default_rng(0).normal(size=(2, 30, 8)).astype(np.float32))
     found = quality_section(extractor_of(data), Sets(data, data.train[:8], {}), seed=0)
     assert found.remarks[1].startswith("Warning: 8 examples (samples) are few")
     assert np.isfinite(found.facts["ratio"]["Fréchet distance"])
+    few = Dataset("x", data.train[:6], data.test)
+    found = quality_section(extractor_of(few), Sets(few, data.train, {}), seed=0)
+    assert found.remarks[1].startswith("Warning: 6 examples (training data) are few")
+
+
+@pytest.mark.parametrize("num", [100, 1000])
+def test_the_ratio_of_the_report_is_of_equal_numbers(num):
+    data = Dataset("x", gaussians(400), gaussians(300, seed=1))
+    samples = gaussians(num, 1.1, 2)
+    facts = quality_section(extractor_of(data), Sets(data, samples, {}), seed=0).facts
+    want = frechet_ratio(samples, data.train, data.test)
+    assert facts["ratio"]["Fréchet distance"] == pytest.approx(want, rel=1e-9)
+    quotient = frechet_distance(samples, data.test) / frechet_distance(data.train, data.test)
+    assert want != pytest.approx(quotient, rel=1e-3)
+
+
+def test_data_at_no_distance_and_samples_that_are_not_finite():
+    x = np.zeros((40, 2), np.float32)
+    data = Dataset("x", x, x)
+    facts = quality_section(extractor_of(data), Sets(data, gaussians(60), {}), seed=0).facts
+    assert facts["ratio"]["Fréchet distance"] == np.inf
+    bad = gaussians(60)
+    bad[3] = np.nan
+    with pytest.raises(ValueError, match=r"^samples=.*non-finite"):
+        quality_section(extractor_of(data), Sets(data, bad, {}), seed=0)
 
 
 def test_the_energy_of_a_gaussian_tells_what_is_far():
