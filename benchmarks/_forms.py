@@ -33,6 +33,7 @@ _ONE_DENSITY = "--objective noise-contrastive --density 8gaussians --part 0.1 --
 _MUTATION = "--only evaluation/samples/_calibration --num 600 --seeds 0 --target 0"
 _CIFAR = "--data DATA/cifar10.npz --updates 2000 --looks 4 --seed 1 --more-steps 0 --quiet-steps 0"
 _CONVNET = "--part convnet --updates 3000 --learning-rate 5e-4 --temperatures 10000"
+_TEN = " ".join(map(str, range(10)))
 _HELD_OUT = "--test-images DATA/mnist --minutes 0 --held-out all --held-out-updates"
 
 FORMS: dict[str, Forms] = {
@@ -63,7 +64,7 @@ FORMS: dict[str, Forms] = {
     "gpu": Forms("--small --rows chain-resnet", "--full"),
     "import_time": Forms("--repeats 1"),
     "increments": Forms(""),
-    "jem": Forms("--updates 5", "--updates 4000 --seeds 3 4 --test-images DATA/mnist"),
+    "jem": Forms("--updates 5", f"--updates 4000 --seeds {_TEN} --test-images DATA/mnist"),
     "jem: held out": Forms(None, f"{_HELD_OUT} 1000 --seeds 1"),
     "levels": Forms("composition --part 0.02", None),
     "levels: digits": Forms(None, "digits"),
