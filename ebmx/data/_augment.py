@@ -15,7 +15,7 @@ from .._types import Key, Number, X
 
 
 def _known(name: str) -> Callable[[Any], Any]:
-    """Converts a number to one of Python; anything else is left to the checks."""
+    """A converter to Python numbers, for fields that are fixed when an image is compiled."""
 
     def convert(value: Any) -> Any:
         _checks.require(_checks.is_concrete(value), name, value, "give a number that is known")
@@ -42,7 +42,7 @@ class RandomImage(eqx.Module):
         rotation: by how many degrees it is turned about its middle at most, either way.
         zoom: the largest relative change of the size of what it shows, below 1. Turned and zoomed
             images are interpolated linearly, and pixels at the edge repeated. `rotation` and `zoom`
-            are Python numbers; what uses them compiles anew for others.
+            are Python numbers; other values compile again.
 
     Raises:
         ValueError: if a number is out of its range; when called, if it is not one image

@@ -94,12 +94,12 @@ def frechet_ratio(
 
 
 def ratio_of(distance: float, unit: float) -> float:
-    """A distance over that of the training data; infinite if that is none."""
+    """A distance over that of the training data; infinite if the latter is 0."""
     return distance / unit if unit > 0 else float("inf")
 
 
 def mean_distance(x: np.ndarray, data: np.ndarray, num: int, num_sets: int | None = None) -> float:
-    """The distance of sets of `num` rows of checked features from data, the mean of some."""
+    """The mean distance to data of random sets of `num` rows of `x`; features are checked."""
     x, data = np.asarray(x, np.float64), np.asarray(data, np.float64)
     if len(x) <= num:
         return fitted_distance(x, data)
@@ -134,9 +134,9 @@ class _Fit(NamedTuple):
 
     mean: np.ndarray
     trace: float
-    """Of the covariance."""
+    """The trace of the covariance."""
     root: np.ndarray
-    """Of the covariance, symmetric."""
+    """The symmetric square root of the covariance."""
 
 
 def _fit(x: np.ndarray) -> _Fit:
@@ -147,7 +147,7 @@ def _fit(x: np.ndarray) -> _Fit:
 
 
 def _between(fitted: _Fit, x: np.ndarray) -> float:
-    """The squared distance of a Gaussian from that of features; 0 if it is all rounding."""
+    """The squared distance from a Gaussian fitted to `x`; 0 if it is no more than rounding."""
     covariance, mean = _covariance(x), x.mean(0)
     # tr (Σ₁Σ₂)^½ by symmetric matrices: twice as fast as `scipy.linalg.sqrtm` of the product
     values = np.linalg.eigvalsh(fitted.root @ covariance @ fitted.root)

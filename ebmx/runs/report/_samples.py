@@ -84,7 +84,7 @@ def quality_section(extractor: Extractor, sets: Sets, *, seed: int) -> Section:
 
 
 def _distances(x: np.ndarray, test: np.ndarray, num: int, seed: int) -> dict[str, float]:
-    """The distances of `num` features from those of the test data, some in equal numbers."""
+    """Distances between `num` rows of features and those of the test data, by several measures."""
     key, even = jax.random.key(seed), min(num, len(test))
     frechet = mean_distance(*two_sets(x, test), num)
     x = np.random.default_rng(seed).permutation(x)[:num]  # data may be sorted
